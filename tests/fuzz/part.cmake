@@ -1,0 +1,1 @@
+imagefs_fuzz(part LIBS imagefs_part)
