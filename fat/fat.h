@@ -8,7 +8,7 @@
  * Different threads may use different objects, or share objects they only read.
  *
  * Rules, in this order: what Linux fs/fat does with Debian's mount options
- * (vfat, shortname=mixed, iocharset=utf8, codepage=437), then Microsoft's
+ * (vfat, shortname=mixed, iocharset=ascii, utf8, codepage=437), then Microsoft's
  * "FAT: General Overview of On-Disk Format" 1.03 (called fatgen103 below).
  * Where both leave room, the answer that is safe on hostile bytes.
  *
@@ -144,7 +144,7 @@ enum fat_attribute {
 /* One visible entry of a directory. Strings belong to the fat_dir. */
 struct fat_entry {
 	const char *name;	/* what readdir shows: UTF-8, never empty, no '/', no NUL, not "." or ".." */
-	const char *short_name; /* the 8.3 name as Linux shows it alone (case bits, cp437), for lookups */
+	const char *short_name; /* the 8.3 name as Linux shows it alone (case bits, cp437), for lookups; "" if unusable */
 	uint8_t attributes;
 	uint32_t first_cluster; /* 0 for none; FAT12/16: the high word is ignored */
 	uint32_t size_bytes;	/* files; 0 in a directory */
@@ -155,11 +155,14 @@ struct fat_dir; /* a decoded directory; immutable after fat_dir_read */
 
 /*
  * Read and decode the directory that starts at `first_cluster`; 0 means the
- * root, whatever the type. The first entry with a first byte of 0x00 ends it.
+ * root, whatever the type. So a caller that follows a subdirectory's entry must
+ * refuse (-EIO) one whose first_cluster is 0: only ".." may mean the root so.
+ * The first entry with a first byte of 0x00 ends it.
  * Volume labels, "." and "..", deleted entries and names that cannot be file
  * names (FACTS section 6, CONTRACT N6) are left out; a bad long name leaves its
- * short name standing alone; a later entry whose visible name equals an earlier
- * one's (ASCII case folded) is left out. A bad entry never hides another.
+ * short name standing alone; a later entry whose visible name already finds an
+ * earlier one (by its long or short name) is left out, so that every name shown
+ * finds the entry it is shown for. A bad entry never hides another.
  * Memory: bounded by 65536 entries. *dir is owned by the caller.
  */
 int fat_dir_read(const struct fat_volume *volume, struct source *source, uint32_t first_cluster, struct fat_dir **dir);
@@ -171,8 +174,10 @@ uint64_t fat_dir_size_bytes(const struct fat_dir *dir); /* its clusters, or the 
 uint32_t fat_dir_subdirectory_count(const struct fat_dir *dir); /* entries that are directories, for st_nlink */
 
 /*
- * Look `name` up as Linux vfat does: trailing dots dropped, ASCII case folded,
- * long name or short name. Constant time on average (a hash table). Returns the
+ * Look `name` up as Linux vfat does: trailing dots dropped (here also those of
+ * a name on disk, which Linux shows and cannot open), ASCII case folded, long
+ * name or short name, the first in disk order. Constant time on average, also
+ * on names made to collide (a hash table with a random key). Returns the
  * entry's index, or -ENOENT.
  */
 long fat_dir_find(const struct fat_dir *dir, const char *name);

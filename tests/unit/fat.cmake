@@ -1,0 +1,7 @@
+imagefs_unit(fat_boot fat_boot.c fat_image.c LIBS imagefs_fat)
+imagefs_unit(fat_table fat_table.c fat_image.c LIBS imagefs_fat)
+imagefs_unit(fat_chain fat_chain.c fat_image.c LIBS imagefs_fat)
+imagefs_unit(fat_name fat_name.c fat_image.c LIBS imagefs_fat)
+imagefs_unit(fat_dir fat_dir.c fat_image.c LIBS imagefs_fat)
+imagefs_unit(fat_time fat_time.c LIBS imagefs_fat)
+imagefs_unit(fat_real fat_real.c LIBS imagefs_fat)
