@@ -1,0 +1,33 @@
+#!/bin/bash
+# N7: ten thousand images are normal: all are listed, any is served, and memory stays
+# small. (How long a listing takes is for tools/bench to say.)
+. "$(dirname "$0")/../lib.sh"
+make_image "$T/board.img" 2 12
+put text "$T/board.img" /config.txt
+truncate -s 2M "$SRC/00000.img"
+cp --sparse=always "$T/board.img" "$SRC/00000.img"
+"$PYTHON" - "$T/board.img" "$SRC" <<'PY'
+import os, sys
+data = open(sys.argv[1], "rb").read()
+used = [i for i in range(0, len(data), 4096) if any(data[i:i + 4096])]
+for n in range(10000):
+    fd = os.open("%s/%05d.img" % (sys.argv[2], n), os.O_RDWR | os.O_CREAT, 0o644)
+    os.ftruncate(fd, len(data))
+    for at in used:
+        os.pwrite(fd, data[at:at + 4096], at)
+    os.close(fd)
+    os.symlink("%05d.img" % n, "%s/b%07x" % (sys.argv[2], n))
+PY
+mount_imagefs
+is "images listed" "$(ls -U "$MNT" | wc -l)" 20000
+is "directories" "$(find "$MNT" -maxdepth 1 -type d -name '[0-9]*' | wc -l)" 10000
+is "links" "$(find "$MNT" -maxdepth 1 -type l | wc -l)" 10000
+for n in 00000 04711 09999; do is "$n" "$(cat "$MNT/$n/config.txt")" text; done
+is "through a link" "$(cat "$MNT/b000270f/config.txt")" text
+rm "$SRC/05000.img"
+is "one gone" "$(ls -U "$MNT" | wc -l)" 19999
+for n in $(seq -f %05g 0 7 2000); do cat "$MNT/$n/config.txt"; done >/dev/null
+pid=$(daemon_pid)
+is "open images stay bounded" "$(($(ls "/proc/$pid/fd" | wc -l) < 1000))" 1
+kib=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
+[ "$kib" -lt 65536 ] || fail "$kib KiB resident"

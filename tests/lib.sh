@@ -1,0 +1,285 @@
+# What every end-to-end test stands on; sourced first. Bash.
+#
+# A test runs as the first process of its own network, mount and PID namespaces:
+# port 69 is free, its mounts are seen by nobody, and whatever it started ends
+# with it, however it ends. Without root there are no namespaces, and tests that
+# say `requires root` are skipped (exit 77).
+#
+# Gives: $T, an empty directory (removed at exit; IMAGEFS_KEEP=1 keeps it);
+# $SRC and $MNT, directories in it; $IMAGEFS, the program; the functions below.
+# shellcheck shell=bash
+
+set -Eeuo pipefail
+shopt -s inherit_errexit
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(dirname "$HERE")
+TOOLS=$HERE/tools
+NAME=$(basename "$0" .sh)
+IMAGEFS=$(realpath -m "${IMAGEFS:-$TOP/build/imagefs}")
+PATH=$PATH:/usr/sbin:/sbin
+PYTHON=/usr/bin/python3 # libnbd's module is there, not in others
+export LC_ALL=C.UTF-8 TZ=UTC MTOOLS_SKIP_CHECK=1 MTOOLSRC=$HERE/data/mtoolsrc
+umask 022
+
+if [ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] && [ "$(id -u)" = 0 ]; then
+	if unshare -nmpf --mount-proc true 2>/dev/null; then
+		export IMAGEFS_TEST_IN_NAMESPACES=1
+		exec unshare -nmpf --kill-child --mount-proc --propagation private \
+			bash "$0" "$@"
+	fi
+	echo "$NAME: no namespaces here"
+fi
+[ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] || ip link set lo up
+
+T=$(mktemp -d "${TMPDIR:-/tmp}/imagefs-$NAME.XXXXXX")
+chmod 755 "$T" # servers that run as another user pass through
+SRC=$T/src MNT=$T/mnt
+mkdir "$SRC" "$MNT"
+LOOPS=() PIDS=()
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:log_path=$T/sanitizer
+
+cleanup() {
+	local status=$? point pid device
+	set +eE
+	trap - ERR EXIT
+	if [ $status -ne 0 ] && [ $status -ne 77 ]; then
+		for point in "$T"/*.log; do
+			[ -s "$point" ] && echo "--- ${point##*/}" && tail -n 20 "$point"
+		done
+	fi
+	for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+	awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/self/mounts | sort -r |
+		while read -r point; do
+			point=$(printf '%b' "$point")
+			umount -l "$point" 2>/dev/null || fusermount3 -uz "$point"
+		done
+	for device in "${LOOPS[@]}"; do losetup -d "$device"; done
+	for point in "$T"/sanitizer*; do
+		[ -e "$point" ] && cat "$point" && status=1
+	done
+	[ -n "${IMAGEFS_KEEP:-}" ] || rm -rf --one-file-system "$T"
+	exit $status
+}
+trap cleanup EXIT
+trap 'echo "$NAME: line $LINENO: failed: $BASH_COMMAND" >&2' ERR
+trap 'exit 1' HUP INT TERM
+
+fail() { echo "$NAME: line ${BASH_LINENO[0]}: $*" >&2; exit 1; }
+skip() { echo "$NAME: skipped: $*"; exit 77; }
+
+# requires root | fuse | netns | loop | PROGRAM...: skips the test when missing.
+requires() {
+	local what
+	for what; do
+		case $what in
+		root) [ "$(id -u)" = 0 ] || skip "needs root" ;;
+		netns) [ -n "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] || skip "needs namespaces" ;;
+		fuse) [ -w /dev/fuse ] || skip "needs /dev/fuse" ;;
+		loop) losetup -f >/dev/null 2>&1 || skip "needs loop devices" ;;
+		*) command -v "$what" >/dev/null || skip "needs $what" ;;
+		esac
+	done
+}
+
+# wait_until SECONDS COMMAND...: polls until it succeeds; fails after the deadline.
+wait_until() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -le $deadline ] || fail "never came true: $*"
+		sleep 0.02
+	done
+}
+
+is() { # is WHAT GOT WANTED
+	[ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"
+}
+
+# refuses ERROR COMMAND...: the command must fail, with that error in its message.
+refuses() {
+	local want=$1 text
+	shift
+	case $want in
+	EIO) want='Input/output error' ;;
+	ENOENT) want='No such file or directory' ;;
+	EROFS) want='Read-only file system' ;;
+	EACCES) want='Permission denied' ;;
+	ESTALE) want='Stale file handle' ;;
+	EISDIR) want='Is a directory' ;;
+	ENOTDIR) want='Not a directory' ;;
+	esac
+	if text=$("$@" 2>&1 >/dev/null); then fail "succeeded: $*"; fi
+	[[ $text == *"$want"* ]] || fail "$*: said '$text', want '$want'"
+}
+
+# --- images -------------------------------------------------------------------
+
+# make_image FILE MIB FATBITS [mkfs.fat options]: an MBR, and one FAT from 1 MiB
+# on to the end. mtools and our tools then see it as FILE@@1M.
+make_image() {
+	local file=$1 mib=$2 bits=$3
+	shift 3
+	truncate -s 0 "$file"
+	truncate -s "${mib}M" "$file"
+	echo 'label: dos
+		start=2048, type=c' | sfdisk -q "$file"
+	make_fat "$file" 2048 $(((mib - 1) * 1024)) "$bits" "$@"
+}
+
+# make_fat FILE SECTOR KIB FATBITS [mkfs.fat options]
+make_fat() {
+	local file=$1 sector=$2 kib=$3 bits=$4
+	shift 4
+	mkfs.fat -F "$bits" --offset "$sector" "$@" "$file" "$kib" >/dev/null
+}
+
+# A FAT32 in few MiB, as mtools accepts it (at least 65525 clusters).
+make_fat32_image() { make_image "$1" "${2:-36}" 32 -s 1; }
+
+# put TEXT|@FILE IMAGE[@@OFFSET] PATH: a file into the boot partition.
+put() {
+	local content=$1 image=$2 path=$3
+	[[ $image == *@@* ]] || image=$image@@1M
+	if [[ $content == @* ]]; then
+		mcopy -o -Q -i "$image" "${content#@}" "::$path"
+	else
+		printf %s "$content" | mcopy -o -Q -i "$image" - "::$path"
+	fi
+}
+
+# board FILE [TEXT]: a small image that looks like a Pi's, with TEXT in config.txt.
+board() {
+	make_image "$1" 4 12
+	put "${2:-$(basename "$1")}" "$1" /config.txt
+}
+
+# extract IMAGE[@@OFFSET] DIRECTORY: what mtools reads, with times.
+extract() {
+	local image=$1
+	[[ $image == *@@* ]] || image=$image@@1M
+	mkdir -p "$2"
+	mcopy -s -m -n -Q -i "$image" '::*' "$2/"
+}
+
+# manifest DIRECTORY: type, size, time and name of everything below.
+manifest() {
+	(cd "$1" && find . -mindepth 1 \( -type f -printf 'f %s %Ts %P\n' -o -printf '%y %P\n' \) | sort)
+}
+
+# same_tree WANTED GOT: the same names, bytes, sizes and times, and nothing else.
+same_tree() {
+	diff <(manifest "$1") <(manifest "$2") || fail "$2: other names, sizes or times than $1"
+	diff -r --no-dereference "$1" "$2" || fail "$2: other bytes than $1"
+}
+
+edit() { # edit IMAGE[@@OFFSET] COMMAND...: damage done by hand, see fatedit.py
+	local image=$1
+	shift
+	[[ $image == *@@* ]] || image=$image@@1M
+	"$PYTHON" "$TOOLS/fatedit.py" "$image" "$@"
+}
+
+# loop_device VARIABLE FILE [losetup options]
+loop_device() {
+	local variable=$1 file=$2 device
+	shift 2
+	device=$(losetup -f --show "$@" "$file") || skip "no free loop device"
+	LOOPS+=("$device")
+	printf -v "$variable" %s "$device"
+}
+
+# --- the daemon -----------------------------------------------------------------
+
+# mount_imagefs [options] [SOURCE MOUNTPOINT]: returns when the mount answers,
+# because that is when imagefs goes to the background.
+mount_imagefs() {
+	[ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
+	requires fuse
+	[ $# -gt 0 ] || set -- "$SRC" "$MNT"
+	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
+}
+
+# daemon_pid [MOUNTPOINT]: the process that serves it.
+daemon_pid() {
+	local point=${1:-$MNT} process
+	for process in /proc/[0-9]*; do
+		[ "$(readlink "$process/exe" 2>/dev/null)" = "$IMAGEFS" ] || continue
+		if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF "$point"; then
+			echo "${process#/proc/}"
+			return 0
+		fi
+	done
+	return 1
+}
+
+is_mounted() { awk -v p="${1:-$MNT}" '$2 == p && $3 ~ /^fuse/ { found = 1 } END { exit !found }' /proc/self/mounts; }
+not_mounted() { ! is_mounted "$@"; }
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+unmount_imagefs() {
+	local point=${1:-$MNT} pid
+	pid=$(daemon_pid "$point") || pid=
+	umount "$point"
+	[ -z "$pid" ] || wait_until 10 gone "$pid"
+}
+
+# --- servers --------------------------------------------------------------------
+
+udp_bound() { grep -qiE "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$1") " /proc/net/udp; }
+
+start_dnsmasq() { # start_dnsmasq ROOT [options]: on port 69, which is not configurable
+	local root=$1
+	shift
+	requires root netns dnsmasq
+	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --port=0 --enable-tftp \
+		--tftp-root="$root" --log-facility="$T/dnsmasq.log" --pid-file= "$@" &
+	PIDS+=($!)
+	wait_until 10 udp_bound 69
+}
+
+start_tftpd() { # start_tftpd ROOT: tftpd-hpa, chrooted, on port 6969
+	requires root netns in.tftpd
+	in.tftpd -L -4 -a :6969 --secure "$1" 2>"$T/tftpd.log" &
+	PIDS+=($!)
+	wait_until 10 udp_bound 6969
+}
+
+tftp() { "$PYTHON" "$TOOLS/tftp.py" "$@"; }
+
+# The servers below serve one image, writable, and set $URI.
+start_nbd_server() { # start_nbd_server IMAGE ["option = value"...]
+	local image=$1
+	shift
+	requires nbd-server
+	{
+		printf '[generic]\nunixsock = %s\nallowlist = true\n' "$T/nbd.sock"
+		[ "$(id -u)" != 0 ] || printf 'user = root\ngroup = root\n'
+		printf '[disk]\nexportname = %s\n' "$image"
+		printf '%s\n' "$@"
+	} >"$T/nbd.conf"
+	nbd-server -C "$T/nbd.conf" -p "$T/nbd.pid" 2>"$T/nbd-server.log"
+	wait_until 10 test -S "$T/nbd.sock"
+	wait_until 10 test -s "$T/nbd.pid"
+	PIDS+=("$(cat "$T/nbd.pid")")
+	URI="nbd+unix:///disk?socket=$T/nbd.sock"
+}
+
+start_nbdkit() { # start_nbdkit IMAGE [nbdkit options before the plugin]
+	local image=$1
+	shift
+	requires nbdkit
+	nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" "$@" file "$image"
+	PIDS+=("$(cat "$T/nbdkit.pid")")
+	URI="nbd+unix:///?socket=$T/nbdkit.sock"
+}
+
+start_qemu_nbd() { # start_qemu_nbd IMAGE [options]
+	local image=$1
+	shift
+	requires qemu-nbd
+	qemu-nbd --fork --persistent --shared=4 -f raw -k "$T/qemu.sock" \
+		--pid-file="$T/qemu.pid" "$@" "$image"
+	PIDS+=("$(cat "$T/qemu.pid")")
+	URI="nbd+unix:///?socket=$T/qemu.sock"
+}
