@@ -1,0 +1,1 @@
+imagefs_fuzz(fat LIBS imagefs_fat)

@@ -22,7 +22,7 @@ static void every_entry_is_read_back(struct fat_image_shape shape)
 	struct fat_table table;
 	struct fat_link link;
 
-	cr_assert_eq(image->volume.type, shape.type);
+	cr_assert_eq((int)image->volume.type, shape.type);
 	/* A permutation, so that each entry has bits of its own. 7919 is prime to all counts used. */
 	for (uint64_t i = 0; i < count; i++)
 		fat_image_link(image, (uint32_t)(2 + i), (uint32_t)(2 + (i * 7919 + 5) % count));
