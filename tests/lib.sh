@@ -65,7 +65,13 @@ trap cleanup EXIT
 trap 'echo "$NAME: line $LINENO: failed: $BASH_COMMAND" >&2' ERR
 trap 'exit 1' HUP INT TERM
 
-fail() { echo "$NAME: line ${BASH_LINENO[0]}: $*" >&2; exit 1; }
+# The line of the test itself, not that of a helper here.
+fail() {
+	local i=0
+	while [ $i -lt $((${#BASH_SOURCE[@]} - 1)) ] && [ "${BASH_SOURCE[i]}" != "$0" ]; do i=$((i + 1)); done
+	echo "$NAME: line ${BASH_LINENO[i > 0 ? i - 1 : 0]}: $*" >&2
+	exit 1
+}
 skip() { echo "$NAME: skipped: $*"; exit 77; }
 
 # requires root | fuse | netns | loop | PROGRAM...: skips the test when missing.
@@ -131,7 +137,8 @@ make_image() {
 make_fat() {
 	local file=$1 sector=$2 kib=$3 bits=$4
 	shift 4
-	mkfs.fat -F "$bits" --offset "$sector" "$@" "$file" "$kib" >/dev/null
+	mkfs.fat -F "$bits" --offset "$sector" "$@" "$file" "$kib" >"$T/mkfs.log" 2>&1 ||
+		fail "mkfs.fat: $(tail -n1 "$T/mkfs.log")" # it warns of every size it is told
 }
 
 # A FAT32 in few MiB, as mtools accepts it (at least 65525 clusters).
@@ -182,11 +189,11 @@ edit() { # edit IMAGE[@@OFFSET] COMMAND...: damage done by hand, see fatedit.py
 
 # loop_device VARIABLE FILE [losetup options]
 loop_device() {
-	local variable=$1 file=$2 device
+	local _variable=$1 _file=$2 _made
 	shift 2
-	device=$(losetup -f --show "$@" "$file") || skip "no free loop device"
-	LOOPS+=("$device")
-	printf -v "$variable" %s "$device"
+	_made=$(losetup -f --show "$@" "$_file") || skip "no free loop device"
+	LOOPS+=("$_made")
+	printf -v "$_variable" %s "$_made"
 }
 
 # --- the daemon -----------------------------------------------------------------

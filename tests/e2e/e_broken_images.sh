@@ -60,7 +60,8 @@ broken_files='chain-loop chain-free chain-one chain-out-of-range chain-bad chain
 	size-too-large size-one-cluster-more start-out-of-range start-zero start-one'
 
 # Broken directories.
-make_pi dir-chain-loop; c=$(chain dir-chain-loop dir); edit "$SRC/dir-chain-loop.img" setfat "$c" "$c"
+make_pi dir-chain-loop; read -r -a c <<<"$(chain dir-chain-loop dir)"
+edit "$SRC/dir-chain-loop.img" setfat "${c[0]}" "${c[0]}"
 make_pi dir-to-parent; mmd -i "$SRC/dir-to-parent.img@@1M" ::dir/again
 edit "$SRC/dir-to-parent.img" start /dir/again "$(chain dir-to-parent dir)"
 make_pi dir-to-itself; mmd -i "$SRC/dir-to-itself.img@@1M" ::dir/a ::dir/a/b

@@ -18,6 +18,6 @@ mv "$T/other" "$T/jammy.img"
 is "after a replacement" "$(cat "$MNT/config.txt")" other
 unmount_imagefs
 # The mountpoint may be named with a trailing slash, and relatively.
-cd "$T"
+cd "$T" || exit 1
 mount_imagefs jammy.img mnt/
 is "relative" "$(cat mnt/config.txt)" other

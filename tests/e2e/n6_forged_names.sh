@@ -2,13 +2,13 @@
 # N6, S1: names that cannot be file names are hidden or made safe, never passed on, and
 # one bad entry never hides the others.
 . "$(dirname "$0")/../lib.sh"
-make_image "$SRC/a.img" 8 16
+make_image "$SRC/a.img" 8 16 -s 1
 fat=$SRC/a.img
 put good "$fat" /aaa-good-file.txt
 n=0
 forge_short() { put x "$fat" "/short$n"; edit "$fat" short "/short$n" "$1"; n=$((n + 1)); }
-forge_short 2f6574632f7061737377$(printf 64)   # "/etc/passwd" in the 11 bytes
-forge_short 2e2e2020202020202020$(printf 20)   # ".." as a file
+forge_short 2f6574632f706173737764   # "/etc/passwd" in the 11 bytes
+forge_short 2e2e202020202020202020   # ".." as a file
 forge_short 2e20202020202020202020             # "."
 forge_short 4100422020202020202020             # a NUL within
 forge_short 2020202020202020202020             # nothing but spaces

@@ -2,7 +2,7 @@
 # N6: a file is found by its long name, its short name, in any ASCII case and with
 # trailing dots, as Linux vfat does; and each spelling is the same inode.
 . "$(dirname "$0")/../lib.sh"
-make_image "$SRC/a.img" 8 16
+make_image "$SRC/a.img" 8 16 -s 1
 put long "$SRC/a.img" '/Raspberry Pi Overlay.dtbo'
 put lower "$SRC/a.img" /kernel8.img
 put mixed "$SRC/a.img" /README.txt
