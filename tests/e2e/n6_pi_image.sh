@@ -2,6 +2,7 @@
 # N6, C2: every file of a realistic Pi image, about 100 MB, has the name, size, time
 # and bytes that mtools reads; the overlays directory takes many clusters.
 . "$(dirname "$0")/../lib.sh"
+[ -e "${PI_IMAGE:=$T/pi.img}" ] || "$TOP/tools/make-pi-image" --fast "$PI_IMAGE" # run by hand
 ln -s "$PI_IMAGE" "$SRC/jammy.img"
 extract "$PI_IMAGE@@4M" "$T/want"
 [ "$(ls "$T/want/overlays" | wc -l)" -gt 300 ] || fail "too few overlays to mean anything"

@@ -116,7 +116,11 @@ class Rounds:
             top, _, rest = name.rpartition("/")
             wanted.setdefault(top, set()).add(rest)
         for top, names in wanted.items():
-            got = set(os.listdir(os.path.join(self.directory, top)))
+            try:
+                got = set(os.listdir(os.path.join(self.directory, top)))
+            except OSError as error:
+                self.report(when, top or "/", "not listed: %s" % error)
+                continue
             if top and got != names or not top and not names <= got:
                 self.report(when, top or "/", "listed: %s" % sorted(got ^ names))
         for name in self.removed:
