@@ -2,6 +2,7 @@
 /* CONTRACT S1: tables made to mislead, to loop or to cost. Each answer is exact, and none takes long. */
 #include <criterion/criterion.h>
 
+#include "part/skeleton.h"
 #include "part_image.h"
 
 /* An extended container at 1 MiB, number 2, over the rest of the image. */
@@ -33,6 +34,24 @@ Test(part_hostile, s1_ebrs_that_link_in_a_circle)
 	/* The third links to the second: offset 0, the first, libblkid would take for none. */
 	image_put_entry(image, 9 * MIB, 1, 0x05, 8192, 2048);
 	expect_table(image, "MBR 512: 5 2+1, 6 6+1, 7 10+1");
+}
+
+/* libblkid 2.38 would end by itself; others need not. */
+Test(part_hostile, s1_libblkid_is_not_shown_a_link_that_was_not_followed)
+{
+	IMAGE image = with_container();
+	SKELETON_SCOPE(skeleton);
+	unsigned char first[MBR_BYTES], second[MBR_BYTES];
+
+	image_put_entry(image, 1 * MIB, 1, 0x05, 8192, 2048);
+	image_put_entry(image, 5 * MIB, 1, 0x05, 8192, 2048);
+	image_put_entry(image, 5 * MIB, 2, 0x05, 4096, 2048);
+	cr_assert_eq(skeleton_of_mbr(&image->source, 512, true, &skeleton), 0);
+	cr_assert_eq(pread(skeleton.fd, first, MBR_BYTES, 1 * MIB), MBR_BYTES);
+	cr_assert_eq(pread(skeleton.fd, second, MBR_BYTES, 5 * MIB), MBR_BYTES);
+	cr_expect_eq(get_le32(first + MBR_ENTRIES + MBR_ENTRY_BYTES + MBR_ENTRY_LENGTH), 2048);
+	for (size_t i = MBR_ENTRIES; i < MBR_SIGNATURE; i += MBR_ENTRY_BYTES)
+		cr_expect_eq(get_le32(second + i + MBR_ENTRY_LENGTH), 0);
 }
 
 Test(part_hostile, s1_an_ebr_that_is_the_mbr)
@@ -177,6 +196,20 @@ Test(part_hostile, s1_gpt_of_four_billion_entries)
 	IMAGE image = with_gpt(countless);
 
 	expect_table(image, "EIO");
+}
+
+/* In range, and more than anyone needs. */
+static void too_many(struct gpt_plan *plan)
+{
+	plan->entry_count = GPT_ARRAY_BYTES_MAX / GPT_ENTRY_BYTES + 1;
+}
+
+Test(part_hostile, s1_gpt_arrays_are_read_up_to_a_limit)
+{
+	IMAGE image = with_gpt(too_many);
+
+	expect_table(image, "EIO");
+	cr_expect_lt(image->longest_read_bytes, GPT_ARRAY_BYTES_MAX);
 }
 
 /* 128 * 2^25 is 2^32: zero in 32 bits. */

@@ -16,6 +16,8 @@ static int image_read(struct source *self, uint64_t offset_bytes, void *buffer, 
 	struct image *image = (struct image *)self;
 
 	image->read_count++;
+	if (length_bytes > image->longest_read_bytes)
+		image->longest_read_bytes = length_bytes;
 	if (image->fail_with && offset_bytes <= image->fail_offset_bytes &&
 	    image->fail_offset_bytes - offset_bytes < length_bytes)
 		return image->fail_with;

@@ -20,6 +20,7 @@ struct image {
 	int fd;
 	char dir[64];
 	unsigned read_count;
+	size_t longest_read_bytes;
 	uint64_t fail_offset_bytes; /* a read that touches this byte ... */
 	int fail_with;		    /* ... answers this, unless it is 0 */
 };
