@@ -176,8 +176,20 @@ manifest() {
 
 # same_tree WANTED GOT: the same names, bytes, sizes and times, and nothing else.
 same_tree() {
-	diff <(manifest "$1") <(manifest "$2") || fail "$2: other names, sizes or times than $1"
-	diff -r --no-dereference "$1" "$2" || fail "$2: other bytes than $1"
+	manifest "$1" >"$T/manifest.want"
+	manifest "$2" >"$T/manifest.got"
+	diff "$T/manifest.want" "$T/manifest.got" >"$T/differences" || {
+		head -n 20 "$T/differences"
+		fail "$2: other names, sizes or times than $1"
+	}
+	same_bytes "$1" "$2"
+}
+
+same_bytes() {
+	diff -r --no-dereference "$1" "$2" >"$T/differences" 2>&1 || {
+		head -n 20 "$T/differences"
+		fail "$2: other bytes than $1"
+	}
 }
 
 edit() { # edit IMAGE[@@OFFSET] COMMAND...: damage done by hand, see fatedit.py
