@@ -239,7 +239,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 unmount_imagefs() {
 	local point=${1:-$MNT} pid
 	pid=$(daemon_pid "$point") || pid=
-	umount "$point"
+	umount "$point" 2>/dev/null || fusermount3 -u "$point" # the latter for users without root
 	[ -z "$pid" ] || wait_until 10 gone "$pid"
 }
 
