@@ -4,7 +4,7 @@ target_compile_options(imagefs_warnings INTERFACE
 	-Wall -Wextra -Werror
 	-Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 	-Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wformat=2 -Wundef
-	-Wimplicit-fallthrough -Wnull-dereference
+	-Wimplicit-fallthrough
 	-Wno-missing-field-initializers -Wno-gnu-statement-expression
 	-fno-common -fno-strict-aliasing -fstack-protector-strong)
 if(CMAKE_BUILD_TYPE MATCHES "Rel")

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * belief: how something parsed from an image is kept true.
+ *
+ * This is the one place where the rules of cache.h are applied to metadata:
+ * believe under the same generation; under another, compare the footprint; and
+ * when that differs, parse again until a reading is of one moment (the
+ * generation did not move, or a second reading of the same blocks is equal).
+ */
+#include <errno.h>
+
+#include "cache/tree.h"
+
+/* A writer that changes the blocks under this many readings in a row is in flux. */
+#define PARSE_TRIES 3
+#define RETRY_SOON_NS (5 * INT64_C(1000000))
+
+int image_observe(struct cache_image *image, const struct cache_op *op)
+{
+	return image->device->ops->observe(image->device, op->may_block, &image->seen);
+}
+
+bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns)
+{
+	int64_t quiet_ns = image->seen.now_ns - since_ns;
+
+	if (image->seen.quiet_ns > quiet_ns)
+		quiet_ns = image->seen.quiet_ns;
+	if (quiet_ns >= image->cache->settings.flux_ns)
+		return true;
+	op->retry_ns = image->cache->settings.flux_ns - quiet_ns;
+	return false;
+}
+
+/* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as belief_refresh. */
+static int parse_once(struct cache_image *image, struct cache_op *op, const struct belief_kind *kind, void *owner,
+		      void **result, int *parse_error, struct footprint *footprint)
+{
+	uint64_t generation = image->seen.generation;
+	struct recording recording;
+	int error = recording_begin(&recording, image->device, op->may_block, image->seen.size_bytes), same;
+
+	*result = NULL;
+	if (error != 0)
+		return error;
+	*parse_error = kind->parse(owner, &recording.source, result);
+	if (*parse_error == -EAGAIN || *parse_error == -ENOMEM) {
+		recording_discard(&recording);
+		return *parse_error;
+	}
+	if (recording_finish(&recording, footprint) != 0)
+		goto moved;
+	error = image_observe(image, op);
+	if (error != 0)
+		goto fail;
+	same = image->seen.generation == generation ?
+		       1 :
+		       footprint_verify(footprint, image->device, op->may_block, image->seen.size_bytes);
+	if (same == 1)
+		return 1;
+	error = same;
+	footprint_clear(footprint);
+	if (error < 0)
+		goto fail;
+moved:
+	if (*result)
+		kind->discard(*result);
+	return 0;
+fail:
+	footprint_clear(footprint);
+	if (*result)
+		kind->discard(*result);
+	return error;
+}
+
+/* Take over what was parsed. An error keeps what was there before, for when it ends. */
+static void adopt(struct cache_image *image, struct belief *belief, const struct belief_kind *kind, void *owner,
+		  void *result, int parse_error, struct footprint *footprint)
+{
+	bool changed = parse_error != belief->error || !belief->loaded;
+
+	if (parse_error == 0 && kind->commit(owner, result))
+		changed = true;
+	footprint_clear(&belief->footprint);
+	belief->footprint = *footprint;
+	belief->checked = image->seen.generation;
+	belief->error = parse_error;
+	belief->loaded = true;
+	if (changed)
+		belief->since_ns = image->seen.now_ns;
+}
+
+static int parse_until_whole(struct cache_image *image, struct cache_op *op, struct belief *belief,
+			     const struct belief_kind *kind, void *owner)
+{
+	for (int try = 0; try < PARSE_TRIES; try++) {
+		struct footprint footprint = { 0 };
+		void *result;
+		int parse_error = 0, state;
+
+		state = parse_once(image, op, kind, owner, &result, &parse_error, &footprint);
+		if (state < 0)
+			return state;
+		if (state == 1) {
+			adopt(image, belief, kind, owner, result, parse_error, &footprint);
+			return 0;
+		}
+	}
+	op->retry_ns = RETRY_SOON_NS;
+	return -EINPROGRESS;
+}
+
+int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief *belief,
+		   const struct belief_kind *kind, void *owner)
+{
+	int result = 0;
+
+	if (!belief->loaded || belief->checked != image->seen.generation) {
+		uint64_t generation = image->seen.generation;
+
+		if (belief->loaded)
+			result = footprint_verify(&belief->footprint, image->device, op->may_block,
+						  image->seen.size_bytes);
+		if (result < 0)
+			return result;
+		if (result == 1)
+			belief->checked = generation;
+		else if ((result = parse_until_whole(image, op, belief, kind, owner)) != 0)
+			return result;
+	}
+	/* What contradicts itself may be half of an update: an error too must have lasted. */
+	if (belief->error != 0 && !image_settled(image, op, belief->since_ns))
+		return -EINPROGRESS;
+	return belief->error;
+}

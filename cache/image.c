@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * image: one disk image, its partition table and the choice of its boot
+ * partition, both kept as beliefs, so that a table rewritten under us (growpart
+ * does it on a Pi's first boot) shows at the next lookup.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cache/tree.h"
+
+const struct cache_settings cache_settings_default = {
+	.flux_ns = 200 * INT64_C(1000000),
+	.memory_budget_bytes = UINT64_C(64) << 20,
+	.keep_limit_bytes = UINT64_C(64) << 20,
+	.partition = 0,
+	.temporary_directory = "/var/tmp",
+};
+
+struct cache *cache_new(const struct cache_settings *settings)
+{
+	struct cache *cache = calloc(1, sizeof(*cache));
+
+	if (!cache)
+		return NULL;
+	cache->settings = *settings;
+	cache->budget = kept_budget_new(settings->memory_budget_bytes, settings->temporary_directory);
+	if (!cache->budget) {
+		free(cache);
+		return NULL;
+	}
+	return cache;
+}
+
+void cache_free(struct cache *cache)
+{
+	if (!cache)
+		return;
+	kept_budget_free(cache->budget);
+	free(cache);
+}
+
+void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *file_bytes)
+{
+	kept_budget_used(cache->budget, memory_bytes, file_bytes);
+}
+
+/*
+ * Seconds in the upper bits: a daemon that is started again continues above
+ * anything it could have handed out before (2^20 a second for as long as it ran),
+ * so a server that outlives a remount never meets an old number.
+ */
+static _Atomic uint64_t last_id;
+
+uint64_t cache_next_id(void)
+{
+	uint64_t id = atomic_load(&last_id);
+
+	if (id == 0) {
+		uint64_t start = (uint64_t)time(NULL) << 20;
+
+		if (start == 0)
+			start = UINT64_C(1) << 20;
+		/* Whoever comes second finds the first one's start. */
+		atomic_compare_exchange_strong(&last_id, &id, start);
+	}
+	return atomic_fetch_add(&last_id, 1) + 1;
+}
+
+int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
+		    struct cache_image **out)
+{
+	struct cache_image *image = calloc(1, sizeof(*image));
+
+	if (!image) {
+		device->ops->close(device);
+		return -ENOMEM;
+	}
+	image->cache = cache;
+	image->device = device;
+	image->sector_bytes_hint = sector_bytes_hint;
+	atomic_store(&image->users, 1);
+	pthread_mutex_init(&image->lock, NULL);
+	*out = image;
+	return 0;
+}
+
+/* The last user is gone, so nobody else can reach the tree: no lock is needed. */
+void cache_image_put(struct cache_image *image)
+{
+	if (!image || atomic_fetch_sub(&image->users, 1) != 1)
+		return;
+	image_look_at_nodes(image);
+	for (struct cache_volume *volume = image->volumes, *next; volume; volume = next) {
+		next = volume->next;
+		volume_free(volume);
+	}
+	footprint_clear(&image->table_belief.footprint);
+	footprint_clear(&image->boot_belief.footprint);
+	free(image->table);
+	image->device->ops->close(image->device);
+	pthread_mutex_destroy(&image->lock);
+	free(image);
+}
+
+/* ---- the table ----------------------------------------------------------- */
+
+static int table_parse(void *owner, struct source *source, void **result)
+{
+	struct cache_image *image = owner;
+
+	return part_table_read(source, image->sector_bytes_hint, (struct part_table **)result);
+}
+
+static bool table_commit(void *owner, void *result)
+{
+	struct cache_image *image = owner;
+	struct part_table *table = result;
+	bool changed = !image->table || !part_table_equal(image->table, table);
+
+	free(image->table);
+	image->table = table;
+	if (changed) /* the choice of the boot partition rests on the table too */
+		image->boot_belief.loaded = false;
+	return changed;
+}
+
+static const struct belief_kind table_kind = { table_parse, table_commit, free };
+
+int image_refresh_table(struct cache_image *image, struct cache_op *op)
+{
+	int error = belief_refresh(image, op, &image->table_belief, &table_kind, image);
+
+	if (error == -ENODATA)
+		image->problem = image->seen.size_bytes == 0 ? "it is empty" :
+							       "it holds neither a partition table nor a FAT";
+	else if (error == -EIO)
+		image->problem = "its partition table cannot be read or believed";
+	else if (error == 0)
+		image->problem = NULL;
+	return error;
+}
+
+int cache_image_partitions(struct cache_image *image, struct cache_op *op, unsigned *numbers, size_t capacity,
+			   size_t *total)
+{
+	int error = image_enter(image, op);
+
+	if (error != 0)
+		return error;
+	error = image_refresh_table(image, op);
+	if (error == 0 && !image_settled(image, op, image->table_belief.since_ns))
+		error = -EINPROGRESS;
+	*total = 0;
+	/* A table has at most PART_ENTRIES_MAX entries. */
+	for (size_t i = 0; error == 0 && i < image->table->count; i++) {
+		if (!image->table->entries[i].is_fat)
+			continue;
+		if (*total < capacity)
+			numbers[*total] = image->table->entries[i].number;
+		++*total;
+	}
+	image_leave(image);
+	return error;
+}
+
+/* ---- the choice of the boot partition ------------------------------------ */
+
+struct choice {
+	unsigned number;
+};
+
+static int boot_parse(void *owner, struct source *source, void **result)
+{
+	struct cache_image *image = owner;
+	const struct part_entry *chosen;
+	enum part_boot_reason reason;
+	struct choice *choice;
+	int error = part_choose_boot(source, image->table, &chosen, &reason);
+
+	if (error != 0)
+		return error;
+	choice = malloc(sizeof(*choice));
+	if (!choice)
+		return -ENOMEM;
+	choice->number = chosen->number;
+	*result = choice;
+	return 0;
+}
+
+static bool boot_commit(void *owner, void *result)
+{
+	struct cache_image *image = owner;
+	struct choice *choice = result;
+	bool changed = image->boot_number != choice->number;
+
+	image->boot_number = choice->number;
+	free(choice);
+	return changed;
+}
+
+static const struct belief_kind boot_kind = { boot_parse, boot_commit, free };
+
+/* The number of the boot partition. */
+static int image_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *number)
+{
+	int error;
+
+	*number = image->cache->settings.partition;
+	if (*number != 0)
+		return 0;
+	if (part_table_fat_count(image->table) == 1) {
+		for (size_t i = 0; i < image->table->count; i++)
+			if (image->table->entries[i].is_fat)
+				*number = image->table->entries[i].number;
+		return 0;
+	}
+	error = belief_refresh(image, op, &image->boot_belief, &boot_kind, image);
+	*number = image->boot_number;
+	return error;
+}
+
+/* What cannot be understood is an I/O error to the reader, never "not there". */
+static int as_io_error(int error)
+{
+	return error == -ENODATA || error == -EINVAL ? -EIO : error;
+}
+
+/*
+ * While directories and tables are being rewritten the boot files of one
+ * partition can be out of sight for a moment: a choice that is new must last
+ * before anyone is sent there. Asked when everything has been looked at once,
+ * so that the waits run side by side.
+ */
+static bool path_settled(struct cache_image *image, struct cache_op *op, const struct cache_volume *volume, bool boot)
+{
+	return image_settled(image, op, image->table_belief.since_ns) &&
+	       (!boot || !image->boot_belief.loaded || image_settled(image, op, image->boot_belief.since_ns)) &&
+	       image_settled(image, op, volume->belief.since_ns);
+}
+
+static int image_root_locked(struct cache_image *image, struct cache_op *op, unsigned number,
+			     struct cache_dir **root)
+{
+	bool boot = number == CACHE_PARTITION_BOOT;
+	struct cache_volume *volume;
+	int error = image_refresh_table(image, op);
+
+	if (error == 0 && boot)
+		error = image_choose_boot(image, op, &number);
+	if (error != 0) {
+		if (error == -ENODATA && !image->problem)
+			image->problem = "none of its partitions is a FAT";
+		return as_io_error(error);
+	}
+	error = volume_get(image, op, number, &volume);
+	if (error == -ENOENT && boot) {
+		image->problem = "it has no FAT partition of the number asked for";
+		return -EIO;
+	}
+	if (error == 0)
+		error = dir_refresh(volume->root, op);
+	if (error == -ESTALE || (error == 0 && !volume->root)) { /* made anew meanwhile: look again */
+		op->retry_ns = 0;
+		error = -EINPROGRESS;
+	}
+	if (error == 0 && !path_settled(image, op, volume, boot))
+		error = -EINPROGRESS;
+	if (error != 0)
+		return as_io_error(error);
+	*root = volume->root;
+	node_use(image, &volume->root->node);
+	return 0;
+}
+
+int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+{
+	int error = image_enter(image, op);
+
+	if (error != 0)
+		return error;
+	error = image_root_locked(image, op, number, root);
+	image_leave(image);
+	return error;
+}
+
+const char *cache_image_problem(struct cache_image *image)
+{
+	return atomic_load(&image->problem);
+}
+
+const char *cache_image_change_source(struct cache_image *image)
+{
+	return image->device->ops->describe(image->device);
+}

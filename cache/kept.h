@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kept: the whole content of one version, held for those who are reading it
+ * while the image goes on. In memory as long as all of them together stay
+ * within a budget; past it in a temporary file that has no name.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct kept_budget;
+struct kept;
+
+/* `directory` (borrowed) is where temporary files go. NULL: no memory. */
+struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory);
+void kept_budget_free(struct kept_budget *budget);
+void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes);
+
+/* Room for `size_bytes`; one reference, the caller's. -ENOMEM, or -EIO when no temporary file can be had. */
+int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
+struct kept *kept_ref(struct kept *kept); /* atomic */
+void kept_unref(struct kept *kept);	  /* NULL is fine */
+
+/* Fill; from one thread, before the kept is shared. -EIO: the temporary file is full. */
+int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes);
+
+/* A pointer to the bytes when they are in memory, else NULL: then kept_read. */
+const unsigned char *kept_memory(const struct kept *kept, uint64_t offset_bytes);
+int kept_read(const struct kept *kept, uint64_t offset_bytes, void *buffer, size_t length_bytes);

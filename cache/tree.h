@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tree: the inside of the cache, shared by image.c, volume.c, dir.c and
+ * version.c and by nobody else.
+ *
+ * Who owns whom: an image owns its volumes, a volume its root directory, a
+ * directory its slots and the nodes in them (subdirectories and versions). A
+ * node knows its parent without owning it. When the image stops holding a node
+ * (its entry is gone or changed) the node is detached: marked, taken out of its
+ * slot, its own subtree detached likewise. A detached node lives until its last
+ * user is gone; an attached one without users may be kept for the next lookup.
+ *
+ * Every field below is protected by image->lock unless it says otherwise.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/cache.h"
+#include "cache/footprint.h"
+#include "cache/kept.h"
+
+struct cache {
+	struct cache_settings settings; /* constant */
+	struct kept_budget *budget;	/* thread-safe */
+};
+
+/*
+ * A belief: something parsed from the image (a table, a volume, a directory, a
+ * chain), or the error that parsing it comes to, with what it rests on.
+ */
+struct belief {
+	struct footprint footprint;
+	uint64_t checked; /* the generation under which it was last seen to hold */
+	int64_t since_ns; /* since when the image has held just this, as far as we looked */
+	int error;	  /* 0, or what parsing it comes to */
+	bool loaded;
+};
+
+/*
+ * How one kind of belief is made. parse reads from the source only and leaves
+ * its result in *result; commit takes the result over and says whether it
+ * differs from what was there; discard frees a result that is not taken.
+ */
+struct belief_kind {
+	int (*parse)(void *owner, struct source *source, void **result);
+	bool (*commit)(void *owner, void *result);
+	void (*discard)(void *result);
+};
+
+struct cache_volume {
+	struct cache_image *image;
+	unsigned number;
+	struct part_entry entry;
+	struct belief belief;
+	struct fat_volume fat;
+	struct cache_dir *root; /* NULL until the volume was read */
+	struct cache_volume *next;
+};
+
+struct cache_image {
+	struct cache *cache;	     /* constant */
+	struct cache_device *device; /* constant; thread-safe */
+	uint32_t sector_bytes_hint;  /* constant */
+	_Atomic unsigned users;	     /* the caller of cache_image_new, and every user of a node */
+
+	pthread_mutex_t lock;		 /* held across metadata reads: see cache.h */
+	struct cache_observation seen;	 /* the last one */
+	struct belief table_belief;
+	struct part_table *table;
+	struct belief boot_belief;
+	unsigned boot_number;
+	struct cache_volume *volumes; /* list */
+	_Atomic(const char *) problem; /* no lock */
+	_Atomic(struct node *) looks;  /* no lock: nodes whose users went */
+	size_t idle_nodes;	       /* attached nodes without users, about */
+};
+
+/*
+ * What directories and versions have in common: who uses them. A user may go at
+ * any time and must not wait for the image (a forget must never block), so the
+ * counts are atomic, and a node whose count came to nothing is pushed on the
+ * image's list of nodes to look at; whoever holds the lock looks, at the latest
+ * when leaving it.
+ */
+struct node {
+	_Atomic unsigned state; /* how many users, and NODE_QUEUED */
+	bool is_version;	/* constant */
+	struct node *next;	/* of the list; the pusher's until it is pushed */
+};
+
+#define NODE_QUEUED (1U << 31)
+
+enum slot_kind {
+	SLOT_EMPTY,
+	SLOT_DIR,
+	SLOT_FILE,
+};
+
+/* One entry of a directory, beside its fat_entry. */
+struct slot {
+	int64_t since_ns; /* since when the image has held just this entry */
+	union {
+		struct cache_dir *dir;
+		struct cache_version *version;
+	};
+	enum slot_kind kind;
+};
+
+struct cache_dir {
+	struct node node; /* first */
+	struct cache_image *image;
+	struct cache_volume *volume; /* NULL once detached */
+	struct cache_dir *parent;    /* NULL for a root, and once detached */
+	uint64_t id;
+	uint32_t first_cluster;
+	unsigned depth;
+	struct fat_entry entry; /* its own, without the strings; unused in a root */
+	uint32_t cluster_bytes, cluster_count;
+	struct belief belief;
+	struct fat_dir *content;
+	struct slot *slots; /* one for each entry of content */
+	bool detached;
+};
+
+/* File data is hashed and compared by this much. */
+#define CHUNK_BYTES ((uint64_t)64 << 10)
+
+struct chunk_hash {
+	uint64_t low, high;
+};
+
+struct cache_version {
+	struct node node; /* first */
+	struct cache_image *image;
+	struct cache_dir *dir; /* NULL once detached */
+	uint64_t id;
+	_Atomic unsigned opens; /* no lock to count down, the lock to count up */
+	struct fat_entry entry; /* without the strings */
+	struct fat_volume fat;
+	uint64_t volume_offset_bytes; /* of the partition in the image */
+	int64_t since_ns;	      /* since when the image has held this content */
+	struct belief chain_belief;
+	struct fat_extents extents; /* constant once chain_belief is loaded without error */
+	uint64_t data_checked;	    /* the generation under which all handed-out chunks held; 0: never */
+	bool accepted;		    /* bytes may have been handed out */
+	bool keeping;		    /* a thread is reading the whole of it, without the lock */
+	bool detached;
+	struct chunk_hash *hashes; /* one for each chunk, NULL until the first is known */
+	unsigned char *known;	   /* a bit for each chunk */
+	uint64_t known_count;
+	struct kept *kept; /* the whole content, or NULL */
+};
+
+/* ---- cache/belief.c ------------------------------------------------------ */
+
+/* Observe the device anew; sets image->seen. */
+int image_observe(struct cache_image *image, const struct cache_op *op);
+
+/* Was content that has been there since `since_ns` there long enough to be believed? Else sets op->retry_ns. */
+bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns);
+
+/* Bring a belief up to the generation seen. Returns its error, or -EAGAIN, -ENOMEM, -EINPROGRESS. */
+int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief *belief,
+		   const struct belief_kind *kind, void *owner);
+
+/* ---- volume.c, dir.c, version.c ------------------------------------------ */
+
+int image_refresh_table(struct cache_image *image, struct cache_op *op);
+int volume_get(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_volume **volume);
+int volume_refresh(struct cache_volume *volume, struct cache_op *op);
+void volume_free(struct cache_volume *volume);
+
+int dir_new(struct cache_volume *volume, struct cache_dir *parent, const struct fat_entry *entry,
+	    struct cache_dir **dir);
+int dir_refresh(struct cache_dir *dir, struct cache_op *op);
+void dir_detach(struct cache_dir *dir); /* frees it too when it has no users */
+void dir_trim(struct cache_dir *dir);	/* frees what is below it and has no users */
+void dir_look(struct cache_dir *dir);	/* its users went */
+void image_count_idle(struct cache_image *image);
+
+int version_new(struct cache_dir *dir, const struct fat_entry *entry, int64_t since_ns, struct cache_version **version);
+void version_detach(struct cache_version *version); /* frees it too when it has no users */
+
+void version_look(struct cache_version *version); /* its users or openers went */
+
+/* Forget the version that stands in a slot: its content is no longer the image's. */
+void dir_drop_version(struct cache_dir *dir, struct cache_version *version);
+
+/* ---- cache/node.c -------------------------------------------------------- */
+
+/* Add a user to a node, under the lock; it is a user of the image too. */
+void node_use(struct cache_image *image, struct node *node);
+
+/* May it be freed? Under the lock. A node on the list is the list's to free. */
+bool node_idle(const struct node *node);
+
+/* Take a user away, without the lock. */
+void node_put(struct cache_image *image, struct node *node);
+
+/* Have the holder of the lock look at the node, without the lock. */
+void node_look_later(struct cache_image *image, struct node *node);
+
+/* Look at all nodes of the list, under the lock (or when nobody else is left). */
+void image_look_at_nodes(struct cache_image *image);
+
+/* Begin a call: take the lock (only if it is free, when op may not block) and observe. 0, -EAGAIN or -EIO; unlocked on error. */
+int image_enter(struct cache_image *image, struct cache_op *op);
+void image_leave(struct cache_image *image);
+

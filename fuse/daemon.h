@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * daemon: into the background, and what systemd wants to hear.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Keep descriptors 0-2 taken, so that no image ever becomes "stderr". */
+void daemon_fill_standard_descriptors(void);
+
+/*
+ * Fork. The parent stays until daemon_report, exits 0 if that came, 1 if the
+ * child ended without it (it has said why on stderr), and never returns. False
+ * when there is no fork to be had. Before any thread or ring exists.
+ */
+bool daemon_fork(void);
+
+/* The mount answers: let the parent go, and let go of the terminal. Once; nothing happens without daemon_fork. */
+void daemon_report(void);
+
+/* sd_notify(3), when NOTIFY_SOCKET asks for it: lines such as "READY=1". */
+void daemon_notify(const char *lines);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Log: one lower-case line, `image: what: reason`.
+ *
+ * To stderr as long as somebody reads it there (with the <N> prefixes of
+ * sd-daemon(3) when that is the journal), to syslog from the background.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_NOTICE = 5,
+	LOG_LEVEL_INFO = 6,
+	LOG_LEVEL_DEBUG = 7,
+};
+
+/* Lines above `level` are dropped; the default is LOG_LEVEL_NOTICE. Before threads are started. */
+void log_set_level(enum log_level level);
+
+/* From now on to syslog: stderr is about to be closed. */
+void log_to_syslog(void);
+
+/* `format` has no newline at its end. Thread-safe; control characters in the line become '?'. */
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * A limit for lines about one thing: true at most once in `LOG_LIMIT_SECONDS`.
+ * `*last` starts as 0 and belongs to that thing; thread-safe.
+ */
+#define LOG_LIMIT_SECONDS 10
+bool log_allowed(_Atomic long long *last);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * imagefs: the boot partitions of live disk images as a read-only filesystem.
+ *
+ * main puts the parts together in the one order that works: say what is wrong
+ * while there is a terminal, fork before there are threads, mount, serve, and on
+ * a signal take the mount away while those inside finish.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/daemon.h"
+#include "fuse/log.h"
+#include "fuse/mount.h"
+#include "fuse/request.h"
+
+/* Readers get this long to finish after a signal; a second signal ends it at once. */
+#define GRACE_SECONDS 5
+
+/* A change younger than this is not settled: ctime moves before data does (FACTS section 2). */
+#define SETTLE_NS (2 * INT64_C(1000000000))
+
+/* libfuse's threads never block, so a few are enough. */
+#define FUSE_THREADS 4
+
+struct daemon {
+	struct options options;
+	struct imagefs fs;
+	struct cache *cache;
+	struct fuse_session *session;
+	pthread_t main_thread;
+	volatile sig_atomic_t ending;
+};
+
+/* ---- before -------------------------------------------------------------- */
+
+/* Each image is two descriptors and more; the soft limit is meant for select(2). */
+static rlim_t raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur;
+}
+
+/*
+ * Kept content comes and goes in large pieces: have malloc map them, so that
+ * they go back to the system; and few arenas for many short-lived threads.
+ */
+static void tame_malloc(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 256 << 10);
+	mallopt(M_ARENA_MAX, 2);
+}
+
+static bool source_error(const char *source, int error)
+{
+	if (error == -ENOTDIR)
+		fprintf(stderr, "imagefs: %s: neither a directory of images nor an image\n", source);
+	else
+		fprintf(stderr, "imagefs: %s: %s\n", source, strerror(-error));
+	return false;
+}
+
+static bool make_view(struct daemon *daemon)
+{
+	const struct options *options = &daemon->options;
+	rlim_t descriptors = raise_descriptor_limit();
+	struct cache_settings cache = cache_settings_default;
+	struct view_settings view = {
+		.believe_nothing = options->believe_nothing,
+		.settle_ns = SETTLE_NS,
+		.unused_max = descriptors / 8 < 4096 ? descriptors / 8 : 4096,
+	};
+	int error;
+
+	cache.flux_ns = (int64_t)options->settle_ms * 1000000;
+	cache.memory_budget_bytes = options->keep_bytes;
+	cache.keep_limit_bytes = options->keep_bytes;
+	cache.partition = options->partition;
+	daemon->cache = view.cache = cache_new(&cache);
+	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
+	if (error != 0)
+		return source_error(options->source, error);
+	view_source_stat(daemon->fs.view, &daemon->fs.source_stat);
+	return true;
+}
+
+/* One image that cannot be shown is an error now; a directory without images is only worth a line. */
+static bool check_source(struct daemon *daemon)
+{
+	struct cache_op op = { .may_block = true };
+	struct view_target target;
+	unsigned wanted = daemon->options.partition;
+	struct cache_dir *root;
+	const char *problem;
+	int error, tries = 0;
+
+	if (!view_is_single(daemon->fs.view))
+		return true;
+	error = view_single(daemon->fs.view, &op, &target);
+	if (error != 0)
+		return source_error(daemon->options.source, error);
+	/* A busy image may take a moment to be believed; then it may as well be mounted. */
+	do {
+		struct timespec pause = { .tv_nsec = op.retry_ns };
+
+		if (error == -EINPROGRESS)
+			nanosleep(&pause, NULL);
+		error = cache_image_root(target.image->cache, &op, CACHE_PARTITION_BOOT, &root);
+	} while (error == -EINPROGRESS && ++tries < 50);
+	if (error == 0)
+		cache_dir_put(root);
+	problem = cache_image_problem(target.image->cache);
+	view_image_put(target.image);
+	if (error == 0 || error == -EINPROGRESS)
+		return true;
+	if (wanted != 0 && problem && strstr(problem, "number"))
+		fprintf(stderr, "imagefs: %s: partition=%u: it has no FAT partition of that number\n",
+			daemon->options.source, wanted);
+	else
+		fprintf(stderr, "imagefs: %s: %s\n", daemon->options.source, problem ? problem : strerror(-error));
+	return false;
+}
+
+static void add_argument(struct fuse_args *arguments, const char *option, const char *value)
+{
+	char *text = NULL;
+	size_t at;
+
+	if (!value) {
+		fuse_opt_add_arg(arguments, option);
+		return;
+	}
+	/* fuse_opt's own escape, for commas and backslashes in paths. */
+	text = malloc(strlen(option) + 2 * strlen(value) + 1);
+	if (!text)
+		return;
+	at = (size_t)sprintf(text, "%s", option);
+	for (; *value; value++) {
+		if (*value == ',' || *value == '\\')
+			text[at++] = '\\';
+		text[at++] = *value;
+	}
+	text[at] = '\0';
+	fuse_opt_add_arg(arguments, text);
+	free(text);
+}
+
+static bool make_session(struct daemon *daemon)
+{
+	struct options *options = &daemon->options;
+	struct fuse_args *arguments = &options->fuse;
+
+	add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
+	add_argument(arguments, "-ofsname=", options->source);
+	if (getuid() == 0)
+		add_argument(arguments, "-oallow_other,default_permissions", NULL);
+	if (options->debug)
+		add_argument(arguments, "-odebug", NULL);
+	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
+	return daemon->session != NULL;
+}
+
+/* ---- the end ------------------------------------------------------------- */
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+static void block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	/* Breaks libfuse's main thread out of its wait. */
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = wake }, NULL);
+}
+
+/*
+ * The first signal detaches the mount: new users find the directory below,
+ * readers inside are served until they close (then the kernel ends the session)
+ * or the time of grace is over. A thread of its own, since nothing useful may be
+ * done in a handler.
+ */
+static void *signal_thread(void *argument)
+{
+	struct daemon *daemon = argument;
+	struct timespec grace = { .tv_sec = GRACE_SECONDS };
+	sigset_t signals;
+	int signal;
+
+	block_signals(&signals);
+	do
+		sigwait(&signals, &signal);
+	while (signal == SIGHUP && !daemon->options.foreground);
+	daemon_notify("STOPPING=1\nSTATUS=Unmounting");
+	daemon->ending = 1;
+	mount_detach(daemon->options.mountpoint);
+	sigtimedwait(&signals, NULL, &grace);
+	fuse_session_exit(daemon->session);
+	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */
+	for (;;) {
+		pthread_kill(daemon->main_thread, SIGUSR1);
+		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	}
+	return NULL;
+}
+
+/* ---- serving ------------------------------------------------------------- */
+
+/*
+ * The kernel is being answered: what waits for us may go on. Not on libfuse's
+ * thread, whose answer the mount is still waiting for.
+ */
+static void *ready_thread(void *argument)
+{
+	struct daemon *daemon = argument;
+	char status[256];
+	struct stat st;
+
+	/* The proof: a request that went through the kernel and came back. */
+	if (stat(daemon->options.mountpoint, &st) != 0)
+		return NULL;
+	mount_set_readahead(daemon->options.mountpoint);
+	snprintf(status, sizeof(status), "READY=1\nSTATUS=Serving %.180s", daemon->options.source);
+	daemon_notify(status);
+	daemon_report();
+	return NULL;
+}
+
+static void start_ready_thread(struct imagefs *fs)
+{
+	struct daemon *daemon = (struct daemon *)((char *)fs - offsetof(struct daemon, fs));
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, ready_thread, daemon) == 0)
+		pthread_detach(thread);
+}
+
+static int loop(struct daemon *daemon)
+{
+	int result;
+
+#if FUSE_VERSION >= 312
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, FUSE_THREADS);
+	fuse_loop_cfg_set_idle_threads(config, FUSE_THREADS);
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	result = fuse_session_loop_mt(daemon->session, config);
+	fuse_loop_cfg_destroy(config);
+#else
+	struct fuse_loop_config config = { .clone_fd = 0, .max_idle_threads = FUSE_THREADS };
+
+	result = fuse_session_loop_mt(daemon->session, &config);
+#endif
+	return result;
+}
+
+static int start_threads(struct daemon *daemon)
+{
+	pthread_t thread;
+	sigset_t signals;
+	int error;
+
+	block_signals(&signals);
+	daemon->main_thread = pthread_self();
+	error = queue_new(&daemon->fs.queue);
+	if (error == 0)
+		error = -pthread_create(&thread, NULL, signal_thread, daemon);
+	if (error == 0)
+		pthread_detach(thread);
+	return error;
+}
+
+static void say_if_empty(struct daemon *daemon)
+{
+	struct cache_op op = { .may_block = true };
+	struct view_list list;
+
+	if (view_is_single(daemon->fs.view) || view_list(daemon->fs.view, &op, daemon->fs.queue, &list) != 0)
+		return;
+	if (list.count == 0)
+		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
+	view_list_free(&list);
+}
+
+static int serve(struct daemon *daemon)
+{
+	int result;
+
+	if (fuse_session_mount(daemon->session, daemon->options.mountpoint) != 0)
+		return 1; /* libfuse has said why */
+	if (start_threads(daemon) != 0) {
+		fprintf(stderr, "imagefs: cannot start threads\n");
+		mount_detach(daemon->options.mountpoint);
+		return 1;
+	}
+	say_if_empty(daemon);
+	result = loop(daemon);
+	/* Ended from outside (umount), or by a signal: both are a good end. */
+	daemon_notify("STOPPING=1");
+	if (!daemon->ending && result < 0)
+		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
+	if (!daemon->ending)
+		fuse_session_unmount(daemon->session);
+	return !daemon->ending && result < 0;
+}
+
+static int run(struct daemon *daemon)
+{
+	struct options *options = &daemon->options;
+	CLEANUP_FREE char *mountpoint = NULL;
+
+	if (options->verbose)
+		log_set_level(LOG_LEVEL_INFO);
+	if (options->debug)
+		log_set_level(LOG_LEVEL_DEBUG);
+	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
+	if (!options->foreground && !daemon_fork()) {
+		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(errno));
+		return 1;
+	}
+	if (!make_view(daemon) || !mount_prepare(options->mountpoint, &daemon->fs.source_stat))
+		return 1;
+	mountpoint = realpath(options->mountpoint, NULL);
+	if (mountpoint) {
+		char *given = options->mountpoint;
+
+		options->mountpoint = STEAL_POINTER(mountpoint);
+		free(given);
+	}
+	if (!check_source(daemon))
+		return 1;
+	daemon->fs.options = options;
+	daemon->fs.inodes = inodes_new();
+	daemon->fs.root_lane.width = 64;
+	daemon->fs.answering = start_ready_thread;
+	if (!daemon->fs.inodes || !make_session(daemon))
+		return 1;
+	return serve(daemon);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon daemon;
+	int status;
+
+	daemon_fill_standard_descriptors();
+	tame_malloc();
+	switch (options_parse(argc, argv, &daemon.options)) {
+	case OPTIONS_DONE:
+		return 0;
+	case OPTIONS_USAGE:
+		return 2;
+	case OPTIONS_RUN:
+		break;
+	}
+	status = run(&daemon);
+	/*
+	 * No teardown of what worker threads may still hold: the process ends, and
+	 * the kernel takes it all back at once.
+	 */
+	fflush(NULL);
+	_exit(status);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
+#define READAHEAD_KIB "8192"
+
+/* A crash may have been taken over more than once: at most this many mounts are peeled off. */
+#define DEAD_MOUNTS_MAX 16
+
+/*
+ * A line of /proc/self/mountinfo whose mount point is `mountpoint`; the last one
+ * is on top. Returns false when there is none. (proc(5): fields 3 and 5, and the
+ * file system's type after " - ".)
+ */
+static bool find_mount(const char *mountpoint, char *device, size_t device_size, char *type, size_t type_size)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+	bool found = false;
+
+	if (!file)
+		return false;
+	while (getline(&line, &size, file) > 0) {
+		char numbers[64], root[4096], point[4096], kind[64];
+		const char *rest = strstr(line, " - ");
+
+		if (!rest || sscanf(line, "%*d %*d %63s %4095s %4095s", numbers, root, point) != 3 ||
+		    sscanf(rest, " - %63s", kind) != 1 || strcmp(point, mountpoint) != 0)
+			continue;
+		snprintf(device, device_size, "%s", numbers);
+		snprintf(type, type_size, "%s", kind);
+		found = true;
+	}
+	fclose(file);
+	return found;
+}
+
+static void run_fusermount(const char *mountpoint)
+{
+	char *const arguments[] = { (char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
+				    (char *)mountpoint, NULL };
+	extern char **environ;
+	pid_t child;
+	int status;
+
+	if (posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0)
+		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+			;
+}
+
+void mount_detach(const char *mountpoint)
+{
+	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno == EPERM)
+		run_fusermount(mountpoint);
+}
+
+static bool refuse(const char *mountpoint, const char *why)
+{
+	fprintf(stderr, "imagefs: %s: %s\n", mountpoint, why);
+	return false;
+}
+
+bool mount_prepare(const char *mountpoint, const struct stat *source)
+{
+	char device[64], type[64];
+	struct stat st;
+
+	for (int i = 0; stat(mountpoint, &st) != 0; i++) {
+		if (errno != ENOTCONN && errno != ECONNABORTED)
+			return refuse(mountpoint, strerror(errno));
+		if (i == DEAD_MOUNTS_MAX)
+			return refuse(mountpoint, "a dead mount is there and cannot be detached");
+		mount_detach(mountpoint);
+	}
+	if (!S_ISDIR(st.st_mode))
+		return refuse(mountpoint, strerror(ENOTDIR));
+	if (find_mount(mountpoint, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
+		return refuse(mountpoint, "already mounted or mount point busy");
+	if (st.st_dev == source->st_dev && st.st_ino == source->st_ino)
+		return refuse(mountpoint, "is the directory of images itself; mount elsewhere");
+	return true;
+}
+
+void mount_set_readahead(const char *mountpoint)
+{
+	char device[64], type[64], path[128];
+
+	if (!find_mount(mountpoint, device, sizeof(device), type, sizeof(type)))
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	/* Not root, or no sysfs: 128 KiB stays, and it is only slower. */
+	if (fd >= 0 && write(fd, READAHEAD_KIB, strlen(READAHEAD_KIB)) < 0)
+		return;
+}

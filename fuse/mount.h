@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mount: the mountpoint before, during and after.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+/*
+ * Make `mountpoint` ready: a dead mount that a crash left there is detached.
+ * `source` is what will be shown; it must not be the mountpoint. Returns false
+ * after one line on stderr: missing, not a directory, already mounted.
+ */
+bool mount_prepare(const char *mountpoint, const struct stat *source);
+
+/*
+ * Raise the mount's readahead, the one knob that decides how fast a cold file
+ * is read (FACTS section 1). Quietly does nothing where it may not.
+ */
+void mount_set_readahead(const char *mountpoint);
+
+/*
+ * Take the mount away lazily: no new user finds it, those inside may finish.
+ * As root by umount2, else by fusermount3.
+ */
+void mount_detach(const char *mountpoint);

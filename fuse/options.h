@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * options: the command line, as a value.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <fuse_opt.h>
+
+struct options {
+	char *source;	  /* owned */
+	char *mountpoint; /* owned; absolute */
+	bool foreground;
+	bool debug; /* libfuse's own trace of requests */
+	bool verbose;
+	bool allow_other_given;
+
+	uid_t uid;
+	gid_t gid;
+	unsigned umask, fmask, dmask; /* octal; fmask and dmask apply where given, else umask */
+	bool umask_given, fmask_given, dmask_given;
+	int time_offset_minutes;
+	unsigned partition;   /* 0: by content */
+	unsigned settle_ms;   /* how long new content must have lasted */
+	bool believe_nothing; /* changes=none */
+	uint64_t keep_bytes;  /* memory for kept content */
+
+	struct fuse_args fuse; /* what goes on to libfuse; owned */
+};
+
+enum options_result {
+	OPTIONS_RUN,
+	OPTIONS_DONE,  /* --help or --version was printed: exit 0 */
+	OPTIONS_USAGE, /* one line went to stderr: exit 2 */
+};
+
+enum options_result options_parse(int argc, char **argv, struct options *options);
+void options_free(struct options *options);

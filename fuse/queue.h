@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * queue: requests that have to wait, without anybody waiting for them.
+ *
+ * libfuse's threads never block: a handler tries its request at once, and what
+ * would have to wait (a device, the lock of an image, an image in flux) becomes
+ * a job. Jobs of one image form a lane, and only so many of a lane run at a
+ * time; so an image that hangs takes its own lane with it and no other's (S2).
+ * Threads come as they are needed and go when they idle.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct queue;
+struct job;
+
+/* Embedded in whatever jobs are about. Zero is ready for use; all fields are the queue's. */
+struct lane {
+	struct job *first, *last;
+	unsigned width; /* how many at a time; 0: LANE_WIDTH */
+	unsigned running;
+	bool listed;
+	struct lane *next;
+};
+
+/* So many jobs of one lane at a time: enough reads in flight to keep a disk busy. */
+#define LANE_WIDTH 6
+
+struct job {
+	/* Do it, or as much as can be done. 0: done; else run again after so many nanoseconds. */
+	int64_t (*run)(struct job *job);
+	/* It is done: free it. The last call. */
+	void (*done)(struct job *job);
+	/*
+	 * The deadline passed and run has not ended: answer the request without
+	 * it. Called once at most, from another thread, perhaps while run is under
+	 * way (never after done); must not block. NULL: nothing happens.
+	 */
+	void (*expire)(struct job *job);
+	struct lane *lane;   /* stays until done is called */
+	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 for none */
+
+	/* The queue's. */
+	int64_t due_ns;
+	struct job *next;
+	struct job *active_next, **active_link;
+};
+
+int64_t queue_now_ns(void);
+
+/* -errno. Starts one thread, so: after the daemon forked. */
+int queue_new(struct queue **queue);
+
+/* Takes over the job. */
+void queue_submit(struct queue *queue, struct job *job);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/log.h"
+
+/*
+ * CONTRACT C6 gives a reader 500 ms. A lookup that ends in EIO is made twice by
+ * the kernel (once to revalidate the name it knows, once afresh), so that each
+ * gets a little less than half.
+ */
+#define PATIENCE_NS (235 * INT64_C(1000000))
+
+/* A device that does not answer at all; a large file that has to be read whole gets 5 ns a byte more. */
+#define HUNG_NS (480 * INT64_C(1000000))
+#define HUNG_NS_PER_BYTE 5
+
+bool request_claim(struct request *request)
+{
+	return !atomic_exchange(&request->answered, true);
+}
+
+/* CONTRACT E: what a reader may see. ENOMEM or EAGAIN would make a TFTP server spin. */
+static int visible_error(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -EROFS:
+	case -EACCES:
+	case -ESTALE:
+	case -EINVAL: /* readlink of what is no link any more */
+		return -error;
+	default:
+		return EIO;
+	}
+}
+
+static void complain(const struct request *request, const char *why)
+{
+	struct view_image *image = request->inode ? request->inode->image : NULL;
+	const char *problem;
+
+	if (!image || !log_allowed(&image->last_complaint))
+		return;
+	problem = cache_image_problem(image->cache);
+	log_line(LOG_LEVEL_WARNING, "%s: %s%s%s", image->name ? image->name : "image", request->name ? request->name : "",
+		 request->name ? ": " : "", problem ? problem : why);
+}
+
+static void answer_error(struct request *request, int error)
+{
+	if (!request_claim(request))
+		return;
+	if (visible_error(error) == EIO)
+		complain(request, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
+	fuse_reply_err(request->fuse, visible_error(error));
+}
+
+/* The lane of what the request is about. */
+static struct lane *lane_of(const struct request *request)
+{
+	return request->inode && request->inode->image ? &request->inode->image->lane : &request->fs->root_lane;
+}
+
+/* ---- as a job ------------------------------------------------------------ */
+
+static int64_t job_run(struct job *job)
+{
+	struct request *request = (struct request *)job;
+	struct cache_op op = { .may_block = true };
+	int error = request->attempt(request, &op);
+
+	if (error == 0)
+		return 0;
+	if ((error == -EINPROGRESS || error == -EAGAIN) && !atomic_load(&request->answered) &&
+	    queue_now_ns() + op.retry_ns < request->patience_ns)
+		return op.retry_ns > 0 ? op.retry_ns : 1;
+	answer_error(request, error);
+	return 0;
+}
+
+static void job_expire(struct job *job)
+{
+	struct request *request = (struct request *)job;
+
+	if (!request_claim(request))
+		return;
+	complain(request, "the device does not answer");
+	fuse_reply_err(request->fuse, EIO);
+}
+
+static void job_done(struct job *job)
+{
+	struct request *request = (struct request *)job;
+
+	inodes_put(request->fs->inodes, request->inode);
+	free(request->name);
+	free(request);
+}
+
+static int64_t extra_ns(const struct request *request)
+{
+	struct cache_attributes attributes;
+
+	if (!request->large || request->inode->kind != INODE_FILE)
+		return 0;
+	cache_version_attributes(request->inode->version, &attributes);
+	return (int64_t)attributes.size_bytes * HUNG_NS_PER_BYTE;
+}
+
+/* Take a request that stands on the stack of libfuse's thread to the queue. */
+static void become_job(const struct request *now)
+{
+	struct request *request = malloc(sizeof(*request));
+	int64_t start_ns = queue_now_ns();
+
+	if (!request)
+		goto no_memory;
+	memcpy(request, now, sizeof(*request));
+	if (now->name && !(request->name = strdup(now->name)))
+		goto no_memory;
+	request->patience_ns = start_ns + PATIENCE_NS;
+	request->job = (struct job){
+		.run = job_run,
+		.done = job_done,
+		.expire = job_expire,
+		.lane = lane_of(request),
+		.deadline_ns = start_ns + HUNG_NS + extra_ns(request),
+	};
+	queue_submit(request->fs->queue, &request->job);
+	return;
+no_memory:
+	free(request);
+	inodes_put(now->fs->inodes, now->inode);
+	fuse_reply_err(now->fuse, EIO);
+}
+
+void request_start(struct request *request, fuse_req_t fuse, uint64_t id, request_try attempt)
+{
+	struct cache_op op = { .may_block = false };
+	int error;
+
+	request->fuse = fuse;
+	request->attempt = attempt;
+	request->fs = fuse_req_userdata(fuse);
+	request->inode = inodes_get(request->fs->inodes, id);
+	if (!request->inode) {
+		fuse_reply_err(fuse, ESTALE);
+		return;
+	}
+	error = attempt(request, &op);
+	if (error == -EAGAIN || error == -EINPROGRESS) {
+		become_job(request);
+		return;
+	}
+	if (error != 0)
+		answer_error(request, error);
+	inodes_put(request->fs->inodes, request->inode);
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view: names in SOURCE, names in the mount, and which is which.
+ *
+ *   SOURCE                            mount
+ *   jammy.img, jammy.raw, jammy       jammy/          an image
+ *   (partition 3 of it)               jammy:3/
+ *   89025d75 -> jammy.img             89025d75 -> jammy
+ *   89025d75.img -> /dev/zvol/pi1     89025d75/       an image elsewhere
+ *   bootcode.bin -> jammy/bootcode.bin   the same link
+ *
+ * When several files would have one name, the link wins, then .img, then .raw.
+ */
+#include "fuse/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/view_images.h"
+
+static const char *const suffixes[] = { ".img", ".raw" };
+
+struct view {
+	int source_fd; /* O_PATH of a directory, or of the single image's directory */
+	char *source;
+	bool single;
+	char *single_name; /* relative to source_fd */
+	struct stat source_stat;
+	struct view_images *images;
+};
+
+/* ---- life ---------------------------------------------------------------- */
+
+bool view_is_single(const struct view *view)
+{
+	return view->single;
+}
+
+void view_source_stat(const struct view *view, struct stat *st)
+{
+	*st = view->source_stat;
+}
+
+/* One image: remembered by directory and name, so that it may be replaced by rename. */
+static int open_single(struct view *view, const char *source)
+{
+	CLEANUP_FREE char *copy = strdup(source);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *directory = ".", *name = copy;
+
+	if (!copy)
+		return -ENOMEM;
+	if (slash) {
+		name = slash + 1;
+		*slash = '\0';
+		directory = slash == copy ? "/" : copy;
+	}
+	view->single = true;
+	view->single_name = strdup(name);
+	view->source_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (view->source_fd < 0)
+		return -errno;
+	return view->single_name ? 0 : -ENOMEM;
+}
+
+/* A descriptor that can be read from: what a user may not read shall be said at once. */
+static int check_readable(const char *source)
+{
+	CLEANUP_FD int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : 0;
+}
+
+static int view_open(struct view *view, const char *source)
+{
+	int error;
+
+	if (stat(source, &view->source_stat) != 0)
+		return -errno;
+	error = check_readable(source);
+	if (error != 0)
+		return error;
+	if (S_ISREG(view->source_stat.st_mode) || S_ISBLK(view->source_stat.st_mode))
+		return open_single(view, source);
+	if (!S_ISDIR(view->source_stat.st_mode))
+		return -ENOTDIR;
+	view->source = realpath(source, NULL);
+	return view->source ? 0 : -errno;
+}
+
+int view_new(const char *source, const struct view_settings *settings, struct view **out)
+{
+	struct view *view = calloc(1, sizeof(*view));
+	int error;
+
+	if (!view)
+		return -ENOMEM;
+	view->source_fd = -1;
+	error = view_open(view, source);
+	if (error == 0)
+		error = view_images_new(view, settings, &view->images);
+	if (error != 0) {
+		free(view->single_name);
+		free(view->source);
+		cleanup_close_fd(&view->source_fd);
+		free(view);
+		return error;
+	}
+	*out = view;
+	return 0;
+}
+
+/*
+ * The directory SOURCE as it is now: by its path, so that one that was moved
+ * away and put back, or mounted later, is the one that is seen (C8).
+ */
+static int source_dir(const struct view *view, int flags)
+{
+	int fd = open(view->source, flags | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+/* Length of a file's name in the mount: without .img or .raw, if something is left. */
+static size_t shown_length(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		size_t suffix = strlen(suffixes[i]);
+
+		if (length > suffix && strcmp(name + length - suffix, suffixes[i]) == 0)
+			return length - suffix;
+	}
+	return length;
+}
+
+static bool has_suffix(const char *name)
+{
+	return name[shown_length(name)] != '\0';
+}
+
+/* Where the `:N` of NAME:N begins, or the end of the name. */
+static const char *partition_suffix(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0')
+		return colon;
+	return name + strlen(name);
+}
+
+/* Turn the name of a file of SOURCE, perhaps with a partition, into its name in the mount. */
+static void show_name(char *text, const char *name)
+{
+	char base[NAME_MAX + 1], partition[NAME_MAX + 1];
+	const char *end = partition_suffix(name);
+
+	snprintf(partition, sizeof(partition), "%s", end);
+	snprintf(base, sizeof(base), "%.*s", (int)(end - name), name);
+	sprintf(text, "%.*s%s", (int)shown_length(base), base, partition);
+}
+
+static bool can_be_shown(const char *name)
+{
+	return name[0] != '.' && name[0] != '\0';
+}
+
+/* ---- links --------------------------------------------------------------- */
+
+static int read_target(int dir_fd, const char *file, char *target, size_t size_bytes)
+{
+	ssize_t length = readlinkat(dir_fd, file, target, size_bytes);
+
+	if (length < 0)
+		return -errno;
+	if ((size_t)length >= size_bytes)
+		return -ENAMETOOLONG;
+	target[length] = '\0';
+	return 0;
+}
+
+/*
+ * If `target` names an entry of SOURCE itself, whether it exists or not, return
+ * where its last component begins, else NULL. The directory part is compared as
+ * the kernel resolves it, so `../images/jammy.img` and absolute paths count.
+ */
+static const char *entry_of_source(int dir_fd, const char *target)
+{
+	const char *slash = strrchr(target, '/');
+	const char *last = slash ? slash + 1 : target;
+	char directory[PATH_MAX];
+	struct stat here, there;
+
+	if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || !can_be_shown(last))
+		return NULL;
+	if (!slash)
+		return last;
+	if (slash == target)
+		strcpy(directory, "/");
+	else
+		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - target), target);
+	if (fstat(dir_fd, &here) != 0 || fstatat(dir_fd, directory, &there, 0) != 0)
+		return NULL;
+	return here.st_dev == there.st_dev && here.st_ino == there.st_ino ? last : NULL;
+}
+
+/*
+ * What the link `file` of SOURCE is in the mount: its text, or, when it leads to
+ * an image elsewhere, nothing (*is_image). Reads no image.
+ */
+static int classify_link(int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+			 struct stat *st)
+{
+	const char *last;
+	int error = read_target(dir_fd, file, text, size_bytes);
+
+	*maybe_image = false;
+	if (error != 0)
+		return error;
+	last = entry_of_source(dir_fd, text);
+	if (last) {
+		struct stat entry;
+
+		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
+		if (fstatat(dir_fd, last, &entry, 0) == 0 && S_ISDIR(entry.st_mode))
+			return 0;
+		if (strlen(last) > NAME_MAX)
+			return -ENAMETOOLONG;
+		show_name(text, last);
+		return 0;
+	}
+	*maybe_image = fstatat(dir_fd, file, st, 0) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode));
+	return 0;
+}
+
+/* ---- lookup -------------------------------------------------------------- */
+
+/* Does the file's content make it an image? Only asked when its name does not. */
+static int probe_content(struct view *view, struct cache_op *op, int dir_fd, const char *file, const struct stat *st,
+			 struct view_image **image)
+{
+	size_t total;
+	int error = view_images_get(view->images, op, dir_fd, file, st, image);
+
+	if (error != 0)
+		return error;
+	error = cache_image_partitions((*image)->cache, op, NULL, 0, &total);
+	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
+	if (error == 0 || error == -EIO)
+		return 0;
+	view_image_put(*image);
+	*image = NULL;
+	return error == -ENODATA ? -ENOENT : error;
+}
+
+static int target_image(struct view *view, struct cache_op *op, int dir_fd, const char *file, const struct stat *st,
+			struct view_target *target)
+{
+	target->kind = VIEW_IMAGE;
+	target->number = CACHE_PARTITION_BOOT;
+	target->st = *st;
+	if (has_suffix(file))
+		return view_images_get(view->images, op, dir_fd, file, st, &target->image);
+	return probe_content(view, op, dir_fd, file, st, &target->image);
+}
+
+/* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
+static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, const char *file,
+			  struct view_target *target)
+{
+	char text[PATH_MAX];
+	struct stat st, followed;
+	bool maybe_image;
+	int error;
+
+	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? -ENOENT : -EIO;
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return target_image(view, op, dir_fd, file, &st, target);
+	if (!S_ISLNK(st.st_mode))
+		return -ENOENT;
+	error = classify_link(dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	if (error != 0)
+		return error == -ENOENT ? -ENOENT : -EIO;
+	if (maybe_image) {
+		error = target_image(view, op, dir_fd, file, &followed, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text) };
+	return 0;
+}
+
+/* The file of SOURCE that has the name `name` in the mount, if any. */
+static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, const char *name,
+			  struct view_target *target)
+{
+	char file[NAME_MAX + 8];
+	struct stat st;
+	int error;
+
+	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
+	if (!has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+		error = target_of_file(view, op, dir_fd, name, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		if (snprintf(file, sizeof(file), "%s%s", name, suffixes[i]) > NAME_MAX)
+			continue;
+		error = target_of_file(view, op, dir_fd, file, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	return has_suffix(name) ? -ENOENT : target_of_file(view, op, dir_fd, name, target);
+}
+
+/* Split NAME:N. The number is decimal, without sign or leading zero (but 0 itself). */
+static bool split_partition(const char *name, char *base, size_t size_bytes, unsigned *number)
+{
+	const char *colon = partition_suffix(name);
+
+	if (*colon == '\0' || colon == name || (colon[1] == '0' && colon[2]) || strlen(colon) > 6)
+		return false;
+	if ((size_t)(colon - name) >= size_bytes)
+		return false;
+	memcpy(base, name, (size_t)(colon - name));
+	base[colon - name] = '\0';
+	*number = (unsigned)strtoul(colon + 1, NULL, 10);
+	return true;
+}
+
+/* The partition must be there, and a FAT. Errors inside it are for those who look inside. */
+static int check_partition(struct cache_op *op, struct view_target *target)
+{
+	unsigned numbers[PART_ENTRIES_MAX];
+	size_t total;
+	int error = cache_image_partitions(target->image->cache, op, numbers, PART_ENTRIES_MAX, &total);
+
+	if (error == 0) {
+		error = -ENOENT;
+		for (size_t i = 0; i < total && i < PART_ENTRIES_MAX; i++)
+			if (numbers[i] == target->number)
+				error = 0;
+	}
+	if (error != 0)
+		view_image_put(target->image);
+	return error == -ENODATA ? -EIO : error;
+}
+
+static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+{
+	char base[NAME_MAX + 1];
+	unsigned number;
+	int error;
+
+	if (!can_be_shown(name))
+		return -ENOENT;
+	error = target_of_name(view, op, dir_fd, name, target);
+	if (error != -ENOENT || !split_partition(name, base, sizeof(base), &number))
+		return error;
+	error = target_of_name(view, op, dir_fd, base, target);
+	if (error != 0)
+		return error;
+	if (target->kind != VIEW_IMAGE)
+		return -ENOENT;
+	target->number = number;
+	return check_partition(op, target);
+}
+
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+
+	/* Without its directory there is no saying what is in it: that is not "not there". */
+	if (dir_fd < 0)
+		return -EIO;
+	return lookup_at(view, op, dir_fd, name, target);
+}
+
+/* The link of that name: the bare file, or the one with a suffix. */
+static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes)
+{
+	struct stat st;
+
+	if (!has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+		snprintf(file, size_bytes, "%s", name);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		snprintf(file, size_bytes, "%s%s", name, suffixes[i]);
+		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return S_ISLNK(st.st_mode) ? 0 : -EINVAL;
+	}
+	return -ENOENT;
+}
+
+int view_read_link(struct view *view, const char *name, char *text, size_t size_bytes)
+{
+	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+	char file[NAME_MAX + 8];
+	struct stat st;
+	bool maybe_image;
+	int error;
+
+	if (dir_fd < 0)
+		return -EIO;
+	error = link_file(dir_fd, name, file, sizeof(file));
+	return error != 0 ? error : classify_link(dir_fd, file, text, size_bytes, &maybe_image, &st);
+}
+
+int view_single(struct view *view, struct cache_op *op, struct view_target *target)
+{
+	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
+	if (fstatat(view->source_fd, view->single_name, &target->st, 0) != 0)
+		return -EIO;
+	return view_images_get(view->images, op, view->source_fd, view->single_name, &target->st, &target->image);
+}
+
+/* ---- for view_list.c ----------------------------------------------------- */
+
+int view_source_open(const struct view *view)
+{
+	return source_dir(view, O_RDONLY);
+}
+
+size_t view_shown_length(const char *name)
+{
+	return can_be_shown(name) ? shown_length(name) : 0;
+}
+
+int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+{
+	return lookup_at(view, op, dir_fd, name, target);
+}

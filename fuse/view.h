@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view: what the names in the mount's root mean (CONTRACT N1-N5, N7).
+ *
+ * SOURCE is read anew for every answer: a handful of fstatat calls, no state
+ * that could be old. What is remembered is only the images themselves, by
+ * device and inode number while they are open, so that their caches live on.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "cache/cache.h"
+#include "fuse/queue.h"
+
+struct view;
+
+/* One image that was looked at. Counted by its users; kept for a while after the last. */
+struct view_image {
+	struct cache_image *cache; /* constant */
+	dev_t device;		   /* constant: st_dev and st_ino, or st_rdev and 0 */
+	ino_t inode;		   /* constant */
+	char *name;		   /* constant: for messages; the name it was first met under */
+	struct lane lane;	   /* the queue's */
+	_Atomic long long last_complaint;
+	_Atomic int64_t modified_seconds; /* the file's mtime when its name was last looked up */
+	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
+	unsigned users;
+	struct view_image *next;	  /* its hash chain */
+	struct view_image *newer, *older; /* the unused ones, by age */
+};
+
+struct view_settings {
+	struct cache *cache; /* borrowed */
+	bool believe_nothing;
+	int64_t settle_ns;
+	size_t unused_max; /* images kept open though nobody uses them */
+};
+
+/*
+ * Open SOURCE. *problem is a constant text and errno-style result negative when
+ * that fails: "no such file or directory", or what it is instead of a directory
+ * or an image.
+ */
+int view_new(const char *source, const struct view_settings *settings, struct view **view);
+
+/* Is SOURCE one image (N5), and not a directory? */
+bool view_is_single(const struct view *view);
+
+/* The device and inode number of SOURCE, for those who must not mount over it. */
+void view_source_stat(const struct view *view, struct stat *st);
+
+enum view_kind {
+	VIEW_LINK,  /* a symlink: view_read_link */
+	VIEW_IMAGE, /* an image's boot partition, or partition `number` of it */
+};
+
+struct view_target {
+	enum view_kind kind;
+	struct view_image *image; /* a user of it; NULL for a link */
+	unsigned number;	  /* CACHE_PARTITION_BOOT, or the number after the colon */
+	struct stat st;		  /* of the image file, or of the link itself */
+	size_t link_bytes;	  /* length of the link's text in the mount */
+};
+
+/*
+ * What `name` is. -ENOENT, -EIO, or as cache.h: -EAGAIN, -EINPROGRESS. May open
+ * files, so it wants op->may_block for anything it has not met yet.
+ */
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
+
+/* The text of the link `name` in the mount. -ENOENT, -EINVAL when it is none any more. Never blocks on an image. */
+int view_read_link(struct view *view, const char *name, char *text, size_t size_bytes);
+
+struct view_name {
+	char *name;
+	bool is_link;
+};
+
+struct view_list {
+	struct view_name *names; /* sorted */
+	size_t count, capacity;
+};
+
+/*
+ * All names of the root. Wants op->may_block. An image that does not answer
+ * within a fraction of a second is listed without its partitions.
+ */
+int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list);
+void view_list_free(struct view_list *list);
+
+/* The only image, when SOURCE is one. As view_lookup. */
+int view_single(struct view *view, struct cache_op *op, struct view_target *target);
+
+struct view_image *view_image_ref(struct view_image *image);
+void view_image_put(struct view_image *image); /* NULL is fine; never blocks */
