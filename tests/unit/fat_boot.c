@@ -161,6 +161,13 @@ Test(fat_boot, a_fat_or_root_that_is_cut_off_is_an_io_error)
 	image->source.size_bytes = image->data_offset;
 	cr_assert_eq(read_again(image), 0, "a truncated data area serves what it has");
 	fat_image_free(image);
+
+	image = fat_image_new((struct fat_image_shape){ .type = 32 });
+	image->source.size_bytes = image->fat_offset + image->volume.fat_length_bytes;
+	cr_assert_eq(read_again(image), 0);
+	image->source.size_bytes--;
+	cr_assert_eq(read_again(image), -EIO);
+	fat_image_free(image);
 }
 
 Test(fat_boot, a_fat32_root_that_is_no_cluster_is_an_io_error)

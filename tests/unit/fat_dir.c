@@ -206,6 +206,25 @@ Test(fat_dir, a_query_longer_than_any_name_is_not_found_but_its_dots_are_free)
 	fat_image_free(image);
 }
 
+Test(fat_dir, the_longest_name_is_found)
+{
+	struct fat_image *image = small_image();
+	unsigned char *at = fat_image_root(image);
+	struct fat_dir *dir;
+	uint16_t units[255];
+
+	for (size_t i = 0; i < 255; i++)
+		units[i] = 0x20AC;
+	at = fat_image_long_units(at, units, 255, "LONGES~1   ");
+	fat_image_entry(at, "LONGES~1   ", 0x20, 0, 0);
+	dir = read_dir(image, 0);
+	cr_assert_eq(fat_dir_count(dir), 1);
+	cr_assert_eq(strlen(fat_dir_entry(dir, 0)->name), FAT_NAME_BYTES_MAX);
+	cr_assert_eq(fat_dir_find(dir, fat_dir_entry(dir, 0)->name), 0);
+	fat_dir_free(dir);
+	fat_image_free(image);
+}
+
 Test(fat_dir, a_name_that_ends_in_dots_is_shown_and_found)
 {
 	struct fat_image *image = small_image();

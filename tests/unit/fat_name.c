@@ -106,6 +106,9 @@ static const char *long_of(const unsigned char *slots, const int *order, size_t 
 	struct fat_long_name name = { .slot_count = 0 };
 	unsigned char raw[FAT_ENTRY_BYTES];
 
+	/* What an earlier name left behind must not fill a slot that is missing. */
+	for (size_t i = 0; i < sizeof(name.units) / sizeof(name.units[0]); i++)
+		name.units[i] = 'x';
 	fat_image_entry(raw, SHORT, 0x20, 0, 0);
 	for (size_t i = 0; i < count; i++)
 		fat_long_name_add(&name, slots + (order ? order[i] : (int)i) * FAT_ENTRY_BYTES);
