@@ -144,7 +144,7 @@ enum fat_attribute {
 /* One visible entry of a directory. Strings belong to the fat_dir. */
 struct fat_entry {
 	const char *name;	/* what readdir shows: UTF-8, never empty, no '/', no NUL, not "." or ".." */
-	const char *short_name; /* the 8.3 name as Linux shows it alone (case bits, cp437), for lookups; "" if unusable */
+	const char *short_name; /* the 8.3 name as Linux shows it alone (case bits, cp437), for lookups; "" if bad */
 	uint8_t attributes;
 	uint32_t first_cluster; /* 0 for none; FAT12/16: the high word is ignored */
 	uint32_t size_bytes;	/* files; 0 in a directory */
