@@ -289,6 +289,7 @@ start_nbdkit() { # start_nbdkit IMAGE [nbdkit options before the plugin]
 	shift
 	requires nbdkit
 	nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" "$@" file "$image"
+	wait_until 10 test -s "$T/nbdkit.pid"
 	PIDS+=("$(cat "$T/nbdkit.pid")")
 	URI="nbd+unix:///?socket=$T/nbdkit.sock"
 }

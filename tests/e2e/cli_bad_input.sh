@@ -27,13 +27,13 @@ complains 2 no_such_option -o no_such_option "$SRC" "$MNT"
 complains 2 umask -o umask=9x9 "$SRC" "$MNT"
 complains 2 uid -o uid=-1 "$SRC" "$MNT"
 complains 2 partition -o partition=x "$SRC/a.img" "$MNT"
-complains 1 'partition 7' -o partition=7 "$SRC/a.img" "$MNT"
+complains 1 partition=7 -o partition=7 "$SRC/a.img" "$MNT"
 for arguments in '' "$SRC" "$SRC $MNT extra"; do
 	status=0
 	# shellcheck disable=SC2086 # a list
 	"$IMAGEFS" $arguments >/dev/null 2>"$T/stderr" </dev/null || status=$?
 	is "imagefs $arguments: exit status" $status 2
-	grep -qi usage "$T/stderr" || fail "imagefs $arguments: no usage: $(cat "$T/stderr")"
+	grep -q -- --help "$T/stderr" || fail "imagefs $arguments: does not say how: $(cat "$T/stderr")"
 done
 # A mountpoint that is in use: said, and not mounted over.
 mkdir "$T/busy"

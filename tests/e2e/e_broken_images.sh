@@ -2,7 +2,11 @@
 # E, S1, S2: images that are broken. Each ends in its own error while the rest of the
 # image, where there is one, and the neighbours are served; a listing always ends.
 . "$(dirname "$0")/../lib.sh"
-read_all() { timeout 20 ls -R "$1" >/dev/null 2>&1; [ $? -ne 124 ] || fail "ls -R $1 does not end"; }
+read_all() {
+	local status=0
+	timeout 20 ls -R "$1" >/dev/null 2>&1 || status=$?
+	[ $status -ne 124 ] || fail "ls -R $1 does not end"
+}
 make_pi() { # three files, each of several clusters of 2048 bytes, and a directory
 	make_image "$SRC/$1.img" 8 16 -s 1
 	put good "$SRC/$1.img" /config.txt

@@ -23,7 +23,7 @@ make_image "$SRC/b.img" 16 16
 put 'grown and formatted anew' "$SRC/b.img" /config.txt
 is "another size and FAT" "$(cat "$MNT/b/config.txt")" 'grown and formatted anew'
 rm "$SRC/89025d75"
-refuses ENOENT readlink "$MNT/89025d75"
+refuses ENOENT readlink -v "$MNT/89025d75"
 rm "$SRC/b.img"
 is "gone" "$(ls -A "$MNT")" ''
 refuses ENOENT ls "$MNT/b"

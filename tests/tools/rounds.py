@@ -114,10 +114,10 @@ class Rounds:
         wanted = {}
         for name in self.truth:
             top, _, rest = name.rpartition("/")
-            wanted.setdefault(top, set()).add(rest)
+            wanted.setdefault(top, set()).add(rest.lower())  # mren makes CONFIG.TXT of config.txt
         for top, names in wanted.items():
             try:
-                got = set(os.listdir(os.path.join(self.directory, top)))
+                got = {entry.lower() for entry in os.listdir(os.path.join(self.directory, top))}
             except OSError as error:
                 self.report(when, top or "/", "not listed: %s" % error)
                 continue
