@@ -48,7 +48,7 @@ struct disk {
 	enum disk_kind kind;
 	bool is_block;
 	int fd;		   /* O_RDONLY */
-	int direct_fd;	   /* O_RDONLY | O_DIRECT, or -1: the filesystem has none */
+	_Atomic int direct_fd; /* O_RDONLY | O_DIRECT, opened when first needed */
 	int stat_fd;	   /* block: sysfs stat, or -1 */
 	int inflight_fd;   /* block: sysfs inflight, or -1 */
 	uint32_t sector_bytes;
@@ -252,11 +252,36 @@ static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer
 	return got > 0 ? (size_t)got : 0;
 }
 
+#define DIRECT_UNOPENED (-1)
+#define DIRECT_NONE (-2) /* the filesystem has none */
+
+/*
+ * Most images of a large farm are listed and looked up, but not read from in a
+ * long time: they cost one descriptor, and a second when they are read.
+ */
+static int direct_fd_of(struct disk *disk)
+{
+	int fd = atomic_load(&disk->direct_fd), unopened = DIRECT_UNOPENED;
+	char path[32];
+
+	if (fd != DIRECT_UNOPENED)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->fd);
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = errno == EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
+	if (fd == DIRECT_UNOPENED || atomic_compare_exchange_strong(&disk->direct_fd, &unopened, fd))
+		return fd;
+	/* Another thread was faster. */
+	cleanup_close_fd(&fd);
+	return unopened;
+}
+
 /* An aligned range by O_DIRECT; where the file system refuses, through the page cache. */
 static ssize_t read_direct(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	ssize_t got = disk->direct_fd >= 0 ? ring_read(disk->direct_fd, offset_bytes, buffer, length_bytes) :
-					     -EINVAL;
+	int fd = direct_fd_of(disk);
+	ssize_t got = fd >= 0 ? ring_read(fd, offset_bytes, buffer, length_bytes) : -EINVAL;
 
 	if (got == -EINVAL || got == -EOPNOTSUPP)
 		got = read_buffered(disk, offset_bytes, buffer, length_bytes);
@@ -346,7 +371,8 @@ static void disk_close(struct cache_device *device)
 	if (disk->target)
 		watch_remove(disk->watch, disk->target);
 	cleanup_close_fd(&disk->fd);
-	cleanup_close_fd(&disk->direct_fd);
+	if (atomic_load(&disk->direct_fd) >= 0)
+		close(atomic_load(&disk->direct_fd));
 	cleanup_close_fd(&disk->stat_fd);
 	cleanup_close_fd(&disk->inflight_fd);
 	pthread_mutex_destroy(&disk->lock);
@@ -432,7 +458,6 @@ static void become_file(struct disk *disk, const struct disk_options *options)
 int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device)
 {
 	CLEANUP_FD int owned = fd;
-	char path[32];
 	struct stat st;
 	struct disk *disk;
 
@@ -447,14 +472,13 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		.device.ops = &disk_ops,
 		.kind = DISK_NOTHING,
 		.fd = steal_fd(&owned),
+		.direct_fd = DIRECT_UNOPENED,
 		.stat_fd = -1,
 		.inflight_fd = -1,
 		.settle_ns = options->settle_ns,
 		.watch = watch,
 	};
 	pthread_mutex_init(&disk->lock, NULL);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	disk->direct_fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
 	if (S_ISBLK(st.st_mode))
 		become_block(disk, &st, options);
 	else

@@ -86,7 +86,7 @@ static bool make_view(struct daemon *daemon)
 	struct view_settings view = {
 		.believe_nothing = options->believe_nothing,
 		.settle_ns = SETTLE_NS,
-		.unused_max = descriptors / 8 < 4096 ? descriptors / 8 : 4096,
+		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
 	};
 	int error;
 
@@ -107,6 +107,7 @@ static bool check_source(struct daemon *daemon)
 {
 	struct cache_op op = { .may_block = true };
 	struct view_target target;
+	struct cache_image *cache;
 	unsigned wanted = daemon->options.partition;
 	struct cache_dir *root;
 	const char *problem;
@@ -114,7 +115,9 @@ static bool check_source(struct daemon *daemon)
 
 	if (!view_is_single(daemon->fs.view))
 		return true;
-	error = view_single(daemon->fs.view, &op, &target);
+	error = view_single(daemon->fs.view, &target);
+	if (error == 0)
+		error = view_image_open(target.image, &op, &cache);
 	if (error != 0)
 		return source_error(daemon->options.source, error);
 	/* A busy image may take a moment to be believed; then it may as well be mounted. */
@@ -123,11 +126,11 @@ static bool check_source(struct daemon *daemon)
 
 		if (error == -EINPROGRESS)
 			nanosleep(&pause, NULL);
-		error = cache_image_root(target.image->cache, &op, CACHE_PARTITION_BOOT, &root);
+		error = cache_image_root(cache, &op, CACHE_PARTITION_BOOT, &root);
 	} while (error == -EINPROGRESS && ++tries < 50);
 	if (error == 0)
 		cache_dir_put(root);
-	problem = cache_image_problem(target.image->cache);
+	problem = cache_image_problem(cache);
 	view_image_put(target.image);
 	if (error == 0 || error == -EINPROGRESS)
 		return true;

@@ -69,15 +69,18 @@ static int lookup_in_dir(struct request *request, struct cache_op *op, struct ca
 int image_root_of(struct request *request, struct cache_op *op, struct cache_dir **dir, struct view_image **image)
 {
 	struct view_target target = { .number = request->inode->number };
+	struct cache_image *cache;
 	int error;
 
 	if (request->inode->kind == INODE_ROOT)
-		error = view_single(request->fs->view, op, &target);
+		error = view_single(request->fs->view, &target);
 	else
 		error = (target.image = view_image_ref(request->inode->image)) ? 0 : -EIO;
 	if (error != 0)
 		return error;
-	error = cache_image_root(target.image->cache, op, target.number, dir);
+	error = view_image_open(target.image, op, &cache);
+	if (error == 0)
+		error = cache_image_root(cache, op, target.number, dir);
 	if (error != 0) {
 		view_image_put(target.image);
 		return error;

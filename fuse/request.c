@@ -17,6 +17,7 @@
 /* A device that does not answer at all; a large file that has to be read whole gets 5 ns a byte more. */
 #define HUNG_NS (480 * INT64_C(1000000))
 #define HUNG_NS_PER_BYTE 5
+#define LISTING_NS (10 * INT64_C(1000000000))
 
 bool request_claim(struct request *request)
 {
@@ -43,12 +44,14 @@ static int visible_error(int error)
 static void complain(const struct request *request, const char *why)
 {
 	struct view_image *image = request->inode ? request->inode->image : NULL;
+	struct cache_image *cache;
 	const char *problem;
 
 	if (!image || !log_allowed(&image->last_complaint))
 		return;
-	problem = cache_image_problem(image->cache);
-	log_line(LOG_LEVEL_WARNING, "%s: %s%s%s", image->name ? image->name : "image", request->name ? request->name : "",
+	cache = atomic_load(&image->cache);
+	problem = cache ? cache_image_problem(cache) : NULL;
+	log_line(LOG_LEVEL_WARNING, "%s: %s%s%s", image->name, request->name ? request->name : "",
 		 request->name ? ": " : "", problem ? problem : why);
 }
 
@@ -107,6 +110,9 @@ static int64_t extra_ns(const struct request *request)
 {
 	struct cache_attributes attributes;
 
+	/* Ten thousand images are opened and looked at; each of them has its own patience (view_list.c). */
+	if (request->attempt == try_opendir && request->inode->kind == INODE_ROOT)
+		return LISTING_NS;
 	if (!request->large || request->inode->kind != INODE_FILE)
 		return 0;
 	cache_version_attributes(request->inode->version, &attributes);

@@ -245,15 +245,18 @@ static int classify_link(int dir_fd, const char *file, char *text, size_t size_b
 /* ---- lookup -------------------------------------------------------------- */
 
 /* Does the file's content make it an image? Only asked when its name does not. */
-static int probe_content(struct view *view, struct cache_op *op, int dir_fd, const char *file, const struct stat *st,
+static int probe_content(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
 			 struct view_image **image)
 {
+	struct cache_image *cache;
 	size_t total;
-	int error = view_images_get(view->images, op, dir_fd, file, st, image);
+	int error = view_images_get(view->images, -1, file, st, image);
 
 	if (error != 0)
 		return error;
-	error = cache_image_partitions((*image)->cache, op, NULL, 0, &total);
+	error = view_image_open(*image, op, &cache);
+	if (error == 0)
+		error = cache_image_partitions(cache, op, NULL, 0, &total);
 	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
 	if (error == 0 || error == -EIO)
 		return 0;
@@ -262,15 +265,15 @@ static int probe_content(struct view *view, struct cache_op *op, int dir_fd, con
 	return error == -ENODATA ? -ENOENT : error;
 }
 
-static int target_image(struct view *view, struct cache_op *op, int dir_fd, const char *file, const struct stat *st,
+static int target_image(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
 			struct view_target *target)
 {
 	target->kind = VIEW_IMAGE;
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
 	if (has_suffix(file))
-		return view_images_get(view->images, op, dir_fd, file, st, &target->image);
-	return probe_content(view, op, dir_fd, file, st, &target->image);
+		return view_images_get(view->images, -1, file, st, &target->image);
+	return probe_content(view, op, file, st, &target->image);
 }
 
 /* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
@@ -285,14 +288,14 @@ static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, co
 	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? -ENOENT : -EIO;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		return target_image(view, op, dir_fd, file, &st, target);
+		return target_image(view, op, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
 	error = classify_link(dir_fd, file, text, sizeof(text), &maybe_image, &followed);
 	if (error != 0)
 		return error == -ENOENT ? -ENOENT : -EIO;
 	if (maybe_image) {
-		error = target_image(view, op, dir_fd, file, &followed, target);
+		error = target_image(view, op, file, &followed, target);
 		if (error != -ENOENT)
 			return error;
 	}
@@ -343,9 +346,12 @@ static bool split_partition(const char *name, char *base, size_t size_bytes, uns
 static int check_partition(struct cache_op *op, struct view_target *target)
 {
 	unsigned numbers[PART_ENTRIES_MAX];
+	struct cache_image *cache;
 	size_t total;
-	int error = cache_image_partitions(target->image->cache, op, numbers, PART_ENTRIES_MAX, &total);
+	int error = view_image_open(target->image, op, &cache);
 
+	if (error == 0)
+		error = cache_image_partitions(cache, op, numbers, PART_ENTRIES_MAX, &total);
 	if (error == 0) {
 		error = -ENOENT;
 		for (size_t i = 0; i < total && i < PART_ENTRIES_MAX; i++)
@@ -418,12 +424,12 @@ int view_read_link(struct view *view, const char *name, char *text, size_t size_
 	return error != 0 ? error : classify_link(dir_fd, file, text, size_bytes, &maybe_image, &st);
 }
 
-int view_single(struct view *view, struct cache_op *op, struct view_target *target)
+int view_single(struct view *view, struct view_target *target)
 {
 	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
 	if (fstatat(view->source_fd, view->single_name, &target->st, 0) != 0)
 		return -EIO;
-	return view_images_get(view->images, op, view->source_fd, view->single_name, &target->st, &target->image);
+	return view_images_get(view->images, view->source_fd, view->single_name, &target->st, &target->image);
 }
 
 /* ---- for view_list.c ----------------------------------------------------- */

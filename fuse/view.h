@@ -20,10 +20,11 @@ struct view;
 
 /* One image that was looked at. Counted by its users; kept for a while after the last. */
 struct view_image {
-	struct cache_image *cache; /* constant */
+	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
 	dev_t device;		   /* constant: st_dev and st_ino, or st_rdev and 0 */
 	ino_t inode;		   /* constant */
-	char *name;		   /* constant: for messages; the name it was first met under */
+	char *name;		   /* constant: the name it was first met under, in SOURCE */
+	int dir_fd;		   /* constant: the single image's directory, or -1: SOURCE as it is now */
 	struct lane lane;	   /* the queue's */
 	_Atomic long long last_complaint;
 	_Atomic int64_t modified_seconds; /* the file's mtime when its name was last looked up */
@@ -92,8 +93,15 @@ struct view_list {
 int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list);
 void view_list_free(struct view_list *list);
 
-/* The only image, when SOURCE is one. As view_lookup. */
-int view_single(struct view *view, struct cache_op *op, struct view_target *target);
+/* The only image, when SOURCE is one. -EIO when it is not there now, -ENOMEM. */
+int view_single(struct view *view, struct view_target *target);
+
+/*
+ * The image itself, opened if it is not yet: a lookup of its name alone opens
+ * nothing. -EAGAIN: op does not block; -ESTALE: another file has its place, look
+ * the name up again; -EIO, -ENOMEM. Borrowed; lives as long as the user.
+ */
+int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
 
 struct view_image *view_image_ref(struct view_image *image);
 void view_image_put(struct view_image *image); /* NULL is fine; never blocks */

@@ -4,8 +4,9 @@
  *
  * As long as an image is open its number cannot be given to another file, so the
  * pair is its identity: a file replaced by rename is another image, and one file
- * under two names is one. Images nobody uses stay open, up to a limit, the
- * longest unused going first.
+ * under two names is one. Before it is opened nothing is remembered of it that
+ * could be wrong. Images nobody uses stay open, up to a limit, the longest unused
+ * going first.
  */
 #include "fuse/view_images.h"
 
@@ -22,6 +23,7 @@
 #define BUCKETS 4096
 
 struct view_images {
+	const struct view *view;
 	struct view_settings settings;
 	struct watch *watch; /* or NULL */
 	pthread_mutex_t lock; /* never held across I/O on an image */
@@ -34,9 +36,9 @@ int view_images_new(struct view *view, const struct view_settings *settings, str
 {
 	struct view_images *images = calloc(1, sizeof(*images));
 
-	(void)view;
 	if (!images)
 		return -ENOMEM;
+	images->view = view;
 	images->settings = *settings;
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
@@ -93,7 +95,7 @@ static void unlink_image(struct view_images *images, struct view_image *image)
 
 static void image_free(struct view_image *image)
 {
-	cache_image_put(image->cache);
+	cache_image_put(atomic_load(&image->cache));
 	free(image->name);
 	free(image);
 }
@@ -105,46 +107,19 @@ static void identity(const struct stat *st, dev_t *device, ino_t *inode)
 	*inode = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
 }
 
-static int open_device(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
-		       struct cache_device **device)
-{
-	struct disk_options options = {
-		.believe_nothing = images->settings.believe_nothing,
-		.settle_ns = images->settings.settle_ns,
-	};
-	CLEANUP_FD int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	dev_t wanted_device, found_device;
-	ino_t wanted_inode, found_inode;
-	struct stat found;
-
-	if (fd < 0 || fstat(fd, &found) != 0) {
-		static _Atomic long long last;
-
-		if (log_allowed(&last))
-			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", file, strerror(errno));
-		return errno == ENOENT ? -ESTALE : -EIO;
-	}
-	identity(st, &wanted_device, &wanted_inode);
-	identity(&found, &found_device, &found_inode);
-	if (wanted_device != found_device || wanted_inode != found_inode)
-		return -ESTALE;
-	return disk_new(steal_fd(&fd), images->watch, &options, device);
-}
-
 static int image_new(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
 		     struct view_image **out)
 {
 	struct view_image *image = calloc(1, sizeof(*image));
-	struct cache_device *device;
-	int error = image ? open_device(images, dir_fd, file, st, &device) : -ENOMEM;
 
-	if (error == 0)
-		error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), &image->cache);
-	if (error != 0) {
-		free(image);
-		return error;
-	}
+	if (!image)
+		return -ENOMEM;
 	image->name = strdup(file);
+	if (!image->name) {
+		free(image);
+		return -ENOMEM;
+	}
+	image->dir_fd = dir_fd;
 	image->images = images;
 	identity(st, &image->device, &image->inode);
 	image->users = 1;
@@ -152,39 +127,91 @@ static int image_new(struct view_images *images, int dir_fd, const char *file, c
 	return 0;
 }
 
-int view_images_get(struct view_images *images, struct cache_op *op, int dir_fd, const char *file,
-		    const struct stat *st, struct view_image **out)
+int view_images_get(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
+		    struct view_image **out)
 {
-	struct view_image *image, *other;
 	dev_t device;
 	ino_t inode;
 	int error;
 
 	identity(st, &device, &inode);
-	pthread_mutex_lock(&images->lock);
-	image = find(images, device, inode);
-	pthread_mutex_unlock(&images->lock);
-	if (!image && !op->may_block)
-		return -EAGAIN;
-	if (!image) {
-		error = image_new(images, dir_fd, file, st, &image);
-		if (error != 0)
-			return error;
-		pthread_mutex_lock(&images->lock);
-		other = find(images, device, inode); /* somebody was faster */
-		if (!other) {
-			image->next = *bucket_of(images, device, inode);
-			*bucket_of(images, device, inode) = image;
-		}
-		pthread_mutex_unlock(&images->lock);
-		if (other) {
-			image_free(image);
-			image = other;
-		}
+	LOCK_SCOPE(&images->lock);
+	*out = find(images, device, inode);
+	if (*out)
+		return 0;
+	error = image_new(images, dir_fd, file, st, out);
+	if (error == 0) {
+		(*out)->next = *bucket_of(images, device, inode);
+		*bucket_of(images, device, inode) = *out;
 	}
-	*out = image;
+	return error;
+}
+
+/* ---- opening ------------------------------------------------------------- */
+
+/* A descriptor of just this image, or a negative error. */
+static int open_image(const struct view_image *image)
+{
+	CLEANUP_FD int source_fd = image->dir_fd < 0 ? view_source_open(image->images->view) : -1;
+	CLEANUP_FD int fd = openat(image->dir_fd < 0 ? source_fd : image->dir_fd, image->name,
+				   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	dev_t device;
+	ino_t inode;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		static _Atomic long long last;
+		int error = errno;
+
+		if (error != ENOENT && log_allowed(&last))
+			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(error));
+		return error == ENOENT ? -ESTALE : -EIO;
+	}
+	identity(&st, &device, &inode);
+	if (device != image->device || inode != image->inode)
+		return -ESTALE;
+	return steal_fd(&fd);
+}
+
+static int make_cache(struct view_image *image, struct cache_image **cache)
+{
+	struct view_images *images = image->images;
+	struct disk_options options = {
+		.believe_nothing = images->settings.believe_nothing,
+		.settle_ns = images->settings.settle_ns,
+	};
+	struct cache_device *device;
+	int fd = open_image(image), error;
+
+	if (fd < 0)
+		return fd;
+	error = disk_new(fd, images->watch, &options, &device);
+	if (error != 0)
+		return error == -ENOMEM ? error : -EIO;
+	return cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
+}
+
+int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
+{
+	struct cache_image *none = NULL;
+	int error;
+
+	*cache = atomic_load(&image->cache);
+	if (*cache)
+		return 0;
+	if (!op->may_block)
+		return -EAGAIN;
+	error = make_cache(image, cache);
+	if (error != 0)
+		return error;
+	if (!atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
+		cache_image_put(*cache); /* somebody was faster */
+		*cache = none;
+	}
 	return 0;
 }
+
+/* ---- users --------------------------------------------------------------- */
 
 struct view_image *view_image_ref(struct view_image *image)
 {

@@ -13,12 +13,12 @@ struct view_images;
 int view_images_new(struct view *view, const struct view_settings *settings, struct view_images **images);
 
 /*
- * The image that `st` (followed) says stands at `file`; opens it when it is not
- * open yet. *image gets a user. -EAGAIN: it would have to be opened and op does
- * not block; -ESTALE: it is another file by now, look again; -EIO, -ENOMEM.
+ * The image that `st` (followed) says stands at `file` of `dir_fd`; it is not
+ * opened. `dir_fd` is -1 for SOURCE, else it must stay open as long as the view.
+ * *image gets a user. -ENOMEM.
  */
-int view_images_get(struct view_images *images, struct cache_op *op, int dir_fd, const char *file,
-		    const struct stat *st, struct view_image **image);
+int view_images_get(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
+		    struct view_image **image);
 
 int view_source_open(const struct view *view);
 size_t view_shown_length(const char *name); /* 0: never shown */

@@ -75,6 +75,7 @@ static int list_add(struct view_list *list, const char *name, bool is_link)
 static int probe_file(struct probe *probe, bool may_block)
 {
 	struct cache_op op = { .may_block = may_block };
+	struct cache_image *cache;
 	struct view_target target;
 	int error = view_lookup_at(probe->view, &op, probe->batch->dir_fd, probe->name, &target);
 
@@ -83,7 +84,9 @@ static int probe_file(struct probe *probe, bool may_block)
 	probe->is_link = target.kind == VIEW_LINK;
 	if (target.kind == VIEW_LINK)
 		return 0;
-	error = cache_image_partitions(target.image->cache, &op, probe->numbers, LISTED_MAX, &probe->total);
+	error = view_image_open(target.image, &op, &cache);
+	if (error == 0)
+		error = cache_image_partitions(cache, &op, probe->numbers, LISTED_MAX, &probe->total);
 	view_image_put(target.image);
 	if (error == -EAGAIN || error == -EINPROGRESS)
 		return error;
