@@ -237,12 +237,12 @@ static void chunk_remember(struct cache_version *version, uint64_t chunk, const 
 /* ---- bytes of the image -------------------------------------------------- */
 
 /* The run at `offset_bytes` of the file: where it is in the image, and how far it goes. */
-static int map_run(const struct cache_version *version, uint64_t offset_bytes, size_t *hint, uint64_t *image_bytes,
-		   uint64_t *run_bytes)
+static int map_run(const struct cache_version *version, uint64_t offset_bytes, struct fat_cursor *cursor,
+		   uint64_t *image_bytes, uint64_t *run_bytes)
 {
 	uint64_t volume_bytes;
 
-	if (!fat_extents_map(&version->fat, &version->extents, offset_bytes, hint, &volume_bytes, run_bytes) ||
+	if (!fat_extents_map(&version->fat, &version->extents, offset_bytes, cursor, &volume_bytes, run_bytes) ||
 	    !add_u64(version->volume_offset_bytes, volume_bytes, image_bytes))
 		return -EIO;
 	return 0;
@@ -254,14 +254,14 @@ static int map_run(const struct cache_version *version, uint64_t offset_bytes, s
  * cache_device_buffer_bytes(length_bytes). One run of clusters is read where it
  * is to be used; several are gathered.
  */
-static int read_range(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-		      unsigned char **bytes)
+static int read_range(const struct cache_version *version, struct fat_cursor *cursor, uint64_t offset_bytes,
+		      size_t length_bytes, void *buffer, unsigned char **bytes)
 {
 	struct cache_device *device = version->image->device;
 	uint64_t image_bytes, run_bytes;
-	size_t hint = 0, part_buffer_bytes = cache_device_buffer_bytes(length_bytes), done = 0;
+	size_t part_buffer_bytes = cache_device_buffer_bytes(length_bytes), done = 0;
 	void *part_buffer;
-	int error = map_run(version, offset_bytes, &hint, &image_bytes, &run_bytes);
+	int error = map_run(version, offset_bytes, cursor, &image_bytes, &run_bytes);
 
 	if (error != 0)
 		return error;
@@ -276,7 +276,7 @@ static int read_range(const struct cache_version *version, uint64_t offset_bytes
 		unsigned char *part;
 		size_t want;
 
-		error = map_run(version, offset_bytes + done, &hint, &image_bytes, &run_bytes);
+		error = map_run(version, offset_bytes + done, cursor, &image_bytes, &run_bytes);
 		if (error != 0)
 			break;
 		want = (size_t)min_u64(run_bytes, length_bytes - done);
@@ -295,13 +295,14 @@ static int read_range(const struct cache_version *version, uint64_t offset_bytes
 struct reading {
 	struct chunk_hash *hashes;
 	struct kept *kept;
+	struct fat_cursor cursor;
 };
 
 static int read_step(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes, void *buffer,
 		     struct reading *reading)
 {
 	unsigned char *bytes;
-	int error = read_range(version, offset_bytes, length_bytes, buffer, &bytes);
+	int error = read_range(version, &reading->cursor, offset_bytes, length_bytes, buffer, &bytes);
 
 	for (size_t at = 0; error == 0 && at < length_bytes; at += CHUNK_BYTES) {
 		size_t part = (size_t)min_u64(CHUNK_BYTES, length_bytes - at);
@@ -584,13 +585,14 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 			 struct cache_bytes *bytes)
 {
 	struct cache_image *image = version->image;
+	struct fat_cursor cursor = { 0 };
 	struct chunk_hash *hashes = calloc(span->length_bytes / CHUNK_BYTES + 1, sizeof(*hashes));
 	unsigned char *data;
 	int error = hashes ? bytes_allocate(bytes, span->length_bytes) : -ENOMEM;
 
 	image_leave(image);
 	if (error == 0)
-		error = read_range(version, span->offset_bytes, span->length_bytes, bytes->owner, &data);
+		error = read_range(version, &cursor, span->offset_bytes, span->length_bytes, bytes->owner, &data);
 	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES)
 		hashes[at / CHUNK_BYTES] = hash_chunk(data + at, (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at));
 	pthread_mutex_lock(&image->lock);

@@ -179,24 +179,23 @@ uint64_t fat_cluster_offset_bytes(const struct fat_volume *volume, uint32_t clus
 }
 
 bool fat_extents_map(const struct fat_volume *volume, const struct fat_extents *extents,
-		     uint64_t file_offset_bytes, size_t *hint, uint64_t *volume_offset_bytes,
+		     uint64_t file_offset_bytes, struct fat_cursor *cursor, uint64_t *volume_offset_bytes,
 		     uint64_t *run_bytes)
 {
-	uint64_t clusters_before = 0; /* those of the runs before list[i] */
 	uint64_t cluster = file_offset_bytes / volume->cluster_bytes;
-	size_t i = 0;
 
 	if (cluster >= extents->cluster_count)
 		return false;
+	if (cluster < cursor->clusters_before)
+		*cursor = (struct fat_cursor){ 0 };
 
 	/* Bounded by the list: cluster is below the sum of its counts. */
-	while (cluster - clusters_before >= extents->list[i].cluster_count)
-		clusters_before += extents->list[i++].cluster_count;
+	while (cluster - cursor->clusters_before >= extents->list[cursor->index].cluster_count)
+		cursor->clusters_before += extents->list[cursor->index++].cluster_count;
 
-	const struct fat_extent *extent = &extents->list[i];
-	uint64_t in_run_bytes = file_offset_bytes - clusters_before * volume->cluster_bytes;
+	const struct fat_extent *extent = &extents->list[cursor->index];
+	uint64_t in_run_bytes = file_offset_bytes - cursor->clusters_before * volume->cluster_bytes;
 
-	*hint = i;
 	*volume_offset_bytes = fat_cluster_offset_bytes(volume, extent->first_cluster) + in_run_bytes;
 	*run_bytes = (uint64_t)extent->cluster_count * volume->cluster_bytes - in_run_bytes;
 	return true;

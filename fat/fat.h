@@ -62,7 +62,7 @@ struct fat_volume {
 
 /*
  * Read and check the boot sector at offset 0 of `source`. The checks are those
- * of Linux fs/fat/inode.c (FACTS section 6): no 55AA, no jump, no type string
+ * of Linux fs/fat/inode.c (fat_fill_super, fat_read_bpb): no 55AA, no jump, no type string
  * is asked for. -EINVAL when it is not a FAT, -EIO when the source is too short.
  * Reads 512 bytes (4096 at most).
  */
@@ -116,14 +116,22 @@ bool fat_extents_equal(const struct fat_extents *a, const struct fat_extents *b)
 uint64_t fat_cluster_offset_bytes(const struct fat_volume *volume, uint32_t cluster);
 
 /*
+ * Where the last search in a chain ended, so that reading on does not begin at
+ * its start again. Zero is the start; belongs to one extents for its life.
+ */
+struct fat_cursor {
+	size_t index;		  /* a run of the list, */
+	uint64_t clusters_before; /* and how many clusters come before it */
+};
+
+/*
  * The piece of a chain that holds the byte `file_offset_bytes`: its offset on
  * the volume, and how many bytes follow it without a gap (up to the end of the
- * run, not of the file). False when the offset is beyond the chain.
- * `*hint` is an index into the list where the search begins; start with 0 and
- * keep it between calls with growing offsets.
+ * run, not of the file). False when the offset is beyond the chain. Quick when
+ * offsets grow from call to call with the same cursor.
  */
 bool fat_extents_map(const struct fat_volume *volume, const struct fat_extents *extents, uint64_t file_offset_bytes,
-		     size_t *hint, uint64_t *volume_offset_bytes, uint64_t *run_bytes);
+		     struct fat_cursor *cursor, uint64_t *volume_offset_bytes, uint64_t *run_bytes);
 
 /* ---- directories (fat/dir.c, fat/name.c) -------------------------------- */
 
@@ -159,7 +167,7 @@ struct fat_dir; /* a decoded directory; immutable after fat_dir_read */
  * refuse (-EIO) one whose first_cluster is 0: only ".." may mean the root so.
  * The first entry with a first byte of 0x00 ends it.
  * Volume labels, "." and "..", deleted entries and names that cannot be file
- * names (FACTS section 6, CONTRACT N6) are left out; a bad long name leaves its
+ * names (CONTRACT N6) are left out; a bad long name leaves its
  * short name standing alone; a later entry whose visible name already finds an
  * earlier one (by its long or short name) is left out, so that every name shown
  * finds the entry it is shown for. A bad entry never hides another.

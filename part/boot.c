@@ -92,6 +92,7 @@ int part_choose_boot(struct source *source, const struct part_table *table, cons
 		     enum part_boot_reason *reason)
 {
 	const struct part_entry *first_fat = NULL;
+	bool unreadable = false;
 
 	*chosen = NULL;
 	for (size_t i = 0; i < table->count; i++) {
@@ -105,7 +106,11 @@ int part_choose_boot(struct source *source, const struct part_table *table, cons
 		int result = holds_boot_files(source, entry, &holds);
 		if (result < 0 && result != -EIO && result != -EINVAL)
 			return result;
+		unreadable = unreadable || result < 0;
 		if (holds) {
+			/* An A/B image whose A is torn must not be taken for B. */
+			if (unreadable)
+				return -EIO;
 			*chosen = entry;
 			*reason = PART_BOOT_FILES;
 			return 0;

@@ -52,8 +52,8 @@ struct part_table {
  * Read the table of `source`. `sector_bytes_hint` is the logical sector size of
  * the device, or 0 for a file: then 512 is tried before 4096. Extended
  * containers are not entries. *table is owned by the caller; free() it.
- * Reads the first 64 KiB, the GPT entries and the backup header, each EBR (at
- * most 100), and the first sector of each partition.
+ * Reads the first 4 KiB, the GPT's headers and entries, each EBR (at most 100),
+ * and the first sector of each partition.
  */
 int part_table_read(struct source *source, uint32_t sector_bytes_hint, struct part_table **table);
 
@@ -72,9 +72,9 @@ enum part_boot_reason {
 
 /*
  * CONTRACT N4: the boot partition of an image, by content. *chosen is borrowed
- * from the table. -ENODATA when no partition is a FAT. A FAT whose root cannot
- * be read counts as one without boot files, and does not hide the next; but
- * -EAGAIN from the source ends the search and is returned.
+ * from the table. -ENODATA when no partition is a FAT. -EIO when a FAT before the
+ * one with boot files cannot be read: it may be the one, half way through an
+ * update. Other errors of the source end the search and are returned.
  */
 int part_choose_boot(struct source *source, const struct part_table *table, const struct part_entry **chosen,
 		     enum part_boot_reason *reason);

@@ -49,7 +49,7 @@ static void check_extents(const struct fat_volume *volume, const struct fat_exte
 {
 	unsigned char *seen = calloc(volume->cluster_count + 2ULL, 1);
 	uint64_t clusters = 0, volume_offset, run_bytes;
-	size_t hint = 0;
+	struct fat_cursor cursor = { 0 };
 
 	promise(seen);
 	for (size_t i = 0; i < extents->count; i++) {
@@ -60,14 +60,14 @@ static void check_extents(const struct fat_volume *volume, const struct fat_exte
 				     volume->cluster_count));
 		for (uint32_t c = 0; c < extent->cluster_count; c++)
 			promise(seen[extent->first_cluster + c]++ == 0);
-		promise(fat_extents_map(volume, extents, clusters * volume->cluster_bytes, &hint,
+		promise(fat_extents_map(volume, extents, clusters * volume->cluster_bytes, &cursor,
 					&volume_offset, &run_bytes));
 		promise(volume_offset == fat_cluster_offset_bytes(volume, extent->first_cluster));
 		promise(run_bytes == (uint64_t)extent->cluster_count * volume->cluster_bytes);
 		clusters += extent->cluster_count;
 	}
 	promise(clusters == extents->cluster_count);
-	promise(!fat_extents_map(volume, extents, clusters * volume->cluster_bytes, &hint, &volume_offset,
+	promise(!fat_extents_map(volume, extents, clusters * volume->cluster_bytes, &cursor, &volume_offset,
 				 &run_bytes));
 	promise(fat_extents_equal(extents, extents));
 	free(seen);

@@ -204,7 +204,7 @@ Test(fat_chain, the_largest_file_of_4_gib_less_one_byte_is_followed)
 		.type = 32, .clusters = 65536, .sectors_per_cluster = 128, .present_clusters = 1 });
 	struct fat_extents extents;
 	uint64_t volume_offset, run;
-	size_t hint = 0;
+	struct fat_cursor cursor = { 0 };
 
 	for (uint32_t cluster = 2; cluster < 65537; cluster++)
 		fat_image_link(image, cluster, cluster + 1);
@@ -212,10 +212,10 @@ Test(fat_chain, the_largest_file_of_4_gib_less_one_byte_is_followed)
 	cr_assert_eq(fat_extents_of_file(&image->volume, &image->source, 2, 0xFFFFFFFF, &extents), 0);
 	cr_assert_eq(extents.count, 1);
 	cr_assert_eq(extents.cluster_count, 65536);
-	cr_assert(fat_extents_map(&image->volume, &extents, 0xFFFFFFFE, &hint, &volume_offset, &run));
+	cr_assert(fat_extents_map(&image->volume, &extents, 0xFFFFFFFE, &cursor, &volume_offset, &run));
 	cr_assert_eq(volume_offset, image->volume.data_offset_bytes + 0xFFFFFFFE);
 	cr_assert_eq(run, 2);
-	cr_assert_not(fat_extents_map(&image->volume, &extents, 0x100000000, &hint, &volume_offset, &run));
+	cr_assert_not(fat_extents_map(&image->volume, &extents, 0x100000000, &cursor, &volume_offset, &run));
 	fat_extents_free(&extents);
 	fat_image_free(image);
 }
@@ -282,7 +282,7 @@ Test(fat_chain, every_byte_of_a_file_is_mapped_to_its_cluster)
 		fat_image_new((struct fat_image_shape){ .type = 12, .sectors_per_cluster = 2 });
 	const uint32_t chain[] = { 20, 21, 5, 60, 61, 62, 7 };
 	struct fat_extents extents;
-	size_t hint = 0, stale = 1000;
+	struct fat_cursor cursor = { 0 };
 	uint64_t volume_offset, run;
 
 	fat_image_chain(image, chain, COUNT(chain));
@@ -292,18 +292,18 @@ Test(fat_chain, every_byte_of_a_file_is_mapped_to_its_cluster)
 
 		while (after + 1 < COUNT(chain) && chain[after + 1] == chain[after] + 1)
 			after++;
-		cr_assert(fat_extents_map(&image->volume, &extents, offset, &hint, &volume_offset, &run));
+		cr_assert(fat_extents_map(&image->volume, &extents, offset, &cursor, &volume_offset, &run));
 		cr_assert_eq(volume_offset,
 			     fat_cluster_offset_bytes(&image->volume, chain[i]) + offset % 1024);
 		cr_assert_eq(run, (after + 1) * 1024 - offset);
 	}
-	cr_assert(fat_extents_map(&image->volume, &extents, 0, &stale, &volume_offset, &run),
-		  "any hint is safe");
+	cr_assert(fat_extents_map(&image->volume, &extents, 0, &cursor, &volume_offset, &run),
+		  "a cursor may go back");
 	cr_assert_eq(volume_offset, fat_cluster_offset_bytes(&image->volume, 20));
-	cr_assert_not(fat_extents_map(&image->volume, &extents, 7 * 1024, &hint, &volume_offset, &run));
-	cr_assert_not(fat_extents_map(&image->volume, &extents, UINT64_MAX, &hint, &volume_offset, &run));
+	cr_assert_not(fat_extents_map(&image->volume, &extents, 7 * 1024, &cursor, &volume_offset, &run));
+	cr_assert_not(fat_extents_map(&image->volume, &extents, UINT64_MAX, &cursor, &volume_offset, &run));
 	fat_extents_free(&extents);
-	cr_assert_not(fat_extents_map(&image->volume, &extents, 0, &hint, &volume_offset, &run),
+	cr_assert_not(fat_extents_map(&image->volume, &extents, 0, &cursor, &volume_offset, &run),
 		      "nothing is empty");
 	fat_image_free(image);
 }

@@ -88,12 +88,12 @@ static void read_file(const struct fat_volume *volume, struct source *source, co
 {
 	struct fat_extents extents;
 	uint64_t volume_offset, run_bytes;
-	size_t hint = 0;
+	struct fat_cursor cursor = { 0 };
 
 	cr_assert_eq(fat_extents_of_file(volume, source, entry->first_cluster, entry->size_bytes, &extents),
 		     0);
 	for (uint64_t done = 0; done < entry->size_bytes; done += run_bytes) {
-		cr_assert(fat_extents_map(volume, &extents, done, &hint, &volume_offset, &run_bytes));
+		cr_assert(fat_extents_map(volume, &extents, done, &cursor, &volume_offset, &run_bytes));
 		run_bytes = min_u64(run_bytes, entry->size_bytes - done);
 		cr_assert_eq(source_read(source, volume_offset, out + done, run_bytes), 0);
 	}
