@@ -18,7 +18,8 @@
  *
  * entry_timeout is 0, so the kernel looks every name up again at every use, and
  * hears a new number when there is a new version; attr_timeout is infinite for
- * files, whose attributes belong to the version, and 0 for all else.
+ * files, whose attributes belong to the version, and next to nothing for the
+ * rest.
  */
 #pragma once
 

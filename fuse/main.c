@@ -31,8 +31,8 @@
 /* A change younger than this is not settled: ctime moves before data does (FACTS section 2). */
 #define SETTLE_NS (2 * INT64_C(1000000000))
 
-/* libfuse's threads never block, so a few are enough. */
-#define FUSE_THREADS 4
+/* libfuse's threads never block: two are as many as help, and one more only adds wakeups. */
+#define FUSE_THREADS 2
 
 struct daemon {
 	struct options options;
@@ -265,7 +265,7 @@ static int loop(struct daemon *daemon)
 {
 	int result;
 
-#if FUSE_VERSION >= 312
+#if FUSE_USE_VERSION >= 312
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 
 	if (!config)

@@ -50,7 +50,7 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 		inode = inodes_of_image(fs->inodes, target.image, target.number);
 		stat_of_directory(fs, 0, target.st.st_mtim.tv_sec, &st);
 	}
-	return answer_entry(request, inode, &st, 0);
+	return answer_entry(request, inode, &st, ATTRIBUTES_FOR_A_WALK);
 }
 
 static int lookup_in_dir(struct request *request, struct cache_op *op, struct cache_dir *dir, struct view_image *image)
@@ -63,7 +63,7 @@ static int lookup_in_dir(struct request *request, struct cache_op *op, struct ca
 		return error;
 	stat_of_attributes(request->fs, &node.attributes, &st);
 	return answer_entry(request, inodes_of_node(request->fs->inodes, view_image_ref(image), &node), &st,
-			    node.kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : 0);
+			    node.kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : ATTRIBUTES_FOR_A_WALK);
 }
 
 int image_root_of(struct request *request, struct cache_op *op, struct cache_dir **dir, struct view_image **image)
@@ -141,7 +141,7 @@ int try_getattr(struct request *request, struct cache_op *op)
 	struct imagefs *fs = request->fs;
 	struct inode *inode = request->inode;
 	struct cache_attributes attributes;
-	double timeout = 0;
+	double timeout = ATTRIBUTES_FOR_A_WALK;
 	struct stat st;
 	int error = 0;
 

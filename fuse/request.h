@@ -77,5 +77,13 @@ int image_root_of(struct request *request, struct cache_op *op, struct cache_dir
 /* Files never change under their number: their attributes are good for ever. */
 #define ATTRIBUTES_FOR_EVER 86400.0
 
+/*
+ * Those of directories come fresh with every lookup, and need to last just long
+ * enough for the permission check that follows it (which would otherwise ask
+ * again, and double the price of a path). Only the time stamp of a directory
+ * that is held open can be seen to be this old.
+ */
+#define ATTRIBUTES_FOR_A_WALK 0.01
+
 /* The table of operations, for fuse_session_new. */
 extern const struct fuse_lowlevel_ops imagefs_operations;
