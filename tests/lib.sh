@@ -40,8 +40,9 @@ LOOPS=() PIDS=()
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:log_path=$T/sanitizer
 
 cleanup() {
-	local status=$? point pid device
+	local status=$? point pid device daemons i
 	set +eE
+	exec 7<&- # the descriptor that tests hold files open with
 	trap - ERR EXIT
 	if [ $status -ne 0 ] && [ $status -ne 77 ]; then
 		for point in "$T"/*.log; do
@@ -49,12 +50,18 @@ cleanup() {
 		done
 	fi
 	for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+	daemons=$(pids_of_daemons)
 	awk -v t="$T/" 'index($2, t) == 1 { print $2 }' /proc/self/mounts | sort -r |
 		while read -r point; do
 			point=$(printf '%b' "$point")
 			umount -l "$point" 2>/dev/null || fusermount3 -uz "$point"
 		done
 	for device in "${LOOPS[@]}"; do losetup -d "$device"; done
+	# A daemon that ends by itself tells what a sanitizer found; one that hangs is a failure.
+	for pid in $daemons; do
+		for ((i = 0; i < 250; i++)); do gone "$pid" && continue 2; sleep 0.02; done
+		echo "$NAME: the daemon $pid does not end" && kill -KILL "$pid" && status=1
+	done
 	for point in "$T"/sanitizer*; do
 		[ -e "$point" ] && cat "$point" && status=1
 	done
@@ -219,18 +226,19 @@ mount_imagefs() {
 	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
 }
 
-# daemon_pid [MOUNTPOINT]: the process that serves it.
-daemon_pid() {
-	local point=${1:-$MNT} process
+# Of this test alone: each has this test's directory among its arguments.
+pids_of_daemons() {
+	local process
 	for process in /proc/[0-9]*; do
 		[ "$(readlink "$process/exe" 2>/dev/null)" = "$IMAGEFS" ] || continue
-		if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF "$point"; then
+		if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qF "${1:-$T/}"; then
 			echo "${process#/proc/}"
-			return 0
 		fi
 	done
-	return 1
 }
+
+# daemon_pid [MOUNTPOINT]: the process that serves it.
+daemon_pid() { pids_of_daemons "${1:-$MNT}" | grep -m1 .; }
 
 is_mounted() { awk -v p="${1:-$MNT}" '$2 == p && $3 ~ /^fuse/ { found = 1 } END { exit !found }' /proc/self/mounts; }
 not_mounted() { ! is_mounted "$@"; }
