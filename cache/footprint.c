@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+
 
 #include "base/cleanup.h"
+#include "cache/hash.h"
 
 #define WINDOW_BYTES ((size_t)RECORDING_WINDOW_BLOCKS * CACHE_BLOCK_BYTES)
 

@@ -25,10 +25,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+
 
 #include "base/checked.h"
 #include "cache/buffer.h"
+#include "cache/hash.h"
 #include "cache/tree.h"
 
 /* One step of reading a whole file. A multiple of CHUNK_BYTES. */
