@@ -60,6 +60,7 @@ struct disk {
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
 	struct signs signs;   /* lock */
 	uint64_t generation;  /* lock */
+	bool believable;      /* lock: could the last look be believed? */
 	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
 	_Atomic uint64_t size_bytes; /* as last observed */
 };
@@ -168,9 +169,11 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		disk->signs = signs;
 		disk->changed_ns = now_ns;
 		disk->generation++;
-	} else if (!believable) {
+	} else if (!believable || !disk->believable) {
+		/* What was read under unsettled signs may be older than a write they show already. */
 		disk->generation++;
 	}
+	disk->believable = believable;
 	if (disk->is_block && !believable && disk->stat_fd >= 0)
 		disk->changed_ns = now_ns;
 	atomic_store(&disk->size_bytes, signs.size_bytes);
