@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -77,6 +78,15 @@ int watch_add(struct watch *watch, int fd, struct watch_target **out)
 	return 0;
 }
 
+/* The kernel gives one descriptor for one inode: two names of an image, or an old and a new user of it, share it. */
+static bool is_watched(struct watch *watch, int descriptor)
+{
+	for (struct watch_target *target = *bucket_of(watch, descriptor); target; target = target->next)
+		if (target->descriptor == descriptor)
+			return true;
+	return false;
+}
+
 void watch_remove(struct watch *watch, struct watch_target *target)
 {
 	if (!target)
@@ -89,7 +99,8 @@ void watch_remove(struct watch *watch, struct watch_target *target)
 		}
 	}
 	/* Queued events of a removed watch find no target, and are dropped. */
-	inotify_rm_watch(watch->fd, target->descriptor);
+	if (!is_watched(watch, target->descriptor))
+		inotify_rm_watch(watch->fd, target->descriptor);
 	free(target);
 }
 
