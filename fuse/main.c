@@ -35,8 +35,8 @@
 #define FUSE_THREADS 2
 
 struct daemon {
+	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
-	struct imagefs fs;
 	struct cache *cache;
 	struct fuse_session *session;
 	pthread_t main_thread;
@@ -254,7 +254,7 @@ static void *ready_thread(void *argument)
 
 static void start_ready_thread(struct imagefs *fs)
 {
-	struct daemon *daemon = (struct daemon *)((char *)fs - offsetof(struct daemon, fs));
+	struct daemon *daemon = (struct daemon *)fs;
 	pthread_t thread;
 
 	if (pthread_create(&thread, NULL, ready_thread, daemon) == 0)
