@@ -228,17 +228,21 @@ mount_imagefs() {
 
 # Of this test alone: each has this test's directory among its arguments.
 pids_of_daemons() {
-	local process
+	local process words
 	for process in /proc/[0-9]*; do
 		[ "$(readlink "$process/exe" 2>/dev/null)" = "$IMAGEFS" ] || continue
-		if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qF "${1:-$T/}"; then
-			echo "${process#/proc/}"
-		fi
+		mapfile -d '' -t words <"$process/cmdline" 2>/dev/null || continue
+		[[ " ${words[*]} " != *"${1:-$T/}"* ]] || echo "${process#/proc/}"
 	done
 }
 
 # daemon_pid [MOUNTPOINT]: the process that serves it.
-daemon_pid() { pids_of_daemons "${1:-$MNT}" | grep -m1 .; }
+daemon_pid() {
+	local pids
+	pids=$(pids_of_daemons "${1:-$MNT} ")
+	[ -n "$pids" ] || fail "no daemon serves ${1:-$MNT}"
+	echo "${pids%%$'\n'*}"
+}
 
 is_mounted() { awk -v p="${1:-$MNT}" '$2 == p && $3 ~ /^fuse/ { found = 1 } END { exit !found }' /proc/self/mounts; }
 not_mounted() { ! is_mounted "$@"; }
