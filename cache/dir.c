@@ -293,7 +293,7 @@ static int fill_slot(struct cache_dir *dir, const struct fat_entry *entry, struc
 		if (error == 0)
 			slot->kind = SLOT_DIR;
 	} else {
-		error = version_new(dir, entry, slot->since_ns, &slot->version);
+		error = version_new(dir, entry, &slot->version);
 		if (error == 0)
 			slot->kind = SLOT_FILE;
 	}
@@ -352,7 +352,6 @@ void dir_drop_version(struct cache_dir *dir, struct cache_version *version)
 
 		if (slot->kind == SLOT_FILE && slot->version == version) {
 			slot->kind = SLOT_EMPTY;
-			slot->since_ns = dir->image->seen.now_ns;
 			version_detach(version);
 			return;
 		}

@@ -140,15 +140,14 @@ struct cache_version {
 	struct fat_entry entry; /* without the strings */
 	struct fat_volume fat;
 	uint64_t volume_offset_bytes; /* of the partition in the image */
-	int64_t since_ns;	      /* since when the image has held this content */
+	int64_t since_ns;	      /* since when the unknown chunks are what `hashes` notes, as far as we looked */
 	struct belief chain_belief;
 	struct fat_extents extents; /* constant once chain_belief is loaded without error */
 	uint64_t data_checked;	    /* the generation under which all handed-out chunks held; 0: never */
-	bool accepted;		    /* bytes may have been handed out */
 	bool keeping;		    /* a thread is reading the whole of it, without the lock */
 	bool detached;
-	struct chunk_hash *hashes; /* one for each chunk, NULL until the first is known */
-	unsigned char *known;	   /* a bit for each chunk */
+	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look */
+	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */
 	uint64_t known_count;
 	struct kept *kept; /* the whole content, or NULL */
 };
@@ -180,7 +179,7 @@ void dir_trim(struct cache_dir *dir);	/* frees what is below it and has no users
 void dir_look(struct cache_dir *dir);	/* its users went */
 void image_count_idle(struct cache_image *image);
 
-int version_new(struct cache_dir *dir, const struct fat_entry *entry, int64_t since_ns, struct cache_version **version);
+int version_new(struct cache_dir *dir, const struct fat_entry *entry, struct cache_version **version);
 void version_detach(struct cache_version *version); /* frees it too when it has no users */
 
 void version_look(struct cache_version *version); /* its users or openers went */

@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "base/checked.h"
 #include "cache/buffer.h"
 #include "cache/hash.h"
@@ -38,7 +37,7 @@
 
 /* ---- life ---------------------------------------------------------------- */
 
-int version_new(struct cache_dir *dir, const struct fat_entry *entry, int64_t since_ns, struct cache_version **out)
+int version_new(struct cache_dir *dir, const struct fat_entry *entry, struct cache_version **out)
 {
 	struct cache_version *version = calloc(1, sizeof(*version));
 
@@ -52,7 +51,6 @@ int version_new(struct cache_dir *dir, const struct fat_entry *entry, int64_t si
 	version->entry.name = version->entry.short_name = NULL;
 	version->fat = dir->volume->fat;
 	version->volume_offset_bytes = dir->volume->entry.offset_bytes;
-	version->since_ns = since_ns;
 	*out = version;
 	return 0;
 }
@@ -363,7 +361,7 @@ static int read_unlocked(struct cache_version *version, struct cache_op *op, str
 	return again != 0 ? again : error;
 }
 
-/* Is what was read now what is known of the version? Unknown chunks fit anything. */
+/* Does the reading hold what is known of the version? Unknown chunks fit anything. */
 static bool reading_matches(const struct cache_version *version, const struct reading *reading)
 {
 	uint64_t count = chunk_count(version);
@@ -374,18 +372,29 @@ static bool reading_matches(const struct cache_version *version, const struct re
 	return true;
 }
 
-/* Make the reading what is known of the version. */
-static int reading_adopt(struct cache_version *version, struct reading *reading)
+/* Note the unknown chunks, without knowing them yet: are they what the reading before this one noted? */
+static bool reading_repeats(struct cache_version *version, const struct reading *reading)
 {
 	uint64_t count = chunk_count(version);
-	int error = chunks_allocate(version);
+	bool same = true;
 
-	if (error != 0)
-		return error;
+	for (uint64_t chunk = 0; chunk < count; chunk++) {
+		if (chunk_equal(version, chunk, &reading->hashes[chunk]))
+			continue;
+		version->hashes[chunk] = reading->hashes[chunk];
+		same = false;
+	}
+	return same;
+}
+
+/* Make the reading what is known of the version. */
+static void reading_adopt(struct cache_version *version, const struct reading *reading)
+{
+	uint64_t count = chunk_count(version);
+
 	for (uint64_t chunk = 0; chunk < count; chunk++)
 		chunk_remember(version, chunk, &reading->hashes[chunk]);
 	version->data_checked = version->image->seen.generation;
-	return 0;
 }
 
 /*
@@ -416,28 +425,29 @@ static int read_one_moment(struct cache_version *version, struct cache_op *op, s
 }
 
 /*
- * Read the version whole and hold it against what is known of it. Before it was
- * accepted nobody has seen a byte of it, so other bytes are no contradiction,
- * only a sign that the writer is still at it; afterwards they end the version.
+ * Read the version whole and hold it against what is known of it. A known chunk
+ * that differs ends the version. Of an unknown one nobody has seen a byte, so
+ * other bytes are no contradiction, only a sign that the writer is still at it:
+ * what is new must last.
  */
 static int version_validate(struct cache_version *version, struct cache_op *op, struct reading *reading)
 {
+	struct cache_image *image = version->image;
+	int64_t start_ns = image->seen.now_ns;
 	int error = read_one_moment(version, op, reading);
 
+	if (error == 0)
+		error = chunks_allocate(version);
 	if (error != 0)
 		return error;
-	if (!reading_matches(version, reading)) {
-		if (version->accepted)
-			return version_supersede(version);
-		version->since_ns = version->image->seen.now_ns;
-	} else if (!version->known && version->entry.size_bytes > 0) {
-		/* The first look at these bytes. What was there before it is not known. */
-		version->since_ns = version->image->seen.now_ns;
-	}
-	error = reading_adopt(version, reading);
-	if (error == 0 && !version->accepted && !image_settled(version->image, op, version->since_ns))
+	if (!reading_matches(version, reading))
+		return version_supersede(version);
+	if (!reading_repeats(version, reading))
+		version->since_ns = start_ns;
+	if (version->known_count < chunk_count(version) && !image_settled(image, op, version->since_ns))
 		return -EINPROGRESS;
-	return error;
+	reading_adopt(version, reading);
+	return 0;
 }
 
 /* The same, once at a time for each version; the content stays with it if wanted. */
@@ -464,8 +474,6 @@ static int version_keep(struct cache_version *version, struct cache_op *op, bool
 		version->kept = reading.kept;
 		reading.kept = NULL;
 	}
-	if (error == 0)
-		version->accepted = true;
 	reading_free(&reading);
 	return error;
 }
@@ -482,9 +490,8 @@ static int open_locked(struct cache_version *version, struct cache_op *op)
 	if (version->entry.size_bytes == 0 || version->data_checked == image->seen.generation)
 		return 0;
 	/* Nothing handed out, nothing moving: the bytes can come when they are asked for. */
-	if (image->seen.steady && version->known_count == 0 && image_settled(image, op, version->since_ns)) {
+	if (image->seen.steady && version->known_count == 0 && image_settled(image, op, image->seen.now_ns)) {
 		version->data_checked = image->seen.generation;
-		version->accepted = true;
 		return 0;
 	}
 	return version_keep(version, op, true);
@@ -556,17 +563,26 @@ static struct span widen(const struct cache_version *version, uint64_t offset_by
 	return (struct span){ start, (size_t)(end - start) };
 }
 
-/* Are all chunks of the span known, and what was read is what they were? */
-static bool span_known_equal(const struct cache_version *version, const struct span *span,
-			     const struct chunk_hash *hashes)
+enum span_verdict {
+	SPAN_KNOWN, /* every chunk is known, and what was read is what it was */
+	SPAN_NEW,   /* the same, but for chunks that are not known */
+	SPAN_OTHER, /* a known chunk differs */
+};
+
+static enum span_verdict span_judge(const struct cache_version *version, const struct span *span,
+				    const struct chunk_hash *hashes)
 {
+	enum span_verdict verdict = SPAN_KNOWN;
+
 	for (size_t at = 0; at < span->length_bytes; at += CHUNK_BYTES) {
 		uint64_t chunk = (span->offset_bytes + at) / CHUNK_BYTES;
 
-		if (!chunk_known(version, chunk) || !chunk_equal(version, chunk, &hashes[at / CHUNK_BYTES]))
-			return false;
+		if (!chunk_known(version, chunk))
+			verdict = SPAN_NEW;
+		else if (!chunk_equal(version, chunk, &hashes[at / CHUNK_BYTES]))
+			return SPAN_OTHER;
 	}
-	return true;
+	return verdict;
 }
 
 static int span_remember(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes)
@@ -588,6 +604,7 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 	struct cache_image *image = version->image;
 	struct fat_cursor cursor = { 0 };
 	struct chunk_hash *hashes = calloc(span->length_bytes / CHUNK_BYTES + 1, sizeof(*hashes));
+	enum span_verdict verdict = SPAN_OTHER;
 	unsigned char *data;
 	int error = hashes ? bytes_allocate(bytes, span->length_bytes) : -ENOMEM;
 
@@ -601,12 +618,12 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 		bytes->data = data;
 		error = image_observe(image, op);
 	}
-	if (error == 0 && !span_known_equal(version, span, hashes)) {
-		if (!version->detached && version->data_checked == image->seen.generation)
-			error = span_remember(version, span, hashes);
-		else
-			error = 1;
-	}
+	if (error == 0)
+		verdict = span_judge(version, span, hashes);
+	if (error == 0 && verdict == SPAN_NEW && !version->detached && version->data_checked == image->seen.generation)
+		error = span_remember(version, span, hashes);
+	else if (error == 0 && verdict != SPAN_KNOWN)
+		error = 1;
 	free(hashes);
 	if (error == -EIO)
 		return 1;
