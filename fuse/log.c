@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static enum log_level max_level = LOG_LEVEL_NOTICE;
-static bool use_syslog;
+static atomic_bool use_syslog; /* set by the thread that reports, while others may log */
 
 void log_set_level(enum log_level level)
 {
