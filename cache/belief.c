@@ -11,10 +11,6 @@
 
 #include "cache/tree.h"
 
-/* A writer that changes the blocks under this many readings in a row is in flux. */
-#define PARSE_TRIES 3
-#define RETRY_SOON_NS (5 * INT64_C(1000000))
-
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
 	return image->device->ops->observe(image->device, op->may_block, &image->seen);
@@ -93,7 +89,7 @@ static void adopt(struct cache_image *image, struct belief *belief, const struct
 static int parse_until_whole(struct cache_image *image, struct cache_op *op, struct belief *belief,
 			     const struct belief_kind *kind, void *owner)
 {
-	for (int try = 0; try < PARSE_TRIES; try++) {
+	for (int try = 0; try < REFRESH_TRIES; try++) {
 		struct footprint footprint = { 0 };
 		void *result;
 		int parse_error = 0, state;

@@ -56,7 +56,7 @@ static void slot_clear(struct slot *slot)
 
 static void dir_free_content(struct cache_dir *dir)
 {
-	size_t count = dir->content ? fat_dir_count(dir->content) : 0;
+	size_t count = dir->content && dir->slots ? fat_dir_count(dir->content) : 0;
 
 	for (size_t i = 0; i < count; i++)
 		slot_clear(&dir->slots[i]);
@@ -215,16 +215,18 @@ static void dir_discard(void *result)
 
 static const struct belief_kind dir_kind = { dir_parse, dir_commit, dir_discard };
 
+static int dir_refresh_once(struct cache_dir *dir, struct cache_op *op);
+
 static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
 {
+	uint64_t generation = dir->image->seen.generation;
 	int error;
 
 	if (dir->detached)
 		return -ESTALE;
-	if (dir->belief.loaded && dir->belief.error == 0 && dir->slots &&
-	    dir->belief.checked == dir->image->seen.generation)
+	if (dir->belief.loaded && dir->belief.error == 0 && dir->slots && dir->path_checked == generation)
 		return 0;
-	error = dir->parent ? dir_refresh(dir->parent, op) : volume_refresh(dir->volume, op);
+	error = dir->parent ? dir_refresh_once(dir->parent, op) : volume_refresh(dir->volume, op);
 	if (dir->detached)
 		return -ESTALE;
 	if (error != 0)
@@ -234,6 +236,8 @@ static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
 		dir_free_content(dir);
 		error = -ENOMEM;
 	}
+	if (error == 0 && dir->image->seen.generation == generation)
+		dir->path_checked = generation;
 	return error;
 }
 
@@ -242,7 +246,7 @@ static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
  * it is believed. Each directory on the way is pinned: what the refresh finds
  * may detach it, and this call still has to hear of it.
  */
-int dir_refresh(struct cache_dir *dir, struct cache_op *op)
+static int dir_refresh_once(struct cache_dir *dir, struct cache_op *op)
 {
 	int error;
 
@@ -251,6 +255,26 @@ int dir_refresh(struct cache_dir *dir, struct cache_op *op)
 	if (atomic_fetch_sub(&dir->node.state, 1) == 1 && dir->detached)
 		dir_free(dir);
 	return error;
+}
+
+/*
+ * A reading on the way may find a newer generation, under which what is above
+ * was not looked at: a directory's clusters may be another's by now. Then once
+ * more, and what was just read is only compared.
+ */
+int dir_refresh(struct cache_dir *dir, struct cache_op *op)
+{
+	struct cache_image *image = dir->image;
+
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = dir_refresh_once(dir, op);
+
+		if (error != 0 || image->seen.generation == generation)
+			return error;
+	}
+	op->retry_ns = RETRY_SOON_NS;
+	return -EINPROGRESS;
 }
 
 /* ---- lookup -------------------------------------------------------------- */

@@ -240,8 +240,7 @@ static bool path_settled(struct cache_image *image, struct cache_op *op, const s
 	       image_settled(image, op, volume->belief.since_ns);
 }
 
-static int image_root_locked(struct cache_image *image, struct cache_op *op, unsigned number,
-			     struct cache_dir **root)
+static int root_once(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
 {
 	bool boot = number == CACHE_PARTITION_BOOT;
 	struct cache_volume *volume;
@@ -255,6 +254,8 @@ static int image_root_locked(struct cache_image *image, struct cache_op *op, uns
 		return as_io_error(error);
 	}
 	error = volume_get(image, op, number, &volume);
+	if (error == -ENOENT && !image_settled(image, op, image->table_belief.since_ns))
+		return -EINPROGRESS;
 	if (error == -ENOENT && boot) {
 		image->problem = "it has no FAT partition of the number asked for";
 		return -EIO;
@@ -270,8 +271,24 @@ static int image_root_locked(struct cache_image *image, struct cache_op *op, uns
 	if (error != 0)
 		return as_io_error(error);
 	*root = volume->root;
-	node_use(image, &volume->root->node);
 	return 0;
+}
+
+/* Until all that the answer rests on was looked at under one generation. */
+static int image_root_locked(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+{
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = root_once(image, op, number, root);
+
+		if (error == 0 && image->seen.generation != generation)
+			continue;
+		if (error == 0)
+			node_use(image, &(*root)->node);
+		return error;
+	}
+	op->retry_ns = RETRY_SOON_NS;
+	return -EINPROGRESS;
 }
 
 int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)

@@ -119,6 +119,7 @@ struct cache_dir {
 	struct fat_entry entry; /* its own, without the strings; unused in a root */
 	uint32_t cluster_bytes, cluster_count;
 	struct belief belief;
+	uint64_t path_checked; /* the generation under which it and all above it were last seen to hold */
 	struct fat_dir *content;
 	struct slot *slots; /* one for each entry of content */
 	bool detached;
@@ -160,7 +161,11 @@ int image_observe(struct cache_image *image, const struct cache_op *op);
 /* Was content that has been there since `since_ns` there long enough to be believed? Else sets op->retry_ns. */
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns);
 
-/* Bring a belief up to the generation seen. Returns its error, or -EAGAIN, -ENOMEM, -EINPROGRESS. */
+/* A writer that is faster than this many looks in a row is in flux; look again this soon. */
+#define REFRESH_TRIES 3
+#define RETRY_SOON_NS (5 * INT64_C(1000000))
+
+/* Bring a belief up to the generation seen, which may be a newer one afterwards. Returns its error, or -EAGAIN, -ENOMEM, -EINPROGRESS. */
 int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief *belief,
 		   const struct belief_kind *kind, void *owner);
 

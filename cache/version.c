@@ -166,8 +166,7 @@ static void chain_discard(void *result)
 
 static const struct belief_kind chain_kind = { chain_parse, chain_commit, chain_discard };
 
-/* Entry and chain, as of the generation seen. -ESTALE when the version is not the image's any more. */
-static int version_refresh(struct cache_version *version, struct cache_op *op)
+static int version_refresh_once(struct cache_version *version, struct cache_op *op)
 {
 	int error;
 
@@ -182,6 +181,22 @@ static int version_refresh(struct cache_version *version, struct cache_op *op)
 		return -EIO;
 	error = belief_refresh(version->image, op, &version->chain_belief, &chain_kind, version);
 	return version->detached ? -ESTALE : error;
+}
+
+/* Entry and chain, both as of the generation seen. -ESTALE when the version is not the image's any more. */
+static int version_refresh(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = version_refresh_once(version, op);
+
+		if (error != 0 || image->seen.generation == generation)
+			return error;
+	}
+	op->retry_ns = RETRY_SOON_NS;
+	return -EINPROGRESS;
 }
 
 /* ---- chunks -------------------------------------------------------------- */
