@@ -35,6 +35,7 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 	uint64_t generation = image->seen.generation;
 	struct recording recording;
 	int error = recording_begin(&recording, image->device, op->may_block, image->seen.size_bytes), same;
+	bool failed;
 
 	*result = NULL;
 	if (error != 0)
@@ -44,21 +45,29 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 		recording_discard(&recording);
 		return *parse_error;
 	}
+	failed = recording.failed && *parse_error != 0;
 	if (recording_finish(&recording, footprint) != 0)
 		goto moved;
 	error = image_observe(image, op);
 	if (error != 0)
 		goto fail;
+	/* What the device could not read it may read the next time: not to be remembered. */
+	if (failed && image->seen.generation == generation) {
+		error = *parse_error;
+		goto fail;
+	}
+	if (failed)
+		goto moved;
 	same = image->seen.generation == generation ?
 		       1 :
 		       footprint_verify(footprint, image->device, op->may_block, image->seen.size_bytes);
 	if (same == 1)
 		return 1;
 	error = same;
-	footprint_clear(footprint);
 	if (error < 0)
 		goto fail;
 moved:
+	footprint_clear(footprint);
 	if (*result)
 		kind->discard(*result);
 	return 0;

@@ -117,8 +117,10 @@ static int slide_window(struct recording *recording, uint64_t block, uint64_t wa
 	length_bytes = clip(offset_bytes, (size_t)rounded, recording->source.size_bytes);
 	recording->window_bytes = 0;
 	result = device->ops->read_blocks(device, recording->may_block, offset_bytes, recording->window, length_bytes);
-	if (result != 0)
+	if (result != 0) {
+		recording->failed = true;
 		return result;
+	}
 	recording->window_block = block;
 	recording->window_bytes = length_bytes;
 	for (size_t start = 0; start < length_bytes; start += CACHE_BLOCK_BYTES) {

@@ -44,6 +44,7 @@ struct recording {
 	struct source source; /* first: a recording is a source */
 	struct cache_device *device;
 	bool may_block;
+	bool failed; /* the device could not give a block: an error that comes of it rests on nothing to verify */
 	struct footprint footprint;
 	size_t capacity;
 	uint64_t window_block; /* the blocks read last, for the many small reads of a parser */
