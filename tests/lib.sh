@@ -19,7 +19,7 @@ NAME=$(basename "$0" .sh)
 IMAGEFS=$(realpath -m "${IMAGEFS:-$TOP/build/imagefs}")
 PATH=$PATH:/usr/sbin:/sbin
 PYTHON=/usr/bin/python3 # libnbd's module is there, not in others
-export LC_ALL=C.UTF-8 TZ=UTC MTOOLS_SKIP_CHECK=1 MTOOLSRC=$HERE/data/mtoolsrc
+export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 TZ=UTC MTOOLS_SKIP_CHECK=1 MTOOLSRC=$HERE/data/mtoolsrc
 umask 022
 
 if [ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] && [ "$(id -u)" = 0 ]; then

@@ -23,6 +23,8 @@ import shutil
 import subprocess
 import sys
 
+from fatedit import Fat
+
 BLOCK = 4096
 FAT = "@@1M"
 
@@ -51,7 +53,7 @@ class Rounds:
     def change(self, image):
         """One update by mtools on the image; self.truth says what is there then."""
         fat = image + FAT
-        kind = self.rng.choice(["same size", "grow", "shrink", "rename over", "delete", "create",
+        kind = self.rng.choice(["in place", "same size", "grow", "shrink", "rename over", "delete", "create",
                                 "recreate", "directory"])
         name = self.rng.choice(sorted(self.truth)) if self.truth else None
         if kind in ("create", "directory") or name is None:
@@ -60,6 +62,10 @@ class Rounds:
                 name = "directory-%d/file" % self.rng.randrange(10**6)
                 mtools("mmd", "-i", fat, "::" + name.split("/")[0])
             data = self.content()
+        elif kind == "in place":
+            self.truth[name] = self.rng.randbytes(len(self.truth[name]))
+            self.overwrite(image, name, self.truth[name])
+            return kind
         elif kind == "delete":
             mtools("mdel", "-i", fat, "::" + name)
             del self.truth[name]
@@ -79,6 +85,16 @@ class Rounds:
             mtools("mcopy", "-o", "-Q", "-i", fat, "-", "::" + name, data=data)
         self.truth[name] = data
         return kind
+
+    @staticmethod
+    def overwrite(image, name, new):
+        """The data alone: no entry, no time, no chain changes, as when a file is written
+        twice within its time stamp's two seconds."""
+        fat = Fat(image, 1 << 20)
+        _, start = fat.find(name)
+        for at, cluster in zip(range(0, len(new), fat.cluster_bytes), fat.chain(start)):
+            fat.write(fat.cluster_at(cluster), new[at:at + fat.cluster_bytes])
+        fat.file.close()
 
     def push(self):
         """Brings the blocks in which the copy differs to the image, in random order."""
