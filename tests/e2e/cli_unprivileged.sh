@@ -6,7 +6,11 @@ as=()
 if [ "$(id -u)" = 0 ]; then
 	requires setpriv
 	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
-	[ -n "$(find /dev/fuse -perm -o=w)" ] || chmod 666 /dev/fuse 2>/dev/null || skip "/dev/fuse is closed"
+	if [ -z "$(find /dev/fuse -perm -o=w)" ]; then # as udev makes it, in this namespace only
+		requires netns
+		mknod -m 666 "$T/fuse" c 10 229
+		mount --bind "$T/fuse" /dev/fuse
+	fi
 	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 fi
 me() { "${as[@]}" "$@"; }
