@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache_device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+static struct memory_device *memory_of(struct cache_device *device)
+{
+	return (struct memory_device *)device;
+}
+
+static void take_turn(struct memory_device *memory)
+{
+	memory->now_ns += memory->call_ns;
+	if (memory->turn)
+		memory->turn(memory);
+}
+
+/* cache/disk.c's rules, said again: what is unsettled, or was so at the last look, is not believed. */
+static void look_at_times(struct memory_device *memory)
+{
+	bool settled = memory->now_ns - memory->signed_ns >= memory->settle_ns;
+
+	if (memory->signed_ns != memory->seen_ns)
+		memory->changed_ns = memory->now_ns;
+	if (memory->signed_ns != memory->seen_ns || !settled || !memory->settled || memory->kind == DEVICE_NOTHING)
+		memory->generation++;
+	memory->seen_ns = memory->signed_ns;
+	memory->settled = settled && memory->kind == DEVICE_TIMES;
+}
+
+static int memory_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+{
+	struct memory_device *memory = memory_of(device);
+
+	take_turn(memory);
+	memory->observations++;
+	if (memory->fail_observe)
+		return memory->fail_observe;
+	if (!may_block && (memory->not_at_hand || memory->kind == DEVICE_NOTHING))
+		return -EAGAIN;
+	if (memory->kind != DEVICE_EVENTS)
+		look_at_times(memory);
+	*out = (struct cache_observation){
+		.generation = memory->generation,
+		.size_bytes = memory->size_bytes,
+		.quiet_ns = memory->now_ns - memory->changed_ns,
+		.now_ns = memory->now_ns,
+		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
+	};
+	return 0;
+}
+
+/* Piece by piece, so that a writer may come in between; up to the next multiple of the grain. */
+static int copy_out(struct memory_device *memory, uint64_t offset_bytes, unsigned char *buffer, size_t length_bytes)
+{
+	for (size_t done = 0, part; done < length_bytes; done += part) {
+		uint64_t at = offset_bytes + done;
+
+		take_turn(memory);
+		if (!range_within(offset_bytes, length_bytes, memory->size_bytes))
+			return -EIO;
+		part = (size_t)min_u64(length_bytes - done, memory->grain_bytes - at % memory->grain_bytes);
+		memcpy(buffer + done, memory->bytes + at, part);
+	}
+	return 0;
+}
+
+static int memory_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
+			      size_t length_bytes)
+{
+	struct memory_device *memory = memory_of(device);
+
+	memory->block_reads++;
+	if (!may_block && memory->not_at_hand)
+		return -EAGAIN;
+	if (memory->fail_blocks && offset_bytes + length_bytes > memory->fail_from_bytes)
+		return memory->fail_blocks;
+	return copy_out(memory, offset_bytes, buffer, length_bytes);
+}
+
+static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
+			    unsigned char **bytes)
+{
+	struct memory_device *memory = memory_of(device);
+
+	memory->data_reads++;
+	memory->data_bytes += length_bytes;
+	if (memory->fail_data && offset_bytes + length_bytes > memory->fail_from_bytes)
+		return memory->fail_data;
+	*bytes = (unsigned char *)buffer + offset_bytes % CACHE_BLOCK_BYTES;
+	return copy_out(memory, offset_bytes, *bytes, length_bytes);
+}
+
+static const char *memory_describe(struct cache_device *device)
+{
+	static const char *const words[] = { "events", "times", "nothing" };
+
+	return words[memory_of(device)->kind];
+}
+
+static void memory_close(struct cache_device *device)
+{
+	memory_of(device)->closes++;
+}
+
+void memory_device_init(struct memory_device *memory, enum device_kind kind, unsigned char *bytes,
+			uint64_t size_bytes)
+{
+	static const struct cache_device_ops ops = {
+		.observe = memory_observe,
+		.read_blocks = memory_read_blocks,
+		.read_data = memory_read_data,
+		.describe = memory_describe,
+		.close = memory_close,
+	};
+
+	*memory = (struct memory_device){
+		.device.ops = &ops,
+		.kind = kind,
+		.bytes = bytes,
+		.size_bytes = size_bytes,
+		.now_ns = 4000 * SECOND,
+		.call_ns = MS / 100,
+		.settle_ns = SECOND,
+		.grain_bytes = CACHE_BLOCK_BYTES,
+		.generation = 1,
+		.signed_ns = 400 * SECOND,
+		.seen_ns = 400 * SECOND,
+		.changed_ns = 400 * SECOND,
+	};
+}
+
+void memory_device_reset_counts(struct memory_device *memory)
+{
+	memory->observations = memory->block_reads = memory->data_reads = 0;
+	memory->data_bytes = 0;
+}
+
+unsigned memory_device_reads(const struct memory_device *memory)
+{
+	return memory->block_reads + memory->data_reads;
+}
+
+/* Of an event nothing shows before the bytes do. */
+void memory_device_sign(struct memory_device *memory)
+{
+	memory->signed_ns = memory->now_ns;
+}
+
+void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes)
+{
+	memcpy(memory->bytes + offset_bytes, from, length_bytes);
+	if (memory->kind != DEVICE_EVENTS)
+		return;
+	memory->generation++;
+	memory->changed_ns = memory->now_ns;
+}
+
+void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes)
+{
+	memory_device_sign(memory);
+	memory_device_land(memory, offset_bytes, from, length_bytes);
+}
+
+void memory_device_resize(struct memory_device *memory, unsigned char *bytes, uint64_t size_bytes)
+{
+	memory_device_sign(memory);
+	memory->bytes = bytes;
+	memory->size_bytes = size_bytes;
+	memory->generation++;
+	memory->changed_ns = memory->now_ns;
+}
