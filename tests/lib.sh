@@ -246,7 +246,8 @@ daemon_pid() {
 
 is_mounted() { awk -v p="${1:-$MNT}" '$2 == p && $3 ~ /^fuse/ { found = 1 } END { exit !found }' /proc/self/mounts; }
 not_mounted() { ! is_mounted "$@"; }
-gone() { ! kill -0 "$1" 2>/dev/null; }
+# Ended; who has to reap it may take its time (an init without namespaces does).
+gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
 
 unmount_imagefs() {
 	local point=${1:-$MNT} pid
