@@ -1,0 +1,31 @@
+# Coherence (CONTRACT C) under real writers. tests/run coherence runs them alone; for
+# long runs call the scripts by hand with more SECONDS or ROUNDS.
+set(COHERENCE_TOOLS ${CMAKE_BINARY_DIR}/tests/tools/coherence)
+set(COHERENCE_STATES ${CMAKE_CURRENT_BINARY_DIR}/states)
+
+# coherence_e2e(NAME [as imagefs_e2e]...)
+function(coherence_e2e name)
+	imagefs_e2e(${name} ${ARGN})
+	set_property(TEST e2e/${name} APPEND PROPERTY LABELS coherence)
+	set_property(TEST e2e/${name} APPEND PROPERTY ENVIRONMENT
+		"COHERENCE=${COHERENCE_TOOLS};STATES=${COHERENCE_STATES}")
+	set_property(TEST e2e/${name} APPEND PROPERTY FIXTURES_REQUIRED coherence_states)
+endfunction()
+
+imagefs_e2e(coherence_states_fixture)
+set_tests_properties(e2e/coherence_states_fixture PROPERTIES
+	FIXTURES_SETUP coherence_states
+	ENVIRONMENT "STATES=${COHERENCE_STATES}")
+
+foreach(writer
+	pwrite direct dd
+	nbd-server nbd-server-flush-fua-trim nbd-server-splice
+	nbdkit nbdkit-cache
+	qemu-nbd-writeback-threads qemu-nbd-writeback-io_uring
+	qemu-nbd-writethrough-threads qemu-nbd-writethrough-io_uring
+	qemu-nbd-none-threads qemu-nbd-none-native qemu-nbd-none-io_uring
+	qemu-nbd-directsync-threads qemu-nbd-directsync-native qemu-nbd-directsync-io_uring
+	tgt-rdwr tgt-aio
+	behind-loop behind-loop-direct loop-node loop-node-direct)
+	coherence_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
+endforeach()
