@@ -65,7 +65,10 @@ extern const struct cache_settings cache_settings_default;
 
 struct cache_op {
 	bool may_block;
+	bool keep_later;  /* cache_version_read may leave the keeping to cache_version_keep */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
+	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
+	bool keep_wanted; /* out, of cache_version_read with keep_later: call cache_version_keep now */
 };
 
 /* NULL: no memory. Settings are copied. */
@@ -186,5 +189,12 @@ struct cache_bytes {
 int cache_version_read(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
 		       size_t length_bytes, struct cache_bytes *bytes);
 void cache_bytes_release(struct cache_bytes *bytes);
+
+/*
+ * Read an open version whole and keep it until it is closed, so that its readers
+ * can finish whatever the writer does. Meanwhile reads are served from what has
+ * come in. Takes as long as the device takes; its errors matter to nobody.
+ */
+int cache_version_keep(struct cache_version *version, struct cache_op *op);
 
 void cache_version_put(struct cache_version *version);

@@ -60,7 +60,7 @@ struct disk {
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
 	struct signs signs;   /* lock */
 	uint64_t generation;  /* lock */
-	bool believable;      /* lock: could the last look be believed? */
+	atomic_bool believable; /* written under the lock: could the last look be believed? */
 	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
 	_Atomic uint64_t size_bytes; /* as last observed */
 };
@@ -368,6 +368,13 @@ static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, si
 		return -EIO;
 	*bytes = (unsigned char *)buffer + head;
 	end = min_u64(end, size_bytes);
+	/*
+	 * What is read of a file that is changing is read again soon, to be
+	 * compared: then the page cache serves the second reading, and the
+	 * server's dirty pages need not be written first.
+	 */
+	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
+		return whole(read_buffered(disk, offset_bytes, *bytes, length_bytes), length_bytes);
 	have = page_cache_holds(disk, start, (size_t)(end - start)) ?
 		       read_nowait(disk, start, buffer, (size_t)(end - start)) :
 		       0;

@@ -145,7 +145,8 @@ struct cache_version {
 	struct belief chain_belief;
 	struct fat_extents extents; /* constant once chain_belief is loaded without error */
 	uint64_t data_checked;	    /* the generation under which all handed-out chunks held; 0: never */
-	bool keeping;		    /* a thread is reading the whole of it, without the lock */
+	bool keeping;		    /* a thread is reading the whole of it, without the lock, */
+	struct reading *filling;    /* and this is what it has so far; that thread's */
 	bool detached;
 	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look */
 	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */

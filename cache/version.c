@@ -35,6 +35,9 @@
 #define STEP_BYTES ((uint64_t)1 << 20)
 #define RETRY_BUSY_NS (2 * INT64_C(1000000))
 
+/* So far ahead of a reading under way it is waited for; beyond, reading twice is quicker. */
+#define FILLING_AHEAD_BYTES ((uint64_t)16 << 20)
+
 /* ---- life ---------------------------------------------------------------- */
 
 int version_new(struct cache_dir *dir, const struct fat_entry *entry, struct cache_version **out)
@@ -305,11 +308,16 @@ static int read_range(const struct cache_version *version, struct fat_cursor *cu
 
 /* ---- the whole content --------------------------------------------------- */
 
-/* One reading of the whole file: a hash of each chunk, and the bytes if they are to be kept. */
+/*
+ * One reading of the whole file: a hash of each chunk, and the bytes if they are
+ * to be kept. `filled_bytes` only grows, and what is below it does not change
+ * any more, so that others may be served from it while the rest comes in.
+ */
 struct reading {
 	struct chunk_hash *hashes;
 	struct kept *kept;
 	struct fat_cursor cursor;
+	_Atomic uint64_t filled_bytes;
 };
 
 static int read_step(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes, void *buffer,
@@ -325,6 +333,8 @@ static int read_step(const struct cache_version *version, uint64_t offset_bytes,
 	}
 	if (error == 0 && reading->kept)
 		error = kept_write(reading->kept, offset_bytes, bytes, length_bytes);
+	if (error == 0)
+		atomic_store(&reading->filled_bytes, offset_bytes + length_bytes);
 	return error;
 }
 
@@ -346,7 +356,8 @@ static void reading_free(struct reading *reading)
 {
 	free(reading->hashes);
 	kept_unref(reading->kept);
-	*reading = (struct reading){ 0 };
+	reading->hashes = NULL;
+	reading->kept = NULL;
 }
 
 static int reading_new(const struct cache_version *version, bool keep, struct reading *reading)
@@ -475,6 +486,7 @@ static int version_keep(struct cache_version *version, struct cache_op *op, bool
 		return -EAGAIN;
 	if (version->keeping) {
 		op->retry_ns = RETRY_BUSY_NS;
+		op->busy = true;
 		return -EINPROGRESS;
 	}
 	error = reading_new(version, keep, &reading);
@@ -483,7 +495,9 @@ static int version_keep(struct cache_version *version, struct cache_op *op, bool
 		return error;
 	}
 	version->keeping = true;
+	version->filling = &reading;
 	error = version_validate(version, op, &reading);
+	version->filling = NULL;
 	version->keeping = false;
 	if (error == 0 && reading.kept && !version->kept) {
 		version->kept = reading.kept;
@@ -658,24 +672,66 @@ static int read_by_keeping(struct cache_version *version, struct cache_op *op, u
 	return read_kept(kept_ref(version->kept), op, offset_bytes, length_bytes, bytes);
 }
 
+/*
+ * From a reading of the whole that is under way in another thread: its bytes are
+ * the version's as long as the generation stands that the version was checked
+ * under. 0, 1: not to be had there, -EINPROGRESS: it will be in a moment.
+ */
+static int read_filling(struct cache_version *version, struct cache_op *op, const struct span *span,
+			uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes)
+{
+	struct reading *reading = version->filling;
+	const struct chunk_hash *hashes;
+	uint64_t filled_bytes;
+	int error;
+
+	if (!reading || !reading->kept || version->detached ||
+	    version->data_checked != version->image->seen.generation)
+		return 1;
+	filled_bytes = atomic_load(&reading->filled_bytes);
+	if (span->offset_bytes + span->length_bytes > filled_bytes) {
+		op->retry_ns = RETRY_SOON_NS / 5;
+		op->busy = true;
+		return span->offset_bytes < filled_bytes + FILLING_AHEAD_BYTES ? -EINPROGRESS : 1;
+	}
+	hashes = reading->hashes + span->offset_bytes / CHUNK_BYTES;
+	if (span_judge(version, span, hashes) == SPAN_OTHER)
+		return 1;
+	error = span_remember(version, span, hashes);
+	return error != 0 ? error : read_kept(kept_ref(reading->kept), op, offset_bytes, length_bytes, bytes);
+}
+
+/*
+ * Is the version to be kept, though nothing is wrong with its image? Yes if it is
+ * small, there is more to it than this read, and not all of it was read before.
+ */
+static bool worth_keeping(const struct cache_version *version, const struct span *span)
+{
+	return version->entry.size_bytes <= version->image->cache->settings.keep_limit_bytes &&
+	       span->length_bytes < version->entry.size_bytes && !version->detached && !version->keeping &&
+	       version->known_count < chunk_count(version);
+}
+
 static int read_locked(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
 		       size_t length_bytes, struct cache_bytes *bytes)
 {
-	struct cache_image *image = version->image;
 	struct span span = widen(version, offset_bytes, length_bytes);
-	bool whole = span.length_bytes == version->entry.size_bytes, small;
 	int result;
 
 	if (version->kept)
 		return read_kept(kept_ref(version->kept), op, offset_bytes, length_bytes, bytes);
 	if (!op->may_block)
 		return -EAGAIN;
-	/* A small file is kept at its first read, unless that read is all of it. */
-	small = version->entry.size_bytes <= image->cache->settings.keep_limit_bytes;
-	if (small && !whole && !version->detached && version->known_count < chunk_count(version)) {
-		result = read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
-		if (result != -ESTALE)
-			return result;
+	result = read_filling(version, op, &span, offset_bytes, length_bytes, bytes);
+	if (result != 1)
+		return result;
+	if (worth_keeping(version, &span)) {
+		op->keep_wanted = true;
+		if (!op->keep_later) {
+			result = read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
+			if (result != -ESTALE)
+				return result;
+		}
 	}
 	/* Without a chain nothing was ever handed out, and nothing can be read. */
 	if (version->extents.count == 0)
@@ -689,6 +745,19 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 		return result;
 	cache_bytes_release(bytes);
 	return read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
+}
+
+int cache_version_keep(struct cache_version *version, struct cache_op *op)
+{
+	int error = image_enter(version->image, op);
+
+	if (error != 0)
+		return error;
+	error = version_refresh(version, op);
+	if (error == 0 && !version->kept && !version->keeping && atomic_load(&version->opens) > 0)
+		error = version_keep(version, op, true);
+	image_leave(version->image);
+	return error;
 }
 
 int cache_version_read(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes, size_t length_bytes,

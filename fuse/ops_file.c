@@ -29,10 +29,18 @@ int try_open(struct request *request, struct cache_op *op)
 	return 0;
 }
 
+/* A job without a caller: keep an open file whole while its first reads are answered. */
+static int try_keep(struct request *request, struct cache_op *op)
+{
+	return cache_version_keep(request->inode->version, op);
+}
+
 int try_read(struct request *request, struct cache_op *op)
 {
 	struct cache_bytes bytes;
 	int error;
+
+	op->keep_later = true;
 
 	if (request->inode->kind != INODE_FILE)
 		return -EISDIR;
@@ -42,6 +50,8 @@ int try_read(struct request *request, struct cache_op *op)
 	if (request_claim(request))
 		fuse_reply_buf(request->fuse, (const char *)bytes.data, bytes.length_bytes);
 	cache_bytes_release(&bytes);
+	if (op->keep_wanted)
+		request_in_background(request, try_keep);
 	return 0;
 }
 

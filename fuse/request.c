@@ -14,9 +14,12 @@
  */
 #define PATIENCE_NS (235 * INT64_C(1000000))
 
-/* A device that does not answer at all; a large file that has to be read whole gets 5 ns a byte more. */
+/*
+ * A device that does not answer at all. A file that may have to be read whole
+ * first is given the time that takes at 50 MB/s.
+ */
 #define HUNG_NS (480 * INT64_C(1000000))
-#define HUNG_NS_PER_BYTE 5
+#define HUNG_NS_PER_BYTE 20
 #define LISTING_NS (10 * INT64_C(1000000000))
 
 bool request_claim(struct request *request)
@@ -81,7 +84,7 @@ static int64_t job_run(struct job *job)
 	if (error == 0)
 		return 0;
 	if ((error == -EINPROGRESS || error == -EAGAIN) && !atomic_load(&request->answered) &&
-	    queue_now_ns() + op.retry_ns < request->patience_ns)
+	    queue_now_ns() + op.retry_ns < (op.busy ? job->deadline_ns : request->patience_ns))
 		return op.retry_ns > 0 ? op.retry_ns : 1;
 	answer_error(request, error);
 	return 0;
@@ -144,6 +147,20 @@ no_memory:
 	free(request);
 	inodes_put(now->fs->inodes, now->inode);
 	fuse_reply_err(now->fuse, EIO);
+}
+
+void request_in_background(const struct request *now, request_try attempt)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return;
+	request->fs = now->fs;
+	request->attempt = attempt;
+	request->inode = inodes_get(now->fs->inodes, now->inode->id);
+	atomic_store(&request->answered, true); /* there is nobody to answer */
+	request->job = (struct job){ .run = job_run, .done = job_done, .lane = lane_of(request) };
+	queue_submit(request->fs->queue, &request->job);
 }
 
 void request_start(struct request *request, fuse_req_t fuse, uint64_t id, request_try attempt)

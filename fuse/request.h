@@ -52,6 +52,9 @@ struct request {
 /* Begin the request on inode `id` and see it through. The rest of `request` is set by the caller. */
 void request_start(struct request *request, fuse_req_t fuse, uint64_t id, request_try attempt);
 
+/* Do something for the inode of `request` that nobody waits for. */
+void request_in_background(const struct request *request, request_try attempt);
+
 /* May this thread answer? At most once true. Whoever gets false undoes what it did. */
 bool request_claim(struct request *request);
 
