@@ -1,4 +1,4 @@
 # cache/: on a device in memory (cache_device.c), or on files where the kernel is the matter.
-foreach(name cache_dir)
+foreach(name cache_dir cache_model)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()

@@ -165,6 +165,17 @@ void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, co
 	memory_device_land(memory, offset_bytes, from, length_bytes);
 }
 
+void memory_device_pass(struct memory_device *memory, int64_t duration_ns)
+{
+	int64_t end_ns = memory->now_ns + duration_ns;
+
+	while (memory->tick && memory->now_ns + MS < end_ns) {
+		memory->now_ns += MS;
+		memory->tick(memory);
+	}
+	memory->now_ns = end_ns;
+}
+
 void memory_device_resize(struct memory_device *memory, unsigned char *bytes, uint64_t size_bytes)
 {
 	memory_device_sign(memory);

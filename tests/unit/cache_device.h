@@ -35,6 +35,7 @@ struct memory_device {
 	size_t grain_bytes; /* reads are done in pieces of this much, with a turn before each */
 
 	void (*turn)(struct memory_device *memory); /* or NULL */
+	void (*tick)(struct memory_device *memory); /* or NULL: each millisecond that somebody waits */
 	void *owner;
 
 	/* What was asked of it. */
@@ -67,6 +68,9 @@ unsigned memory_device_reads(const struct memory_device *memory); /* of blocks a
 void memory_device_sign(struct memory_device *memory);
 void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes);
 void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes);
+
+/* Somebody waits. */
+void memory_device_pass(struct memory_device *memory, int64_t duration_ns);
 
 /* Another end, and other bytes (borrowed). */
 void memory_device_resize(struct memory_device *memory, unsigned char *bytes, uint64_t size_bytes);

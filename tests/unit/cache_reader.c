@@ -35,7 +35,7 @@ static void pass_time(struct reader *reader, int64_t duration_ns)
 
 	reader->waited_ns += duration_ns;
 	if (reader->memory)
-		reader->memory->now_ns += duration_ns;
+		memory_device_pass(reader->memory, duration_ns);
 	else
 		nanosleep(&real, NULL);
 }

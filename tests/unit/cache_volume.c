@@ -38,20 +38,22 @@ uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster
 	return VOLUME_DATA_OFFSET + (uint64_t)(cluster - 2) * volume->cluster_bytes;
 }
 
-/* Any function whose values differ from seed to seed and from place to place. */
-unsigned char content_byte(unsigned seed, uint64_t at)
+/* Any bytes that differ from seed to seed and from sector to sector, made once. */
+static const unsigned char *content_of(unsigned seed)
 {
-	uint32_t mixed = (uint32_t)(at / 512 + 1) * 2654435761U ^ (seed + 1) * 40503U;
+	static unsigned char *made[128];
 
-	return (unsigned char)((mixed >> 16) + at);
+	if (!made[seed]) {
+		made[seed] = malloc(CONTENT_BYTES_MAX);
+		for (uint32_t i = 0; i < CONTENT_BYTES_MAX; i++)
+			made[seed][i] = (unsigned char)(((i / 512 * 128 + seed + 1) * 2654435761U >> 24) + i);
+	}
+	return made[seed];
 }
 
 bool content_is(const unsigned char *content, unsigned seed, uint64_t offset_bytes, size_t length_bytes)
 {
-	for (size_t i = 0; i < length_bytes; i++)
-		if (content[i] != content_byte(seed, offset_bytes + i))
-			return false;
-	return true;
+	return memcmp(content, content_of(seed) + offset_bytes, length_bytes) == 0;
 }
 
 static void put_at(struct small_volume *volume, unsigned char *directory, const struct file *file)
@@ -67,12 +69,9 @@ static void put_at(struct small_volume *volume, unsigned char *directory, const 
 	for (; count < 8 && file->clusters[count]; count++)
 		chain[count] = file->clusters[count];
 	fat_image_chain(volume->fat, chain, count);
-	for (uint64_t i = 0; i < file->size_bytes; i++) {
-		unsigned cluster = file->clusters[i / volume->cluster_bytes];
-
-		volume->bytes[small_volume_offset(volume, cluster) + i % volume->cluster_bytes] =
-			content_byte(file->seed, i);
-	}
+	for (uint32_t from = 0, i = 0; from < file->size_bytes; from += volume->cluster_bytes, i++)
+		memcpy(volume->bytes + small_volume_offset(volume, file->clusters[i]), content_of(file->seed) + from,
+		       min_u64(volume->cluster_bytes, file->size_bytes - from));
 }
 
 void small_volume_put(struct small_volume *volume, const struct file *file)

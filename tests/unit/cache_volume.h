@@ -40,6 +40,6 @@ void small_volume_put_directory(struct small_volume *volume, unsigned slot, cons
 void small_volume_remove(struct small_volume *volume, const struct file *file); /* its entries and chain; not its bytes */
 uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster);
 
-/* The byte at `at` of a content. */
-unsigned char content_byte(unsigned seed, uint64_t at);
+/* Are these the bytes from there on of what files of that seed (0 to 127) hold? */
+#define CONTENT_BYTES_MAX (1U << 20)
 bool content_is(const unsigned char *content, unsigned seed, uint64_t offset_bytes, size_t length_bytes);
