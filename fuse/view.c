@@ -23,8 +23,7 @@
 
 #include "base/cleanup.h"
 #include "fuse/view_images.h"
-
-static const char *const suffixes[] = { ".img", ".raw" };
+#include "fuse/view_links.h"
 
 struct view {
 	int source_fd; /* O_PATH of a directory, or of the single image's directory */
@@ -127,121 +126,6 @@ static int source_dir(const struct view *view, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* ---- names --------------------------------------------------------------- */
-
-/* Length of a file's name in the mount: without .img or .raw, if something is left. */
-static size_t shown_length(const char *name)
-{
-	size_t length = strlen(name);
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		size_t suffix = strlen(suffixes[i]);
-
-		if (length > suffix && strcmp(name + length - suffix, suffixes[i]) == 0)
-			return length - suffix;
-	}
-	return length;
-}
-
-static bool has_suffix(const char *name)
-{
-	return name[shown_length(name)] != '\0';
-}
-
-/* Where the `:N` of NAME:N begins, or the end of the name. */
-static const char *partition_suffix(const char *name)
-{
-	const char *colon = strrchr(name, ':');
-
-	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0')
-		return colon;
-	return name + strlen(name);
-}
-
-/* Turn the name of a file of SOURCE, perhaps with a partition, into its name in the mount. */
-static void show_name(char *text, const char *name)
-{
-	char base[NAME_MAX + 1], partition[NAME_MAX + 1];
-	const char *end = partition_suffix(name);
-
-	snprintf(partition, sizeof(partition), "%s", end);
-	snprintf(base, sizeof(base), "%.*s", (int)(end - name), name);
-	sprintf(text, "%.*s%s", (int)shown_length(base), base, partition);
-}
-
-static bool can_be_shown(const char *name)
-{
-	return name[0] != '.' && name[0] != '\0';
-}
-
-/* ---- links --------------------------------------------------------------- */
-
-static int read_target(int dir_fd, const char *file, char *target, size_t size_bytes)
-{
-	ssize_t length = readlinkat(dir_fd, file, target, size_bytes);
-
-	if (length < 0)
-		return -errno;
-	if ((size_t)length >= size_bytes)
-		return -ENAMETOOLONG;
-	target[length] = '\0';
-	return 0;
-}
-
-/*
- * If `target` names an entry of SOURCE itself, whether it exists or not, return
- * where its last component begins, else NULL. The directory part is compared as
- * the kernel resolves it, so `../images/jammy.img` and absolute paths count.
- */
-static const char *entry_of_source(int dir_fd, const char *target)
-{
-	const char *slash = strrchr(target, '/');
-	const char *last = slash ? slash + 1 : target;
-	char directory[PATH_MAX];
-	struct stat here, there;
-
-	if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || !can_be_shown(last))
-		return NULL;
-	if (!slash)
-		return last;
-	if (slash == target)
-		strcpy(directory, "/");
-	else
-		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - target), target);
-	if (fstat(dir_fd, &here) != 0 || fstatat(dir_fd, directory, &there, 0) != 0)
-		return NULL;
-	return here.st_dev == there.st_dev && here.st_ino == there.st_ino ? last : NULL;
-}
-
-/*
- * What the link `file` of SOURCE is in the mount: its text, or, when it leads to
- * an image elsewhere, nothing (*is_image). Reads no image.
- */
-static int classify_link(int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
-			 struct stat *st)
-{
-	const char *last;
-	int error = read_target(dir_fd, file, text, size_bytes);
-
-	*maybe_image = false;
-	if (error != 0)
-		return error;
-	last = entry_of_source(dir_fd, text);
-	if (last) {
-		struct stat entry;
-
-		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
-		if (fstatat(dir_fd, last, &entry, 0) == 0 && S_ISDIR(entry.st_mode))
-			return 0;
-		if (strlen(last) > NAME_MAX)
-			return -ENAMETOOLONG;
-		show_name(text, last);
-		return 0;
-	}
-	*maybe_image = fstatat(dir_fd, file, st, 0) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode));
-	return 0;
-}
-
 /* ---- lookup -------------------------------------------------------------- */
 
 /* Does the file's content make it an image? Only asked when its name does not. */
@@ -271,7 +155,7 @@ static int target_image(struct view *view, struct cache_op *op, const char *file
 	target->kind = VIEW_IMAGE;
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
-	if (has_suffix(file))
+	if (view_has_suffix(file))
 		return view_images_get(view->images, -1, file, st, &target->image);
 	return probe_content(view, op, file, st, &target->image);
 }
@@ -291,7 +175,7 @@ static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, co
 		return target_image(view, op, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
-	error = classify_link(dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	error = view_classify_link(dir_fd, file, text, sizeof(text), &maybe_image, &followed);
 	if (error != 0)
 		return error == -ENOENT ? -ENOENT : -EIO;
 	if (maybe_image) {
@@ -312,25 +196,25 @@ static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, co
 	int error;
 
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
-	if (!has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
 		error = target_of_file(view, op, dir_fd, name, target);
 		if (error != -ENOENT)
 			return error;
 	}
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		if (snprintf(file, sizeof(file), "%s%s", name, suffixes[i]) > NAME_MAX)
+	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
+		if (snprintf(file, sizeof(file), "%s%s", name, view_suffixes[i]) > NAME_MAX)
 			continue;
 		error = target_of_file(view, op, dir_fd, file, target);
 		if (error != -ENOENT)
 			return error;
 	}
-	return has_suffix(name) ? -ENOENT : target_of_file(view, op, dir_fd, name, target);
+	return view_has_suffix(name) ? -ENOENT : target_of_file(view, op, dir_fd, name, target);
 }
 
 /* Split NAME:N. The number is decimal, without sign or leading zero (but 0 itself). */
 static bool split_partition(const char *name, char *base, size_t size_bytes, unsigned *number)
 {
-	const char *colon = partition_suffix(name);
+	const char *colon = view_partition_suffix(name);
 
 	if (*colon == '\0' || colon == name || (colon[1] == '0' && colon[2]) || strlen(colon) > 6)
 		return false;
@@ -369,7 +253,7 @@ static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const c
 	unsigned number;
 	int error;
 
-	if (!can_be_shown(name))
+	if (!view_can_be_shown(name))
 		return -ENOENT;
 	error = target_of_name(view, op, dir_fd, name, target);
 	if (error != -ENOENT || !split_partition(name, base, sizeof(base), &number))
@@ -398,12 +282,12 @@ static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes
 {
 	struct stat st;
 
-	if (!has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
 		snprintf(file, size_bytes, "%s", name);
 		return 0;
 	}
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		snprintf(file, size_bytes, "%s%s", name, suffixes[i]);
+	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
+		snprintf(file, size_bytes, "%s%s", name, view_suffixes[i]);
 		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return S_ISLNK(st.st_mode) ? 0 : -EINVAL;
 	}
@@ -421,7 +305,7 @@ int view_read_link(struct view *view, const char *name, char *text, size_t size_
 	if (dir_fd < 0)
 		return -EIO;
 	error = link_file(dir_fd, name, file, sizeof(file));
-	return error != 0 ? error : classify_link(dir_fd, file, text, size_bytes, &maybe_image, &st);
+	return error != 0 ? error : view_classify_link(dir_fd, file, text, size_bytes, &maybe_image, &st);
 }
 
 int view_single(struct view *view, struct view_target *target)
@@ -437,11 +321,6 @@ int view_single(struct view *view, struct view_target *target)
 int view_source_open(const struct view *view)
 {
 	return source_dir(view, O_RDONLY);
-}
-
-size_t view_shown_length(const char *name)
-{
-	return can_be_shown(name) ? shown_length(name) : 0;
 }
 
 int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)

@@ -21,5 +21,4 @@ int view_images_get(struct view_images *images, int dir_fd, const char *file, co
 		    struct view_image **image);
 
 int view_source_open(const struct view *view);
-size_t view_shown_length(const char *name); /* 0: never shown */
 int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target);

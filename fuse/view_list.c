@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "fuse/view_images.h"
+#include "fuse/view_links.h"
 
 #define PATIENCE_NS (300 * INT64_C(1000000))
 /* FAT partitions of one image that are listed; all can be asked for. */
@@ -188,16 +189,15 @@ static int batch_add(struct batch *batch, struct probe *probe, struct queue *que
 static int probe_name(struct batch *batch, struct view *view, struct queue *queue, const char *file,
 		      int64_t deadline_ns)
 {
-	size_t length = view_shown_length(file);
 	struct probe *probe;
 	int error;
 
-	if (length == 0)
+	if (!view_can_be_shown(file))
 		return 0;
 	probe = calloc(1, sizeof(*probe));
 	if (!probe)
 		return -ENOMEM;
-	probe->name = strndup(file, length);
+	probe->name = strndup(file, view_shown_length(file));
 	probe->batch = batch;
 	probe->view = view;
 	probe->result = probe->name ? probe_file(probe, false) : -ENOMEM;
