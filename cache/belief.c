@@ -16,15 +16,26 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 	return image->device->ops->observe(image->device, op->may_block, &image->seen);
 }
 
+/*
+ * An update rewrites the blocks of one file at times that lie apart, and other
+ * blocks in between: that a directory, or a file's bytes, lasted for a moment
+ * says little as long as its image is being written. So it is the image that
+ * must have been quiet for the flux time. But one that is never quiet (somebody
+ * works on its root filesystem) is not to hide for ever what changed on it:
+ * what lasted for much longer is served too.
+ */
+#define LASTING_FLUX_TIMES 10
+
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns)
 {
-	int64_t quiet_ns = image->seen.now_ns - since_ns;
+	int64_t flux_ns = image->cache->settings.flux_ns;
+	int64_t lasting_ns = LASTING_FLUX_TIMES * flux_ns, lasted_ns = image->seen.now_ns - since_ns;
 
-	if (image->seen.quiet_ns > quiet_ns)
-		quiet_ns = image->seen.quiet_ns;
-	if (quiet_ns >= image->cache->settings.flux_ns)
+	if (image->seen.quiet_ns >= flux_ns || lasted_ns >= lasting_ns)
 		return true;
-	op->retry_ns = image->cache->settings.flux_ns - quiet_ns;
+	op->retry_ns = flux_ns - image->seen.quiet_ns;
+	if (op->retry_ns > lasting_ns - lasted_ns)
+		op->retry_ns = lasting_ns - lasted_ns;
 	return false;
 }
 

@@ -17,8 +17,9 @@
  *   on (its footprint) are read again: equal, and the answer stands; not, and
  *   it is made anew. File data is compared by the hashes of the chunks that
  *   were ever handed out. Content that is new is only believed when the device
- *   has been quiet for the flux time, or when two readings that far apart are
- *   equal; until then the call says so and is repeated (see struct cache_op).
+ *   has been quiet for the flux time, or when it has lasted for ten times as
+ *   long on a device that never is; until then the call says so and is repeated
+ *   (see struct cache_op).
  *
  * Calls that can wait
  *   They take a cache_op and return 0, an errno that the reader shall see

@@ -153,6 +153,8 @@ Test(cache_dir, c6_a_name_that_went_is_only_absent_when_that_has_lasted)
 	uint64_t id;
 
 	start(DEVICE_EVENTS);
+	id_of("config.txt");
+	settle();
 	id = id_of("config.txt");
 	cr_assert_eq(reader_root(&reader, CACHE_PARTITION_BOOT, &root), 0);
 	small_volume_remove(&volume, &config);
