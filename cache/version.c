@@ -317,6 +317,7 @@ struct reading {
 	struct chunk_hash *hashes;
 	struct kept *kept;
 	struct fat_cursor cursor;
+	uint64_t generation; /* under which it began */
 	_Atomic uint64_t filled_bytes;
 };
 
@@ -377,6 +378,7 @@ static int read_unlocked(struct cache_version *version, struct cache_op *op, str
 	uint64_t generation = image->seen.generation;
 	int error, again;
 
+	reading->generation = generation;
 	image_leave(image);
 	error = read_whole(version, reading);
 	pthread_mutex_lock(&image->lock);
@@ -420,60 +422,91 @@ static void reading_adopt(struct cache_version *version, const struct reading *r
 
 	for (uint64_t chunk = 0; chunk < count; chunk++)
 		chunk_remember(version, chunk, &reading->hashes[chunk]);
-	version->data_checked = version->image->seen.generation;
+	/* Not a newer one: what came with that may have overwritten what was read before it. */
+	version->data_checked = reading->generation;
+}
+
+/* How long had the image been quiet when the time was `moment_ns`, if nothing was noticed since? */
+static int64_t quiet_at(const struct cache_image *image, int64_t moment_ns)
+{
+	return image->seen.quiet_ns - (image->seen.now_ns - moment_ns);
+}
+
+/* What was noted has to last, or the image to become quiet. */
+static int wait_for_unknown(const struct cache_version *version, struct cache_op *op, int64_t start_ns)
+{
+	struct cache_image *image = version->image;
+
+	if (image_settled(image, op, version->since_ns))
+		op->retry_ns = RETRY_BUSY_NS;
+	/* Patience is for writers: the time our own reading takes does not count. */
+	op->busy = image->seen.now_ns - start_ns > image->cache->settings.flux_ns / 8;
+	return -EINPROGRESS;
+}
+
+/* A quiet image whose device cannot say that nothing changed during a reading: a second one must be equal. */
+static int read_twice(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	int64_t start_ns = image->seen.now_ns;
+	struct reading second;
+	int error = reading_new(version, false, &second);
+
+	if (error == 0)
+		error = read_unlocked(version, op, &second);
+	if (error == 0 && !reading_matches(version, &second))
+		error = version_supersede(version);
+	if (error == 0 && (!reading_repeats(version, &second) ||
+			   quiet_at(image, start_ns) < image->cache->settings.flux_ns))
+		error = wait_for_unknown(version, op, start_ns);
+	reading_free(&second);
+	return error;
 }
 
 /*
- * Two equal readings where one is not enough: the device could not say that
- * nothing changed during the first. The version's entry and chain were looked
- * at between the two.
+ * Is a reading that began at `start_ns` under `generation` to be believed where
+ * it shows chunks that nobody knows yet? If the image was quiet before and during
+ * all of it, or if it repeats one that ended the flux time before it began. The
+ * time that a reading takes is no such time: a writer can overtake it.
  */
-static int read_one_moment(struct cache_version *version, struct cache_op *op, struct reading *reading)
+static int settle_unknown(struct cache_version *version, struct cache_op *op, const struct reading *reading,
+			  uint64_t generation, int64_t start_ns)
 {
 	struct cache_image *image = version->image;
-	uint64_t generation = image->seen.generation;
-	struct reading second;
-	bool equal;
-	int error = read_unlocked(version, op, reading);
+	int64_t flux_ns = image->cache->settings.flux_ns;
 
-	if (error != 0 || image->seen.generation == generation)
-		return error;
-	error = reading_new(version, false, &second);
-	if (error == 0)
-		error = read_unlocked(version, op, &second);
-	equal = error == 0 && memcmp(second.hashes, reading->hashes,
-				     chunk_count(version) * sizeof(*second.hashes)) == 0;
-	reading_free(&second);
-	if (error != 0 || equal)
-		return error;
-	op->retry_ns = RETRY_BUSY_NS;
-	return -EINPROGRESS;
+	if (!reading_repeats(version, reading))
+		version->since_ns = image->seen.now_ns;
+	else if (start_ns - version->since_ns >= flux_ns)
+		return 0;
+	if (quiet_at(image, start_ns) < flux_ns)
+		return wait_for_unknown(version, op, start_ns);
+	return image->seen.generation == generation ? 0 : read_twice(version, op);
 }
 
 /*
  * Read the version whole and hold it against what is known of it. A known chunk
- * that differs ends the version. Of an unknown one nobody has seen a byte, so
- * other bytes are no contradiction, only a sign that the writer is still at it:
- * what is new must last.
+ * that differs ends the version; equal ones need no second look, whenever they
+ * were read. Of an unknown one nobody has seen a byte, so other bytes are no
+ * contradiction, only a sign that the writer is still at it: what is new must
+ * last. Entry and chain were looked at before, and are again after each reading.
  */
 static int version_validate(struct cache_version *version, struct cache_op *op, struct reading *reading)
 {
 	struct cache_image *image = version->image;
+	uint64_t generation = image->seen.generation;
 	int64_t start_ns = image->seen.now_ns;
-	int error = read_one_moment(version, op, reading);
+	int error = read_unlocked(version, op, reading);
 
 	if (error == 0)
 		error = chunks_allocate(version);
-	if (error != 0)
-		return error;
-	if (!reading_matches(version, reading))
-		return version_supersede(version);
-	if (!reading_repeats(version, reading))
-		version->since_ns = start_ns;
-	if (version->known_count < chunk_count(version) && !image_settled(image, op, version->since_ns))
-		return -EINPROGRESS;
-	reading_adopt(version, reading);
-	return 0;
+	if (error == 0 && !reading_matches(version, reading))
+		error = version_supersede(version);
+	if (error == 0 && version->known_count < chunk_count(version))
+		error = settle_unknown(version, op, reading, generation, start_ns);
+	if (error == 0)
+		reading_adopt(version, reading);
+	return error;
 }
 
 /* The same, once at a time for each version; the content stays with it if wanted. */
@@ -674,8 +707,8 @@ static int read_by_keeping(struct cache_version *version, struct cache_op *op, u
 
 /*
  * From a reading of the whole that is under way in another thread: its bytes are
- * the version's as long as the generation stands that the version was checked
- * under. 0, 1: not to be had there, -EINPROGRESS: it will be in a moment.
+ * the version's as long as the generation stands that it began under, and that
+ * the version was checked under. 0, 1: not to be had there, -EINPROGRESS: it will be in a moment.
  */
 static int read_filling(struct cache_version *version, struct cache_op *op, const struct span *span,
 			uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes)
@@ -686,7 +719,8 @@ static int read_filling(struct cache_version *version, struct cache_op *op, cons
 	int error;
 
 	if (!reading || !reading->kept || version->detached ||
-	    version->data_checked != version->image->seen.generation)
+	    version->data_checked != version->image->seen.generation ||
+	    reading->generation != version->image->seen.generation)
 		return 1;
 	filled_bytes = atomic_load(&reading->filled_bytes);
 	if (span->offset_bytes + span->length_bytes > filled_bytes) {
@@ -705,10 +739,10 @@ static int read_filling(struct cache_version *version, struct cache_op *op, cons
  * Is the version to be kept, though nothing is wrong with its image? Yes if it is
  * small, there is more to it than this read, and not all of it was read before.
  */
-static bool worth_keeping(const struct cache_version *version, const struct span *span)
+static bool worth_keeping(const struct cache_version *version, size_t length_bytes)
 {
 	return version->entry.size_bytes <= version->image->cache->settings.keep_limit_bytes &&
-	       span->length_bytes < version->entry.size_bytes && !version->detached && !version->keeping &&
+	       length_bytes < version->entry.size_bytes && !version->detached && !version->keeping &&
 	       version->known_count < chunk_count(version);
 }
 
@@ -725,7 +759,7 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 	result = read_filling(version, op, &span, offset_bytes, length_bytes, bytes);
 	if (result != 1)
 		return result;
-	if (worth_keeping(version, &span)) {
+	if (worth_keeping(version, length_bytes)) {
 		op->keep_wanted = true;
 		if (!op->keep_later) {
 			result = read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
