@@ -85,13 +85,17 @@ static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, 
 			    unsigned char **bytes)
 {
 	struct memory_device *memory = memory_of(device);
+	int error;
 
 	memory->data_reads++;
 	memory->data_bytes += length_bytes;
 	if (memory->fail_data && offset_bytes + length_bytes > memory->fail_from_bytes)
 		return memory->fail_data;
 	*bytes = (unsigned char *)buffer + offset_bytes % CACHE_BLOCK_BYTES;
-	return copy_out(memory, offset_bytes, *bytes, length_bytes);
+	memory->in_data = true;
+	error = copy_out(memory, offset_bytes, *bytes, length_bytes);
+	memory->in_data = false;
+	return error;
 }
 
 static const char *memory_describe(struct cache_device *device)

@@ -37,6 +37,7 @@ struct memory_device {
 	void (*turn)(struct memory_device *memory); /* or NULL */
 	void (*tick)(struct memory_device *memory); /* or NULL: each millisecond that somebody waits */
 	void *owner;
+	bool in_data; /* this turn is in the midst of a read of file data: the cache holds no lock */
 
 	/* What was asked of it. */
 	unsigned observations, block_reads, data_reads;

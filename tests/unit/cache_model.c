@@ -241,6 +241,8 @@ struct plan {
 	enum task task;
 	bool large;	/* files are above the keep limit */
 	bool slow;	/* the writer takes its time, but never the flux time */
+	bool later;	/* files are kept after their first read was answered */
+	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then */
 	unsigned bursts;
 	unsigned at[BURSTS_MAX];    /* at which turn */
 	unsigned until[BURSTS_MAX]; /* how many steps are done then */
@@ -256,7 +258,7 @@ struct run {
 	unsigned char *bytes;
 	unsigned turns, burst, done;
 	bool open_for_writing;
-	bool forced; /* time made the writer go on */
+	bool second_done;
 	int64_t last_step_ns, pace_ns;
 	bool trace;
 	const char *wrong; /* the rule that was broken */
@@ -320,10 +322,11 @@ static bool at_rest(const struct run *run)
 static void go_on(struct run *run)
 {
 	while (!at_rest(run) && run->memory.now_ns - run->last_step_ns >= run->pace_ns) {
-		run->forced = true;
 		do_step(run);
 	}
 }
+
+static void second_reader(struct run *run);
 
 static void on_turn(struct memory_device *memory)
 {
@@ -336,6 +339,8 @@ static void on_turn(struct memory_device *memory)
 			do_step(run);
 	run->turns++;
 	go_on(run);
+	if (!run->second_done && run->plan->second && run->turns >= run->plan->second && memory->in_data)
+		second_reader(run);
 }
 
 static void on_tick(struct memory_device *memory)
@@ -369,6 +374,11 @@ static unsigned states_since(const struct run *run, unsigned since)
 		if (frames[i].complete)
 			states |= 1U << i;
 	return states;
+}
+
+static unsigned all_states(const struct run *run)
+{
+	return (1U << run->script->frame_count) - 1;
 }
 
 /* Those of them that hold the file with this size. */
@@ -408,7 +418,7 @@ static unsigned *states_of_id(struct run *run, uint64_t id)
 			return &run->ids[i].states;
 	cr_assert_lt(run->id_count, IDS_MAX);
 	run->ids[run->id_count].id = id;
-	run->ids[run->id_count].states = ~0U;
+	run->ids[run->id_count].states = all_states(run);
 	return &run->ids[run->id_count++].states;
 }
 
@@ -439,7 +449,7 @@ static int begin(struct run *run, struct handle *handle, const char *name)
 	if (error != 0)
 		return error;
 	handle->since = frames_done(run);
-	handle->states = states_of_size(run, ~0U, name, handle->node.attributes.size_bytes);
+	handle->states = states_of_size(run, all_states(run), name, handle->node.attributes.size_bytes);
 	if ((handle->states & states_since(run, since)) == 0)
 		broken(run, "fresh: stat shows a size of no state that may be seen");
 	error = reader_open(&run->reader, handle->node.version);
@@ -454,7 +464,7 @@ static int begin(struct run *run, struct handle *handle, const char *name)
 
 static int read_on(struct run *run, struct handle *handle, size_t piece_bytes)
 {
-	static unsigned char piece[1 << 18];
+	unsigned char piece[1 << 18];
 	unsigned *id_states = states_of_id(run, handle->node.attributes.id);
 	uint64_t size_bytes = handle->node.attributes.size_bytes;
 	long got = reader_read(&run->reader, handle->node.version, handle->at, piece_bytes, piece);
@@ -514,6 +524,17 @@ static int fetch_again(struct run *run, const char *name, size_t piece_bytes)
 	int error = fetch(run, name, piece_bytes);
 
 	return error == -ESTALE ? fetch(run, name, piece_bytes) : error;
+}
+
+/* While the first one waits for the device. What is read alone by one at a time is waited for in vain. */
+static void second_reader(struct run *run)
+{
+	run->second_done = true;
+	run->memory.in_data = false;
+	TRACE(run, "  second reader\n");
+	fetch_again(run, run->script->update->name, run->script->update->cluster_bytes);
+	TRACE(run, "  second reader ends\n");
+	run->memory.in_data = true;
 }
 
 static bool listing_has(const struct cache_listing *listing, const char *name)
@@ -638,6 +659,7 @@ static void run_init(struct run *run, const struct script *script, const struct 
 		settings.keep_limit_bytes = 0;
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
+	run->reader.keep_later = plan->later;
 }
 
 /* Returns what is wrong, or NULL. *turns: how many there were to choose from. */
@@ -681,8 +703,9 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d%s%s:\n", script->update->what, order, plan->kind,
-		plan->warmth, plan->task, plan->large ? ", large" : "", plan->slow ? ", slow" : "");
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n", script->update->what, order,
+		plan->kind, plan->warmth, plan->task, plan->second, plan->large ? ", large" : "",
+		plan->slow ? ", slow" : "", plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
 }
@@ -693,6 +716,8 @@ static unsigned check_one_burst(const struct script *script, unsigned order, str
 	unsigned turns = 0, most = 0;
 
 	plan->bursts = 1;
+	plan->second = 0;
+	plan->later = !plan->later;
 	plan->until[0] = script->step_count;
 	for (plan->at[0] = 0; plan->at[0] <= turns; plan->at[0]++) {
 		check(script, order, plan, &turns);
@@ -720,6 +745,8 @@ static void check_random(const struct script *script, unsigned order, struct pla
 	unsigned ignored;
 
 	plan->bursts = bursts;
+	plan->later = random_below(seed, 2);
+	plan->second = random_below(seed, 2) ? 1 + random_below(seed, turns + 1) : 0;
 	for (unsigned i = 0; i < bursts; i++) {
 		plan->at[i] = random_below(seed, turns + 1);
 		plan->until[i] = 1 + random_below(seed, script->step_count);

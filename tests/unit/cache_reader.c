@@ -102,11 +102,23 @@ int reader_open(struct reader *reader, struct cache_version *version)
 	return REPEAT(reader, cache_version_open(version, &op));
 }
 
+static int read_once(const struct reader *reader, struct cache_version *version, struct cache_op *op,
+		     uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes, bool *keep_wanted)
+{
+	int error;
+
+	op->keep_later = reader->keep_later;
+	error = cache_version_read(version, op, offset_bytes, length_bytes, bytes);
+	*keep_wanted = op->keep_wanted;
+	return error;
+}
+
 long reader_read(struct reader *reader, struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
 		 unsigned char *out)
 {
 	struct cache_bytes bytes;
-	int error = REPEAT(reader, cache_version_read(version, &op, offset_bytes, length_bytes, &bytes));
+	bool keep_wanted;
+	int error = REPEAT(reader, read_once(reader, version, &op, offset_bytes, length_bytes, &bytes, &keep_wanted));
 	long count;
 
 	if (error != 0)
@@ -115,6 +127,8 @@ long reader_read(struct reader *reader, struct cache_version *version, uint64_t 
 	if (count > 0)
 		memcpy(out, bytes.data, bytes.length_bytes);
 	cache_bytes_release(&bytes);
+	if (keep_wanted)
+		REPEAT(reader, cache_version_keep(version, &op));
 	return count;
 }
 
@@ -143,6 +157,11 @@ int reader_walk(struct reader *reader, const char *path, struct cache_node *node
 		error = node->kind == CACHE_NODE_DIR ? reader_lookup(reader, node->dir, name, &next) : -ENOTDIR;
 		node_put_any(node);
 		*node = next;
+	}
+	if (error == 0 && node->kind == CACHE_NODE_DIR) {
+		error = reader_stat(reader, node->dir, &node->attributes);
+		if (error != 0)
+			cache_dir_put(node->dir);
 	}
 	return error;
 }

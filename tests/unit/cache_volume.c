@@ -38,8 +38,7 @@ uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster
 	return VOLUME_DATA_OFFSET + (uint64_t)(cluster - 2) * volume->cluster_bytes;
 }
 
-/* Any bytes that differ from seed to seed and from sector to sector, made once. */
-static const unsigned char *content_of(unsigned seed)
+const unsigned char *content_of(unsigned seed)
 {
 	static unsigned char *made[128];
 

@@ -40,6 +40,7 @@ void small_volume_put_directory(struct small_volume *volume, unsigned slot, cons
 void small_volume_remove(struct small_volume *volume, const struct file *file); /* its entries and chain; not its bytes */
 uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster);
 
-/* Are these the bytes from there on of what files of that seed (0 to 127) hold? */
+/* What files of a seed (0 to 127) hold: bytes that differ from seed to seed and from sector to sector. */
 #define CONTENT_BYTES_MAX (1U << 20)
+const unsigned char *content_of(unsigned seed);
 bool content_is(const unsigned char *content, unsigned seed, uint64_t offset_bytes, size_t length_bytes);

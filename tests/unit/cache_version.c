@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* cache/version.c: what one open file returns, whatever becomes of its image. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cache_reader.h"
+#include "cache_volume.h"
+
+#define PIECE 4096U
+
+/* Clusters of 64 KiB are chunks of 64 KiB. */
+#define CLUSTER 65536U
+
+static const struct file small = { "SMALL   BIN", NULL, 0, { 2, 4, 3 }, 150000, 1, 1 };
+static const struct file other = { "OTHER   BIN", NULL, 1, { 6 }, 5000, 2, 1 };
+static const struct file empty = { "EMPTY   BIN", NULL, 2, { 0 }, 0, 0, 1 };
+
+static struct small_volume volume;
+static struct memory_device memory;
+static struct reader reader;
+
+static void start_with(enum device_kind kind, uint64_t keep_limit_bytes, uint64_t budget_bytes)
+{
+	struct cache_settings settings = cache_settings_default;
+
+	settings.keep_limit_bytes = keep_limit_bytes;
+	settings.memory_budget_bytes = budget_bytes;
+	settings.temporary_directory = "/tmp";
+	volume = small_volume_new(CLUSTER);
+	small_volume_put(&volume, &small);
+	small_volume_put(&volume, &other);
+	small_volume_put(&volume, &empty);
+	memory_device_init(&memory, kind, volume.bytes, volume.size_bytes);
+	reader_init_device(&reader, &settings, &memory.device);
+	reader.memory = &memory;
+}
+
+static void start(enum device_kind kind)
+{
+	start_with(kind, 1 << 20, 1 << 20);
+}
+
+static void end(void)
+{
+	uint64_t memory_bytes, file_bytes;
+
+	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
+	cr_expect_eq(memory_bytes + file_bytes, 0, "bytes are kept for nobody");
+	reader_end(&reader);
+	cr_expect_eq(memory.closes, 1);
+	small_volume_free(&volume);
+}
+
+static struct cache_node look_up(const char *name)
+{
+	struct cache_node node;
+
+	cr_assert_eq(reader_walk(&reader, name, &node), 0, "%s is not found", name);
+	return node;
+}
+
+static struct cache_node open_file(const char *name)
+{
+	struct cache_node node = look_up(name);
+
+	cr_assert_eq(reader_open(&reader, node.version), 0);
+	return node;
+}
+
+static void close_file(struct cache_node *node)
+{
+	cache_version_close(node->version);
+	cache_version_put(node->version);
+}
+
+/* 0 when `length_bytes` from there on are the seed's; an error; or -EBADMSG: other bytes. */
+static int read_at(struct cache_node *node, unsigned seed, uint64_t offset_bytes, size_t length_bytes)
+{
+	static unsigned char bytes[1 << 20];
+	long got = reader_read(&reader, node->version, offset_bytes, length_bytes, bytes);
+
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == length_bytes && content_is(bytes, seed, offset_bytes, length_bytes) ? 0 : -EBADMSG;
+}
+
+static void expect_fetch(const char *name, unsigned seed, uint64_t size_bytes)
+{
+	struct cache_attributes attributes;
+	unsigned char *content;
+
+	cr_assert_eq(reader_fetch(&reader, name, PIECE, &content, &attributes), 0);
+	cr_expect_eq(attributes.size_bytes, size_bytes);
+	cr_expect(content_is(content, seed, 0, size_bytes));
+	free(content);
+}
+
+/* Write another content over one cluster of the file, or all. */
+static void overwrite_cluster(unsigned index, unsigned seed)
+{
+	uint64_t at = (uint64_t)index * CLUSTER;
+
+	memory_device_write(&memory, small_volume_offset(&volume, small.clusters[index]), content_of(seed) + at,
+			    min_u64(CLUSTER, small.size_bytes - at));
+}
+
+static void overwrite(unsigned seed)
+{
+	for (unsigned i = 0; i < 3; i++)
+		overwrite_cluster(i, seed);
+}
+
+/* A write that concerns no file. */
+static void write_elsewhere(void)
+{
+	memory_device_write(&memory, small_volume_offset(&volume, 20), volume.bytes, 512);
+}
+
+static void settle(void)
+{
+	memory.now_ns += 10 * SECOND;
+}
+
+/* ---- unchanged ----------------------------------------------------------- */
+
+Test(cache_version, c4_an_unchanged_file_is_opened_without_reading)
+{
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	expect_fetch("small.bin", 1, 150000);
+	memory_device_reset_counts(&memory);
+	reader.blocked = 0;
+	node = open_file("small.bin");
+	cr_expect_eq(memory_device_reads(&memory), 0);
+	cr_expect_eq(reader.blocked, 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c3_an_unchanged_file_keeps_its_id_whatever_else_is_written)
+{
+	struct cache_node before, after;
+	struct file moved = other;
+
+	for (int kind = DEVICE_EVENTS; kind <= DEVICE_NOTHING; kind++) {
+		start(kind);
+		expect_fetch("small.bin", 1, 150000);
+		before = look_up("small.bin");
+		write_elsewhere();
+		moved.seed = 3;
+		moved.time = 9;
+		small_volume_put(&volume, &moved);
+		memory_device_write(&memory, 0, volume.bytes, 1);
+		after = open_file("small.bin");
+		cr_expect_eq(after.attributes.id, before.attributes.id);
+		cr_expect_eq(reader.waited_ns, 0);
+		cr_expect_eq(read_at(&after, 1, 0, 150000), 0);
+		close_file(&after);
+		node_put_any(&before);
+		end();
+	}
+}
+
+Test(cache_version, c2_reads_end_where_the_file_does)
+{
+	struct cache_node node;
+	unsigned char bytes[PIECE];
+
+	start(DEVICE_EVENTS);
+	node = open_file("small.bin");
+	cr_expect_eq(reader_read(&reader, node.version, 149000, PIECE, bytes), 1000);
+	cr_expect(content_is(bytes, 1, 149000, 1000));
+	cr_expect_eq(reader_read(&reader, node.version, 150000, PIECE, bytes), 0);
+	cr_expect_eq(reader_read(&reader, node.version, UINT64_MAX, PIECE, bytes), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c2_an_empty_file_is_empty)
+{
+	struct cache_node node;
+	unsigned char byte;
+
+	start(DEVICE_NOTHING);
+	node = open_file("empty.bin");
+	cr_expect_eq(reader_read(&reader, node.version, 0, 1, &byte), 0);
+	cr_expect_eq(memory.data_reads, 0);
+	close_file(&node);
+	end();
+}
+
+/* ---- changed ------------------------------------------------------------- */
+
+Test(cache_version, c1_bytes_overwritten_under_the_same_entry_make_another_version)
+{
+	struct cache_node old, new;
+
+	for (int kind = DEVICE_EVENTS; kind <= DEVICE_NOTHING; kind++) {
+		start(kind);
+		expect_fetch("small.bin", 1, 150000);
+		old = look_up("small.bin");
+		overwrite(2);
+		cr_expect_eq(reader_open(&reader, old.version), -ESTALE);
+		new = open_file("small.bin");
+		cr_expect_neq(new.attributes.id, old.attributes.id);
+		cr_expect_eq(read_at(&new, 2, 0, 150000), 0);
+		close_file(&new);
+		node_put_any(&old);
+		end();
+	}
+}
+
+Test(cache_version, c2_new_bytes_are_waited_for_until_they_last)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	node = look_up("small.bin");
+	overwrite_cluster(0, 2);
+	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	memory.now_ns += op.retry_ns / 2;
+	overwrite_cluster(1, 2);
+	memory.now_ns += op.retry_ns / 2;
+	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	overwrite_cluster(2, 2);
+	node_put_any(&node);
+	settle();
+	expect_fetch("small.bin", 2, 150000);
+	end();
+}
+
+Test(cache_version, c2_a_kept_version_is_read_to_its_end)
+{
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	overwrite(2);
+	small_volume_remove(&volume, &small);
+	settle();
+	cr_expect_eq(read_at(&node, 1, PIECE, 140000), 0);
+	cr_expect_eq(reader_open(&reader, node.version), -ESTALE);
+	close_file(&node);
+	end();
+}
+
+/* Its first read is all of it: then nothing is kept, but all is known. */
+Test(cache_version, c2_a_superseded_version_is_read_as_long_as_its_clusters_hold_it)
+{
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, 150000), 0);
+	small_volume_remove(&volume, &small);
+	memory_device_write(&memory, 0, volume.bytes, 1);
+	settle();
+	cr_expect_eq(reader_open(&reader, node.version), -ESTALE);
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	overwrite_cluster(0, 5);
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), -ESTALE);
+	cr_expect_eq(read_at(&node, 1, 65536, PIECE), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c2_a_large_file_is_kept_once_its_image_is_written)
+{
+	struct cache_node node;
+
+	start_with(DEVICE_EVENTS, 1000, 1 << 20);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	cr_expect_eq(memory.data_bytes, 65536);
+	write_elsewhere();
+	cr_expect_eq(read_at(&node, 1, 70000, PIECE), 0);
+	overwrite(2);
+	cr_expect_eq(read_at(&node, 1, 140000, PIECE), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c2_a_large_file_that_was_overwritten_ends)
+{
+	struct cache_node node;
+
+	start_with(DEVICE_EVENTS, 1000, 1 << 20);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	overwrite(2);
+	settle();
+	cr_expect_eq(read_at(&node, 1, 70000, PIECE), -ESTALE);
+	close_file(&node);
+	expect_fetch("small.bin", 2, 150000);
+	end();
+}
+
+/* Nobody has seen the second chunk; the first is known. Half an update is no version. */
+Test(cache_version, c2_an_unknown_chunk_that_changes_while_it_is_read_is_waited_for)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
+	struct cache_node node;
+
+	start_with(DEVICE_EVENTS, 1000, 1 << 20);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	overwrite_cluster(1, 2);
+	cr_expect_eq(cache_version_read(node.version, &op, 70000, PIECE, &bytes), -EINPROGRESS);
+	overwrite_cluster(0, 2);
+	cr_expect_eq(read_at(&node, 1, 70000, PIECE), -ESTALE);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c2_a_chain_that_is_too_short_is_an_error_when_it_has_lasted)
+{
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	expect_fetch("small.bin", 1, 150000);
+	settle();
+	fat_image_link(volume.fat, 4, fat_image_end_mark(volume.fat));
+	memory_device_write(&memory, 0, volume.bytes, 1);
+	node = look_up("small.bin");
+	cr_expect_eq(reader_open(&reader, node.version), -EIO);
+	cr_expect_gt(reader.waited_ns, 150 * MS);
+	fat_image_link(volume.fat, 4, 3);
+	memory_device_write(&memory, 0, volume.bytes, 1);
+	cr_expect_eq(reader_open(&reader, node.version), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c3_another_chain_is_another_version)
+{
+	struct file moved = small;
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	expect_fetch("small.bin", 1, 150000);
+	node = open_file("small.bin");
+	moved.clusters[1] = 10;
+	small_volume_put(&volume, &moved);
+	memory_device_write(&memory, 0, volume.bytes, 1);
+	settle();
+	cr_expect_eq(reader_open(&reader, node.version), -ESTALE);
+	expect_fetch("small.bin", 1, 150000);
+	close_file(&node);
+	end();
+}
+
+/* ---- devices that cannot tell -------------------------------------------- */
+
+Test(cache_version, c7_where_nothing_is_believed_each_open_reads_again)
+{
+	struct cache_node node;
+
+	start(DEVICE_NOTHING);
+	memory_device_reset_counts(&memory);
+	expect_fetch("other.bin", 2, 5000);
+	cr_expect_geq(memory.data_reads, 2, "a single reading of unknown bytes is believed");
+	memory_device_reset_counts(&memory);
+	node = open_file("other.bin");
+	cr_expect_eq(memory.data_reads, 1);
+	close_file(&node);
+	end();
+}
+
+static void overwrite_at_second_read(struct memory_device *self)
+{
+	if (self->data_reads < 4)
+		return;
+	self->turn = NULL;
+	overwrite_cluster(2, 2);
+}
+
+Test(cache_version, c7_two_readings_that_differ_are_not_believed)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_node node;
+
+	start(DEVICE_NOTHING);
+	node = look_up("small.bin");
+	memory_device_reset_counts(&memory);
+	memory.turn = overwrite_at_second_read;
+	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	node_put_any(&node);
+	end();
+}
+
+/* Between a write's time and its bytes all looks settled; what was read then is not believed later. */
+Test(cache_version, c1_bytes_that_came_after_their_time_are_seen)
+{
+	struct cache_node node;
+
+	start(DEVICE_TIMES);
+	expect_fetch("other.bin", 2, 5000);
+	memory_device_sign(&memory);
+	expect_fetch("other.bin", 2, 5000);
+	memory_device_land(&memory, small_volume_offset(&volume, 6), volume.bytes, 512);
+	settle();
+	node = look_up("other.bin");
+	cr_expect_eq(reader_open(&reader, node.version), -ESTALE);
+	node_put_any(&node);
+	end();
+}
+
+/* ---- failures ------------------------------------------------------------ */
+
+Test(cache_version, e_a_device_that_fails_is_an_error_of_that_read)
+{
+	struct cache_node node;
+
+	start_with(DEVICE_EVENTS, 1000, 1 << 20);
+	node = open_file("small.bin");
+	memory.fail_data = -EIO;
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), -EIO);
+	memory.fail_data = 0;
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, c8_an_image_cut_under_a_file_is_an_error_until_it_is_whole)
+{
+	uint64_t size_bytes;
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	size_bytes = volume.size_bytes;
+	node = open_file("small.bin");
+	memory_device_resize(&memory, volume.bytes, small_volume_offset(&volume, 3));
+	settle();
+	cr_expect_eq(read_at(&node, 1, 0, 150000), -EIO);
+	memory_device_resize(&memory, volume.bytes, size_bytes);
+	settle();
+	cr_expect_eq(read_at(&node, 1, 0, 150000), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, e_without_room_for_what_is_kept_the_answer_is_an_io_error)
+{
+	struct cache_settings settings = cache_settings_default;
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	reader_end(&reader);
+	memory.closes = 0;
+	settings.memory_budget_bytes = 0;
+	settings.temporary_directory = "/nonexistent";
+	reader_init_device(&reader, &settings, &memory.device);
+	reader.memory = &memory;
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), -EIO);
+	cr_expect_eq(read_at(&node, 1, 0, 150000), 0);
+	close_file(&node);
+	end();
+}
+
+/* ---- what is kept, and life ---------------------------------------------- */
+
+static void expect_kept(uint64_t memory_expected, uint64_t file_expected)
+{
+	uint64_t memory_bytes, file_bytes;
+
+	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
+	cr_expect_eq(memory_bytes, memory_expected);
+	cr_expect_eq(file_bytes, file_expected);
+}
+
+Test(cache_version, c2_what_is_kept_stays_in_its_budget_and_goes_with_the_last_close)
+{
+	struct cache_node first, second, again;
+
+	start_with(DEVICE_EVENTS, 1 << 20, 150000);
+	first = open_file("small.bin");
+	second = open_file("other.bin");
+	again = open_file("small.bin");
+	cr_expect_eq(read_at(&first, 1, 0, PIECE), 0);
+	expect_kept(150000, 0);
+	cr_expect_eq(read_at(&second, 2, 0, PIECE), 0);
+	expect_kept(150000, 5000);
+	overwrite(3);
+	write_elsewhere();
+	cr_expect_eq(read_at(&second, 2, PIECE, 904), 0);
+	close_file(&first);
+	expect_kept(150000, 5000);
+	cr_expect_eq(read_at(&again, 1, 100000, PIECE), 0);
+	close_file(&again);
+	expect_kept(0, 5000);
+	close_file(&second);
+	end();
+}
+
+Test(cache_version, c2_past_the_budget_what_is_kept_goes_to_a_file)
+{
+	struct cache_node node;
+
+	start_with(DEVICE_EVENTS, 1 << 20, 1000);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	expect_kept(0, 150000);
+	overwrite(2);
+	cr_expect_eq(read_at(&node, 1, 100000, PIECE), 0);
+	close_file(&node);
+	end();
+}
+
+/* In the middle of one reader's whole read another opens the same version, and a third closes it. */
+static struct cache_node meanwhile;
+
+static void open_meanwhile(struct memory_device *self)
+{
+	struct cache_op op = { .may_block = true };
+
+	if (self->data_reads == 0)
+		return;
+	self->turn = NULL;
+	cr_expect_eq(cache_version_open(meanwhile.version, &op), -EINPROGRESS);
+	cr_expect_gt(op.retry_ns, 0);
+	close_file(&meanwhile);
+}
+
+Test(cache_version, c6_a_version_is_read_whole_by_one_at_a_time)
+{
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	meanwhile = open_file("small.bin");
+	node = open_file("small.bin");
+	write_elsewhere();
+	memory_device_reset_counts(&memory);
+	memory.turn = open_meanwhile;
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	close_file(&node);
+	end();
+}
+
+Test(cache_version, s1_users_may_go_in_any_order)
+{
+	struct cache_node node, root;
+
+	start(DEVICE_EVENTS);
+	cr_assert_eq(reader_walk(&reader, "", &root), 0);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	cache_image_put(reader.image);
+	node_put_any(&root);
+	cr_expect_eq(memory.closes, 0);
+	cr_expect_eq(read_at(&node, 1, 5000, PIECE), 0);
+	close_file(&node);
+	cr_expect_eq(memory.closes, 1);
+	cache_free(reader.cache);
+	small_volume_free(&volume);
+}
+
+Test(cache_version, s1_thousands_of_superseded_versions_cost_nothing)
+{
+	struct cache_node held;
+
+	start(DEVICE_EVENTS);
+	held = open_file("small.bin");
+	cr_expect_eq(read_at(&held, 1, 0, PIECE), 0);
+	for (unsigned round = 0; round < 3000; round++) {
+		overwrite(round % 100 + 10);
+		settle();
+		expect_fetch("small.bin", round % 100 + 10, 150000);
+	}
+	expect_kept(150000, 0);
+	cr_expect_eq(read_at(&held, 1, 0, 150000), 0);
+	close_file(&held);
+	end();
+}
