@@ -24,8 +24,6 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
  * works on its root filesystem) is not to hide for ever what changed on it:
  * what lasted for much longer is served too.
  */
-#define LASTING_FLUX_TIMES 10
-
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns)
 {
 	int64_t flux_ns = image->cache->settings.flux_ns;

@@ -159,6 +159,9 @@ struct cache_version {
 /* Observe the device anew; sets image->seen. */
 int image_observe(struct cache_image *image, const struct cache_op *op);
 
+/* On an image that is never quiet: content that lasted for so many flux times is believed. */
+#define LASTING_FLUX_TIMES 10
+
 /* Was content that has been there since `since_ns` there long enough to be believed? Else sets op->retry_ns. */
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns);
 

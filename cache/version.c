@@ -466,8 +466,8 @@ static int read_twice(struct cache_version *version, struct cache_op *op)
 /*
  * Is a reading that began at `start_ns` under `generation` to be believed where
  * it shows chunks that nobody knows yet? If the image was quiet before and during
- * all of it, or if it repeats one that ended the flux time before it began. The
- * time that a reading takes is no such time: a writer can overtake it.
+ * all of it, or if it repeats one that ended long before it began. The time that
+ * a reading takes is no such time: a writer can overtake it.
  */
 static int settle_unknown(struct cache_version *version, struct cache_op *op, const struct reading *reading,
 			  uint64_t generation, int64_t start_ns)
@@ -477,7 +477,7 @@ static int settle_unknown(struct cache_version *version, struct cache_op *op, co
 
 	if (!reading_repeats(version, reading))
 		version->since_ns = image->seen.now_ns;
-	else if (start_ns - version->since_ns >= flux_ns)
+	else if (start_ns - version->since_ns >= LASTING_FLUX_TIMES * flux_ns)
 		return 0;
 	if (quiet_at(image, start_ns) < flux_ns)
 		return wait_for_unknown(version, op, start_ns);
