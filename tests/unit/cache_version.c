@@ -232,6 +232,33 @@ Test(cache_version, c2_new_bytes_are_waited_for_until_they_last)
 	end();
 }
 
+/* Somebody always writes elsewhere: what is new must have lasted long, what is known need not wait. */
+Test(cache_version, c6_on_an_image_that_is_never_quiet_new_bytes_must_last_longer)
+{
+	struct cache_node node;
+	int64_t start_ns;
+
+	start(DEVICE_EVENTS);
+	node = look_up("small.bin");
+	start_ns = memory.now_ns;
+	for (;;) {
+		struct cache_op op = { .may_block = true };
+
+		write_elsewhere();
+		if (cache_version_open(node.version, &op) == 0)
+			break;
+		memory.now_ns += 20 * MS;
+	}
+	cr_expect_geq(memory.now_ns - start_ns, 10 * 200 * MS);
+	cr_expect_leq(memory.now_ns - start_ns, 10 * 200 * MS + 50 * MS);
+	write_elsewhere();
+	cr_expect_eq(reader_open(&reader, node.version), 0);
+	cr_expect_eq(reader.waited_ns, 0);
+	cache_version_close(node.version);
+	close_file(&node);
+	end();
+}
+
 Test(cache_version, c2_a_kept_version_is_read_to_its_end)
 {
 	struct cache_node node;
