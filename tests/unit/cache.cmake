@@ -5,6 +5,13 @@ endforeach()
 foreach(name cache_disk cache_kept cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
+
+# Without Criterion, which ThreadSanitizer does not let start.
+add_executable(cache_threads cache_threads.c cache_device.c cache_reader.c cache_volume.c fat_image.c)
+target_link_libraries(cache_threads PRIVATE imagefs_cache)
+add_test(NAME unit/cache_threads COMMAND cache_threads)
+set_tests_properties(unit/cache_threads PROPERTIES LABELS unit TIMEOUT 120)
+
 if(IMAGEFS_SANITIZE)
 	target_compile_definitions(cache_model PRIVATE MODEL_DEPTH=0)
 else()
