@@ -426,12 +426,6 @@ static void reading_adopt(struct cache_version *version, const struct reading *r
 	version->data_checked = reading->generation;
 }
 
-/* How long had the image been quiet when the time was `moment_ns`, if nothing was noticed since? */
-static int64_t quiet_at(const struct cache_image *image, int64_t moment_ns)
-{
-	return image->seen.quiet_ns - (image->seen.now_ns - moment_ns);
-}
-
 /* What was noted has to last, or the image to become quiet. */
 static int wait_for_unknown(const struct cache_version *version, struct cache_op *op, int64_t start_ns)
 {
@@ -447,8 +441,7 @@ static int wait_for_unknown(const struct cache_version *version, struct cache_op
 /* A quiet image whose device cannot say that nothing changed during a reading: a second one must be equal. */
 static int read_twice(struct cache_version *version, struct cache_op *op)
 {
-	struct cache_image *image = version->image;
-	int64_t start_ns = image->seen.now_ns;
+	int64_t start_ns = version->image->seen.now_ns;
 	struct reading second;
 	int error = reading_new(version, false, &second);
 
@@ -456,8 +449,7 @@ static int read_twice(struct cache_version *version, struct cache_op *op)
 		error = read_unlocked(version, op, &second);
 	if (error == 0 && !reading_matches(version, &second))
 		error = version_supersede(version);
-	if (error == 0 && (!reading_repeats(version, &second) ||
-			   quiet_at(image, start_ns) < image->cache->settings.flux_ns))
+	if (error == 0 && !reading_repeats(version, &second))
 		error = wait_for_unknown(version, op, start_ns);
 	reading_free(&second);
 	return error;
@@ -465,8 +457,8 @@ static int read_twice(struct cache_version *version, struct cache_op *op)
 
 /*
  * Is a reading that began at `start_ns` under `generation` to be believed where
- * it shows chunks that nobody knows yet? If the image was quiet before and during
- * all of it, or if it repeats one that ended long before it began. The time that
+ * it shows chunks that nobody knows yet? If the image is quiet and the reading of
+ * one moment, or if it repeats one that ended long before it began. The time that
  * a reading takes is no such time: a writer can overtake it.
  */
 static int settle_unknown(struct cache_version *version, struct cache_op *op, const struct reading *reading,
@@ -479,7 +471,7 @@ static int settle_unknown(struct cache_version *version, struct cache_op *op, co
 		version->since_ns = image->seen.now_ns;
 	else if (start_ns - version->since_ns >= LASTING_FLUX_TIMES * flux_ns)
 		return 0;
-	if (quiet_at(image, start_ns) < flux_ns)
+	if (image->seen.quiet_ns < flux_ns)
 		return wait_for_unknown(version, op, start_ns);
 	return image->seen.generation == generation ? 0 : read_twice(version, op);
 }
