@@ -17,3 +17,9 @@ if(IMAGEFS_SANITIZE)
 else()
 	target_compile_definitions(cache_model PRIVATE MODEL_DEPTH=1)
 endif()
+
+# Does a test fail for every rule that is broken? A minute: ctest -L mutants.
+if(NOT IMAGEFS_SANITIZE)
+	add_test(NAME unit/mutants COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mutants.sh ${CMAKE_BINARY_DIR})
+	set_tests_properties(unit/mutants PROPERTIES LABELS mutants TIMEOUT 600)
+endif()

@@ -316,6 +316,38 @@ Test(cache_dir, c1_what_leads_to_a_directory_is_looked_at_after_it)
 	end();
 }
 
+/* A directory of two clusters; between the reads of both an entry moves from the second to the first. */
+static void move_entry_between_clusters(struct memory_device *self)
+{
+	if (self->block_reads < 3)
+		return;
+	self->turn = NULL;
+	memcpy(fat_image_cluster(volume.fat, 9) + 3 * 32, fat_image_cluster(volume.fat, 12), 32);
+	fat_image_cluster(volume.fat, 12)[0] = 0xE5;
+	changed();
+}
+
+Test(cache_dir, c6_a_name_that_moves_during_a_look_is_not_missed)
+{
+	struct cache_node directory, node;
+
+	start(DEVICE_EVENTS);
+	fat_image_chain(volume.fat, (uint32_t[]){ 9, 12 }, 2);
+	memset(fat_image_cluster(volume.fat, 9) + 3 * 32, 0xE5, 4096 - 3 * 32);
+	fat_image_entry(fat_image_cluster(volume.fat, 12), "B       DTB", 0x20, 10, 300);
+	cr_assert_eq(reader_walk(&reader, "", &directory), 0);
+	cr_assert_eq(reader_lookup(&reader, directory.dir, "overlays", &node), 0);
+	memory_device_reset_counts(&memory);
+	memory.turn = move_entry_between_clusters;
+	node_put_any(&directory);
+	directory = node;
+	cr_assert_eq(reader_lookup(&reader, directory.dir, "b.dtb", &node), 0);
+	cr_expect_null(memory.turn, "nothing moved");
+	node_put_any(&node);
+	node_put_any(&directory);
+	end();
+}
+
 Test(cache_dir, s1_nodes_that_nobody_uses_do_not_grow_without_end)
 {
 	struct file touched = config;

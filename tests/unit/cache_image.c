@@ -243,6 +243,7 @@ Test(cache_image, n4_the_boot_partition_is_chosen_anew_when_that_has_lasted)
 	uint64_t first, second;
 
 	start();
+	cr_expect_eq(root_error(2), 0);
 	first = id_of("");
 	settle();
 	bytes[FIRST + VOLUME_ROOT_OFFSET] = 0xE5; /* config.txt goes, */

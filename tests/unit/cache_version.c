@@ -19,6 +19,7 @@ static const struct file empty = { "EMPTY   BIN", NULL, 2, { 0 }, 0, 0, 1 };
 static struct small_volume volume;
 static struct memory_device memory;
 static struct reader reader;
+static struct cache_node meanwhile; /* used by a second reader during a turn */
 
 static void start_with(enum device_kind kind, uint64_t keep_limit_bytes, uint64_t budget_bytes)
 {
@@ -381,6 +382,67 @@ Test(cache_version, c3_another_chain_is_another_version)
 	end();
 }
 
+/* The first cluster is written after the second reading saw it, which then takes as long as bytes must last. */
+static void overtake_slow_reading(struct memory_device *self)
+{
+	if (self->data_reads < 2)
+		return;
+	self->turn = NULL;
+	self->now_ns += 60 * SECOND;
+	overwrite_cluster(0, 2);
+}
+
+Test(cache_version, c2_the_time_a_reading_takes_is_not_the_time_bytes_must_last)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_node node;
+
+	start(DEVICE_EVENTS);
+	node = look_up("small.bin");
+	overwrite_cluster(1, 2);
+	overwrite_cluster(2, 2);
+	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	memory_device_reset_counts(&memory);
+	memory.turn = overtake_slow_reading;
+	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	node_put_any(&node);
+	end();
+}
+
+/* While a file is read whole it is overwritten, the image comes to rest, and another opens it. */
+static void open_what_is_half_read(struct memory_device *self)
+{
+	if (self->data_bytes < 1200000)
+		return;
+	self->turn = NULL;
+	for (unsigned cluster = 2; cluster < 22; cluster++)
+		memory_device_write(self, small_volume_offset(&volume, cluster),
+				    content_of(9) + (size_t)(cluster - 2) * CLUSTER, CLUSTER);
+	settle();
+	cr_expect_eq(reader_open(&reader, meanwhile.version), 0);
+	cr_expect_neq(read_at(&meanwhile, 8, 0, PIECE), 0, "an older content was read");
+	cache_version_close(meanwhile.version);
+}
+
+Test(cache_version, c1_what_a_reading_under_way_saw_before_a_change_is_not_served)
+{
+	struct cache_op op = { .may_block = true };
+	struct file big = { "BIG     BIN", NULL, 3, { 0 }, 20 * CLUSTER, 8, 1 };
+
+	start_with(DEVICE_EVENTS, 4 << 20, 4 << 20);
+	for (unsigned i = 0; i < 20; i++)
+		big.clusters[i] = i + 2;
+	small_volume_put(&volume, &big);
+	memory.grain_bytes = CLUSTER;
+	meanwhile = open_file("big.bin");
+	memory_device_reset_counts(&memory);
+	memory.turn = open_what_is_half_read;
+	cr_expect_neq(cache_version_keep(meanwhile.version, &op), 0);
+	cr_expect_null(memory.turn);
+	close_file(&meanwhile);
+	end();
+}
+
 /* ---- devices that cannot tell -------------------------------------------- */
 
 Test(cache_version, c7_where_nothing_is_believed_each_open_reads_again)
@@ -398,12 +460,13 @@ Test(cache_version, c7_where_nothing_is_believed_each_open_reads_again)
 	end();
 }
 
-static void overwrite_at_second_read(struct memory_device *self)
+/* Writers of whom not even a time tells. */
+static void overwrite_at_second_reading(struct memory_device *self)
 {
 	if (self->data_reads < 4)
 		return;
 	self->turn = NULL;
-	overwrite_cluster(2, 2);
+	memory_device_land(self, small_volume_offset(&volume, 3), content_of(2) + 131072, 512);
 }
 
 Test(cache_version, c7_two_readings_that_differ_are_not_believed)
@@ -414,8 +477,31 @@ Test(cache_version, c7_two_readings_that_differ_are_not_believed)
 	start(DEVICE_NOTHING);
 	node = look_up("small.bin");
 	memory_device_reset_counts(&memory);
-	memory.turn = overwrite_at_second_read;
+	memory.turn = overwrite_at_second_reading;
 	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	node_put_any(&node);
+	end();
+}
+
+static void remove_at_first_reading(struct memory_device *self)
+{
+	if (self->data_reads == 0)
+		return;
+	self->turn = NULL;
+	fat_image_root(volume.fat)[0] = 0xE5;
+	memory_device_land(self, small_volume_offset(&volume, 2), content_of(2), CLUSTER);
+}
+
+Test(cache_version, c7_entry_and_chain_are_looked_at_after_the_bytes)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_node node;
+
+	start(DEVICE_NOTHING);
+	node = look_up("small.bin");
+	memory_device_reset_counts(&memory);
+	memory.turn = remove_at_first_reading;
+	cr_expect_eq(cache_version_open(node.version, &op), -ESTALE);
 	node_put_any(&node);
 	end();
 }
@@ -540,8 +626,6 @@ Test(cache_version, c2_past_the_budget_what_is_kept_goes_to_a_file)
 }
 
 /* In the middle of one reader's whole read another opens the same version, and a third closes it. */
-static struct cache_node meanwhile;
-
 static void open_meanwhile(struct memory_device *self)
 {
 	struct cache_op op = { .may_block = true };

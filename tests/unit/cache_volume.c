@@ -9,7 +9,7 @@ struct small_volume small_volume_new(uint32_t cluster_bytes)
 {
 	struct fat_image *fat = fat_image_new((struct fat_image_shape){
 		.type = 12,
-		.clusters = 24,
+		.clusters = CLUSTERS_MAX,
 		.sectors_per_cluster = cluster_bytes / 512,
 		.reserved_sectors = 8,
 		.fat_copies = 1,
@@ -58,14 +58,14 @@ bool content_is(const unsigned char *content, unsigned seed, uint64_t offset_byt
 static void put_at(struct small_volume *volume, unsigned char *directory, const struct file *file)
 {
 	unsigned char *at = directory + (size_t)file->slot * 32;
-	uint32_t chain[8];
+	uint32_t chain[CLUSTERS_MAX];
 	size_t count = 0;
 
 	if (file->long_name)
 		at = fat_image_long(at, file->long_name, file->short_name);
 	fat_image_entry(at, file->short_name, 0x20, file->clusters[0], file->size_bytes);
 	put_le16(at + 22, file->time);
-	for (; count < 8 && file->clusters[count]; count++)
+	for (; count < CLUSTERS_MAX && file->clusters[count]; count++)
 		chain[count] = file->clusters[count];
 	fat_image_chain(volume->fat, chain, count);
 	for (uint32_t from = 0, i = 0; from < file->size_bytes; from += volume->cluster_bytes, i++)
@@ -101,6 +101,6 @@ void small_volume_remove(struct small_volume *volume, const struct file *file)
 
 	for (size_t i = 0; i < entries; i++)
 		at[i * 32] = 0xE5;
-	for (size_t i = 0; i < 8 && file->clusters[i]; i++)
+	for (size_t i = 0; i < CLUSTERS_MAX && file->clusters[i]; i++)
 		fat_image_link(volume->fat, file->clusters[i], 0);
 }

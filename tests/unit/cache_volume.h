@@ -19,12 +19,14 @@ struct small_volume {
 	uint32_t cluster_bytes;
 };
 
+#define CLUSTERS_MAX 24
+
 /* A file to be put on a volume. */
 struct file {
 	const char *short_name; /* 11 bytes, padded */
 	const char *long_name;	/* or NULL */
 	unsigned slot;		/* of its first entry in the directory */
-	unsigned clusters[8];	/* its chain, up to the first 0 */
+	unsigned clusters[CLUSTERS_MAX]; /* its chain, up to the first 0 */
 	uint32_t size_bytes;
 	unsigned seed; /* of its content */
 	uint16_t time; /* as in the entry */
@@ -41,6 +43,6 @@ void small_volume_remove(struct small_volume *volume, const struct file *file); 
 uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster);
 
 /* What files of a seed (0 to 127) hold: bytes that differ from seed to seed and from sector to sector. */
-#define CONTENT_BYTES_MAX (1U << 20)
+#define CONTENT_BYTES_MAX (2U << 20)
 const unsigned char *content_of(unsigned seed);
 bool content_is(const unsigned char *content, unsigned seed, uint64_t offset_bytes, size_t length_bytes);

@@ -1,0 +1,192 @@
+#!/bin/sh
+# mutants.sh - does a test fail for every rule of cache/ that is broken?
+#
+# usage: mutants.sh BUILD [PATTERN]
+#
+# Each mutant is one small change to a copy of cache/, made by perl, with the
+# program that must notice: `model` is the model check (cache_model), others are
+# units. A mutant whose text is not found any more is an error, so that this
+# list keeps up with the code. BUILD is a build directory, whose libraries of
+# fat/ and part/ are linked; PATTERN picks mutants by their description.
+set -eu
+
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d'; exit "${1:-0}"; }
+case ${1:--h} in -h | --help) usage ;; esac
+
+build=$1 pattern=${2:-.}
+top=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cc="${CC:-cc} -std=gnu17 -O1 -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DMODEL_DEPTH=1 -I$work -I$top/tests/unit"
+total=0 alive=0
+
+# The tree as the sources see it: cache/ is a copy, the rest is the real one.
+ln -s "$top/base" "$top/fat" "$top/part" "$work/"
+mkdir "$work/cache" "$work/objects"
+
+restore() { cp "$top"/cache/*.[ch] "$work/cache/"; }
+
+# All of cache/ anew if a header may have changed, else only that file.
+compile()
+{
+	case $1 in
+	*.h) for source in "$work"/cache/*.c; do compile "${source##*/}"; done ;;
+	*) $cc -c "$work/cache/$1" -o "$work/objects/${1%.c}.o" ;;
+	esac
+}
+
+link_unit()
+{
+	$cc -o "$work/$1" "$work/tests/$1.o" "$work"/tests/helpers/*.o "$work"/objects/*.o \
+		"$build/part/libimagefs_part.a" "$build/fat/libimagefs_fat.a" \
+		-lblkid -lxxhash -lcriterion -lpthread
+}
+
+restore
+compile all.h
+mkdir -p "$work/tests/helpers"
+for helper in cache_device cache_reader cache_volume fat_image; do
+	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
+done
+for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk; do
+	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
+done
+
+# mutant DESCRIPTION UNIT FILE PERL
+mutant()
+{
+	case $1 in *$pattern*) ;; *) [ "$pattern" = . ] || return 0 ;; esac
+	total=$((total + 1))
+	perl -0pi -e "$4" "$work/cache/$3"
+	if cmp -s "$work/cache/$3" "$top/cache/$3"; then
+		echo "not found any more: $1 ($3)" >&2
+		alive=$((alive + 1))
+		return 0
+	fi
+	compile "$3"
+	link_unit "cache_$2"
+	if timeout 100 "$work/cache_$2" --fail-fast -j2 >"$work/log" 2>&1; then
+		echo "ALIVE: $1 ($3)"
+		alive=$((alive + 1))
+	else
+		echo "killed by $2: $1: $(sed -n 's/^  broken: //p; s/^\[FAIL\] //p; s/^\[----\]   The/The/p' "$work/log" | head -n 1)"
+	fi
+	cp "$top/cache/$3" "$work/cache/$3"
+	compile "$3"
+}
+
+# ---- belief ----
+mutant "believe without comparing the footprint" model belief.c \
+	's/result = footprint_verify\(&belief->footprint, .*?\);/result = 1;/s'
+mutant "believe a parse though the generation moved" dir belief.c \
+	's/same = image->seen.generation == generation \?/same = true ?/'
+mutant "new metadata is settled at once" model belief.c \
+	's/belief->since_ns = image->seen.now_ns;/belief->since_ns = INT64_MIN \/ 2;/'
+mutant "everything is settled at once" model belief.c \
+	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
+mutant "an image need not be quiet" model belief.c \
+	's/image->seen.quiet_ns >= flux_ns \|\|/image->seen.quiet_ns >= flux_ns || lasted_ns >= flux_ns \/ 8 ||/'
+mutant "an error is answered before it has lasted" version belief.c \
+	's/belief->error != 0 && !image_settled\(image, op, belief->since_ns\)/false/'
+mutant "an error of the device is remembered" dir belief.c \
+	's/failed = recording.failed && \*parse_error != 0/failed = false/'
+
+# ---- directories ----
+mutant "ENOENT without settling" model dir.c \
+	's/return image_settled\(image, op, dir->belief.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
+mutant "a new entry is shown at once" model dir.c \
+	's/if \(!image_settled\(image, op, slot->since_ns\)\)/if (0)/'
+mutant "a listing is shown at once" model dir.c \
+	's/if \(!image_settled\(dir->image, op, dir->belief.since_ns\)\)/if (0)/'
+mutant "a version outlives its entry" model dir.c \
+	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
+mutant "the parent is not looked at" dir dir.c \
+	's/error = dir->parent \? dir_refresh_once\(dir->parent, op\) : volume_refresh\(dir->volume, op\)/error = 0/'
+mutant "what leads to a directory may be of an older generation" dir dir.c \
+	's/if \(error != 0 \|\| image->seen.generation == generation\)\n\t\t\treturn error/return error/; s/if \(error == 0 && dir->image->seen.generation == generation\)\n\t\tdir->path_checked = generation/if (error == 0)\n\t\tdir->path_checked = dir->image->seen.generation/'
+mutant "a subdirectory that went is kept" dir dir.c \
+	's/(static void slot_clear\(struct slot \*slot\)\n\{)/$1\n\tif (slot->kind == SLOT_DIR) return;/'
+mutant "a version that ended stays in its slot" model dir.c \
+	's/slot->kind == SLOT_FILE && slot->version == version\)/0)/'
+mutant "directories that lead back are followed" dir dir.c \
+	's/if \(leads_back\(dir, entry->first_cluster\)\)/if (0)/'
+
+# ---- versions ----
+mutant "known chunks are not compared" model version.c \
+	's/if \(error == 0 && !reading_matches\(version, reading\)\)/if (0)/'
+mutant "unknown chunks are believed at once" model version.c \
+	's/if \(error == 0 && version->known_count < chunk_count\(version\)\)/if (0)/'
+mutant "the time that a reading takes counts" version version.c \
+	's/start_ns - version->since_ns >=/image->seen.now_ns - version->since_ns >=/'
+mutant "one reading is enough where nothing is believed" version version.c \
+	's/return image->seen.generation == generation \? 0 : read_twice\(version, op\)/return 0/'
+mutant "the second reading is not compared" version version.c \
+	's/if \(error == 0 && !reading_repeats\(version, &second\)\)/if (0)/'
+mutant "entry and chain are not looked at after a reading" version version.c \
+	's/if \(again == 0 && image->seen.generation != generation\)/if (0)/'
+mutant "a reading is noted under the generation after it" model version.c \
+	's/version->data_checked = reading->generation;/version->data_checked = version->image->seen.generation;/'
+mutant "another chain is the same version" version version.c \
+	's/if \(changed\)\n\t\tversion_supersede\(version\);//'
+mutant "entry and chain are not looked at at open" model version.c \
+	's/(static int open_locked.*?)int error = version_refresh\(version, op\);/$1int error = version->chain_belief.loaded ? 0 : version_refresh(version, op);/s'
+mutant "open believes what was believed before" model version.c \
+	's/version->data_checked == image->seen.generation\)\n\t\treturn 0;/version->data_checked != 0)\n\t\treturn 0;/'
+mutant "open in the midst of an update" model version.c \
+	's/ && image_settled\(image, op, image->seen.now_ns\)\)/)/'
+mutant "a straight read is believed whatever happened meanwhile" model version.c \
+	's/version->data_checked == image->seen.generation\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
+mutant "a straight read need not be what was known" model version.c \
+	's/return SPAN_OTHER;/verdict = SPAN_KNOWN;/'
+mutant "bytes of a reading under way are served whatever happened" version version.c \
+	's/ \|\|\n\t    reading->generation != version->image->seen.generation\)/)/'
+mutant "what is kept is not used" version version.c \
+	's/if \(version->kept\)\n\t\treturn read_kept\(/if (0)\n\t\treturn read_kept(/'
+mutant "what is kept stays for ever" version version.c \
+	's/if \(atomic_load\(&version->opens\) == 0 && version->kept/if (0 \&\& version->kept/'
+mutant "a read goes on beyond the end" version version.c \
+	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
+
+# ---- images and volumes ----
+mutant "a missing partition is absent at once" image image.c \
+	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
+mutant "the choice of the boot partition is final" image image.c \
+	's/error = belief_refresh\(image, op, &image->boot_belief, &boot_kind, image\);/error = image->boot_belief.loaded ? 0 : belief_refresh(image, op, \&image->boot_belief, \&boot_kind, image);/'
+mutant "a new choice of the boot partition need not last" image image.c \
+	's/\(!boot \|\| !image->boot_belief.loaded \|\| image_settled\(image, op, image->boot_belief.since_ns\)\)/true/'
+mutant "mkfs in place is not noticed" image volume.c \
+	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
+mutant "a partition that moved is not noticed" image volume.c \
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/!entry/'
+mutant "growpart makes another file system" image volume.c \
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/true/'
+
+# ---- footprints ----
+mutant "the end of the device is no part of an answer" footprint footprint.c \
+	's/if \(size_bytes != footprint->size_bytes\)\n\t\treturn 0;//'
+mutant "a block that was read twice may differ" footprint footprint.c \
+	's/return false;(\s*\}\s*footprint->count = kept)/continue;$1/'
+mutant "only the first block of a run is compared" footprint footprint.c \
+	's/for \(size_t i = 0; i < count; i\+\+\) \{\n\t\tsize_t start = i/for (size_t i = 0; i < 1; i++) {\n\t\tsize_t start = i/'
+
+# ---- kept ----
+mutant "the budget has no end" kept kept.c \
+	's/if \(!range_within\(used, size_bytes, budget->limit_bytes\)\)/if (0)/'
+mutant "the budget is not given back" kept kept.c \
+	's/free\(kept->memory\);\n\t\tatomic_fetch_sub\(&kept->budget->memory_bytes, kept->size_bytes\);/free(kept->memory);/'
+
+# ---- watch and disk ----
+mutant "an overflow is nobody's event" watch watch.c 's/watch->overflows\+\+;//'
+mutant "removing one watch ends another's" watch watch.c 's/if \(!is_watched\(watch, target->descriptor\)\)//'
+mutant "the queue is not drained" watch watch.c 's/\tdrain\(watch\);//'
+mutant "unsettled signs are believed when they settle" disk disk.c \
+	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
+mutant "unsettled signs are believed" disk disk.c 's/age_ns >= disk->settle_ns/true/'
+mutant "change times are not looked at" disk disk.c 's/signs->ctime_ns = [^;]*;/;/'
+mutant "where nothing is known something is believed" disk disk.c \
+	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
+mutant "a short read is whole" disk disk.c \
+	's/return got >= 0 && \(size_t\)got >= wanted \? 0 : -EIO;/return got >= 0 ? 0 : -EIO;/'
+
+echo "$total mutants, $alive alive"
+[ "$alive" -eq 0 ]
