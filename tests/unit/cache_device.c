@@ -25,7 +25,8 @@ static void look_at_times(struct memory_device *memory)
 
 	if (memory->signed_ns != memory->seen_ns)
 		memory->changed_ns = memory->now_ns;
-	if (memory->signed_ns != memory->seen_ns || !settled || !memory->settled || memory->kind == DEVICE_NOTHING)
+	if (memory->signed_ns != memory->seen_ns || !settled || !memory->settled ||
+	    memory->kind == DEVICE_NOTHING)
 		memory->generation++;
 	memory->seen_ns = memory->signed_ns;
 	memory->settled = settled && memory->kind == DEVICE_TIMES;
@@ -54,7 +55,8 @@ static int memory_observe(struct cache_device *device, bool may_block, struct ca
 }
 
 /* Piece by piece, so that a writer may come in between; up to the next multiple of the grain. */
-static int copy_out(struct memory_device *memory, uint64_t offset_bytes, unsigned char *buffer, size_t length_bytes)
+static int copy_out(struct memory_device *memory, uint64_t offset_bytes, unsigned char *buffer,
+		    size_t length_bytes)
 {
 	for (size_t done = 0, part; done < length_bytes; done += part) {
 		uint64_t at = offset_bytes + done;
@@ -68,8 +70,8 @@ static int copy_out(struct memory_device *memory, uint64_t offset_bytes, unsigne
 	return 0;
 }
 
-static int memory_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
-			      size_t length_bytes)
+static int memory_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes,
+			      void *buffer, size_t length_bytes)
 {
 	struct memory_device *memory = memory_of(device);
 
@@ -81,8 +83,8 @@ static int memory_read_blocks(struct cache_device *device, bool may_block, uint6
 	return copy_out(memory, offset_bytes, buffer, length_bytes);
 }
 
-static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-			    unsigned char **bytes)
+static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes,
+			    void *buffer, unsigned char **bytes)
 {
 	struct memory_device *memory = memory_of(device);
 	int error;
@@ -154,7 +156,8 @@ void memory_device_sign(struct memory_device *memory)
 	memory->signed_ns = memory->now_ns;
 }
 
-void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes)
+void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from,
+			size_t length_bytes)
 {
 	memcpy(memory->bytes + offset_bytes, from, length_bytes);
 	if (memory->kind != DEVICE_EVENTS)
@@ -163,7 +166,8 @@ void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, con
 	memory->changed_ns = memory->now_ns;
 }
 
-void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes)
+void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from,
+			 size_t length_bytes)
 {
 	memory_device_sign(memory);
 	memory_device_land(memory, offset_bytes, from, length_bytes);

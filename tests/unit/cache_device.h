@@ -19,8 +19,8 @@
 #define SECOND (1000 * MS)
 
 enum device_kind {
-	DEVICE_EVENTS,	/* each write raises the generation as it is done */
-	DEVICE_TIMES,	/* a change time moves before the bytes do, and settles: cache/disk.c without events */
+	DEVICE_EVENTS, /* each write raises the generation as it is done */
+	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/disk.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
 };
 
@@ -29,7 +29,7 @@ struct memory_device {
 	enum device_kind kind;
 	unsigned char *bytes; /* borrowed; may be set to others of the same size */
 	uint64_t size_bytes;
-	int64_t now_ns;	      /* moves by call_ns with each call */
+	int64_t now_ns; /* moves by call_ns with each call */
 	int64_t call_ns;
 	int64_t settle_ns;
 	size_t grain_bytes; /* reads are done in pieces of this much, with a turn before each */
@@ -51,8 +51,8 @@ struct memory_device {
 
 	/* What it tells of changes. */
 	uint64_t generation;
-	int64_t signed_ns; /* the change time */
-	int64_t seen_ns;   /* the change time last looked at */
+	int64_t signed_ns;  /* the change time */
+	int64_t seen_ns;    /* the change time last looked at */
 	int64_t changed_ns; /* when a change was last noticed */
 	bool settled;
 };
@@ -67,8 +67,10 @@ unsigned memory_device_reads(const struct memory_device *memory); /* of blocks a
 
 /* A write in its two halves: what tells of it (before), and the bytes, or both at once. */
 void memory_device_sign(struct memory_device *memory);
-void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes);
-void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from, size_t length_bytes);
+void memory_device_land(struct memory_device *memory, uint64_t offset_bytes, const void *from,
+			size_t length_bytes);
+void memory_device_write(struct memory_device *memory, uint64_t offset_bytes, const void *from,
+			 size_t length_bytes);
 
 /* Somebody waits. */
 void memory_device_pass(struct memory_device *memory, int64_t duration_ns);

@@ -56,8 +56,12 @@ struct update {
 #define F_ENTRY "FILE    BIN", "file-with-a-long-name.bin", 0
 #define F_NAME "file-with-a-long-name.bin"
 #define NEW_ENTRY "FILE    NEW", NULL, 4
-#define BYSTANDER { "STILL   TXT", NULL, 3, { 20 }, 700, 99, 1 }
+#define BYSTANDER                                          \
+	{                                                  \
+		"STILL   TXT", NULL, 3, { 20 }, 700, 99, 1 \
+	}
 
+/* clang-format off */
 static const struct update updates[] = {
 	{ "overwrite in place", F_NAME, 4096, {
 		{ { { F_ENTRY, { 2, 3, 5 }, 10000, 1, 1 }, BYSTANDER }, true },
@@ -105,6 +109,7 @@ static const struct update updates[] = {
 		{ { { F_ENTRY, { 2, 4, 6, 8 }, 131072, 1, 1 }, BYSTANDER }, true },
 		{ { { F_ENTRY, { 2, 4, 6, 8 }, 131072, 2, 1 }, BYSTANDER }, true } } },
 };
+/* clang-format on */
 
 #define UPDATES (sizeof(updates) / sizeof(updates[0]))
 
@@ -134,8 +139,8 @@ static unsigned frames_of(const struct update *update)
 }
 
 /* The same volume with other files; what clusters held stays in them. */
-static struct small_volume paint(const struct small_volume *from, const struct frame *old, const struct frame *new,
-				 uint32_t cluster_bytes)
+static struct small_volume paint(const struct small_volume *from, const struct frame *old,
+				 const struct frame *new, uint32_t cluster_bytes)
 {
 	struct small_volume volume = from ? small_volume_copy(from) : small_volume_new(cluster_bytes);
 
@@ -174,7 +179,8 @@ static unsigned permute(struct step *steps, unsigned count, unsigned order)
 	for (unsigned left = count; left > 1; left--) {
 		struct step chosen = steps[order % left];
 
-		memmove(&steps[order % left], &steps[order % left + 1], (left - 1 - order % left) * sizeof(*steps));
+		memmove(&steps[order % left], &steps[order % left + 1],
+			(left - 1 - order % left) * sizeof(*steps));
 		steps[left - 1] = chosen;
 		order /= left;
 	}
@@ -185,8 +191,9 @@ static void script_make(struct script *script, const struct update *update)
 {
 	*script = (struct script){ .update = update, .frame_count = frames_of(update) };
 	for (unsigned i = 0; i < script->frame_count; i++)
-		script->frames[i] = paint(i ? &script->frames[i - 1] : NULL, i ? &update->frames[i - 1] : NULL,
-					  &update->frames[i], update->cluster_bytes);
+		script->frames[i] =
+			paint(i ? &script->frames[i - 1] : NULL, i ? &update->frames[i - 1] : NULL,
+			      &update->frames[i], update->cluster_bytes);
 }
 
 static void script_free(struct script *script)
@@ -232,9 +239,9 @@ static void script_order(struct script *script, unsigned order, bool halves)
 /* ---- one run ------------------------------------------------------------- */
 
 enum warmth {
-	COLD,	   /* nothing was looked at before */
-	WARM,	   /* all was read before, and closed */
-	HELD,	   /* opened, and the first piece read; it reads on at the end */
+	COLD,	     /* nothing was looked at before */
+	WARM,	     /* all was read before, and closed */
+	HELD,	     /* opened, and the first piece read; it reads on at the end */
 	HELD_UNREAD, /* opened, and nothing read */
 	WARMTHS,
 };
@@ -251,10 +258,11 @@ struct plan {
 	enum device_kind kind;
 	enum warmth warmth;
 	enum task task;
-	bool large;	/* files are above the keep limit */
-	bool slow;	/* the writer takes its time, but never the flux time */
-	bool later;	/* files are kept after their first read was answered */
-	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then */
+	bool large;	 /* files are above the keep limit */
+	bool slow;	 /* the writer takes its time, but never the flux time */
+	bool later;	 /* files are kept after their first read was answered */
+	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
+			  */
 	unsigned bursts;
 	unsigned at[BURSTS_MAX];    /* at which turn */
 	unsigned until[BURSTS_MAX]; /* how many steps are done then */
@@ -281,10 +289,10 @@ struct run {
 	unsigned id_count;
 };
 
-#define TRACE(run, ...)                                                                                              \
-	do {                                                                                                         \
-		if ((run)->trace)                                                                                    \
-			fprintf(stderr, __VA_ARGS__);                                                                \
+#define TRACE(run, ...)                               \
+	do {                                          \
+		if ((run)->trace)                     \
+			fprintf(stderr, __VA_ARGS__); \
 	} while (0)
 
 static void broken(struct run *run, const char *rule)
@@ -298,8 +306,9 @@ static void do_step(struct run *run)
 {
 	const struct step *step = &run->script->steps[run->done++];
 
-	TRACE(run, "  turn %u, %lld us: %s frame %u at %llu\n", run->turns, (long long)(run->memory.now_ns / 1000 % 1000000000),
-	      step->sign ? "sign" : "write", step->frame, (unsigned long long)step->offset_bytes);
+	TRACE(run, "  turn %u, %lld us: %s frame %u at %llu\n", run->turns,
+	      (long long)(run->memory.now_ns / 1000 % 1000000000), step->sign ? "sign" : "write", step->frame,
+	      (unsigned long long)step->offset_bytes);
 	run->last_step_ns = run->memory.now_ns;
 	if (step->sign) {
 		memory_device_sign(&run->memory);
@@ -308,15 +317,15 @@ static void do_step(struct run *run)
 	/* Without halves the sign comes with the write. */
 	if (run->done < 2 || !run->script->steps[run->done - 2].sign)
 		memory_device_sign(&run->memory);
-	memory_device_land(&run->memory, step->offset_bytes, run->script->frames[step->frame].bytes + step->offset_bytes,
-			   step->length_bytes);
+	memory_device_land(&run->memory, step->offset_bytes,
+			   run->script->frames[step->frame].bytes + step->offset_bytes, step->length_bytes);
 }
 
 /* The last frame whose writes are all done. */
 static unsigned frames_done(const struct run *run)
 {
-	return run->done == run->script->step_count ? run->script->frame_count - 1 :
-						      run->script->steps[run->done].frame - 1;
+	return run->done == run->script->step_count ? run->script->frame_count - 1
+						    : run->script->steps[run->done].frame - 1;
 }
 
 /* The frame that was begun, or the last one done. */
@@ -328,7 +337,8 @@ static unsigned frames_begun(const struct run *run)
 /* Is the writer between two updates? Then it may rest as long as it likes. */
 static bool at_rest(const struct run *run)
 {
-	return frames_done(run) == frames_begun(run) && run->script->update->frames[frames_done(run)].complete;
+	return frames_done(run) == frames_begun(run) &&
+	       run->script->update->frames[frames_done(run)].complete;
 }
 
 static void go_on(struct run *run)
@@ -452,7 +462,8 @@ static int begin(struct run *run, struct handle *handle, const char *name)
 	unsigned since = frames_done(run);
 	int error = reader_walk(&run->reader, name, &handle->node);
 
-	TRACE(run, "  lookup: %d, id %llu\n", error, (unsigned long long)(error ? 0 : handle->node.attributes.id));
+	TRACE(run, "  lookup: %d, id %llu\n", error,
+	      (unsigned long long)(error ? 0 : handle->node.attributes.id));
 	handle->name = name;
 	handle->opened = false;
 	handle->at = 0;
@@ -492,8 +503,8 @@ static int read_on(struct run *run, struct handle *handle, size_t piece_bytes)
 	/* What nobody had read yet may have become a later state's. */
 	else if ((handle->states & states_since(run, handle->since)) == 0)
 		broken(run, "fresh: bytes of a state that was gone at the open");
-	*id_states &= states_of_bytes(run, states_of_size(run, *id_states, handle->name, size_bytes), handle->name,
-				      handle->at, piece, (size_t)got);
+	*id_states &= states_of_bytes(run, states_of_size(run, *id_states, handle->name, size_bytes),
+				      handle->name, handle->at, piece, (size_t)got);
 	if (*id_states == 0)
 		broken(run, "versions: one id stands for two states");
 	handle->at += (uint64_t)got;
@@ -563,7 +574,9 @@ static bool listing_is(const struct run *run, const struct cache_listing *listin
 	size_t count = 0;
 
 	for (; count < FILES_MAX && files[count].short_name; count++) {
-		const char *name = files[count].slot == 3 ? "still.txt" : files[count].slot == 4 ? "file.new" : F_NAME;
+		const char *name = files[count].slot == 3   ? "still.txt"
+				   : files[count].slot == 4 ? "file.new"
+							    : F_NAME;
 
 		if (!listing_has(listing, name))
 			return false;
@@ -718,9 +731,9 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n", script->update->what, order,
-		plan->kind, plan->warmth, plan->task, plan->second, plan->large ? ", large" : "",
-		plan->slow ? ", slow" : "", plan->later ? ", later" : "");
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n",
+		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second,
+		plan->large ? ", large" : "", plan->slow ? ", slow" : "", plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
 }
@@ -754,8 +767,8 @@ static int compare_unsigned(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-static void check_random(const struct script *script, unsigned order, struct plan *plan, unsigned turns, unsigned bursts,
-			 uint64_t *seed)
+static void check_random(const struct script *script, unsigned order, struct plan *plan, unsigned turns,
+			 unsigned bursts, uint64_t *seed)
 {
 	unsigned ignored;
 
@@ -780,7 +793,8 @@ static void check_two_bursts(const struct script *script, unsigned order, struct
 
 		plan->until[1] = script->step_count;
 		for (plan->at[0] = 0; plan->at[0] <= turns; plan->at[0]++)
-			for (plan->at[1] = plan->at[0] + 1, turns = plan->at[1]; plan->at[1] <= turns; plan->at[1]++)
+			for (plan->at[1] = plan->at[0] + 1, turns = plan->at[1]; plan->at[1] <= turns;
+			     plan->at[1]++)
 				check(script, order, plan, &turns);
 	}
 }

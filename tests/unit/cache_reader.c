@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-void reader_init_device(struct reader *reader, const struct cache_settings *settings, struct cache_device *device)
+void reader_init_device(struct reader *reader, const struct cache_settings *settings,
+			struct cache_device *device)
 {
 	*reader = (struct reader){ .patience_ns = 235 * MS };
 	reader->cache = cache_new(settings);
@@ -61,15 +62,15 @@ static bool again(struct reader *reader, struct cache_op *op, int *error)
 	return true;
 }
 
-#define REPEAT(reader, call)                                                                                         \
-	({                                                                                                           \
-		struct cache_op op = { 0 };                                                                          \
-		int repeat_error;                                                                                    \
-		(reader)->waited_ns = 0;                                                                             \
-		do                                                                                                   \
-			repeat_error = (call);                                                                       \
-		while (again((reader), &op, &repeat_error));                                                         \
-		repeat_error;                                                                                        \
+#define REPEAT(reader, call)                                 \
+	({                                                   \
+		struct cache_op op = { 0 };                  \
+		int repeat_error;                            \
+		(reader)->waited_ns = 0;                     \
+		do                                           \
+			repeat_error = (call);               \
+		while (again((reader), &op, &repeat_error)); \
+		repeat_error;                                \
 	})
 
 int reader_root(struct reader *reader, unsigned number, struct cache_dir **root)
@@ -113,12 +114,13 @@ static int read_once(const struct reader *reader, struct cache_version *version,
 	return error;
 }
 
-long reader_read(struct reader *reader, struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
-		 unsigned char *out)
+long reader_read(struct reader *reader, struct cache_version *version, uint64_t offset_bytes,
+		 size_t length_bytes, unsigned char *out)
 {
 	struct cache_bytes bytes;
 	bool keep_wanted;
-	int error = REPEAT(reader, read_once(reader, version, &op, offset_bytes, length_bytes, &bytes, &keep_wanted));
+	int error = REPEAT(reader,
+			   read_once(reader, version, &op, offset_bytes, length_bytes, &bytes, &keep_wanted));
 	long count;
 
 	if (error != 0)
@@ -148,13 +150,14 @@ int reader_walk(struct reader *reader, const char *path, struct cache_node *node
 	*node = (struct cache_node){ .kind = CACHE_NODE_DIR };
 	error = reader_root(reader, CACHE_PARTITION_BOOT, &node->dir);
 	while (error == 0 && *path) {
-		struct cache_node next;
+		struct cache_node next = { 0 };
 		size_t length = strcspn(path, "/");
 
 		memcpy(name, path, length);
 		name[length] = '\0';
 		path += length + (path[length] == '/');
-		error = node->kind == CACHE_NODE_DIR ? reader_lookup(reader, node->dir, name, &next) : -ENOTDIR;
+		error = node->kind == CACHE_NODE_DIR ? reader_lookup(reader, node->dir, name, &next)
+						     : -ENOTDIR;
 		node_put_any(node);
 		*node = next;
 	}
@@ -166,8 +169,8 @@ int reader_walk(struct reader *reader, const char *path, struct cache_node *node
 	return error;
 }
 
-static int read_whole(struct reader *reader, struct cache_version *version, uint64_t size_bytes, size_t piece_bytes,
-		      unsigned char *content)
+static int read_whole(struct reader *reader, struct cache_version *version, uint64_t size_bytes,
+		      size_t piece_bytes, unsigned char *content)
 {
 	for (uint64_t at = 0; at < size_bytes;) {
 		long got = reader_read(reader, version, at, piece_bytes, content + at);

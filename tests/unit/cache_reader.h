@@ -23,7 +23,8 @@ struct reader {
 void reader_init(struct reader *reader, struct memory_device *memory);
 
 /* The same on any device, which the image takes over. */
-void reader_init_device(struct reader *reader, const struct cache_settings *settings, struct cache_device *device);
+void reader_init_device(struct reader *reader, const struct cache_settings *settings,
+			struct cache_device *device);
 void reader_end(struct reader *reader);
 
 /* 0, or the error that a user would see (-EIO when patience ran out). */
@@ -35,8 +36,8 @@ int reader_partitions(struct reader *reader, unsigned *numbers, size_t capacity,
 int reader_open(struct reader *reader, struct cache_version *version);
 
 /* Read `length_bytes` into `out`; returns how many came, or -errno. */
-long reader_read(struct reader *reader, struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
-		 unsigned char *out);
+long reader_read(struct reader *reader, struct cache_version *version, uint64_t offset_bytes,
+		 size_t length_bytes, unsigned char *out);
 
 /* Path of the boot partition, components separated by '/'. */
 int reader_walk(struct reader *reader, const char *path, struct cache_node *node);

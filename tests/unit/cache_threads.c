@@ -39,12 +39,12 @@ static atomic_bool stop;
 static _Atomic unsigned written; /* updates done */
 static _Atomic unsigned fetched, refused, torn, stale;
 
-#define MUST(condition)                                                                                              \
-	do {                                                                                                         \
-		if (!(condition)) {                                                                                  \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                              \
-			abort();                                                                                     \
-		}                                                                                                    \
+#define MUST(condition)                                                                 \
+	do {                                                                            \
+		if (!(condition)) {                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                        \
+		}                                                                       \
 	} while (0)
 
 static int64_t now_ns(void)
@@ -175,8 +175,8 @@ static void run_threads(const char *what, bool believe_nothing, uint64_t keep_li
 	for (size_t i = 0; i <= READERS; i++)
 		pthread_join(threads[i], NULL);
 
-	fprintf(stderr, "%s: %u updates, %u fetched, %u refused, %u torn, %u stale\n", what, written, fetched, refused,
-		torn, stale);
+	fprintf(stderr, "%s: %u updates, %u fetched, %u refused, %u torn, %u stale\n", what, written, fetched,
+		refused, torn, stale);
 	MUST(torn == 0 && stale == 0 && fetched > 0);
 	cache_image_put(image);
 	cache_free(cache);

@@ -83,7 +83,8 @@ static int read_at(struct cache_node *node, unsigned seed, uint64_t offset_bytes
 
 	if (got < 0)
 		return (int)got;
-	return (size_t)got == length_bytes && content_is(bytes, seed, offset_bytes, length_bytes) ? 0 : -EBADMSG;
+	return (size_t)got == length_bytes && content_is(bytes, seed, offset_bytes, length_bytes) ? 0
+												  : -EBADMSG;
 }
 
 static void expect_fetch(const char *name, unsigned seed, uint64_t size_bytes)
@@ -102,8 +103,8 @@ static void overwrite_cluster(unsigned index, unsigned seed)
 {
 	uint64_t at = (uint64_t)index * CLUSTER;
 
-	memory_device_write(&memory, small_volume_offset(&volume, small.clusters[index]), content_of(seed) + at,
-			    min_u64(CLUSTER, small.size_bytes - at));
+	memory_device_write(&memory, small_volume_offset(&volume, small.clusters[index]),
+			    content_of(seed) + at, min_u64(CLUSTER, small.size_bytes - at));
 }
 
 static void overwrite(unsigned seed)
@@ -382,7 +383,8 @@ Test(cache_version, c3_another_chain_is_another_version)
 	end();
 }
 
-/* The first cluster is written after the second reading saw it, which then takes as long as bytes must last. */
+/* The first cluster is written after the second reading saw it, which then takes as long as bytes must last.
+ */
 static void overtake_slow_reading(struct memory_device *self)
 {
 	if (self->data_reads < 2)

@@ -69,7 +69,8 @@ static void put_at(struct small_volume *volume, unsigned char *directory, const 
 		chain[count] = file->clusters[count];
 	fat_image_chain(volume->fat, chain, count);
 	for (uint32_t from = 0, i = 0; from < file->size_bytes; from += volume->cluster_bytes, i++)
-		memcpy(volume->bytes + small_volume_offset(volume, file->clusters[i]), content_of(file->seed) + from,
+		memcpy(volume->bytes + small_volume_offset(volume, file->clusters[i]),
+		       content_of(file->seed) + from,
 		       min_u64(volume->cluster_bytes, file->size_bytes - from));
 }
 
@@ -83,7 +84,8 @@ void small_volume_put_in(struct small_volume *volume, unsigned directory_cluster
 	put_at(volume, fat_image_cluster(volume->fat, directory_cluster), file);
 }
 
-void small_volume_put_directory(struct small_volume *volume, unsigned slot, const char *short_name, unsigned cluster)
+void small_volume_put_directory(struct small_volume *volume, unsigned slot, const char *short_name,
+				unsigned cluster)
 {
 	unsigned char *inside = fat_image_cluster(volume->fat, cluster);
 

@@ -23,9 +23,9 @@ struct small_volume {
 
 /* A file to be put on a volume. */
 struct file {
-	const char *short_name; /* 11 bytes, padded */
-	const char *long_name;	/* or NULL */
-	unsigned slot;		/* of its first entry in the directory */
+	const char *short_name;		 /* 11 bytes, padded */
+	const char *long_name;		 /* or NULL */
+	unsigned slot;			 /* of its first entry in the directory */
 	unsigned clusters[CLUSTERS_MAX]; /* its chain, up to the first 0 */
 	uint32_t size_bytes;
 	unsigned seed; /* of its content */
@@ -38,8 +38,10 @@ void small_volume_free(struct small_volume *volume);
 
 void small_volume_put(struct small_volume *volume, const struct file *file);
 void small_volume_put_in(struct small_volume *volume, unsigned directory_cluster, const struct file *file);
-void small_volume_put_directory(struct small_volume *volume, unsigned slot, const char *short_name, unsigned cluster);
-void small_volume_remove(struct small_volume *volume, const struct file *file); /* its entries and chain; not its bytes */
+void small_volume_put_directory(struct small_volume *volume, unsigned slot, const char *short_name,
+				unsigned cluster);
+void small_volume_remove(struct small_volume *volume,
+			 const struct file *file); /* its entries and chain; not its bytes */
 uint64_t small_volume_offset(const struct small_volume *volume, unsigned cluster);
 
 /* What files of a seed (0 to 127) hold: bytes that differ from seed to seed and from sector to sector. */

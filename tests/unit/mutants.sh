@@ -8,10 +8,11 @@
 # units. A mutant whose text is not found any more is an error, so that this
 # list keeps up with the code. BUILD is a build directory, whose libraries of
 # fat/ and part/ are linked; PATTERN picks mutants by their description.
+
+# shellcheck disable=SC2016 # the dollar signs are perl's
 set -eu
 
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d'; exit "${1:-0}"; }
-case ${1:--h} in -h | --help) usage ;; esac
+case ${1:--h} in -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit ;; esac
 
 build=$1 pattern=${2:-.}
 top=$(cd "$(dirname "$0")/../.." && pwd)
