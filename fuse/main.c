@@ -7,6 +7,7 @@
  * a signal take the mount away while those inside finish.
  */
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include "fuse/daemon.h"
 #include "fuse/log.h"
 #include "fuse/mount.h"
+#include "fuse/parallel.h"
 #include "fuse/request.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
@@ -166,6 +168,20 @@ static void add_argument(struct fuse_args *arguments, const char *option, const 
 	free(text);
 }
 
+/* libfuse's own complaints, in our form. Its trace of requests is for -d, as it is. */
+static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	char line[512];
+
+	vsnprintf(line, sizeof(line), format, arguments);
+	if (level == FUSE_LOG_DEBUG) {
+		fputs(line, stderr);
+		return;
+	}
+	line[strcspn(line, "\n")] = '\0';
+	log_line(LOG_LEVEL_ERROR, "%s", line);
+}
+
 static bool make_session(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
@@ -173,10 +189,10 @@ static bool make_session(struct daemon *daemon)
 
 	add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
 	add_argument(arguments, "-ofsname=", options->source);
-	if (getuid() == 0)
-		add_argument(arguments, "-oallow_other,default_permissions", NULL);
+	add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
 	if (options->debug)
 		add_argument(arguments, "-odebug", NULL);
+	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	return daemon->session != NULL;
 }
@@ -291,6 +307,7 @@ static int start_threads(struct daemon *daemon)
 
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
+	patience_init(&daemon->fs.patience);
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
 		error = -pthread_create(&thread, NULL, signal_thread, daemon);
@@ -317,11 +334,15 @@ static int serve(struct daemon *daemon)
 
 	if (fuse_session_mount(daemon->session, daemon->options.mountpoint) != 0)
 		return 1; /* libfuse has said why */
+	parallel_arrange(daemon->session);
 	if (start_threads(daemon) != 0) {
 		fprintf(stderr, "imagefs: cannot start threads\n");
 		mount_detach(daemon->options.mountpoint);
 		return 1;
 	}
+	if (daemon->options.rw_asked)
+		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro",
+			 daemon->options.mountpoint);
 	say_if_empty(daemon);
 	result = loop(daemon);
 	/* Ended from outside (umount), or by a signal: both are a good end. */
@@ -336,18 +357,25 @@ static int serve(struct daemon *daemon)
 static int run(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
-	CLEANUP_FREE char *mountpoint = NULL;
+	CLEANUP_FREE char *mountpoint = NULL, *source = NULL;
 
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	if (options->debug)
 		log_set_level(LOG_LEVEL_DEBUG);
+	/* A lock or pipe of whoever started us must not stay open as long as the mount. */
+	if (!options->foreground)
+		close_range(3, ~0U, 0);
 	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
 	if (!options->foreground && !daemon_fork()) {
 		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(errno));
 		return 1;
 	}
-	if (!make_view(daemon) || !mount_prepare(options->mountpoint, &daemon->fs.source_stat))
+	if (!make_view(daemon))
+		return 1;
+	source = strdup(options->source);
+	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
+				      &daemon->fs.source_stat))
 		return 1;
 	mountpoint = realpath(options->mountpoint, NULL);
 	if (mountpoint) {

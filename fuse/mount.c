@@ -19,6 +19,21 @@
 /* A crash may have been taken over more than once: at most this many mounts are peeled off. */
 #define DEAD_MOUNTS_MAX 16
 
+/* mountinfo writes space, tab, newline and backslash as three octal digits (proc(5)). In place. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++, to++) {
+		*to = *text;
+		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
+			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
+			text += 3;
+		}
+	}
+	*to = '\0';
+}
+
 /*
  * A line of /proc/self/mountinfo whose mount point is `mountpoint`; the last one
  * is on top. Returns false when there is none. (proc(5): fields 3 and 5, and the
@@ -38,7 +53,10 @@ static bool find_mount(const char *mountpoint, char *device, size_t device_size,
 		const char *rest = strstr(line, " - ");
 
 		if (!rest || sscanf(line, "%*d %*d %63s %4095s %4095s", numbers, root, point) != 3 ||
-		    sscanf(rest, " - %63s", kind) != 1 || strcmp(point, mountpoint) != 0)
+		    sscanf(rest, " - %63s", kind) != 1)
+			continue;
+		unescape(point);
+		if (strcmp(point, mountpoint) != 0)
 			continue;
 		snprintf(device, device_size, "%s", numbers);
 		snprintf(type, type_size, "%s", kind);
@@ -73,9 +91,33 @@ static bool refuse(const char *mountpoint, const char *why)
 	return false;
 }
 
-bool mount_prepare(const char *mountpoint, const struct stat *source)
+/* Is `inner` (which is there) the directory of `outer`, or below it? Bounded by the depth of the path. */
+static bool is_below(const char *inner, const struct stat *outer)
 {
-	char device[64], type[64];
+	CLEANUP_FD int fd = open(inner, O_PATH | O_CLOEXEC);
+	struct stat st, up;
+
+	for (int depth = 0; fd >= 0 && fstat(fd, &st) == 0 && depth < 4096; depth++) {
+		int parent;
+
+		if (st.st_dev == outer->st_dev && st.st_ino == outer->st_ino)
+			return true;
+		/* A file (SOURCE as one image) has no "..": its directory was asked for. */
+		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0)
+			return false;
+		close(fd);
+		fd = parent;
+		if (fstat(fd, &up) == 0 && up.st_dev == st.st_dev && up.st_ino == st.st_ino)
+			return false; /* the root */
+	}
+	return false;
+}
+
+bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
+{
+	CLEANUP_FREE char *real = NULL;
+	char parent[4096], device[64], type[64];
 	struct stat st;
 
 	for (int i = 0; stat(mountpoint, &st) != 0; i++) {
@@ -87,10 +129,17 @@ bool mount_prepare(const char *mountpoint, const struct stat *source)
 	}
 	if (!S_ISDIR(st.st_mode))
 		return refuse(mountpoint, strerror(ENOTDIR));
-	if (find_mount(mountpoint, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
+	real = realpath(mountpoint, NULL);
+	if (find_mount(real ? real : mountpoint, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
 		return refuse(mountpoint, "already mounted or mount point busy");
 	if (st.st_dev == source->st_dev && st.st_ino == source->st_ino)
 		return refuse(mountpoint, "is the directory of images itself; mount elsewhere");
+	/* To look into SOURCE would then be to ask ourselves: nobody is there to answer. */
+	if (is_below(source_directory, &st))
+		return refuse(mountpoint, "the images are below it; mount elsewhere");
+	if (snprintf(parent, sizeof(parent), "%s/..", mountpoint) < (int)sizeof(parent) && stat(parent, &st) == 0 &&
+	    st.st_dev == source->st_dev && st.st_ino == source->st_ino)
+		return refuse(mountpoint, "is in the directory of images; mount elsewhere");
 	return true;
 }
 

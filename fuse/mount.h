@@ -9,10 +9,10 @@
 
 /*
  * Make `mountpoint` ready: a dead mount that a crash left there is detached.
- * `source` is what will be shown; it must not be the mountpoint. Returns false
+ * `source` is what will be shown, in `source_directory`; neither may be in the other. Returns false
  * after one line on stderr: missing, not a directory, already mounted.
  */
-bool mount_prepare(const char *mountpoint, const struct stat *source);
+bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source);
 
 /*
  * Raise the mount's readahead, the one knob that decides how fast a cold file

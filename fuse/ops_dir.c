@@ -174,10 +174,9 @@ int try_readlink(struct request *request, struct cache_op *op)
 	char text[PATH_MAX];
 	int error;
 
-	(void)op;
 	if (request->inode->kind != INODE_LINK)
-		return -EINVAL;
-	error = view_read_link(request->fs->view, request->inode->name, text, sizeof(text));
+		return -ESTALE;
+	error = view_read_link(request->fs->view, op, request->inode->name, text, sizeof(text));
 	if (error == 0 && request_claim(request))
 		fuse_reply_readlink(request->fuse, text);
 	return error;

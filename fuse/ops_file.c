@@ -8,9 +8,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "fuse/parallel.h"
 #include "fuse/request.h"
-
 
 int try_open(struct request *request, struct cache_op *op)
 {
@@ -63,16 +65,33 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 
 	/* Pages are never invalidated: another version is another inode (FACTS section 1). */
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	parallel_want(connection);
 	connection->max_background = 64;
 	connection->congestion_threshold = 48;
 	if (fs->answering)
 		fs->answering(fs);
 }
 
+/*
+ * A thread of our own follows a link of SOURCE that leads into this mount: an
+ * answer could wait for itself. Refused, so that the link is mirrored as it is,
+ * and its reader follows it.
+ */
+static bool is_own_thread(fuse_req_t fuse)
+{
+	pid_t caller = fuse_req_ctx(fuse)->pid;
+
+	return caller > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0;
+}
+
 static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct request request = { .name = (char *)name };
 
+	if (is_own_thread(fuse)) {
+		fuse_reply_err(fuse, EIO);
+		return;
+	}
 	request_start(&request, fuse, parent, try_lookup);
 }
 

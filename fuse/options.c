@@ -85,8 +85,6 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("_netdev", KEY_DROP),
 	FUSE_OPT_KEY("nofail", KEY_DROP),
 	FUSE_OPT_KEY("comment=", KEY_DROP),
-	FUSE_OPT_KEY("x-", KEY_DROP),
-	FUSE_OPT_KEY("X-", KEY_DROP),
 	FUSE_OPT_KEY("atime", KEY_DROP),
 	FUSE_OPT_KEY("noatime", KEY_DROP),
 	FUSE_OPT_KEY("diratime", KEY_DROP),
@@ -254,6 +252,9 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	case FUSE_OPT_KEY_NONOPT:
 		return parse_word(parse, argument);
 	default:
+		/* fuse_opt knows no templates for x-WHATEVER; "ro,,nofail" has an empty option. */
+		if (starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0')
+			return 0;
 		return refuse(parse, "unknown option", argument);
 	}
 }
@@ -320,8 +321,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			options->source ? "MOUNTPOINT" : "SOURCE");
 		return OPTIONS_USAGE;
 	}
-	if (parse.rw)
-		log_line(LOG_LEVEL_NOTICE, "rw: imagefs is always read-only; mounting ro");
+	options->rw_asked = parse.rw;
 	return OPTIONS_RUN;
 }
 

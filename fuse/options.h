@@ -16,6 +16,7 @@ struct options {
 	bool foreground;
 	bool debug; /* libfuse's own trace of requests */
 	bool verbose;
+	bool rw_asked;	  /* mounted ro all the same */
 	bool allow_other_given;
 
 	uid_t uid;

@@ -7,9 +7,13 @@
 
 #include "base/cleanup.h"
 
-#define THREADS_MAX 512
+#define THREADS_MAX 2048
 #define IDLE_THREADS_KEPT 2
 #define IDLE_SECONDS 5
+#define NAME_LANES 1024
+
+/* A lane in which nothing came back for this long makes no progress. */
+#define PROGRESS_NS (400 * INT64_C(1000000))
 #define STACK_BYTES ((size_t)256 << 10)
 
 struct queue {
@@ -23,6 +27,7 @@ struct queue {
 	unsigned listed;		     /* how many lanes */
 	unsigned threads, idle;
 	int64_t wake_ns; /* when the timekeeper looks next */
+	struct lane name_lanes[NAME_LANES];
 };
 
 int64_t queue_now_ns(void)
@@ -44,7 +49,7 @@ static void ensure_thread(struct queue *queue);
 
 static void list_lane(struct queue *queue, struct lane *lane)
 {
-	if (lane->listed || !lane->first || lane->running >= (lane->width ? lane->width : LANE_WIDTH))
+	if (lane->listed || !lane->first || lane->stuck > 0 || lane->running >= (lane->width ? lane->width : LANE_WIDTH))
 		return;
 	lane->listed = true;
 	lane->next = NULL;
@@ -86,6 +91,7 @@ static struct job *take_job(struct queue *queue)
 	if (!lane->first)
 		lane->last = NULL;
 	lane->running++;
+	job->running = true;
 	list_lane(queue, lane);
 	return job;
 }
@@ -149,7 +155,13 @@ static void run_one(struct queue *queue, struct job *job)
 	pthread_mutex_unlock(&queue->lock);
 	again_ns = job->run(job);
 	pthread_mutex_lock(&queue->lock);
+	job->running = false;
 	job->lane->running--;
+	if (again_ns <= 0)
+		job->lane->progress_ns = queue_now_ns();
+	if (job->stuck)
+		job->lane->stuck--;
+	job->stuck = false;
 	list_lane(queue, job->lane);
 	if (again_ns > 0) {
 		delay_job(queue, job, queue_now_ns() + again_ns);
@@ -213,6 +225,16 @@ static int64_t release_due(struct queue *queue, int64_t now_ns)
 	return queue->delayed ? queue->delayed->due_ns : INT64_MAX;
 }
 
+/* A disk that serves many readers slowly is not one that hangs. */
+static int64_t expiry_of(const struct job *job)
+{
+	int64_t progress_ns = job->lane->progress_ns + PROGRESS_NS, latest_ns = job->deadline_ns + QUEUE_LATE_NS;
+
+	if (progress_ns <= job->deadline_ns)
+		return job->deadline_ns;
+	return progress_ns < latest_ns ? progress_ns : latest_ns;
+}
+
 /* Under the lock: answer what ran out of time. Returns when to look again. */
 static int64_t expire_late(struct queue *queue, int64_t now_ns)
 {
@@ -221,12 +243,16 @@ static int64_t expire_late(struct queue *queue, int64_t now_ns)
 	for (struct job *job = queue->active; job; job = job->active_next) {
 		if (job->deadline_ns == 0 || !job->expire)
 			continue;
-		if (job->deadline_ns > now_ns) {
-			if (job->deadline_ns < next_ns)
-				next_ns = job->deadline_ns;
+		if (expiry_of(job) > now_ns) {
+			if (expiry_of(job) < next_ns)
+				next_ns = expiry_of(job);
 			continue;
 		}
 		job->deadline_ns = 0;
+		if (job->running) {
+			job->stuck = true;
+			job->lane->stuck++;
+		}
 		job->expire(job);
 	}
 	return next_ns;
@@ -276,6 +302,20 @@ int queue_new(struct queue **out)
 	}
 	*out = queue;
 	return 0;
+}
+
+struct lane *queue_lane_of_name(struct queue *queue, const char *name)
+{
+	size_t hash = 5381;
+
+	for (; *name; name++)
+		hash = hash * 33 + (unsigned char)*name;
+	return &queue->name_lanes[hash % NAME_LANES];
+}
+
+bool queue_lane_stuck(const struct lane *lane)
+{
+	return atomic_load(&lane->stuck) > 0;
 }
 
 void queue_submit(struct queue *queue, struct job *job)

@@ -23,12 +23,16 @@ struct lane {
 	struct job *first, *last;
 	unsigned width; /* how many at a time; 0: LANE_WIDTH */
 	unsigned running;
+	_Atomic unsigned stuck; /* running jobs whose deadline passed */
+	int64_t progress_ns;	/* when a job of it last came back */
 	bool listed;
 	struct lane *next;
 };
 
 /* So many jobs of one lane at a time: enough reads in flight to keep a disk busy. */
 #define LANE_WIDTH 6
+
+#define QUEUE_LATE_NS (4 * INT64_C(1000000000))
 
 struct job {
 	/* Do it, or as much as can be done. 0: done; else run again after so many nanoseconds. */
@@ -42,10 +46,15 @@ struct job {
 	 */
 	void (*expire)(struct job *job);
 	struct lane *lane;   /* stays until done is called */
-	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 for none */
+	/*
+	 * CLOCK_MONOTONIC; 0 for none. A lane that is only slow, whose other jobs
+	 * come back, is given more: up to QUEUE_LATE_NS.
+	 */
+	int64_t deadline_ns;
 
 	/* The queue's. */
 	int64_t due_ns;
+	bool running, stuck;
 	struct job *next;
 	struct job *active_next, **active_link;
 };
@@ -54,6 +63,18 @@ int64_t queue_now_ns(void);
 
 /* -errno. Starts one thread, so: after the daemon forked. */
 int queue_new(struct queue **queue);
+
+/*
+ * The lane of what has no image yet: a name in SOURCE. Names share lanes, but
+ * there are so many that what hangs behind one of them meets few others.
+ */
+struct lane *queue_lane_of_name(struct queue *queue, const char *name);
+
+/*
+ * Does something hang in this lane? Then nothing new is started in it until that
+ * returns: whoever comes is better refused at once than after the same wait.
+ */
+bool queue_lane_stuck(const struct lane *lane);
 
 /* Takes over the job. */
 void queue_submit(struct queue *queue, struct job *job);

@@ -7,24 +7,58 @@
 
 #include "fuse/log.h"
 
-/*
- * CONTRACT C6 gives a reader 500 ms. A lookup that ends in EIO is made twice by
- * the kernel (once to revalidate the name it knows, once afresh), so that each
- * gets a little less than half.
- */
-#define PATIENCE_NS (235 * INT64_C(1000000))
+/* What does not answer at all is found out by the clock, this much after the patience ended (C6). */
+#define HUNG_NS (35 * INT64_C(1000000))
 
-/*
- * A device that does not answer at all. A file that may have to be read whole
- * first is given the time that takes at 50 MB/s.
- */
-#define HUNG_NS (480 * INT64_C(1000000))
+/* A file that may have to be read whole first is given the time that takes at 50 MB/s. */
 #define HUNG_NS_PER_BYTE 20
 #define LISTING_NS (10 * INT64_C(1000000000))
 
-bool request_claim(struct request *request)
+static bool claim(struct request *request)
 {
 	return !atomic_exchange(&request->answered, true);
+}
+
+/* ---- what it means for the caller's patience ----------------------------- */
+
+/* Requests of a system call that opens or asks for something, rather than reads. */
+static bool counted(const struct request *request)
+{
+	return request->attempt != try_read && request->attempt != try_statfs;
+}
+
+/* What is asked: a number that another question hardly has. */
+static uint64_t question(const struct request *request)
+{
+	uint64_t hash = request->inode->id ^ (uint64_t)(uintptr_t)request->attempt;
+
+	for (const char *at = request->name; at && *at; at++)
+		hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static void count_answer(const struct request *request, int error)
+{
+	struct patience *patience = &request->fs->patience;
+	pid_t caller = fuse_req_ctx(request->fuse)->pid;
+	bool opens = request->attempt == try_open || request->attempt == try_opendir;
+
+	if (!counted(request))
+		return;
+	if (request->patience_ns != 0 && error == EIO)
+		patience_refused(patience, question(request), queue_now_ns());
+	if ((error == 0 && opens) || (error != 0 && error != ESTALE))
+		patience_ends(patience, caller);
+	else if (request->patience_ns != 0)
+		patience_answered(patience, caller, queue_now_ns());
+}
+
+bool request_claim(struct request *request)
+{
+	if (!claim(request))
+		return false;
+	count_answer(request, 0);
+	return true;
 }
 
 /* CONTRACT E: what a reader may see. ENOMEM or EAGAIN would make a TFTP server spin. */
@@ -37,7 +71,6 @@ static int visible_error(int error)
 	case -EROFS:
 	case -EACCES:
 	case -ESTALE:
-	case -EINVAL: /* readlink of what is no link any more */
 		return -error;
 	default:
 		return EIO;
@@ -60,8 +93,9 @@ static void complain(const struct request *request, const char *why)
 
 static void answer_error(struct request *request, int error)
 {
-	if (!request_claim(request))
+	if (!claim(request))
 		return;
+	count_answer(request, visible_error(error));
 	if (visible_error(error) == EIO)
 		complain(request, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
 	fuse_reply_err(request->fuse, visible_error(error));
@@ -70,7 +104,13 @@ static void answer_error(struct request *request, int error)
 /* The lane of what the request is about. */
 static struct lane *lane_of(const struct request *request)
 {
-	return request->inode && request->inode->image ? &request->inode->image->lane : &request->fs->root_lane;
+	const char *name = request->name;
+
+	if (request->inode->image)
+		return &request->inode->image->lane;
+	if (!name && request->inode->kind == INODE_LINK)
+		name = request->inode->name;
+	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
 }
 
 /* ---- as a job ------------------------------------------------------------ */
@@ -94,8 +134,9 @@ static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
 
-	if (!request_claim(request))
+	if (!claim(request))
 		return;
+	count_answer(request, EIO);
 	complain(request, "the device does not answer");
 	fuse_reply_err(request->fuse, EIO);
 }
@@ -122,24 +163,31 @@ static int64_t extra_ns(const struct request *request)
 	return (int64_t)attributes.size_bytes * HUNG_NS_PER_BYTE;
 }
 
+/* Until when the request may wait. A read is a system call of its own. */
+static int64_t patience_of(const struct request *request, int64_t now_ns)
+{
+	return patience_begin(&request->fs->patience, counted(request) ? fuse_req_ctx(request->fuse)->pid : 0,
+			      question(request), now_ns);
+}
+
 /* Take a request that stands on the stack of libfuse's thread to the queue. */
 static void become_job(const struct request *now)
 {
 	struct request *request = malloc(sizeof(*request));
-	int64_t start_ns = queue_now_ns();
+	int64_t start_ns = queue_now_ns(), patience_ns = patience_of(now, start_ns);
 
 	if (!request)
 		goto no_memory;
 	memcpy(request, now, sizeof(*request));
 	if (now->name && !(request->name = strdup(now->name)))
 		goto no_memory;
-	request->patience_ns = start_ns + PATIENCE_NS;
+	request->patience_ns = patience_ns;
 	request->job = (struct job){
 		.run = job_run,
 		.done = job_done,
 		.expire = job_expire,
 		.lane = lane_of(request),
-		.deadline_ns = start_ns + HUNG_NS + extra_ns(request),
+		.deadline_ns = (patience_ns > start_ns ? patience_ns : start_ns) + HUNG_NS + extra_ns(request),
 	};
 	queue_submit(request->fs->queue, &request->job);
 	return;
@@ -177,10 +225,11 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, reques
 		return;
 	}
 	error = attempt(request, &op);
-	if (error == -EAGAIN || error == -EINPROGRESS) {
+	if ((error == -EAGAIN || error == -EINPROGRESS) && !queue_lane_stuck(lane_of(request))) {
 		become_job(request);
 		return;
 	}
+	/* What it would have to wait for hangs already: refused now, or after the same wait. */
 	if (error != 0)
 		answer_error(request, error);
 	inodes_put(request->fs->inodes, request->inode);

@@ -12,6 +12,7 @@
 #include "fuse/api.h"
 #include "fuse/inode.h"
 #include "fuse/options.h"
+#include "fuse/patience.h"
 #include "fuse/queue.h"
 #include "fuse/view.h"
 
@@ -21,6 +22,7 @@ struct imagefs {
 	struct view *view;
 	struct inodes *inodes;
 	struct queue *queue;
+	struct patience patience;
 	struct lane root_lane; /* jobs about SOURCE itself */
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
 	struct stat source_stat;
@@ -45,7 +47,7 @@ struct request {
 	size_t length_bytes;
 	struct fuse_file_info file;
 	bool large; /* may have to read the whole file: given time by its size */
-	int64_t patience_ns;	/* CLOCK_MONOTONIC: until then flux is waited for */
+	int64_t patience_ns; /* CLOCK_MONOTONIC: until then flux is waited for; 0: it did not have to wait */
 	atomic_bool answered;
 };
 

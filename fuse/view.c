@@ -175,20 +175,23 @@ static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, co
 		return target_image(view, op, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
-	error = view_classify_link(dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	error = view_classify_link(op, dir_fd, file, text, sizeof(text), &maybe_image, &followed);
 	if (error != 0)
-		return error == -ENOENT ? -ENOENT : -EIO;
+		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
 		error = target_image(view, op, file, &followed, target);
 		if (error != -ENOENT)
 			return error;
 	}
+	/* `jammy -> jammy.img` would be a link to itself in the mount, and hide the image. */
+	if (strlen(text) == view_shown_length(file) && strncmp(text, file, strlen(text)) == 0)
+		return -ENOENT;
 	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text) };
 	return 0;
 }
 
-/* The file of SOURCE that has the name `name` in the mount, if any. */
-static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, const char *name,
+/* The file of SOURCE that has the name `name` in the mount, if any; a link of just that name only with `links`. */
+static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, const char *name, bool links,
 			  struct view_target *target)
 {
 	char file[NAME_MAX + 8];
@@ -196,7 +199,8 @@ static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, co
 	int error;
 
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
-	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+	if (links && !view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode)) {
 		error = target_of_file(view, op, dir_fd, name, target);
 		if (error != -ENOENT)
 			return error;
@@ -255,10 +259,11 @@ static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const c
 
 	if (!view_can_be_shown(name))
 		return -ENOENT;
-	error = target_of_name(view, op, dir_fd, name, target);
+	error = target_of_name(view, op, dir_fd, name, true, target);
 	if (error != -ENOENT || !split_partition(name, base, sizeof(base), &number))
 		return error;
-	error = target_of_name(view, op, dir_fd, base, target);
+	/* `jammy -> jammy:3` is a link that may be named as the image it leads to. */
+	error = target_of_name(view, op, dir_fd, base, false, target);
 	if (error != 0)
 		return error;
 	if (target->kind != VIEW_IMAGE)
@@ -289,12 +294,12 @@ static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes
 	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
 		snprintf(file, size_bytes, "%s%s", name, view_suffixes[i]);
 		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return S_ISLNK(st.st_mode) ? 0 : -EINVAL;
+			return S_ISLNK(st.st_mode) ? 0 : -ESTALE;
 	}
 	return -ENOENT;
 }
 
-int view_read_link(struct view *view, const char *name, char *text, size_t size_bytes)
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes)
 {
 	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
 	char file[NAME_MAX + 8];
@@ -305,7 +310,7 @@ int view_read_link(struct view *view, const char *name, char *text, size_t size_
 	if (dir_fd < 0)
 		return -EIO;
 	error = link_file(dir_fd, name, file, sizeof(file));
-	return error != 0 ? error : view_classify_link(dir_fd, file, text, size_bytes, &maybe_image, &st);
+	return error != 0 ? error : view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
 }
 
 int view_single(struct view *view, struct view_target *target)

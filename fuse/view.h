@@ -23,7 +23,8 @@ struct view_image {
 	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
 	dev_t device;		   /* constant: st_dev and st_ino, or st_rdev and 0 */
 	ino_t inode;		   /* constant */
-	char *name;		   /* constant: the name it was first met under, in SOURCE */
+	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
+	char *file;		   /* the table's lock: where it was last found, to be opened there */
 	int dir_fd;		   /* constant: the single image's directory, or -1: SOURCE as it is now */
 	struct lane lane;	   /* the queue's */
 	_Atomic long long last_complaint;
@@ -73,8 +74,8 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
-/* The text of the link `name` in the mount. -ENOENT, -EINVAL when it is none any more. Never blocks on an image. */
-int view_read_link(struct view *view, const char *name, char *text, size_t size_bytes);
+/* The text of the link `name` in the mount. -ENOENT, -ESTALE when it is none any more; -EAGAIN: op does not block. */
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes);
 
 struct view_name {
 	char *name;

@@ -97,6 +97,7 @@ static void image_free(struct view_image *image)
 {
 	cache_image_put(atomic_load(&image->cache));
 	free(image->name);
+	free(image->file);
 	free(image);
 }
 
@@ -115,7 +116,10 @@ static int image_new(struct view_images *images, int dir_fd, const char *file, c
 	if (!image)
 		return -ENOMEM;
 	image->name = strdup(file);
-	if (!image->name) {
+	image->file = strdup(file);
+	if (!image->name || !image->file) {
+		free(image->name);
+		free(image->file);
 		free(image);
 		return -ENOMEM;
 	}
@@ -125,6 +129,20 @@ static int image_new(struct view_images *images, int dir_fd, const char *file, c
 	image->users = 1;
 	*out = image;
 	return 0;
+}
+
+/* As long as it is not opened it may be renamed, or its inode number be another file's by now: the last name counts. */
+static void found_at(struct view_image *image, const char *file)
+{
+	char *copy;
+
+	if (atomic_load(&image->cache) || strcmp(image->file, file) == 0)
+		return;
+	copy = strdup(file);
+	if (!copy)
+		return;
+	free(image->file);
+	image->file = copy;
 }
 
 int view_images_get(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
@@ -137,8 +155,10 @@ int view_images_get(struct view_images *images, int dir_fd, const char *file, co
 	identity(st, &device, &inode);
 	LOCK_SCOPE(&images->lock);
 	*out = find(images, device, inode);
-	if (*out)
+	if (*out) {
+		found_at(*out, file);
 		return 0;
+	}
 	error = image_new(images, dir_fd, file, st, out);
 	if (error == 0) {
 		(*out)->next = *bucket_of(images, device, inode);
@@ -149,12 +169,20 @@ int view_images_get(struct view_images *images, int dir_fd, const char *file, co
 
 /* ---- opening ------------------------------------------------------------- */
 
+static char *file_of(const struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	return strdup(image->file);
+}
+
 /* A descriptor of just this image, or a negative error. */
 static int open_image(const struct view_image *image)
 {
+	CLEANUP_FREE char *file = file_of(image);
 	CLEANUP_FD int source_fd = image->dir_fd < 0 ? view_source_open(image->images->view) : -1;
-	CLEANUP_FD int fd = openat(image->dir_fd < 0 ? source_fd : image->dir_fd, image->name,
-				   O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	CLEANUP_FD int fd = file ? openat(image->dir_fd < 0 ? source_fd : image->dir_fd, file,
+					  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) :
+				   -1;
 	struct stat st;
 	dev_t device;
 	ino_t inode;

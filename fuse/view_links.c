@@ -97,27 +97,36 @@ static const char *entry_of_source(int dir_fd, const char *target)
 	return here.st_dev == there.st_dev && here.st_ino == there.st_ino ? last : NULL;
 }
 
-int view_classify_link(int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
 		       struct stat *st)
 {
+	struct stat here;
 	const char *last;
 	int error = read_target(dir_fd, file, text, size_bytes);
 
 	*maybe_image = false;
 	if (error != 0)
 		return error;
+	/* To follow it may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
+	if (strchr(text, '/') && !op->may_block)
+		return -EAGAIN;
 	last = entry_of_source(dir_fd, text);
 	if (last) {
 		struct stat entry;
 
 		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
-		if (fstatat(dir_fd, last, &entry, 0) == 0 && S_ISDIR(entry.st_mode))
+		if (fstatat(dir_fd, last, &entry, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(entry.st_mode))
 			return 0;
 		if (strlen(last) > NAME_MAX)
 			return -ENAMETOOLONG;
 		show_name(text, last);
 		return 0;
 	}
-	*maybe_image = fstatat(dir_fd, file, st, 0) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode));
+	if (fstatat(dir_fd, file, st, 0) != 0)
+		return 0;
+	*maybe_image = S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+	/* A way from the mount to the images themselves is not mirrored (N1). */
+	if (fstat(dir_fd, &here) == 0 && here.st_dev == st->st_dev && here.st_ino == st->st_ino)
+		return -ENOENT;
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "cache/cache.h"
+
 /* The suffixes that make a file an image by its name, and that the mount leaves out. */
 #define VIEW_SUFFIX_COUNT 2
 extern const char *const view_suffixes[VIEW_SUFFIX_COUNT];
@@ -28,5 +30,5 @@ const char *view_partition_suffix(const char *name);
  * described by *st: then it is for the caller to say whether that is an image.
  * Opens nothing. -ENAMETOOLONG, or the errno of readlinkat.
  */
-int view_classify_link(int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
 		       struct stat *st);

@@ -35,7 +35,8 @@ struct probe {
 	bool is_link;
 	unsigned numbers[LISTED_MAX];
 	size_t total;
-	struct lane lane; /* the file may not be an image yet, and have none */
+	int64_t until_ns;
+	bool named;   /* as an image, by its suffix */
 };
 
 struct batch {
@@ -122,7 +123,7 @@ static int64_t probe_run(struct job *job)
 	struct probe *probe = (struct probe *)job;
 	int result = probe_file(probe, true);
 
-	if ((result == -EINPROGRESS || result == -EAGAIN) && queue_now_ns() < job->deadline_ns)
+	if ((result == -EINPROGRESS || result == -EAGAIN) && queue_now_ns() < probe->until_ns)
 		return RETRY_NS;
 	pthread_mutex_lock(&probe->batch->lock);
 	probe->result = result;
@@ -130,6 +131,12 @@ static int64_t probe_run(struct job *job)
 		pthread_cond_signal(&probe->batch->done);
 	pthread_mutex_unlock(&probe->batch->lock);
 	return 0;
+}
+
+/* Nothing to answer: the listing waits no longer either. That it is late is what the lane has to know. */
+static void probe_expire(struct job *job)
+{
+	(void)job;
 }
 
 static void probe_done(struct job *job)
@@ -175,9 +182,17 @@ static int batch_add(struct batch *batch, struct probe *probe, struct queue *que
 	if (probe->result != -EAGAIN && probe->result != -EINPROGRESS)
 		return 0;
 	probe->result = -EINPROGRESS;
+	probe->until_ns = deadline_ns;
 	probe->job = (struct job){
-		.run = probe_run, .done = probe_done, .lane = &probe->lane, .deadline_ns = deadline_ns,
+		.run = probe_run,
+		.done = probe_done,
+		.expire = probe_expire,
+		.lane = queue_lane_of_name(queue, probe->name),
+		.deadline_ns = deadline_ns,
 	};
+	/* It hung when it was last looked at, and does so still: not one more thread for it. */
+	if (queue_lane_stuck(probe->job.lane))
+		return 0;
 	pthread_mutex_lock(&batch->lock);
 	batch->pending++;
 	batch->references++;
@@ -200,6 +215,7 @@ static int probe_name(struct batch *batch, struct view *view, struct queue *queu
 	probe->name = strndup(file, view_shown_length(file));
 	probe->batch = batch;
 	probe->view = view;
+	probe->named = view_has_suffix(file);
 	probe->result = probe->name ? probe_file(probe, false) : -ENOMEM;
 	error = batch_add(batch, probe, queue, deadline_ns);
 	if (error != 0) {
@@ -225,9 +241,9 @@ static int list_probe(struct view_list *list, const struct probe *probe)
 	char name[512];
 	int error;
 
-	/* Not known in time: shown, and whoever enters it learns more. */
+	/* Not known in time: what is named as an image is shown, and whoever enters it learns more. */
 	if (probe->result == -EINPROGRESS || probe->result == -EIO || probe->result == -ESTALE)
-		return list_add(list, probe->name, false);
+		return probe->named ? list_add(list, probe->name, false) : 0;
 	if (probe->result != 0)
 		return 0;
 	error = list_add(list, probe->name, probe->is_link);

@@ -29,3 +29,8 @@ foreach(writer
 	behind-loop behind-loop-direct loop-node loop-node-direct)
 	coherence_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
 endforeach()
+
+coherence_e2e(c2_torture_nbd-server SCRIPT c2_torture ARGS nbd-server 30)
+foreach(writer pwrite qemu-nbd loop-node)
+	coherence_e2e(c2_torture_${writer} SCRIPT c2_torture ARGS ${writer} 12)
+endforeach()

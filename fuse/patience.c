@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/patience.h"
+
+#include "base/cleanup.h"
+
+/*
+ * A reader may meet this twice: a lookup of a name waits for another reader's of
+ * the same name, in the kernel, before it comes here and waits itself. And 500 ms
+ * are what CONTRACT C6 allows.
+ */
+#define PATIENCE_NS (300 * INT64_C(1000000))
+
+/* Requests of one system call follow each other closer than this, on a busy machine too. */
+#define CLOSE_NS (60 * INT64_C(1000000))
+
+void patience_init(struct patience *patience)
+{
+	*patience = (struct patience){ 0 };
+	pthread_mutex_init(&patience->lock, NULL);
+}
+
+static unsigned slot_of(uint64_t number)
+{
+	return (unsigned)(number % PATIENCE_SLOTS);
+}
+
+int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
+{
+	unsigned call = slot_of((uint64_t)caller), asked = slot_of(question);
+
+	LOCK_SCOPE(&patience->lock);
+	/* Since the wait in vain, not since the last answer: whoever keeps asking waits again in a moment. */
+	if (patience->questions[asked].question == question &&
+	    now_ns - patience->questions[asked].refused_ns < CLOSE_NS)
+		return now_ns;
+	/* A caller in a PID namespace that we do not see has no number to know it by. */
+	if (caller == 0)
+		return now_ns + PATIENCE_NS;
+	if (patience->calls[call].caller != caller || now_ns - patience->calls[call].answered_ns >= CLOSE_NS) {
+		patience->calls[call].caller = caller;
+		patience->calls[call].deadline_ns = now_ns + PATIENCE_NS;
+	}
+	patience->calls[call].answered_ns = now_ns;
+	return patience->calls[call].deadline_ns;
+}
+
+void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns)
+{
+	unsigned call = slot_of((uint64_t)caller);
+
+	LOCK_SCOPE(&patience->lock);
+	if (patience->calls[call].caller == caller)
+		patience->calls[call].answered_ns = now_ns;
+}
+
+void patience_refused(struct patience *patience, uint64_t question, int64_t now_ns)
+{
+	unsigned asked = slot_of(question);
+
+	LOCK_SCOPE(&patience->lock);
+	if (patience->questions[asked].question == question &&
+	    now_ns - patience->questions[asked].refused_ns < CLOSE_NS)
+		return;
+	patience->questions[asked].question = question;
+	patience->questions[asked].refused_ns = now_ns;
+}
+
+void patience_ends(struct patience *patience, pid_t caller)
+{
+	if (caller != 0)
+		atomic_compare_exchange_strong(&patience->calls[slot_of((uint64_t)caller)].caller, &caller, 0);
+}

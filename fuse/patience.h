@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * patience: how long one system call may wait, however many requests it makes.
+ *
+ * CONTRACT C6 promises 500 ms to a TFTP server, which counts by its own open(2);
+ * but open("a/b/c") is a lookup of each name and an open, and each of them may
+ * find the image in flux. What ended in EIO the kernel asks again; and lookups
+ * of one name go one after the other, so that those who wait for the first
+ * would each begin a wait of their own.
+ *
+ * FUSE does not say which requests belong together. But a thread makes one
+ * system call at a time: its waiting is counted together as long as its requests
+ * follow each other closely. And what was waited for in vain a moment ago is
+ * looked at once more, but not waited for again.
+ *
+ * These are guesses, that can only make a wait shorter or longer.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PATIENCE_SLOTS 256
+
+struct patience {
+	pthread_mutex_t lock; /* for all but reading `caller` */
+	/* By thread; of two in one place the later one. */
+	struct {
+		_Atomic pid_t caller; /* 0: nobody */
+		int64_t deadline_ns;  /* of its system call */
+		int64_t answered_ns;  /* when its last request that waited was answered, or came */
+	} calls[PATIENCE_SLOTS];
+	/* By question, likewise. */
+	struct {
+		uint64_t question;
+		int64_t refused_ns; /* when it was answered EIO after a wait */
+	} questions[PATIENCE_SLOTS];
+};
+
+void patience_init(struct patience *patience);
+
+/* `caller` asks what has to wait: until when? Now or in the past: look once more, but do not wait. */
+int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns);
+
+/* What waited is being answered, and the system call may go on; before the answer, which the next request follows. */
+void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
+
+/* The wait was in vain: the answer is EIO. */
+void patience_refused(struct patience *patience, uint64_t question, int64_t now_ns);
+
+/* The system call is over, or what the kernel asks next is the same question. */
+void patience_ends(struct patience *patience, pid_t caller);
