@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * timeline: what a writer did to an image and when, and what readers got when;
+ * and the judgement of each read, after the fact.
+ *
+ * A read begins at start_ns and its open is answered at open_ns. It may hold
+ * the content of any state from the last one that was complete before it began
+ * to the last one that was begun before the open was answered: anything older
+ * is stale, what was in no state at all is torn.
+ *
+ * A writer that is silent for longer than the settle time half way through an
+ * update leaves a half-updated image; what is sound of it may be served, as no
+ * reader can know better. Reads that meet such a silence are counted apart.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "states.h"
+
+struct step {
+	int64_t start_ns, end_ns; /* before the first write; after the last reply */
+	unsigned from, to;
+};
+
+struct silence {
+	int64_t start_ns, end_ns;
+};
+
+struct timeline {
+	struct step *steps;
+	struct silence *silences; /* within a step, long enough to be taken for its end */
+	unsigned step_count, silence_count;
+};
+
+void timeline_begin(struct timeline *timeline, unsigned from, unsigned to);
+void timeline_end(struct timeline *timeline);
+void timeline_silence(struct timeline *timeline, int64_t start_ns, int64_t end_ns);
+void timeline_save(const struct timeline *timeline, const char *path);
+void timeline_load(struct timeline *timeline, const char *path);
+
+/* One read of a file, or listing of a directory. */
+struct record {
+	int64_t start_ns, open_ns, end_ns;
+	uint64_t states; /* that have this content; of ENOENT: that do not have the file */
+	uint64_t inode, hash; /* of what was read directly */
+	unsigned name;
+	int error;	 /* that it ended with, or 0 */
+	bool opened;
+};
+
+struct records {
+	struct record *all;
+	size_t count, capacity;
+};
+
+void records_add(struct records *records, const struct record *record);
+void records_load(struct records *records, const struct states *states, const char *path);
+
+struct verdicts {
+	unsigned long reads, absent, refused, ended, refused_at_rest, stale, torn, half, other, late;
+	struct series rest_ms, unchanged_ms, changed_ms, refused_ms;
+};
+
+void timeline_judge(const struct timeline *timeline, const struct states *states, const struct records *records,
+		    struct verdicts *verdicts);
+int verdicts_print(struct verdicts *verdicts, const char *who); /* what to exit with */

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * torture - does anything but whole files, of the right time, ever come out?
+ *
+ *   torture [options] STATES WRITER DIRECTORY
+ *   torture -j TIMELINE STATES RECORDS...
+ *
+ * A writer (see writer.h) moves an image, which holds state 0 of STATES
+ * (mkstates.py) and is seen in DIRECTORY, from state to state by writing the
+ * blocks that differ in random order with random pauses, as a client's
+ * writeback does. Readers open, read and list all the time. Afterwards every
+ * read is judged (timeline.h).
+ *
+ *   -s SECONDS    for how long (30)         -n SEED     of the random numbers
+ *   -w MS         the settle time (200): no pause of the writer comes near it
+ *   -L            but some are longer: what is then read is counted apart
+ *   -1            reads only one by one, with little load (for latencies)
+ *   -o TIMELINE   save the writer's doings, to judge others' reads by
+ *   -j TIMELINE   judge the reads in RECORDS, of tftp_reader.py
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "timeline.h"
+#include "writer.h"
+
+#define MS INT64_C(1000000)
+
+struct content {
+	uint64_t hash, size;
+};
+
+static struct states states;
+static struct content *contents; /* [state][name], a directory's is of its names; name_count is the root */
+static const char *directory;
+static atomic_bool over;
+static int64_t settle_ns = 200 * MS;
+static bool with_long_pauses, alone;
+
+/* ---- what the states hold ------------------------------------------------ */
+
+static struct content *content_of(unsigned state, unsigned name)
+{
+	return &contents[state * (states.name_count + 1) + name];
+}
+
+/* Of a set of names, in whatever order. */
+static void add_name(struct content *content, const char *name)
+{
+	content->hash += XXH3_64bits(name, strlen(name));
+	content->size++;
+}
+
+static bool is_directory(unsigned state, unsigned name)
+{
+	return name == states.name_count || states.state[state].files[name].kind == DIRECTORY;
+}
+
+static bool is_there(unsigned state, unsigned name)
+{
+	return name == states.name_count || states.state[state].files[name].kind != ABSENT;
+}
+
+static void learn_contents(void)
+{
+	unsigned char *bytes = allocate(states.image_bytes);
+
+	contents = allocate(states.count * (states.name_count + 1) * sizeof(*contents));
+	for (unsigned state = 0; state < states.count; state++)
+		for (unsigned name = 0; name <= states.name_count; name++) {
+			struct content *content = content_of(state, name);
+			const struct file *file = &states.state[state].files[name];
+			int parent = name == states.name_count ? -1 : (int)name;
+			const char *child;
+
+			if (is_directory(state, name)) {
+				for (unsigned i = 0; i < states.name_count; i++)
+					if (is_there(state, i) && (child = child_of(&states, parent, i)))
+						add_name(content, child);
+			} else if (file->kind == REGULAR) {
+				file_bytes(file, states.state[state].bytes, bytes);
+				*content = (struct content){ XXH3_64bits(bytes, file->size), file->size };
+			}
+		}
+	free(bytes);
+}
+
+static uint64_t states_with(unsigned name, const struct content *content, bool listing)
+{
+	uint64_t mask = 0;
+
+	for (unsigned state = 0; state < states.count; state++)
+		if (is_there(state, name) && is_directory(state, name) == listing &&
+		    !memcmp(content_of(state, name), content, sizeof(*content)))
+			mask |= UINT64_C(1) << state;
+	return mask;
+}
+
+static uint64_t states_without(unsigned name)
+{
+	uint64_t mask = 0;
+
+	for (unsigned state = 0; state < states.count; state++)
+		if (!is_there(state, name))
+			mask |= UINT64_C(1) << state;
+	return mask;
+}
+
+/* ---- readers ------------------------------------------------------------- */
+
+struct reader {
+	uint64_t random;
+	unsigned char *bytes;
+	struct records records;
+	bool slow, lists;
+	pthread_t thread;
+};
+
+static int read_file(struct reader *reader, int fd, struct content *content)
+{
+	size_t done = 0;
+	struct stat st;
+	ssize_t got;
+
+	if (fstat(fd, &st) != 0)
+		return errno;
+	while (done < states.image_bytes) {
+		got = read(fd, reader->bytes + done, 30000);
+		if (got < 0)
+			return errno;
+		if (got == 0)
+			break;
+		if (reader->slow && done == 0)
+			sleep_ns((int64_t)random_below(&reader->random, 400) * MS);
+		done += (size_t)got;
+	}
+	/* The size that fstat gave is part of the content. */
+	*content = (struct content){ XXH3_64bits(reader->bytes, done) + (done != (size_t)st.st_size), done };
+	return 0;
+}
+
+static int list_names(int fd, struct content *content)
+{
+	DIR *dir = fdopendir(fd);
+	struct dirent *entry;
+
+	*content = (struct content){ 0 };
+	if (!dir)
+		return errno;
+	while ((errno = 0, entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		for (char *at = entry->d_name; *at; at++)
+			*at = (char)tolower((unsigned char)*at);
+		add_name(content, entry->d_name);
+	}
+	int error = errno;
+
+	closedir(dir);
+	return error;
+}
+
+static void read_once(struct reader *reader, unsigned name)
+{
+	struct record record = { .name = name, .start_ns = now_ns() };
+	struct content content = { 0 };
+	char path[4096];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name < states.name_count ? states.names[name] : "");
+	fd = open(path, O_RDONLY | O_CLOEXEC | (reader->lists ? O_DIRECTORY : 0));
+	record.error = fd < 0 ? errno : 0;
+	record.open_ns = now_ns();
+	record.opened = fd >= 0;
+	if (fd >= 0) {
+		record.inode = !reader->lists && fstat(fd, &st) == 0 ? st.st_ino : 0;
+		record.error = reader->lists ? list_names(fd, &content) : read_file(reader, fd, &content);
+		if (!reader->lists)
+			close(fd);
+	}
+	record.end_ns = now_ns();
+	if (record.error == 0) {
+		record.states = states_with(name, &content, reader->lists);
+		record.hash = content.hash;
+	} else if (record.error == ENOENT) {
+		record.states = states_without(name);
+	}
+	records_add(&reader->records, &record);
+}
+
+static bool ever_directory(unsigned name)
+{
+	for (unsigned state = 0; state < states.count; state++)
+		if (is_there(state, name))
+			return is_directory(state, name);
+	return false;
+}
+
+static void *run_reader(void *argument)
+{
+	struct reader *reader = argument;
+
+	while (!over) {
+		unsigned name = (unsigned)random_below(&reader->random, states.name_count + 1);
+
+		/* Every state has the kernel; it is what changes most. */
+		if (!reader->lists && random_below(&reader->random, 3) == 0)
+			name = (unsigned)random_below(&reader->random, 8);
+		if (ever_directory(name) != reader->lists)
+			continue;
+		read_once(reader, name);
+		sleep_ns((int64_t)random_below(&reader->random, alone ? 4000 : 1500) * 1000);
+	}
+	return NULL;
+}
+
+/* ---- the writer ---------------------------------------------------------- */
+
+enum pace {
+	AT_ONCE,
+	FAST,	 /* up to 2 ms between writes */
+	SLOW,	 /* up to 20 ms */
+	HALTING, /* and once a good part of the settle time */
+	STOPPING, /* and once for longer */
+	PACES,
+};
+
+static int64_t pause_ns(enum pace pace, uint64_t *random, size_t left, size_t count)
+{
+	int64_t pause = 0;
+
+	if (pace == FAST || pace == HALTING || pace == STOPPING)
+		pause = (int64_t)random_below(random, 2000) * 1000;
+	if (pace == SLOW)
+		pause = (int64_t)random_below(random, 20000) * 1000;
+	/* A thousand parts are not a thousand pauses. */
+	if (count > 50 && random_below(random, count) > 50)
+		pause = 0;
+	if (pace == HALTING && left == count / 2)
+		pause = settle_ns / 8 + (int64_t)random_below(random, (uint64_t)settle_ns / 2);
+	if (pace == STOPPING && left == count / 2)
+		pause = settle_ns + (int64_t)random_below(random, 3 * (uint64_t)settle_ns);
+	return pause;
+}
+
+static void move(struct timeline *timeline, struct writer *writer, unsigned from, unsigned to, uint64_t *random)
+{
+	static const size_t lengths[] = { 1, 8, 8, 64, 512 };
+	const unsigned char *want = states.state[to].bytes;
+	size_t block_bytes = writer_block_bytes(writer), count;
+	enum pace pace = (enum pace)random_below(random, with_long_pauses ? PACES : STOPPING);
+	struct part *parts;
+	int64_t last_ns;
+
+	count = differing_parts(states.state[from].bytes, want, states.image_bytes, block_bytes,
+				lengths[random_below(random, 5)], random, &parts);
+	timeline_begin(timeline, from, to);
+	last_ns = timeline->steps[timeline->step_count - 1].start_ns;
+	for (size_t i = 0; i < count; i++) {
+		int64_t reply_ns;
+
+		if (i > 0)
+			sleep_ns(pause_ns(pace, random, i, count));
+		writer_write(writer, parts[i].offset, want + parts[i].offset, parts[i].length);
+		/* This machine may have paused us longer than we asked for. */
+		reply_ns = now_ns();
+		if (reply_ns - last_ns >= settle_ns * 9 / 10)
+			timeline_silence(timeline, last_ns + settle_ns * 9 / 10, reply_ns);
+		last_ns = reply_ns;
+	}
+	writer_end(writer);
+	timeline_end(timeline);
+	free(parts);
+}
+
+static void run_writer(struct timeline *timeline, struct writer *writer, double seconds, uint64_t random)
+{
+	static const int64_t rests_ms[] = { 0, 20, 150, 300, 600, 2600 };
+	int64_t end = now_ns() + (int64_t)(seconds * 1e9);
+	unsigned state = 0;
+
+	while (now_ns() < end) {
+		unsigned next = (unsigned)random_below(&random, states.count - 1);
+
+		next += next >= state;
+		move(timeline, writer, state, next, &random);
+		state = next;
+		sleep_ns(rests_ms[random_below(&random, 6)] * MS);
+	}
+}
+
+/* ---- the whole ----------------------------------------------------------- */
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct record *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return 0;
+}
+
+/* C3: an inode number has one content; a file that no update touches has one number. Sorts. */
+static int check_inodes(struct records *records)
+{
+	unsigned long numbers = 0, reused = 0, changed = 0;
+	uint64_t *last = allocate(states.name_count * sizeof(*last));
+
+	qsort(records->all, records->count, sizeof(*records->all), by_inode);
+	for (size_t i = 0; i < records->count; i++) {
+		const struct record *record = &records->all[i], *before = i > 0 ? record - 1 : NULL;
+		bool constant = true;
+
+		if (record->inode == 0 || record->error != 0)
+			continue;
+		if (before && before->inode == record->inode) {
+			reused += before->error == 0 && before->hash != record->hash;
+			continue;
+		}
+		numbers++;
+		for (unsigned state = 1; state < states.count; state++)
+			constant &= untouched(&states, state - 1, state, record->name);
+		changed += constant && last[record->name] != 0;
+		last[record->name] = record->inode;
+	}
+	free(last);
+	printf("    %lu inode numbers, %lu of them with two contents; files never changed got %lu more than one each\n",
+	       numbers, reused, changed);
+	return reused || changed;
+}
+
+static int judge_others(const char *timeline_path, char **records_paths, int count)
+{
+	struct timeline timeline = { 0 };
+	int status = 0;
+
+	timeline_load(&timeline, timeline_path);
+	for (int i = 0; i < count; i++) {
+		struct records records = { 0 };
+		struct verdicts verdicts = { 0 };
+		const char *slash = strrchr(records_paths[i], '/');
+
+		records_load(&records, &states, records_paths[i]);
+		timeline_judge(&timeline, &states, &records, &verdicts);
+		status |= verdicts_print(&verdicts, slash ? slash + 1 : records_paths[i]);
+	}
+	return status;
+}
+
+static int torture(struct writer *writer, double seconds, uint64_t seed, const char *save)
+{
+	struct reader readers[6] = { 0 };
+	unsigned count = alone ? 1 : 6;
+	struct timeline timeline = { 0 };
+	struct records all = { 0 };
+	struct verdicts verdicts = { 0 };
+	int status;
+
+	for (unsigned i = 0; i < count; i++) {
+		readers[i] = (struct reader){ .random = seed * 100 + i + 1,
+					      .bytes = allocate(states.image_bytes + 65536),
+					      .slow = i == 3 || i == 4,
+					      .lists = i == 5 };
+		if (pthread_create(&readers[i].thread, NULL, run_reader, &readers[i]) != 0)
+			die("no thread");
+	}
+	run_writer(&timeline, writer, seconds, seed);
+	over = true;
+	writer_close(writer);
+	for (unsigned i = 0; i < count; i++) {
+		pthread_join(readers[i].thread, NULL);
+		for (size_t at = 0; at < readers[i].records.count; at++)
+			records_add(&all, &readers[i].records.all[at]);
+	}
+	if (save)
+		timeline_save(&timeline, save);
+	timeline_judge(&timeline, &states, &all, &verdicts);
+	printf("%u updates, %u of them with a silence as long as the settle time\n", timeline.step_count,
+	       timeline.silence_count);
+	status = verdicts_print(&verdicts, "directly");
+	status |= check_inodes(&all);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const char *save = NULL, *judge = NULL;
+	double seconds = 30;
+	uint64_t seed = 1;
+
+	for (int option; (option = getopt(argc, argv, "s:n:w:L1o:j:")) != -1;)
+		switch (option) {
+		case 's':
+			seconds = strtod(optarg, NULL);
+			break;
+		case 'n':
+			seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'w':
+			settle_ns = strtol(optarg, NULL, 10) * MS;
+			break;
+		case 'L':
+			with_long_pauses = true;
+			break;
+		case '1':
+			alone = true;
+			break;
+		case 'o':
+			save = optarg;
+			break;
+		case 'j':
+			judge = optarg;
+			break;
+		default:
+			return 2;
+		}
+	if (argc - optind < 2 || (!judge && argc - optind != 3))
+		die("usage: torture [-s SECONDS] [-n SEED] [-w MS] [-L] [-1] [-o TIMELINE] STATES WRITER DIRECTORY\n"
+		    "       torture -j TIMELINE STATES RECORDS...");
+	states_load(&states, argv[optind]);
+	if (judge)
+		return judge_others(judge, argv + optind + 1, argc - optind - 1);
+	learn_contents();
+	directory = argv[optind + 2];
+	return torture(writer_open(argv[optind + 1]), seconds, seed, save);
+}
