@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,7 +18,7 @@
 #define SETTLE_NS (50 * MS)
 #define FILE_BYTES ((3U << 20) + 777)
 
-static char path[] = "/var/tmp/cache_disk.XXXXXX";
+static char path[32]; /* through /proc: the file itself has no name, and is gone with the test */
 static int writer;
 static struct watch *watch;
 static struct cache_device *device;
@@ -32,8 +33,12 @@ static void open_device(struct watch *with, bool believe_nothing)
 
 static void start(void)
 {
-	writer = mkstemp(path);
+	char name[] = "/var/tmp/cache_disk.XXXXXX";
+
+	writer = mkstemp(name);
 	cr_assert_geq(writer, 0);
+	unlink(name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", writer);
 	cr_assert_eq(watch_new(&watch), 0);
 	expected = malloc(FILE_BYTES);
 	for (size_t i = 0; i < FILE_BYTES; i++)
@@ -47,7 +52,6 @@ static void end(void)
 	device->ops->close(device);
 	watch_free(watch);
 	close(writer);
-	unlink(path);
 	free(expected);
 }
 

@@ -143,7 +143,7 @@ static void *read_all_the_time(void *argument)
 
 static void run_threads(const char *what, bool believe_nothing, uint64_t keep_limit_bytes)
 {
-	char path[] = "/var/tmp/cache_threads.XXXXXX";
+	char name[] = "/var/tmp/cache_threads.XXXXXX", path[32];
 	struct disk_options options = { .believe_nothing = believe_nothing, .settle_ns = 100 * MS };
 	struct cache_settings settings = cache_settings_default;
 	struct cache_device *device;
@@ -153,8 +153,10 @@ static void run_threads(const char *what, bool believe_nothing, uint64_t keep_li
 
 	atomic_store(&stop, false);
 	written = fetched = refused = 0;
-	writer_fd = mkstemp(path);
+	writer_fd = mkstemp(name);
 	MUST(writer_fd >= 0);
+	unlink(name);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", writer_fd);
 	volume = small_volume_new(CLUSTER);
 	put(0, volume.bytes, volume.size_bytes);
 	write_update(0);
@@ -182,7 +184,6 @@ static void run_threads(const char *what, bool believe_nothing, uint64_t keep_li
 	cache_free(cache);
 	watch_free(watch);
 	close(writer_fd);
-	unlink(path);
 	small_volume_free(&volume);
 }
 
