@@ -62,6 +62,7 @@ struct disk {
 	uint64_t generation;  /* lock */
 	atomic_bool believable; /* written under the lock: could the last look be believed? */
 	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
+	int64_t event_ns;     /* lock: the same of an event */
 	_Atomic uint64_t size_bytes; /* as last observed */
 };
 
@@ -149,12 +150,28 @@ static int look(struct disk *disk, struct signs *signs)
 	return disk->kind == DISK_FILE && age_ns >= disk->settle_ns;
 }
 
+/* Pages written through a device's node are written back within this time (dirty_expire and some). */
+#define WRITEBACK_NS (60 * INT64_C(1000000000))
+
+/*
+ * Counters that move without an event, soon after there was one, are writeback
+ * of what came through the device's node; our own direct reads cause it too.
+ * What such a reader sees does not change by it, so that it is no sign that an
+ * update is under way. It is verified all the same: this is not about belief.
+ */
+static bool is_writeback(const struct disk *disk, const struct signs *signs, int64_t now_ns)
+{
+	return disk->is_block && signs->events == disk->signs.events && disk->event_ns != 0 &&
+	       now_ns - disk->event_ns < WRITEBACK_NS;
+}
+
 static int disk_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
 	int64_t now_ns;
 	int believable;
+	bool writeback;
 
 	/* Asking a server on the network may take as long as it likes. */
 	if (disk->kind == DISK_NOTHING && !may_block)
@@ -165,16 +182,20 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	if (believable < 0)
 		return believable;
 	now_ns = clock_ns(CLOCK_MONOTONIC);
+	writeback = is_writeback(disk, &signs, now_ns);
+	if (signs.events != disk->signs.events)
+		disk->event_ns = now_ns;
 	if (memcmp(&signs, &disk->signs, sizeof(signs)) != 0) {
 		disk->signs = signs;
-		disk->changed_ns = now_ns;
+		if (!writeback)
+			disk->changed_ns = now_ns;
 		disk->generation++;
 	} else if (!believable || !disk->believable) {
 		/* What was read under unsettled signs may be older than a write they show already. */
 		disk->generation++;
 	}
 	disk->believable = believable;
-	if (disk->is_block && !believable && disk->stat_fd >= 0)
+	if (disk->is_block && !believable && disk->stat_fd >= 0 && !writeback)
 		disk->changed_ns = now_ns;
 	atomic_store(&disk->size_bytes, signs.size_bytes);
 	*out = (struct cache_observation){
