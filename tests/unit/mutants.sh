@@ -113,19 +113,19 @@ mutant "directories that lead back are followed" dir dir.c \
 	's/if \(leads_back\(dir, entry->first_cluster\)\)/if (0)/'
 
 # ---- versions ----
-mutant "known chunks are not compared" model version.c \
+mutant "known chunks are not compared" model whole.c \
 	's/if \(error == 0 && !reading_matches\(version, reading\)\)/if (0)/'
-mutant "unknown chunks are believed at once" model version.c \
+mutant "unknown chunks are believed at once" model whole.c \
 	's/if \(error == 0 && version->known_count < chunk_count\(version\)\)/if (0)/'
-mutant "the time that a reading takes counts" version version.c \
+mutant "the time that a reading takes counts" version whole.c \
 	's/start_ns - version->since_ns >=/image->seen.now_ns - version->since_ns >=/'
-mutant "one reading is enough where nothing is believed" version version.c \
+mutant "one reading is enough where nothing is believed" version whole.c \
 	's/return image->seen.generation == generation \? 0 : read_twice\(version, op\)/return 0/'
-mutant "the second reading is not compared" version version.c \
+mutant "the second reading is not compared" version whole.c \
 	's/if \(error == 0 && !reading_repeats\(version, &second\)\)/if (0)/'
-mutant "entry and chain are not looked at after a reading" version version.c \
+mutant "entry and chain are not looked at after a reading" version whole.c \
 	's/if \(again == 0 && image->seen.generation != generation\)/if (0)/'
-mutant "a reading is noted under the generation after it" model version.c \
+mutant "a reading is noted under the generation after it" model whole.c \
 	's/version->data_checked = reading->generation;/version->data_checked = version->image->seen.generation;/'
 mutant "another chain is the same version" version version.c \
 	's/if \(changed\)\n\t\tversion_supersede\(version\);//'
@@ -135,17 +135,17 @@ mutant "open believes what was believed before" model version.c \
 	's/version->data_checked == image->seen.generation\)\n\t\treturn 0;/version->data_checked != 0)\n\t\treturn 0;/'
 mutant "open in the midst of an update" model version.c \
 	's/ && image_settled\(image, op, image->seen.now_ns\)\)/)/'
-mutant "a straight read is believed whatever happened meanwhile" model version.c \
+mutant "a straight read is believed whatever happened meanwhile" model read.c \
 	's/version->data_checked == image->seen.generation\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
-mutant "a straight read need not be what was known" model version.c \
+mutant "a straight read need not be what was known" model read.c \
 	's/return SPAN_OTHER;/verdict = SPAN_KNOWN;/'
-mutant "bytes of a reading under way are served whatever happened" version version.c \
+mutant "bytes of a reading under way are served whatever happened" version read.c \
 	's/ \|\|\n\t    reading->generation != version->image->seen.generation\)/)/'
-mutant "what is kept is not used" version version.c \
+mutant "what is kept is not used" version read.c \
 	's/if \(version->kept\)\n\t\treturn read_kept\(/if (0)\n\t\treturn read_kept(/'
 mutant "what is kept stays for ever" version version.c \
 	's/if \(atomic_load\(&version->opens\) == 0 && version->kept/if (0 \&\& version->kept/'
-mutant "a read goes on beyond the end" version version.c \
+mutant "a read goes on beyond the end" version read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
 
 # ---- images and volumes ----
