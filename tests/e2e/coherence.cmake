@@ -40,3 +40,16 @@ coherence_e2e(c6_flux)
 coherence_e2e(c8_repartition)
 coherence_e2e(c8_mkfs)
 coherence_e2e(c8_moved)
+
+# The guest is made once; a machine that cannot have it skips what needs it.
+set(COHERENCE_GUEST ${CMAKE_CURRENT_BINARY_DIR}/guest)
+imagefs_e2e(guest_fixture)
+set_tests_properties(e2e/guest_fixture PROPERTIES
+	FIXTURES_SETUP guest
+	ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
+coherence_e2e(c1_guest)
+coherence_e2e(c2_replay)
+foreach(test c1_guest c2_replay)
+	set_property(TEST e2e/${test} APPEND PROPERTY ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
+	set_property(TEST e2e/${test} APPEND PROPERTY FIXTURES_REQUIRED guest)
+endforeach()
