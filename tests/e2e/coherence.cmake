@@ -47,8 +47,8 @@ imagefs_e2e(guest_fixture)
 set_tests_properties(e2e/guest_fixture PROPERTIES
 	FIXTURES_SETUP guest
 	ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
-coherence_e2e(c1_guest)
-coherence_e2e(c2_replay)
+coherence_e2e(c1_guest TIMEOUT 400)
+coherence_e2e(c2_replay TIMEOUT 600)
 foreach(test c1_guest c2_replay)
 	set_property(TEST e2e/${test} APPEND PROPERTY ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
 	set_property(TEST e2e/${test} APPEND PROPERTY FIXTURES_REQUIRED guest)
