@@ -20,4 +20,4 @@ wait_until 10 test -s "$T/nbd.pid"
 PIDS+=("$(cat "$T/nbd.pid")")
 cp --sparse=always "$T/work/start" "$SRC/board.img"
 mount_imagefs
-"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 10809 "$T/work" "$SRC/board.img" "$MNT/board/kernel8.img" "${1:-10}"
+"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 10809 "$T/work" "$SRC/board.img" "$MNT/board/kernel8.img" "${1:-5}"

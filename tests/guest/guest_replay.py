@@ -164,7 +164,7 @@ def main():
     guest_directory, port, work, image, path = sys.argv[1:6]
     rounds = int(sys.argv[6]) if len(sys.argv) > 6 else 10
     rng = random.Random(os.environ.get("SEED", "1"))
-    old, new = rng.randbytes(2500000), rng.randbytes(2500000)
+    old, new = rng.randbytes(1200000), rng.randbytes(1200000)
     if image == "-":  # before the server: it wants the images
         make_images(work, old)
         return
@@ -178,7 +178,7 @@ def main():
         replay.reset(start, writes)
         if replay.fetch() != "old":
             sys.exit("%s: the old kernel is not there at first" % name)
-        every = 1 + len(writes) // 200  # an -o sync mount makes thousands
+        every = 1 + len(writes) // 100  # an -o sync mount makes thousands
         served = replay.at_rest(writes, every)
         with open(os.path.join(work, "%d.end" % number), "rb") as want, open(image, "rb") as have:
             if want.read() != have.read():
