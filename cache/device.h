@@ -26,6 +26,11 @@
 /* Reads of metadata start and end on this grid, or end at the end of the device. */
 #define CACHE_BLOCK_BYTES 4096U
 
+struct cache_range {
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+};
+
 struct cache_observation {
 	uint64_t generation;
 	uint64_t size_bytes;
