@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,4 +104,9 @@ void daemon_notify(const char *lines)
 		address.sun_path[0] = '\0';
 	sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)&address,
 	       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+bool daemon_is_own_thread(pid_t caller)
+{
+	return caller > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Keep descriptors 0-2 taken, so that no image ever becomes "stderr". */
 void daemon_fill_standard_descriptors(void);
@@ -21,3 +22,10 @@ void daemon_report(void);
 
 /* sd_notify(3), when NOTIFY_SOCKET asks for it: lines such as "READY=1". */
 void daemon_notify(const char *lines);
+
+/*
+ * Did a thread of our own ask? It follows a link of SOURCE that leads into a mount
+ * of ours: an answer could wait for itself. Refused, so that the link is mirrored
+ * as it is, and its reader follows it.
+ */
+bool daemon_is_own_thread(pid_t caller);

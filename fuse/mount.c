@@ -91,8 +91,8 @@ static bool refuse(const char *mountpoint, const char *why)
 	return false;
 }
 
-/* Is `inner` (which is there) the directory of `outer`, or below it? Bounded by the depth of the path. */
-static bool is_below(const char *inner, const struct stat *outer)
+/* Bounded by the depth of the path. */
+bool mount_is_below(const char *inner, const struct stat *outer)
 {
 	CLEANUP_FD int fd = open(inner, O_PATH | O_CLOEXEC);
 	struct stat st, up;
@@ -114,28 +114,48 @@ static bool is_below(const char *inner, const struct stat *outer)
 	return false;
 }
 
-bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
+/* stat that asks the file system: attributes that the kernel still believes outlive a daemon by a moment. */
+static int stat_now(const char *path, struct stat *st)
+{
+	struct statx now;
+
+	if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &now) != 0)
+		return -1;
+	return stat(path, st);
+}
+
+const char *mount_take_over(const char *directory, struct stat *st)
 {
 	CLEANUP_FREE char *real = NULL;
-	char parent[4096], device[64], type[64];
-	struct stat st;
+	char device[64], type[64];
 
-	for (int i = 0; stat(mountpoint, &st) != 0; i++) {
+	for (int i = 0; stat_now(directory, st) != 0; i++) {
 		if (errno != ENOTCONN && errno != ECONNABORTED)
-			return refuse(mountpoint, strerror(errno));
+			return strerror(errno);
 		if (i == DEAD_MOUNTS_MAX)
-			return refuse(mountpoint, "a dead mount is there and cannot be detached");
-		mount_detach(mountpoint);
+			return "a dead mount is there and cannot be detached";
+		mount_detach(directory);
 	}
-	if (!S_ISDIR(st.st_mode))
-		return refuse(mountpoint, strerror(ENOTDIR));
-	real = realpath(mountpoint, NULL);
-	if (find_mount(real ? real : mountpoint, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
-		return refuse(mountpoint, "already mounted or mount point busy");
+	if (!S_ISDIR(st->st_mode))
+		return strerror(ENOTDIR);
+	real = realpath(directory, NULL);
+	if (find_mount(real ? real : directory, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
+		return "already mounted or mount point busy";
+	return NULL;
+}
+
+bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
+{
+	char parent[4096];
+	struct stat st;
+	const char *problem = mount_take_over(mountpoint, &st);
+
+	if (problem)
+		return refuse(mountpoint, problem);
 	if (st.st_dev == source->st_dev && st.st_ino == source->st_ino)
 		return refuse(mountpoint, "is the directory of images itself; mount elsewhere");
 	/* To look into SOURCE would then be to ask ourselves: nobody is there to answer. */
-	if (is_below(source_directory, &st))
+	if (mount_is_below(source_directory, &st))
 		return refuse(mountpoint, "the images are below it; mount elsewhere");
 	if (snprintf(parent, sizeof(parent), "%s/..", mountpoint) < (int)sizeof(parent) && stat(parent, &st) == 0 &&
 	    st.st_dev == source->st_dev && st.st_ino == source->st_ino)

@@ -15,6 +15,15 @@
 bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source);
 
 /*
+ * Detach dead mounts from `directory`, and see that nothing of FUSE's is mounted
+ * there that lives. NULL: it is a directory, described by *st; else why not.
+ */
+const char *mount_take_over(const char *directory, struct stat *st);
+
+/* Is `inner` (which is there) the directory of `outer`, or below it? */
+bool mount_is_below(const char *inner, const struct stat *outer);
+
+/*
  * Raise the mount's readahead, the one knob that decides how fast a cold file
  * is read (FACTS section 1). Quietly does nothing where it may not.
  */

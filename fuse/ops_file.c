@@ -8,9 +8,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "fuse/daemon.h"
 #include "fuse/parallel.h"
 #include "fuse/request.h"
 
@@ -72,23 +71,11 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 		fs->answering(fs);
 }
 
-/*
- * A thread of our own follows a link of SOURCE that leads into this mount: an
- * answer could wait for itself. Refused, so that the link is mirrored as it is,
- * and its reader follows it.
- */
-static bool is_own_thread(fuse_req_t fuse)
-{
-	pid_t caller = fuse_req_ctx(fuse)->pid;
-
-	return caller > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0;
-}
-
 static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
 	struct request request = { .name = (char *)name };
 
-	if (is_own_thread(fuse)) {
+	if (daemon_is_own_thread(fuse_req_ctx(fuse)->pid)) {
 		fuse_reply_err(fuse, EIO);
 		return;
 	}

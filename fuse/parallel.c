@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/parallel.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,20 +19,20 @@
 #define INIT_OUT_FLAGS 12
 #define INIT_PARALLEL_DIROPS (UINT32_C(1) << 18)
 
-/* The next answer that goes out is the one to INIT, made on the thread that called the init operation. */
-static atomic_bool answers_init;
+/* The next answer of this thread, which called the init operation, is the one to INIT. */
+static _Thread_local bool answers_init;
 
 static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata)
 {
 	uint32_t flags;
 
 	(void)userdata;
-	if (atomic_load_explicit(&answers_init, memory_order_relaxed) && atomic_exchange(&answers_init, false) &&
-	    count == 2 && iov[1].iov_len >= INIT_OUT_FLAGS + sizeof(flags)) {
+	if (answers_init && count == 2 && iov[1].iov_len >= INIT_OUT_FLAGS + sizeof(flags)) {
 		memcpy(&flags, (char *)iov[1].iov_base + INIT_OUT_FLAGS, sizeof(flags));
 		flags |= INIT_PARALLEL_DIROPS;
 		memcpy((char *)iov[1].iov_base + INIT_OUT_FLAGS, &flags, sizeof(flags));
 	}
+	answers_init = false;
 	return writev(fd, iov, count);
 }
 
@@ -50,7 +49,7 @@ void parallel_want(struct fuse_conn_info *connection)
 		return;
 	connection->want |= FUSE_CAP_PARALLEL_DIROPS;
 #if PATCH_ANSWER
-	atomic_store(&answers_init, true);
+	answers_init = true;
 #endif
 }
 
