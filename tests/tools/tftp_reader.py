@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Fetches files of a changing image by TFTP, one after the other, until it is told to stop.
 
-  tftp_reader.py HOST PORT PREFIX STATES RECORDS [SEED]
+  tftp_reader.py HOST PORT PREFIX STATES RECORDS [SEED [PAUSE]]
 
 STATES is what mkstates.py made. Each line of RECORDS is one transfer, for
 `torture -j`: START OPEN END ERRNO STATES OPENED NAME; times are those of
 CLOCK_MONOTONIC, in nanoseconds, and STATES is the mask of those that have such
 a file, or of those that have none. It ends at SIGTERM, after the transfer.
+With PAUSE every transfer rests for up to so many seconds at one of its blocks, with
+the file open in the server.
 """
 import errno
 import glob
@@ -39,7 +41,7 @@ def load(directory):
     return contents
 
 
-def one(host, port, path):
+def one(host, port, path, pause_at, pause):
     """(time of the OACK, errno, sha256)"""
     opened = 0
     transfer = tftp.Transfer(host, port, path, 1468, tsize=True)
@@ -47,8 +49,10 @@ def one(host, port, path):
         options, first = transfer.start()
         opened = time.monotonic_ns()
         result = tftp.Fetched()
-        for block in transfer.read_all(first):
+        for number, block in enumerate(transfer.read_all(first)):
             result.add(block)
+            if number == pause_at:
+                time.sleep(pause)
         if int(options.get("tsize", result.size)) != result.size:
             return opened, 0, "another size than announced"
         return opened, 0, result.hash.hexdigest()
@@ -63,6 +67,7 @@ def one(host, port, path):
 def main():
     host, port, prefix, states, records = sys.argv[1:6]
     rng = random.Random(sys.argv[6] if len(sys.argv) > 6 else "1")
+    pause = float(sys.argv[7]) if len(sys.argv) > 7 else 0
     contents = load(states)
     names = sorted(contents)
     stop = []
@@ -71,7 +76,7 @@ def main():
         while not stop:
             name = rng.choice(names if rng.random() < .5 else ["kernel8.img", "config.txt"])
             start = time.monotonic_ns()
-            opened, error, got = one(host, int(port), prefix + name)
+            opened, error, got = one(host, int(port), prefix + name, rng.randrange(20), rng.random() * pause)
             end = time.monotonic_ns()
             mask = 0
             for state, content in enumerate(contents[name]):

@@ -9,6 +9,10 @@
 #define AFTERMATH_NS (INT64_C(300) * 1000000)
 #define TOLD_MAX 10
 
+/* What C6 allows, and of it what a reader on a busy machine needs to look. */
+#define ANSWER_NS (INT64_C(500) * 1000000)
+#define LOOK_NS (INT64_C(50) * 1000000)
+
 /* ---- keeping ------------------------------------------------------------- */
 
 static void *one_more(void *array, unsigned count, size_t bytes)
@@ -34,6 +38,29 @@ void timeline_silence(struct timeline *timeline, int64_t start_ns, int64_t end_n
 {
 	timeline->silences = one_more(timeline->silences, timeline->silence_count, sizeof(*timeline->silences));
 	timeline->silences[timeline->silence_count++] = (struct silence){ start_ns, end_ns };
+}
+
+void timeline_reported(struct timeline *timeline, int64_t settle_ns)
+{
+	struct burst burst = { 0 };
+
+	timeline->reported = true;
+	timeline->settle_ns = settle_ns;
+	for (unsigned i = 0; i <= timeline->step_count; i++) {
+		const struct step *step = i < timeline->step_count ? &timeline->steps[i] : NULL;
+
+		if (step && i > 0 && step->start_ns - burst.end_ns < settle_ns + LOOK_NS) {
+			burst.end_ns = step->end_ns;
+			continue;
+		}
+		if (i > 0 && burst.end_ns - burst.start_ns > ANSWER_NS - settle_ns - LOOK_NS) {
+			timeline->long_bursts =
+				one_more(timeline->long_bursts, timeline->long_count, sizeof(burst));
+			timeline->long_bursts[timeline->long_count++] = burst;
+		}
+		if (step)
+			burst = (struct burst){ step->start_ns, step->end_ns };
+	}
 }
 
 void timeline_save(const struct timeline *timeline, const char *path)
@@ -145,6 +172,16 @@ static bool met_silence(const struct timeline *timeline, const struct record *re
 	return false;
 }
 
+/* Not a shorter one: then it is refused for want of a reason. */
+static bool met_long_burst(const struct timeline *timeline, const struct record *record)
+{
+	for (unsigned i = 0; i < timeline->long_count; i++)
+		if (timeline->long_bursts[i].start_ns < record->open_ns &&
+		    timeline->long_bursts[i].end_ns + timeline->settle_ns > record->start_ns)
+			return true;
+	return false;
+}
+
 static struct series *class_of(const struct timeline *timeline, const struct states *states,
 			       const struct record *record, struct verdicts *verdicts)
 {
@@ -190,16 +227,26 @@ static void judge_one(const struct timeline *timeline, const struct states *stat
 	unsigned long told = verdicts->stale + verdicts->torn + verdicts->other + verdicts->refused_at_rest;
 	const char *wrong = NULL;
 
+	if (timeline->reported)
+		told += verdicts->refused + verdicts->ended;
+	verdicts->held += record->held;
+	verdicts->overwritten += record->overwritten;
 	if (open_ms > 500 && verdicts->late++ < TOLD_MAX)
 		tell(timeline, states, record, "slow to open");
+	if (timeline->reported && !record->opened && (record->error == EIO || record->error == ESTALE) &&
+	    met_long_burst(timeline, record)) {
+		verdicts->refused_long++;
+		series_add(&verdicts->refused_ms, open_ms);
+		return;
+	}
 	if (record->error == EIO || record->error == ESTALE) {
 		verdicts->refused += !record->opened;
 		verdicts->ended += record->opened;
 		series_add(record->opened ? class : &verdicts->refused_ms, open_ms);
-		if (record->opened || class != &verdicts->rest_ms)
+		if (!timeline->reported && (record->opened || class != &verdicts->rest_ms))
 			return;
-		verdicts->refused_at_rest++;
-		wrong = "refused at rest";
+		verdicts->refused_at_rest += !record->opened && class == &verdicts->rest_ms;
+		wrong = record->opened ? "ended by an error" : "refused";
 	} else if (record->error != 0 && record->error != ENOENT) {
 		verdicts->other++;
 		wrong = strerror(record->error);
@@ -222,6 +269,7 @@ static void judge_one(const struct timeline *timeline, const struct states *stat
 void timeline_judge(const struct timeline *timeline, const struct states *states, const struct records *records,
 		    struct verdicts *verdicts)
 {
+	verdicts->reported = timeline->reported;
 	for (size_t i = 0; i < records->count; i++)
 		judge_one(timeline, states, &records->all[i], verdicts);
 }
@@ -241,6 +289,9 @@ int verdicts_print(struct verdicts *verdicts, const char *who)
 	       "%lu stale, %lu torn, %lu half-updated, %lu refused at rest, %lu other errors\n",
 	       who, verdicts->reads, verdicts->absent, verdicts->refused, verdicts->ended, verdicts->stale,
 	       verdicts->torn, verdicts->half, verdicts->refused_at_rest, verdicts->other);
+	if (verdicts->reported)
+		printf("    %lu refused in bursts too long to wait for; %lu held open, %lu until all was written over\n",
+		       verdicts->refused_long, verdicts->held, verdicts->overwritten);
 	print_times("changed by an update", &verdicts->changed_ms);
 	print_times("not changed by an update", &verdicts->unchanged_ms);
 	print_times("no update near", &verdicts->rest_ms);
@@ -257,6 +308,8 @@ int verdicts_print(struct verdicts *verdicts, const char *who)
 	if (verdicts->late)
 		printf("    %lu opens took longer than 500 ms\n", verdicts->late);
 	if (verdicts->reads == 0 || verdicts->stale || verdicts->torn || verdicts->refused_at_rest || verdicts->other)
+		status = 1;
+	if (verdicts->reported && (verdicts->refused || verdicts->ended))
 		status = 1;
 	return status;
 }

@@ -11,6 +11,11 @@
  * A writer that is silent for longer than the settle time half way through an
  * update leaves a half-updated image; what is sound of it may be served, as no
  * reader can know better. Reads that meet such a silence are counted apart.
+ *
+ * Where the server reports its writes (CONTRACT C5) nothing may be refused, if the
+ * writes of an update are over soon enough to wait for them: timeline_reported.
+ * An open that meets a longer burst may be refused, and is counted apart; a read of
+ * what is open may never be.
  */
 #pragma once
 
@@ -29,10 +34,18 @@ struct silence {
 	int64_t start_ns, end_ns;
 };
 
+/* Writes with no rest between them in which a reader could have looked. */
+struct burst {
+	int64_t start_ns, end_ns;
+};
+
 struct timeline {
 	struct step *steps;
 	struct silence *silences; /* within a step, long enough to be taken for its end */
-	unsigned step_count, silence_count;
+	struct burst *long_bursts; /* too long to wait for */
+	unsigned step_count, silence_count, long_count;
+	bool reported;
+	int64_t settle_ns;
 };
 
 void timeline_begin(struct timeline *timeline, unsigned from, unsigned to);
@@ -40,6 +53,9 @@ void timeline_end(struct timeline *timeline);
 void timeline_silence(struct timeline *timeline, int64_t start_ns, int64_t end_ns);
 void timeline_save(const struct timeline *timeline, const char *path);
 void timeline_load(struct timeline *timeline, const char *path);
+
+/* From now on judge by what C5 promises. After the last step. */
+void timeline_reported(struct timeline *timeline, int64_t settle_ns);
 
 /* One read of a file, or listing of a directory. */
 struct record {
@@ -49,6 +65,7 @@ struct record {
 	unsigned name;
 	int error;	 /* that it ended with, or 0 */
 	bool opened;
+	bool held, overwritten; /* held open for a while; until every byte of it was written over */
 };
 
 struct records {
@@ -61,6 +78,8 @@ void records_load(struct records *records, const struct states *states, const ch
 
 struct verdicts {
 	unsigned long reads, absent, refused, ended, refused_at_rest, stale, torn, half, other, late;
+	unsigned long refused_long, held, overwritten; /* with reports: in too long a burst */
+	bool reported;
 	struct series rest_ms, unchanged_ms, changed_ms, refused_ms;
 };
 

@@ -14,6 +14,10 @@
  *   -s SECONDS    for how long (30)         -n SEED     of the random numbers
  *   -w MS         the settle time (200): no pause of the writer comes near it
  *   -L            but some are longer: what is then read is counted apart
+ *   -R            the writer's server reports: updates are bursts with rests between
+ *                 them, and nothing may be refused (timeline.h); some readers hold a
+ *                 file open until all of it was written over. With -L some bursts
+ *                 are too long to wait for. With -j: judge so
  *   -1            reads only one by one, with little load (for latencies)
  *   -o TIMELINE   save the writer's doings, to judge others' reads by
  *   -j TIMELINE   judge the reads in RECORDS, of tftp_reader.py
@@ -44,7 +48,12 @@ static struct content *contents; /* [state][name], a directory's is of its names
 static const char *directory;
 static atomic_bool over;
 static int64_t settle_ns = 200 * MS;
-static bool with_long_pauses, alone;
+static bool with_long, alone, reported;
+
+/* What the holders wait for: when each sector was last written, and which state was last begun. */
+#define SECTOR ((size_t)512)
+static _Atomic int64_t *written_ns;
+static atomic_uint latest_state;
 
 /* ---- what the states hold ------------------------------------------------ */
 
@@ -121,7 +130,7 @@ struct reader {
 	uint64_t random;
 	unsigned char *bytes;
 	struct records records;
-	bool slow, lists;
+	bool slow, lists, holds;
 	pthread_t thread;
 };
 
@@ -146,6 +155,39 @@ static int read_file(struct reader *reader, int fd, struct content *content)
 	/* The size that fstat gave is part of the content. */
 	*content = (struct content){ XXH3_64bits(reader->bytes, done) + (done != (size_t)st.st_size), done };
 	return 0;
+}
+
+#define HOLD_NS (4000 * MS)
+
+static bool all_written_since(const struct file *file, int64_t since_ns)
+{
+	for (size_t i = 0; i < file->place_count; i++)
+		for (size_t at = file->places[i].offset; at < file->places[i].offset + file->places[i].length;
+		     at += SECTOR)
+			if (written_ns[at / SECTOR] < since_ns)
+				return false;
+	return true;
+}
+
+/* Opened, begun, and read to the end only when nothing of it is on the image any more. */
+static int hold_and_read(struct reader *reader, int fd, struct record *record, struct content *content)
+{
+	const struct file *file = &states.state[latest_state].files[record->name];
+	int64_t until_ns = now_ns() + HOLD_NS;
+	struct stat st;
+
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	if (fstat(fd, &st) != 0 || pread(fd, reader->bytes, 4096, 0) < 0)
+		return errno;
+	record->held = true;
+	while (!over && now_ns() < until_ns && !record->overwritten) {
+		sleep_ns(5 * MS);
+		record->overwritten = file->kind == REGULAR && file->size == (uint64_t)st.st_size &&
+				      all_written_since(file, record->open_ns);
+	}
+	/* From the daemon, not from the page cache. */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return read_file(reader, fd, content);
 }
 
 static int list_names(int fd, struct content *content)
@@ -184,7 +226,9 @@ static void read_once(struct reader *reader, unsigned name)
 	record.opened = fd >= 0;
 	if (fd >= 0) {
 		record.inode = !reader->lists && fstat(fd, &st) == 0 ? st.st_ino : 0;
-		record.error = reader->lists ? list_names(fd, &content) : read_file(reader, fd, &content);
+		record.error = reader->lists ? list_names(fd, &content) :
+			       reader->holds ? hold_and_read(reader, fd, &record, &content) :
+					       read_file(reader, fd, &content);
 		if (!reader->lists)
 			close(fd);
 	}
@@ -206,6 +250,25 @@ static bool ever_directory(unsigned name)
 	return false;
 }
 
+static bool ever_changes(unsigned name)
+{
+	for (unsigned state = 1; state < states.count; state++)
+		if (!untouched(&states, state - 1, state, name))
+			return true;
+	return false;
+}
+
+/* The kernel. */
+static unsigned largest(void)
+{
+	unsigned best = 0;
+
+	for (unsigned name = 1; name < states.name_count; name++)
+		if (states.state[0].files[name].size > states.state[0].files[best].size)
+			best = name;
+	return best;
+}
+
 static void *run_reader(void *argument)
 {
 	struct reader *reader = argument;
@@ -216,10 +279,12 @@ static void *run_reader(void *argument)
 		/* Every state has the kernel; it is what changes most. */
 		if (!reader->lists && random_below(&reader->random, 3) == 0)
 			name = (unsigned)random_below(&reader->random, 8);
-		if (ever_directory(name) != reader->lists)
+		if (reader->holds && random_below(&reader->random, 2) == 0)
+			name = largest();
+		if (ever_directory(name) != reader->lists || (reader->holds && !ever_changes(name)))
 			continue;
 		read_once(reader, name);
-		sleep_ns((int64_t)random_below(&reader->random, alone ? 4000 : 1500) * 1000);
+		sleep_ns((int64_t)random_below(&reader->random, alone ? 4000 : reader->holds ? 2000000 : 1500) * 1000);
 	}
 	return NULL;
 }
@@ -234,6 +299,21 @@ enum pace {
 	STOPPING, /* and once for longer */
 	PACES,
 };
+
+/*
+ * With reports: how long the writes of an update shall take, with pauses between
+ * them. A client's writeback is a matter of tens of milliseconds; a long one is
+ * longer than anybody may be kept waiting, but has no silence in it.
+ */
+static int64_t burst_ns(uint64_t *random, size_t count)
+{
+	int64_t longest = (int64_t)count * settle_ns / 3, burst;
+
+	burst = (int64_t)random_below(random, 3) * 60 * MS + (int64_t)random_below(random, 60) * MS;
+	if (with_long && random_below(random, 5) == 0)
+		burst = 400 * MS + (int64_t)random_below(random, 1200) * MS;
+	return burst < longest ? burst : longest;
+}
 
 static int64_t pause_ns(enum pace pace, uint64_t *random, size_t left, size_t count)
 {
@@ -257,21 +337,32 @@ static void move(struct timeline *timeline, struct writer *writer, unsigned from
 {
 	static const size_t lengths[] = { 1, 8, 8, 64, 512 };
 	const unsigned char *want = states.state[to].bytes;
-	size_t block_bytes = writer_block_bytes(writer), count;
-	enum pace pace = (enum pace)random_below(random, with_long_pauses ? PACES : STOPPING);
+	size_t block_bytes = writer_block_bytes(writer), length = lengths[random_below(random, 5)], count;
+	enum pace pace = (enum pace)random_below(random, with_long ? PACES : STOPPING);
 	struct part *parts;
-	int64_t last_ns;
+	int64_t last_ns, burst;
 
-	count = differing_parts(states.state[from].bytes, want, states.image_bytes, block_bytes,
-				lengths[random_below(random, 5)], random, &parts);
+	/* A thousand writes take their time, however short the pauses are. */
+	while ((count = differing_parts(states.state[from].bytes, want, states.image_bytes, block_bytes, length, random,
+					&parts)) > 300 && reported) {
+		free(parts);
+		length *= 8;
+	}
+	burst = burst_ns(random, count);
 	timeline_begin(timeline, from, to);
+	latest_state = to;
 	last_ns = timeline->steps[timeline->step_count - 1].start_ns;
 	for (size_t i = 0; i < count; i++) {
 		int64_t reply_ns;
 
-		if (i > 0)
+		if (reported)
+			sleep_ns(timeline->steps[timeline->step_count - 1].start_ns +
+				 burst * (int64_t)i / (int64_t)count - now_ns());
+		else if (i > 0)
 			sleep_ns(pause_ns(pace, random, i, count));
 		writer_write(writer, parts[i].offset, want + parts[i].offset, parts[i].length);
+		for (size_t at = 0; at < parts[i].length; at += SECTOR)
+			written_ns[(parts[i].offset + at) / SECTOR] = now_ns();
 		/* This machine may have paused us longer than we asked for. */
 		reply_ns = now_ns();
 		if (reply_ns - last_ns >= settle_ns * 9 / 10)
@@ -295,7 +386,8 @@ static void run_writer(struct timeline *timeline, struct writer *writer, double 
 		next += next >= state;
 		move(timeline, writer, state, next, &random);
 		state = next;
-		sleep_ns(rests_ms[random_below(&random, 6)] * MS);
+		sleep_ns(rests_ms[random_below(&random, reported && random_below(&random, 4) ? 5 : 6)] * MS +
+			 (reported ? settle_ns + 100 * MS : 0));
 	}
 }
 
@@ -319,7 +411,6 @@ static int check_inodes(struct records *records)
 	qsort(records->all, records->count, sizeof(*records->all), by_inode);
 	for (size_t i = 0; i < records->count; i++) {
 		const struct record *record = &records->all[i], *before = i > 0 ? record - 1 : NULL;
-		bool constant = true;
 
 		if (record->inode == 0 || record->error != 0)
 			continue;
@@ -328,9 +419,7 @@ static int check_inodes(struct records *records)
 			continue;
 		}
 		numbers++;
-		for (unsigned state = 1; state < states.count; state++)
-			constant &= untouched(&states, state - 1, state, record->name);
-		changed += constant && last[record->name] != 0;
+		changed += last[record->name] != 0 && !ever_changes(record->name);
 		last[record->name] = record->inode;
 	}
 	free(last);
@@ -345,6 +434,8 @@ static int judge_others(const char *timeline_path, char **records_paths, int cou
 	int status = 0;
 
 	timeline_load(&timeline, timeline_path);
+	if (reported)
+		timeline_reported(&timeline, settle_ns);
 	for (int i = 0; i < count; i++) {
 		struct records records = { 0 };
 		struct verdicts verdicts = { 0 };
@@ -359,8 +450,8 @@ static int judge_others(const char *timeline_path, char **records_paths, int cou
 
 static int torture(struct writer *writer, double seconds, uint64_t seed, const char *save)
 {
-	struct reader readers[6] = { 0 };
-	unsigned count = alone ? 1 : 6;
+	struct reader readers[12] = { 0 };
+	unsigned count = alone ? 1 : reported ? 12 : 6;
 	struct timeline timeline = { 0 };
 	struct records all = { 0 };
 	struct verdicts verdicts = { 0 };
@@ -370,7 +461,8 @@ static int torture(struct writer *writer, double seconds, uint64_t seed, const c
 		readers[i] = (struct reader){ .random = seed * 100 + i + 1,
 					      .bytes = allocate(states.image_bytes + 65536),
 					      .slow = i == 3 || i == 4,
-					      .lists = i == 5 };
+					      .lists = i == 5,
+					      .holds = i > 5 };
 		if (pthread_create(&readers[i].thread, NULL, run_reader, &readers[i]) != 0)
 			die("no thread");
 	}
@@ -384,6 +476,8 @@ static int torture(struct writer *writer, double seconds, uint64_t seed, const c
 	}
 	if (save)
 		timeline_save(&timeline, save);
+	if (reported)
+		timeline_reported(&timeline, settle_ns);
 	timeline_judge(&timeline, &states, &all, &verdicts);
 	printf("%u updates, %u of them with a silence as long as the settle time\n", timeline.step_count,
 	       timeline.silence_count);
@@ -398,7 +492,7 @@ int main(int argc, char **argv)
 	double seconds = 30;
 	uint64_t seed = 1;
 
-	for (int option; (option = getopt(argc, argv, "s:n:w:L1o:j:")) != -1;)
+	for (int option; (option = getopt(argc, argv, "s:n:w:LR1o:j:")) != -1;)
 		switch (option) {
 		case 's':
 			seconds = strtod(optarg, NULL);
@@ -410,7 +504,10 @@ int main(int argc, char **argv)
 			settle_ns = strtol(optarg, NULL, 10) * MS;
 			break;
 		case 'L':
-			with_long_pauses = true;
+			with_long = true;
+			break;
+		case 'R':
+			reported = true;
 			break;
 		case '1':
 			alone = true;
@@ -425,12 +522,13 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	if (argc - optind < 2 || (!judge && argc - optind != 3))
-		die("usage: torture [-s SECONDS] [-n SEED] [-w MS] [-L] [-1] [-o TIMELINE] STATES WRITER DIRECTORY\n"
-		    "       torture -j TIMELINE STATES RECORDS...");
+		die("usage: torture [-s SECONDS] [-n SEED] [-w MS] [-L] [-R] [-1] [-o TIMELINE] STATES WRITER DIRECTORY\n"
+		    "       torture [-R] [-w MS] -j TIMELINE STATES RECORDS...");
 	states_load(&states, argv[optind]);
 	if (judge)
 		return judge_others(judge, argv + optind + 1, argc - optind - 1);
 	learn_contents();
+	written_ns = allocate(states.image_bytes / SECTOR * sizeof(*written_ns));
 	directory = argv[optind + 2];
 	return torture(writer_open(argv[optind + 1]), seconds, seed, save);
 }

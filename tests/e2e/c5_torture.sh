@@ -1,0 +1,60 @@
+#!/bin/bash
+# C5, C6, C2: the torture of c2_torture.sh, through a server that reports its writes: an
+# open is never refused because of an update whose writes are over in 250 ms, and what is
+# open is read to its end, whatever is written: 0 stale, 0 torn, 0 refused.
+# usage: c5_torture.sh nbd-server|nbdkit-log|nbdkit-filter|qemu-nbd [SECONDS]
+#   SEED=n; LONG=yes: some bursts are too long to wait for, their refusals counted apart
+#   KERNEL=KIB of another kernel, which makes other states; TFTP=no; SETTLE=ms
+#   FETCHES=n: at least so many reads (500); MOUNT_OPTIONS for imagefs
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../reports.sh"
+TORTURE=${COHERENCE:-$TOP/build/tests/tools/coherence}/torture
+[ -x "$TORTURE" ] || skip "needs libnbd-dev to be built"
+server=$1 seconds=${2:-20} settle=${SETTLE:-200}
+if [ -z "${STATES:-}" ] || [ -n "${KERNEL:-}" ]; then
+	STATES=$T/states
+	mkdir "$STATES"
+	"$PYTHON" "$TOOLS/mkstates.py" "$STATES" --kernel "${KERNEL:-192}" --mib $((${KERNEL:-192} * 3 / 1024 + 7))
+fi
+image=$SRC/board.img
+cp --sparse=always "$STATES/0.img" "$image"
+mount_reported "settle=$settle${MOUNT_OPTIONS:+,$MOUNT_OPTIONS}"
+start_reporting "$server" "$image"
+
+readers=() records=()
+reader() { # reader PORT NAME [SLOW-SECONDS]
+	"$PYTHON" "$TOOLS/tftp_reader.py" 127.0.0.1 "$1" board/ "$STATES" "$T/$2" "${SEED:-1}" "${3:-0}" &
+	PIDS+=($!)
+	readers+=($!)
+	records+=("$T/$2")
+}
+if [ "${TFTP:-yes}" != no ] && [ -n "${IMAGEFS_TEST_IN_NAMESPACES:-}" ]; then
+	if command -v dnsmasq >/dev/null; then
+		start_dnsmasq "$MNT"
+		reader 69 dnsmasq
+		reader 69 "dnsmasq, slowly" 1.5
+	fi
+	if command -v in.tftpd >/dev/null; then
+		start_tftpd "$MNT"
+		reader 6969 tftpd-hpa
+		reader 6969 "tftpd-hpa, slowly" 0.8
+	fi
+fi
+status=0
+judge=(-R -w "$settle" ${LONG:+-L})
+echo "$server reports, $seconds s:"
+"$TORTURE" "${judge[@]}" -s "$seconds" -n "${SEED:-1}" -o "$T/timeline" "$STATES" "nbd:$URI" "$MNT/board" |
+	tee "$T/verdicts" || status=1
+for pid in "${readers[@]}"; do
+	kill "$pid"
+	wait "$pid"
+done
+if [ ${#records[@]} -gt 0 ]; then
+	"$TORTURE" "${judge[@]}" -j "$T/timeline" "$STATES" "${records[@]}" | tee -a "$T/verdicts" || status=1
+fi
+fetches=$(awk 'match($0, /: [0-9]+ reads, /) { split(substr($0, RSTART), word); n += word[2] } END { print n + 0 }' "$T/verdicts")
+overwritten=$(awk '/held open,/ { n += $(NF - 5) } END { print n + 0 }' "$T/verdicts")
+echo "$server reports: $fetches reads in all, $overwritten of files that were wholly written over meanwhile"
+[ "$fetches" -ge "${FETCHES:-500}" ] || fail "only $fetches reads"
+[ "$overwritten" -gt 0 ] || fail "no file was written over while it was open"
+exit $status

@@ -1,0 +1,61 @@
+# Servers that report their writes (contract P); sourced after lib.sh. Bash.
+#
+# Gives: $CONTROL, where the control files are; $FILTER, our nbdkit filter; the
+# functions below, which set $URI as those of lib.sh do. REPORTS=no: the servers
+# report to plain files, which tells what a test is worth.
+# shellcheck shell=bash
+
+# shellcheck disable=SC2034 # URI is for the test
+CONTROL=$T/control
+FILTER=$(realpath -m "${FILTER:-$TOP/build/contrib/nbdkit/nbdkit-imagefs-filter.so}")
+
+# mount_reported [option,option...]: with the control files in $CONTROL.
+mount_reported() {
+	local image
+	mkdir -p "$CONTROL"
+	if [ "${REPORTS:-}" = no ]; then
+		for image in "$SRC"/*; do image=${image##*/} && : >"$CONTROL/${image%.*}"; done
+		mount_imagefs ${1:+-o "$1"} "$SRC" "$MNT"
+		return
+	fi
+	mount_imagefs -o "control=$CONTROL${1:+,$1}" "$SRC" "$MNT"
+	is_mounted "$CONTROL" || fail "no control files in $CONTROL"
+}
+
+# start_reporting SERVER IMAGE [CONTROL-FILE]: nbd-server, nbdkit-log, nbdkit-filter or qemu-nbd.
+start_reporting() {
+	local server=$1 image=$2 control=${3:-}
+	if [ -z "$control" ]; then
+		control=$(basename "$image")
+		control=$CONTROL/${control%.*}
+	fi
+	[ -w "$control" ] || fail "no control file $control"
+	case $server in
+	nbd-server) start_nbd_server "$image" "transactionlog = $control" ;;
+	nbdkit-log) start_nbdkit_with "$image" --filter=log -- "logfile=$control" ;;
+	nbdkit-filter)
+		[ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
+		start_nbdkit_with "$image" --filter="$FILTER" -- "imagefs=$control" ;;
+	qemu-nbd)
+		requires qemu-nbd
+		qemu-nbd --persistent --shared=4 -f raw -k "$T/qemu.sock" --pid-file="$T/qemu.pid" \
+			-T 'enable=nbd_co_*' -T 'enable=blk_co_pwritev' "$image" 2>"$control" &
+		PIDS+=($!)
+		wait_until 10 test -S "$T/qemu.sock"
+		URI="nbd+unix:///?socket=$T/qemu.sock" ;;
+	*) fail "no such server: $server" ;;
+	esac
+}
+
+start_nbdkit_with() { # start_nbdkit_with IMAGE [options before the plugin] -- [its parameters]
+	local image=$1 before=()
+	shift
+	while [ "$1" != -- ]; do before+=("$1"); shift; done
+	shift
+	requires nbdkit
+	rm -f "$T/nbdkit.sock" "$T/nbdkit.pid"
+	nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" "${before[@]}" file "$image" "$@"
+	wait_until 10 test -s "$T/nbdkit.pid"
+	PIDS+=("$(cat "$T/nbdkit.pid")")
+	URI="nbd+unix:///?socket=$T/nbdkit.sock"
+}
