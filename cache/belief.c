@@ -13,25 +13,82 @@
 
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
-	return image->device->ops->observe(image->device, op->may_block, &image->seen);
+	int error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+
+	if (error == 0 && image->reports)
+		reports_observe(image->reports, &image->seen);
+	return error;
+}
+
+int64_t image_quiet_ns(const struct cache_image *image, const struct cache_range *where)
+{
+	int64_t quiet_ns = -1;
+
+	if (image->reports)
+		quiet_ns = reports_quiet_ns(image->reports, where, image->cache->settings.flux_ns, image->seen.now_ns);
+	return quiet_ns >= 0 ? quiet_ns : image->seen.quiet_ns;
+}
+
+/* Is one of the blocks in the range? They are sorted: halves what is left in each turn. */
+static bool footprint_in(const struct footprint *footprint, const struct cache_range *range)
+{
+	uint64_t first = range->offset_bytes / CACHE_BLOCK_BYTES;
+	uint64_t last = (range->offset_bytes + range->length_bytes - 1) / CACHE_BLOCK_BYTES;
+	size_t low = 0, high = footprint->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (footprint->blocks[middle].block < first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < footprint->count && footprint->blocks[low].block <= last;
+}
+
+bool image_untouched(const struct cache_image *image, uint64_t generation, const struct footprint *footprint)
+{
+	struct cache_range ranges[CHANGES_MAX];
+	size_t in_flight;
+	int count;
+
+	if (footprint->size_bytes != image->seen.size_bytes)
+		return false;
+	if (image->seen.generation == generation && image->seen.in_flight == 0)
+		return true;
+	if (!image->reports)
+		return false;
+	count = reports_changes(image->reports, generation, ranges, CHANGES_MAX, &in_flight);
+	if (count < 0)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (footprint_in(footprint, &ranges[i]))
+			return false;
+	return true;
 }
 
 /*
  * An update rewrites the blocks of one file at times that lie apart, and other
  * blocks in between: that a directory, or a file's bytes, lasted for a moment
  * says little as long as its image is being written. So it is the image that
- * must have been quiet for the flux time. But one that is never quiet (somebody
+ * (or its partition, where reports tell what was written) must have been quiet
+ * for the flux time. But one that is never quiet (somebody
  * works on its root filesystem) is not to hide for ever what changed on it:
  * what lasted for much longer is served too.
  */
-bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns)
+bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
+		   const struct cache_range *where)
 {
 	int64_t flux_ns = image->cache->settings.flux_ns;
-	int64_t lasting_ns = LASTING_FLUX_TIMES * flux_ns, lasted_ns = image->seen.now_ns - since_ns;
+	int64_t lasting_ns = LASTING_FLUX_TIMES * flux_ns, lasted_ns = image->seen.now_ns - since_ns, quiet_ns;
 
-	if (image->seen.quiet_ns >= flux_ns || lasted_ns >= lasting_ns)
+	if (lasted_ns >= lasting_ns)
 		return true;
-	op->retry_ns = flux_ns - image->seen.quiet_ns;
+	quiet_ns = image_quiet_ns(image, where);
+	if (quiet_ns >= flux_ns)
+		return true;
+	op->retry_ns = flux_ns - quiet_ns;
 	if (op->retry_ns > lasting_ns - lasted_ns)
 		op->retry_ns = lasting_ns - lasted_ns;
 	return false;
@@ -67,7 +124,7 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 	}
 	if (failed)
 		goto moved;
-	same = image->seen.generation == generation ?
+	same = image_untouched(image, generation, footprint) ?
 		       1 :
 		       footprint_verify(footprint, image->device, op->may_block, image->seen.size_bytes);
 	if (same == 1)
@@ -100,6 +157,7 @@ static void adopt(struct cache_image *image, struct belief *belief, const struct
 	belief->checked = image->seen.generation;
 	belief->error = parse_error;
 	belief->loaded = true;
+	belief->adopted++;
 	if (changed)
 		belief->since_ns = image->seen.now_ns;
 }
@@ -125,14 +183,16 @@ static int parse_until_whole(struct cache_image *image, struct cache_op *op, str
 }
 
 int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief *belief,
-		   const struct belief_kind *kind, void *owner)
+		   const struct belief_kind *kind, void *owner, const struct cache_range *where)
 {
 	int result = 0;
 
 	if (!belief->loaded || belief->checked != image->seen.generation) {
 		uint64_t generation = image->seen.generation;
 
-		if (belief->loaded)
+		if (belief->loaded && image_untouched(image, belief->checked, &belief->footprint))
+			result = 1;
+		else if (belief->loaded)
 			result = footprint_verify(&belief->footprint, image->device, op->may_block,
 						  image->seen.size_bytes);
 		if (result < 0)
@@ -143,7 +203,7 @@ int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief
 			return result;
 	}
 	/* What contradicts itself may be half of an update: an error too must have lasted. */
-	if (belief->error != 0 && !image_settled(image, op, belief->since_ns))
+	if (belief->error != 0 && !image_settled(image, op, belief->since_ns, where))
 		return -EINPROGRESS;
 	return belief->error;
 }

@@ -110,6 +110,28 @@ int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned nu
 const char *cache_image_problem(struct cache_image *image);
 const char *cache_image_change_source(struct cache_image *image);
 
+/* What servers report of it (reports.h); before the first call for it. Takes over the reference. */
+struct reports;
+void cache_image_report_to(struct cache_image *image, struct reports *reports);
+struct reports *cache_image_reports(struct cache_image *image); /* borrowed; NULL when there are none */
+
+struct cache_image_status {
+	bool table_known;
+	enum part_scheme scheme;
+	unsigned fat_count;
+	bool boot_known;
+	unsigned boot_number;
+	enum part_boot_reason boot_reason; /* unless it is the only FAT, or */
+	bool boot_by_option;
+	uint64_t boot_offset_bytes, boot_length_bytes;
+	const char *problem;	   /* constant text, or NULL */
+	const char *change_source; /* constant text */
+	unsigned open_files;	   /* files of its current directories that are open */
+};
+
+/* What is known of it just now, without a look at the device. -EAGAIN: it is busy; never blocks. */
+int cache_image_status(struct cache_image *image, struct cache_image_status *status);
+
 /* ---- directories (cache/dir.c) ------------------------------------------- */
 
 /* What stat shows of a directory or version. Immutable for a version. */

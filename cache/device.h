@@ -37,6 +37,9 @@ struct cache_observation {
 	int64_t quiet_ns;
 	int64_t now_ns; /* of a clock that never steps back; the device's, so that a model can own time */
 	bool steady; /* the generation stays until something changes */
+	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
+	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */
+	unsigned in_flight; /* reported writes being executed (reports.h); never set by a device */
 };
 
 struct cache_device {

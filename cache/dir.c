@@ -220,6 +220,7 @@ static int dir_refresh_once(struct cache_dir *dir, struct cache_op *op);
 static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
 {
 	uint64_t generation = dir->image->seen.generation;
+	struct cache_range where;
 	int error;
 
 	if (dir->detached)
@@ -231,7 +232,8 @@ static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
 		return -ESTALE;
 	if (error != 0)
 		return error;
-	error = belief_refresh(dir->image, op, &dir->belief, &dir_kind, dir);
+	where = volume_range(dir->volume);
+	error = belief_refresh(dir->image, op, &dir->belief, &dir_kind, dir, &where);
 	if (error == 0 && !dir->slots) {
 		dir_free_content(dir);
 		error = -ENOMEM;
@@ -324,6 +326,14 @@ static int fill_slot(struct cache_dir *dir, const struct fat_entry *entry, struc
 	return error;
 }
 
+/* Did the directory, or an entry of it, last long enough? */
+static bool dir_settled(const struct cache_dir *dir, struct cache_op *op, int64_t since_ns)
+{
+	struct cache_range where = volume_range(dir->volume);
+
+	return image_settled(dir->image, op, since_ns, &where);
+}
+
 static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char *name, struct cache_node *node)
 {
 	struct cache_image *image = dir->image;
@@ -336,10 +346,10 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 		return error;
 	index = fat_dir_find(dir->content, name);
 	if (index < 0) /* a name on its way from one entry to another is not absent */
-		return image_settled(image, op, dir->belief.since_ns) ? -ENOENT : -EINPROGRESS;
+		return dir_settled(dir, op, dir->belief.since_ns) ? -ENOENT : -EINPROGRESS;
 	slot = &dir->slots[index];
 	entry = fat_dir_entry(dir->content, (size_t)index);
-	if (!image_settled(image, op, slot->since_ns))
+	if (!dir_settled(dir, op, slot->since_ns))
 		return -EINPROGRESS;
 	error = fill_slot(dir, entry, slot);
 	if (error != 0)
@@ -392,7 +402,7 @@ static int list_locked(struct cache_dir *dir, struct cache_op *op, struct cache_
 
 	if (error != 0)
 		return error;
-	if (!image_settled(dir->image, op, dir->belief.since_ns))
+	if (!dir_settled(dir, op, dir->belief.since_ns))
 		return -EINPROGRESS;
 	count = fat_dir_count(dir->content);
 	for (size_t i = 0; i < count; i++)

@@ -204,6 +204,8 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.quiet_ns = now_ns - disk->changed_ns,
 		.now_ns = now_ns,
 		.steady = believable > 0,
+		.blind = disk->kind == DISK_NOTHING,
+		.stamp_ns = signs.ctime_ns,
 	};
 	return 0;
 }
@@ -548,4 +550,9 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 uint32_t disk_sector_bytes(const struct cache_device *device)
 {
 	return ((const struct disk *)device)->sector_bytes;
+}
+
+int disk_fd(const struct cache_device *device)
+{
+	return ((const struct disk *)device)->fd;
 }

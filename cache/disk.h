@@ -32,5 +32,8 @@ struct disk_options {
  */
 int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device);
 
+/* The descriptor it reads from; borrowed. */
+int disk_fd(const struct cache_device *device);
+
 /* The logical sector size of a block device in bytes, 0 for a file. */
 uint32_t disk_sector_bytes(const struct cache_device *device);

@@ -86,6 +86,16 @@ int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t s
 	return 0;
 }
 
+void cache_image_report_to(struct cache_image *image, struct reports *reports)
+{
+	image->reports = reports;
+}
+
+struct reports *cache_image_reports(struct cache_image *image)
+{
+	return image->reports;
+}
+
 /* The last user is gone, so nobody else can reach the tree: no lock is needed. */
 void cache_image_put(struct cache_image *image)
 {
@@ -98,6 +108,7 @@ void cache_image_put(struct cache_image *image)
 	}
 	footprint_clear(&image->table_belief.footprint);
 	footprint_clear(&image->boot_belief.footprint);
+	reports_unref(image->reports);
 	free(image->table);
 	image->device->ops->close(image->device);
 	pthread_mutex_destroy(&image->lock);
@@ -128,9 +139,69 @@ static bool table_commit(void *owner, void *result)
 
 static const struct belief_kind table_kind = { table_parse, table_commit, free };
 
+/* ---- what no report of a write is to be remembered for -------------------- */
+
+#define DULL_MAX ((size_t)2 * PART_ENTRIES_MAX)
+
+/* A partition without what the table itself rests on: in the first blocks of each it was looked for a FAT. */
+static size_t dull_pieces(const struct cache_image *image, const struct part_entry *entry, struct cache_range *out,
+			  size_t room)
+{
+	const struct footprint *footprint = &image->table_belief.footprint;
+	uint64_t at = entry->offset_bytes, end = entry->offset_bytes + entry->length_bytes;
+	size_t count = 0;
+
+	for (size_t i = 0; i < footprint->count && count < room; i++) {
+		uint64_t start = footprint->blocks[i].block * CACHE_BLOCK_BYTES;
+
+		if (start + CACHE_BLOCK_BYTES <= at || start >= end)
+			continue;
+		if (start > at)
+			out[count++] = (struct cache_range){ at, start - at };
+		at = start + CACHE_BLOCK_BYTES;
+	}
+	if (at < end && count < room)
+		out[count++] = (struct cache_range){ at, end - at };
+	return count;
+}
+
+/* Tables are hostile: partitions may overlap. */
+static bool overlaps_a_fat(const struct part_table *table, const struct part_entry *entry)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct part_entry *fat = &table->entries[i];
+
+		if (fat->is_fat && fat->offset_bytes < entry->offset_bytes + entry->length_bytes &&
+		    entry->offset_bytes < fat->offset_bytes + fat->length_bytes)
+			return true;
+	}
+	return false;
+}
+
+/* Writes to other file systems than FAT cost nothing. */
+static void tell_what_is_dull(struct cache_image *image, int error)
+{
+	struct cache_range ranges[DULL_MAX];
+	size_t count = 0;
+
+	if (!image->reports || image->dull_of == image->table_belief.adopted)
+		return;
+	image->dull_of = image->table_belief.adopted;
+	/* At most PART_ENTRIES_MAX entries, and room is watched. */
+	for (size_t i = 0; error == 0 && i < image->table->count; i++) {
+		const struct part_entry *entry = &image->table->entries[i];
+
+		if (!entry->is_fat && !overlaps_a_fat(image->table, entry))
+			count += dull_pieces(image, entry, ranges + count, DULL_MAX - count);
+	}
+	reports_set_dull(image->reports, ranges, count);
+}
+
 int image_refresh_table(struct cache_image *image, struct cache_op *op)
 {
-	int error = belief_refresh(image, op, &image->table_belief, &table_kind, image);
+	int error = belief_refresh(image, op, &image->table_belief, &table_kind, image, NULL);
+
+	tell_what_is_dull(image, error);
 
 	if (error == -ENODATA)
 		image->problem = image->seen.size_bytes == 0 ? "it is empty" :
@@ -150,7 +221,7 @@ int cache_image_partitions(struct cache_image *image, struct cache_op *op, unsig
 	if (error != 0)
 		return error;
 	error = image_refresh_table(image, op);
-	if (error == 0 && !image_settled(image, op, image->table_belief.since_ns))
+	if (error == 0 && !image_settled(image, op, image->table_belief.since_ns, NULL))
 		error = -EINPROGRESS;
 	*total = 0;
 	/* A table has at most PART_ENTRIES_MAX entries. */
@@ -169,6 +240,7 @@ int cache_image_partitions(struct cache_image *image, struct cache_op *op, unsig
 
 struct choice {
 	unsigned number;
+	enum part_boot_reason reason;
 };
 
 static int boot_parse(void *owner, struct source *source, void **result)
@@ -185,6 +257,7 @@ static int boot_parse(void *owner, struct source *source, void **result)
 	if (!choice)
 		return -ENOMEM;
 	choice->number = chosen->number;
+	choice->reason = reason;
 	*result = choice;
 	return 0;
 }
@@ -196,6 +269,7 @@ static bool boot_commit(void *owner, void *result)
 	bool changed = image->boot_number != choice->number;
 
 	image->boot_number = choice->number;
+	image->boot_reason = choice->reason;
 	free(choice);
 	return changed;
 }
@@ -216,7 +290,7 @@ static int image_choose_boot(struct cache_image *image, struct cache_op *op, uns
 				*number = image->table->entries[i].number;
 		return 0;
 	}
-	error = belief_refresh(image, op, &image->boot_belief, &boot_kind, image);
+	error = belief_refresh(image, op, &image->boot_belief, &boot_kind, image, NULL);
 	*number = image->boot_number;
 	return error;
 }
@@ -235,9 +309,11 @@ static int as_io_error(int error)
  */
 static bool path_settled(struct cache_image *image, struct cache_op *op, const struct cache_volume *volume, bool boot)
 {
-	return image_settled(image, op, image->table_belief.since_ns) &&
-	       (!boot || !image->boot_belief.loaded || image_settled(image, op, image->boot_belief.since_ns)) &&
-	       image_settled(image, op, volume->belief.since_ns);
+	struct cache_range where = volume_range(volume);
+
+	return image_settled(image, op, image->table_belief.since_ns, NULL) &&
+	       (!boot || !image->boot_belief.loaded || image_settled(image, op, image->boot_belief.since_ns, NULL)) &&
+	       image_settled(image, op, volume->belief.since_ns, &where);
 }
 
 static int root_once(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
@@ -254,7 +330,7 @@ static int root_once(struct cache_image *image, struct cache_op *op, unsigned nu
 		return as_io_error(error);
 	}
 	error = volume_get(image, op, number, &volume);
-	if (error == -ENOENT && !image_settled(image, op, image->table_belief.since_ns))
+	if (error == -ENOENT && !image_settled(image, op, image->table_belief.since_ns, NULL))
 		return -EINPROGRESS;
 	if (error == -ENOENT && boot) {
 		image->problem = "it has no FAT partition of the number asked for";
@@ -310,4 +386,65 @@ const char *cache_image_problem(struct cache_image *image)
 const char *cache_image_change_source(struct cache_image *image)
 {
 	return image->device->ops->describe(image->device);
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+static unsigned open_files_below(const struct cache_dir *dir)
+{
+	size_t count = dir->content && dir->slots ? fat_dir_count(dir->content) : 0;
+	unsigned open = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct slot *slot = &dir->slots[i];
+
+		if (slot->kind == SLOT_FILE && atomic_load(&slot->version->opens) > 0)
+			open++;
+		else if (slot->kind == SLOT_DIR)
+			open += open_files_below(slot->dir);
+	}
+	return open;
+}
+
+static void status_of_boot(const struct cache_image *image, struct cache_image_status *status)
+{
+	const struct part_entry *entry;
+
+	status->boot_by_option = image->cache->settings.partition != 0;
+	status->boot_number = status->boot_by_option ? image->cache->settings.partition : image->boot_number;
+	status->boot_reason = image->boot_reason;
+	if (!status->boot_by_option && !image->boot_belief.loaded) {
+		if (status->fat_count != 1)
+			return;
+		for (size_t i = 0; i < image->table->count; i++)
+			if (image->table->entries[i].is_fat)
+				status->boot_number = image->table->entries[i].number;
+		status->boot_reason = PART_BOOT_FIRST_FAT;
+	}
+	entry = part_table_find(image->table, status->boot_number);
+	if (!entry)
+		return;
+	status->boot_known = true;
+	status->boot_offset_bytes = entry->offset_bytes;
+	status->boot_length_bytes = entry->length_bytes;
+}
+
+int cache_image_status(struct cache_image *image, struct cache_image_status *status)
+{
+	*status = (struct cache_image_status){ 0 };
+	if (pthread_mutex_trylock(&image->lock) != 0)
+		return -EAGAIN;
+	status->problem = atomic_load(&image->problem);
+	status->change_source = cache_image_change_source(image);
+	status->table_known = image->table && image->table_belief.error == 0;
+	if (status->table_known) {
+		status->scheme = image->table->scheme;
+		status->fat_count = (unsigned)part_table_fat_count(image->table);
+		status_of_boot(image, status);
+	}
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		if (volume->root)
+			status->open_files += open_files_below(volume->root);
+	image_leave(image);
+	return 0;
 }

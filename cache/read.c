@@ -120,7 +120,8 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 	}
 	if (error == 0)
 		verdict = span_judge(version, span, hashes);
-	if (error == 0 && verdict == SPAN_NEW && !version->detached && version->data_checked == image->seen.generation)
+	if (error == 0 && verdict == SPAN_NEW && !version->detached &&
+	    version->data_checked == image->seen.generation && image->seen.in_flight == 0)
 		error = span_remember(version, span, hashes);
 	else if (error == 0 && verdict != SPAN_KNOWN)
 		error = 1;
@@ -128,6 +129,63 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 	if (error == -EIO)
 		return 1;
 	return error;
+}
+
+/*
+ * What was read from the image, put right by the guard: chunks that were saved
+ * are taken from there. Asked after the read, so that a write which came in
+ * between is known. 0, -ESTALE: lost; 1: other bytes than were handed out before.
+ */
+static int mend(struct cache_version *version, const struct span *span, unsigned char *data)
+{
+	int error = chunks_allocate(version);
+
+	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES) {
+		uint64_t chunk = (span->offset_bytes + at) / CHUNK_BYTES;
+		size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at);
+		enum guard_state state = guard_state(version->guard, chunk);
+		struct chunk_hash hash;
+
+		if (state == GUARD_LOST)
+			return -ESTALE;
+		if (state == GUARD_SAVED)
+			error = guard_read(version->guard, chunk * CHUNK_BYTES, data + at, length_bytes);
+		hash = chunk_hash_of(data + at, length_bytes);
+		if (chunk_known(version, chunk) && !chunk_equal(version, chunk, &hash))
+			return 1;
+		chunk_remember(version, chunk, &hash);
+	}
+	return error;
+}
+
+/*
+ * Of a version whose writers wait for what it needs. 1: they do not any more, or
+ * did not all; what is known of its bytes must tell.
+ */
+static int read_guarded(struct cache_version *version, struct cache_op *op, const struct span *span,
+			struct cache_bytes *bytes)
+{
+	struct cache_image *image = version->image;
+	struct fat_cursor cursor = { 0 };
+	unsigned char *data = NULL;
+	int error, observed;
+
+	if (!reports_guard_stands(image->reports, version->guard))
+		return 1;
+	error = bytes_allocate(bytes, span->length_bytes);
+	if (error != 0)
+		return error;
+	image_leave(image);
+	error = version_read_range(version, &cursor, span->offset_bytes, span->length_bytes, bytes->owner, &data);
+	pthread_mutex_lock(&image->lock);
+	bytes->data = data;
+	observed = image_observe(image, op);
+	if (observed != 0)
+		return observed;
+	if (!reports_guard_stands(image->reports, version->guard))
+		return 1;
+	/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
+	return error != 0 ? error : mend(version, span, data);
 }
 
 /* Read everything, keep it, and serve from that; or learn that the version is gone. */
@@ -156,7 +214,7 @@ static int read_filling(struct cache_version *version, struct cache_op *op, cons
 	uint64_t filled_bytes;
 	int error;
 
-	if (!reading || !reading->kept || version->detached ||
+	if (!reading || !reading->kept || version->detached || version->image->seen.in_flight != 0 ||
 	    version->data_checked != version->image->seen.generation ||
 	    reading->generation != version->image->seen.generation)
 		return 1;
@@ -194,6 +252,16 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 		return read_kept(kept_ref(version->kept), op, offset_bytes, length_bytes, bytes);
 	if (!op->may_block)
 		return -EAGAIN;
+	if (version->guard) {
+		result = read_guarded(version, op, &span, bytes);
+		if (result == 0) {
+			bytes->data += offset_bytes - span.offset_bytes;
+			bytes->length_bytes = length_bytes;
+		}
+		if (result != 1)
+			return result;
+		cache_bytes_release(bytes);
+	}
 	result = read_filling(version, op, &span, offset_bytes, length_bytes, bytes);
 	if (result != 1)
 		return result;
@@ -226,7 +294,7 @@ int cache_version_keep(struct cache_version *version, struct cache_op *op)
 	if (error != 0)
 		return error;
 	error = version_refresh(version, op);
-	if (error == 0 && !version->kept && !version->keeping && atomic_load(&version->opens) > 0)
+	if (error == 0 && !version->kept && !version->keeping && !version->guard && atomic_load(&version->opens) > 0)
 		error = version_keep(version, op, true);
 	image_leave(version->image);
 	return error;

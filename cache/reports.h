@@ -107,8 +107,11 @@ void reports_observe(struct reports *reports, struct cache_observation *seen);
 int reports_changes(struct reports *reports, uint64_t generation, struct cache_range *ranges, size_t capacity,
 		    size_t *in_flight);
 
-/* How long nothing was written in `where`; NULL: to what is in no FAT partition and yet looked at. -1: not known here. */
-int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t now_ns);
+/*
+ * How long nothing was written in `where` (NULL: to anything that is looked at),
+ * as far back as `enough_ns`. 0: something is being written. -1: not known here.
+ */
+int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t enough_ns, int64_t now_ns);
 
 /* Ranges nobody ever reads for (other file systems). Copied. Until called, none. */
 void reports_set_dull(struct reports *reports, const struct cache_range *ranges, size_t count);
@@ -120,6 +123,9 @@ void reports_set_dull(struct reports *reports, const struct cache_range *ranges,
  */
 int reports_guard(struct reports *reports, struct guard *guard, uint64_t generation);
 void reports_unguard(struct reports *reports, struct guard *guard);
+
+/* For the model check, which owns time. Before anything else. */
+void reports_set_clock(struct reports *reports, int64_t (*monotonic_ns)(void));
 
 /* Was every write since then reported? Asked after a read: then what the guard did not save was not overwritten. */
 bool reports_guard_stands(struct reports *reports, const struct guard *guard);

@@ -19,7 +19,9 @@
 
 #include "cache/cache.h"
 #include "cache/footprint.h"
+#include "cache/guard.h"
 #include "cache/kept.h"
+#include "cache/reports.h"
 
 struct cache {
 	struct cache_settings settings; /* constant */
@@ -36,6 +38,7 @@ struct belief {
 	int64_t since_ns; /* since when the image has held just this, as far as we looked */
 	int error;	  /* 0, or what parsing it comes to */
 	bool loaded;
+	unsigned adopted; /* how often it was made anew */
 };
 
 /*
@@ -62,6 +65,7 @@ struct cache_volume {
 struct cache_image {
 	struct cache *cache;	     /* constant */
 	struct cache_device *device; /* constant; thread-safe */
+	struct reports *reports;     /* constant after the start; or NULL; thread-safe */
 	uint32_t sector_bytes_hint;  /* constant */
 	_Atomic unsigned users;	     /* the caller of cache_image_new, and every user of a node */
 
@@ -69,7 +73,9 @@ struct cache_image {
 	struct cache_observation seen;	 /* the last one */
 	struct belief table_belief;
 	struct part_table *table;
+	unsigned dull_of; /* which table the reports were last told of */
 	struct belief boot_belief;
+	enum part_boot_reason boot_reason;
 	unsigned boot_number;
 	struct cache_volume *volumes; /* list */
 	_Atomic(const char *) problem; /* no lock */
@@ -141,6 +147,7 @@ struct cache_version {
 	struct fat_entry entry; /* without the strings */
 	struct fat_volume fat;
 	uint64_t volume_offset_bytes; /* of the partition in the image */
+	uint64_t volume_length_bytes;
 	int64_t since_ns;	      /* since when the unknown chunks are what `hashes` notes, as far as we looked */
 	struct belief chain_belief;
 	struct fat_extents extents; /* constant once chain_belief is loaded without error */
@@ -152,6 +159,7 @@ struct cache_version {
 	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */
 	uint64_t known_count;
 	struct kept *kept; /* the whole content, or NULL */
+	struct guard *guard; /* while it is open and its writers report; or NULL */
 };
 
 /* ---- cache/belief.c ------------------------------------------------------ */
@@ -162,8 +170,22 @@ int image_observe(struct cache_image *image, const struct cache_op *op);
 /* On an image that is never quiet: content that lasted for so many flux times is believed. */
 #define LASTING_FLUX_TIMES 10
 
-/* Was content that has been there since `since_ns` there long enough to be believed? Else sets op->retry_ns. */
-bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns);
+/*
+ * Was content that has been there since `since_ns` there long enough to be
+ * believed? `where` is the partition it belongs to, NULL for what is in none.
+ * Else sets op->retry_ns.
+ */
+bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
+		   const struct cache_range *where);
+
+/* How long nothing was written there, as far as is known; 0 while something is. */
+int64_t image_quiet_ns(const struct cache_image *image, const struct cache_range *where);
+
+/* The most ranges that are compared; more, and it is read. */
+#define CHANGES_MAX 128
+
+/* Is it known without reading that nothing of the footprint was written since `generation`, and is not now? */
+bool image_untouched(const struct cache_image *image, uint64_t generation, const struct footprint *footprint);
 
 /* A writer that is faster than this many looks in a row is in flux; look again this soon. */
 #define REFRESH_TRIES 3
@@ -171,7 +193,7 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 
 /* Bring a belief up to the generation seen, which may be a newer one afterwards. Returns its error, or -EAGAIN, -ENOMEM, -EINPROGRESS. */
 int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief *belief,
-		   const struct belief_kind *kind, void *owner);
+		   const struct belief_kind *kind, void *owner, const struct cache_range *where);
 
 /* ---- volume.c, dir.c, version.c ------------------------------------------ */
 
@@ -179,6 +201,7 @@ int image_refresh_table(struct cache_image *image, struct cache_op *op);
 int volume_get(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_volume **volume);
 int volume_refresh(struct cache_volume *volume, struct cache_op *op);
 void volume_free(struct cache_volume *volume);
+struct cache_range volume_range(const struct cache_volume *volume);
 
 int dir_new(struct cache_volume *volume, struct cache_dir *parent, const struct fat_entry *entry,
 	    struct cache_dir **dir);

@@ -43,12 +43,23 @@ int version_new(struct cache_dir *dir, const struct fat_entry *entry, struct cac
 	version->entry.name = version->entry.short_name = NULL;
 	version->fat = dir->volume->fat;
 	version->volume_offset_bytes = dir->volume->entry.offset_bytes;
+	version->volume_length_bytes = dir->volume->entry.length_bytes;
 	*out = version;
 	return 0;
 }
 
+static void drop_guard(struct cache_version *version)
+{
+	if (!version->guard)
+		return;
+	reports_unguard(version->image->reports, version->guard);
+	guard_unref(version->guard);
+	version->guard = NULL;
+}
+
 static void version_free(struct cache_version *version)
 {
+	drop_guard(version);
 	kept_unref(version->kept);
 	footprint_clear(&version->chain_belief.footprint);
 	fat_extents_free(&version->extents);
@@ -68,9 +79,10 @@ void version_detach(struct cache_version *version)
 /* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
 void version_look(struct cache_version *version)
 {
-	if (atomic_load(&version->opens) == 0 && version->kept && !version->keeping) {
+	if (atomic_load(&version->opens) == 0 && !version->keeping) {
 		kept_unref(version->kept);
 		version->kept = NULL;
+		drop_guard(version);
 	}
 	if (!node_idle(&version->node))
 		return;
@@ -155,10 +167,16 @@ static void chain_discard(void *result)
 	free(result);
 }
 
+struct cache_range version_range(const struct cache_version *version)
+{
+	return (struct cache_range){ version->volume_offset_bytes, version->volume_length_bytes };
+}
+
 static const struct belief_kind chain_kind = { chain_parse, chain_commit, chain_discard };
 
 static int version_refresh_once(struct cache_version *version, struct cache_op *op)
 {
+	struct cache_range where;
 	int error;
 
 	if (version->detached)
@@ -170,7 +188,8 @@ static int version_refresh_once(struct cache_version *version, struct cache_op *
 		return error;
 	if (version->volume_offset_bytes > version->image->seen.size_bytes)
 		return -EIO;
-	error = belief_refresh(version->image, op, &version->chain_belief, &chain_kind, version);
+	where = version_range(version);
+	error = belief_refresh(version->image, op, &version->chain_belief, &chain_kind, version, &where);
 	return version->detached ? -ESTALE : error;
 }
 
@@ -192,20 +211,94 @@ int version_refresh(struct cache_version *version, struct cache_op *op)
 
 /* ---- open ---------------------------------------------------------------- */
 
+/* While a reported write to just these clusters is executed; it takes the writer's disk no longer. */
+#define RETRY_IN_FLIGHT_NS INT64_C(1000000)
+
+bool version_untouched(struct cache_version *version, uint64_t generation)
+{
+	struct cache_image *image = version->image;
+	struct cache_range ranges[CHANGES_MAX];
+	struct guard *guard;
+	size_t in_flight;
+	bool untouched = true;
+	int count;
+
+	if (image->seen.generation == generation && image->seen.in_flight == 0)
+		return true;
+	count = image->reports ? reports_changes(image->reports, generation, ranges, CHANGES_MAX, &in_flight) : -1;
+	if (count < 0 || guard_new(version, &guard) != 0)
+		return false;
+	for (int i = 0; i < count; i++)
+		untouched = untouched && !guard_touches(guard, &ranges[i]);
+	guard_unref(guard);
+	return untouched;
+}
+
+/*
+ * Have writers wait for what the version needs, as long as it is open. 0: its
+ * bytes are as they were under `generation`, and nothing is lost from now on.
+ * -EAGAIN: they are being written to. Else it must be read to know.
+ */
+static int version_guard(struct cache_version *version, uint64_t generation)
+{
+	struct reports *reports = version->image->reports;
+	struct guard *guard;
+	int error;
+
+	if (!reports || version->extents.count == 0)
+		return -ENOTSUP;
+	if (version->guard) {
+		if (!reports_guard_stands(reports, version->guard))
+			return -ENOTSUP;
+		return guard_is_pristine(version->guard) ? 0 : -ESTALE;
+	}
+	error = guard_new(version, &guard);
+	if (error != 0)
+		return error;
+	error = reports_guard(reports, guard, generation);
+	if (error == 0)
+		version->guard = guard;
+	else
+		guard_unref(guard);
+	return error;
+}
+
+/* New content of which nobody has seen a byte yet: believed as it is, if nothing moves. */
+static int open_unseen(struct cache_version *version, struct cache_op *op)
+{
+	int guarded = version_guard(version, version->image->seen.generation);
+
+	op->retry_ns = RETRY_IN_FLIGHT_NS;
+	if (guarded == -EAGAIN || guarded == -ESTALE)
+		return -EINPROGRESS;
+	version->data_checked = version->image->seen.generation;
+	return 0;
+}
+
 static int open_locked(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
-	int error = version_refresh(version, op);
+	struct cache_range where = version_range(version);
+	int error = version_refresh(version, op), guarded = -ENOTSUP;
 
 	if (error != 0)
 		return error;
-	if (version->entry.size_bytes == 0 || version->data_checked == image->seen.generation)
+	if (version->entry.size_bytes == 0)
 		return 0;
-	/* Nothing handed out, nothing moving: the bytes can come when they are asked for. */
-	if (image->seen.steady && version->known_count == 0 && image_settled(image, op, image->seen.now_ns)) {
+	if (version->data_checked != 0)
+		guarded = version_guard(version, version->data_checked);
+	if (guarded == -EAGAIN) {
+		op->retry_ns = RETRY_IN_FLIGHT_NS;
+		return -EINPROGRESS;
+	}
+	if (guarded == 0 || (version->data_checked == image->seen.generation && image->seen.in_flight == 0)) {
 		version->data_checked = image->seen.generation;
 		return 0;
 	}
+	/* Nothing handed out, nothing moving: the bytes can come when they are asked for. */
+	if (image->seen.steady && version->known_count == 0 && !version->guard &&
+	    image_settled(image, op, image->seen.now_ns, &where))
+		return open_unseen(version, op);
 	return version_keep(version, op, true);
 }
 

@@ -15,6 +15,12 @@ int version_supersede(struct cache_version *version);
 /* Entry and chain, as of the generation seen. -ESTALE when the version is not the image's any more. */
 int version_refresh(struct cache_version *version, struct cache_op *op);
 
+/* Its partition. */
+struct cache_range version_range(const struct cache_version *version);
+
+/* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
+bool version_untouched(struct cache_version *version, uint64_t generation);
+
 /* ---- cache/chunk.c ------------------------------------------------------- */
 
 uint64_t chunk_count(const struct cache_version *version);

@@ -48,6 +48,11 @@ static bool volume_commit(void *owner, void *result)
 	return changed;
 }
 
+struct cache_range volume_range(const struct cache_volume *volume)
+{
+	return (struct cache_range){ volume->entry.offset_bytes, volume->entry.length_bytes };
+}
+
 static const struct belief_kind volume_kind = { volume_parse, volume_commit, free };
 
 /* Its entry in the table as it is now; a partition that moved is another one. */
@@ -73,12 +78,14 @@ static int volume_follow_table(struct cache_volume *volume)
 int volume_refresh(struct cache_volume *volume, struct cache_op *op)
 {
 	struct cache_image *image = volume->image;
+	struct cache_range where;
 	int error = image_refresh_table(image, op);
 
 	if (error == 0)
 		error = volume_follow_table(volume);
+	where = volume_range(volume);
 	if (error == 0)
-		error = belief_refresh(image, op, &volume->belief, &volume_kind, volume);
+		error = belief_refresh(image, op, &volume->belief, &volume_kind, volume, &where);
 	if (error == 0 && !volume->root)
 		error = dir_new(volume, NULL, NULL, &volume->root);
 	if (error == -EINVAL || error == -ENODATA) {

@@ -87,14 +87,37 @@ static int read_unlocked(struct cache_version *version, struct cache_op *op, str
 	return again != 0 ? again : error;
 }
 
+/* What was saved of it for those who have it open is as good as known; what was lost is another's by now. */
+static bool guard_agrees(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash)
+{
+	size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, version->entry.size_bytes - chunk * CHUNK_BYTES);
+	enum guard_state state = guard_state(version->guard, chunk);
+	struct chunk_hash saved;
+	void *buffer;
+	bool agrees = false;
+
+	if (state != GUARD_SAVED)
+		return state == GUARD_IN_IMAGE;
+	buffer = cache_buffer_get(CHUNK_BYTES);
+	if (buffer && guard_read(version->guard, chunk * CHUNK_BYTES, buffer, length_bytes) == 0) {
+		saved = chunk_hash_of(buffer, length_bytes);
+		agrees = saved.low == hash->low && saved.high == hash->high;
+	}
+	cache_buffer_put(buffer, CHUNK_BYTES);
+	return agrees;
+}
+
 /* Does the reading hold what is known of the version? Unknown chunks fit anything. */
 static bool reading_matches(const struct cache_version *version, const struct reading *reading)
 {
 	uint64_t count = chunk_count(version);
 
-	for (uint64_t chunk = 0; chunk < count; chunk++)
+	for (uint64_t chunk = 0; chunk < count; chunk++) {
 		if (chunk_known(version, chunk) && !chunk_equal(version, chunk, &reading->hashes[chunk]))
 			return false;
+		if (version->guard && !guard_agrees(version, chunk, &reading->hashes[chunk]))
+			return false;
+	}
 	return true;
 }
 
@@ -128,8 +151,9 @@ static void reading_adopt(struct cache_version *version, const struct reading *r
 static int wait_for_unknown(const struct cache_version *version, struct cache_op *op, int64_t start_ns)
 {
 	struct cache_image *image = version->image;
+	struct cache_range where = version_range(version);
 
-	if (image_settled(image, op, version->since_ns))
+	if (image_settled(image, op, version->since_ns, &where))
 		op->retry_ns = RETRY_BUSY_NS;
 	/* Patience is for writers: the time our own reading takes does not count. */
 	op->busy = image->seen.now_ns - start_ns > image->cache->settings.flux_ns / 8;
@@ -163,15 +187,16 @@ static int settle_unknown(struct cache_version *version, struct cache_op *op, co
 			  uint64_t generation, int64_t start_ns)
 {
 	struct cache_image *image = version->image;
+	struct cache_range where = version_range(version);
 	int64_t flux_ns = image->cache->settings.flux_ns;
 
 	if (!reading_repeats(version, reading))
 		version->since_ns = image->seen.now_ns;
 	else if (start_ns - version->since_ns >= LASTING_FLUX_TIMES * flux_ns)
 		return 0;
-	if (image->seen.quiet_ns < flux_ns)
+	if (image_quiet_ns(image, &where) < flux_ns)
 		return wait_for_unknown(version, op, start_ns);
-	return image->seen.generation == generation ? 0 : read_twice(version, op);
+	return version_untouched(version, generation) ? 0 : read_twice(version, op);
 }
 
 /*

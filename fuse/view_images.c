@@ -14,9 +14,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
+#include "cache/company.h"
 #include "cache/disk.h"
+#include "cache/reports.h"
 #include "cache/watch.h"
 #include "fuse/log.h"
 
@@ -26,6 +29,7 @@ struct view_images {
 	const struct view *view;
 	struct view_settings settings;
 	struct watch *watch; /* or NULL */
+	struct companies *companies; /* or NULL: without the privilege */
 	pthread_mutex_t lock; /* never held across I/O on an image */
 	struct view_image *buckets[BUCKETS];
 	struct view_image *newest, *oldest; /* the unused ones */
@@ -43,6 +47,8 @@ int view_images_new(struct view *view, const struct view_settings *settings, str
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
 		log_line(LOG_LEVEL_WARNING, "inotify is not to be had: every image is read again at every open");
+	if (companies_new(&images->companies) != 0)
+		images->companies = NULL; /* reports are then no more than hints; status says so */
 	*out = images;
 	return 0;
 }
@@ -98,6 +104,7 @@ static void image_free(struct view_image *image)
 	cache_image_put(atomic_load(&image->cache));
 	free(image->name);
 	free(image->file);
+	free(image->complaint);
 	free(image);
 }
 
@@ -201,6 +208,22 @@ static int open_image(const struct view_image *image)
 	return steal_fd(&fd);
 }
 
+/* The image closes its reports before its device, so the descriptor may be shared. */
+static int make_reports(struct view_images *images, int fd, struct cache_image *cache)
+{
+	struct company *company = NULL;
+	struct reports *reports;
+	int error = images->companies ? company_new(images->companies, fd, &company) : 0;
+
+	if (error == 0)
+		error = reports_new(company, &reports);
+	if (error != 0)
+		cache_image_put(cache);
+	else
+		cache_image_report_to(cache, reports);
+	return error;
+}
+
 static int make_cache(struct view_image *image, struct cache_image **cache)
 {
 	struct view_images *images = image->images;
@@ -216,7 +239,8 @@ static int make_cache(struct view_image *image, struct cache_image **cache)
 	error = disk_new(fd, images->watch, &options, &device);
 	if (error != 0)
 		return error == -ENOMEM ? error : -EIO;
-	return cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
+	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
+	return error != 0 ? error : make_reports(images, disk_fd(device), *cache);
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
@@ -237,6 +261,70 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 		*cache = none;
 	}
 	return 0;
+}
+
+/* ---- what was wrong ------------------------------------------------------ */
+
+void view_image_complain(struct view_image *image, const char *text)
+{
+	char *copy = strdup(text);
+	struct timespec now;
+
+	if (!copy)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	LOCK_SCOPE(&image->images->lock);
+	free(image->complaint);
+	image->complaint = copy;
+	image->complaint_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+char *view_image_complaint(struct view_image *image, int64_t *when_ns)
+{
+	LOCK_SCOPE(&image->images->lock);
+	*when_ns = image->complaint_ns;
+	return image->complaint ? strdup(image->complaint) : NULL;
+}
+
+/* ---- those that were met -------------------------------------------------- */
+
+struct view_image *view_images_known(struct view_images *images, const struct stat *st)
+{
+	dev_t device;
+	ino_t inode;
+
+	identity(st, &device, &inode);
+	LOCK_SCOPE(&images->lock);
+	return find(images, device, inode);
+}
+
+int view_images_all(struct view_images *images, struct view_image ***out, size_t *count)
+{
+	size_t capacity = 0;
+
+	*out = NULL;
+	*count = 0;
+	LOCK_SCOPE(&images->lock);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct view_image *image = images->buckets[i]; image; image = image->next) {
+			if (*count == capacity) {
+				void *grown = reallocarray(*out, capacity = capacity ? capacity * 2 : 64, sizeof(**out));
+
+				if (!grown)
+					return -ENOMEM;
+				*out = grown;
+			}
+			if (image->users++ == 0)
+				unlist_unused(images, image);
+			(*out)[(*count)++] = image;
+		}
+	}
+	return 0;
+}
+
+char *view_image_file(struct view_image *image)
+{
+	return file_of(image);
 }
 
 /* ---- users --------------------------------------------------------------- */

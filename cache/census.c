@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/census.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+struct look {
+	const struct census_file *files;
+	size_t count;
+	void (*found)(void *context, size_t index, pid_t process);
+	void *context;
+};
+
+struct census_file census_file_of(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return (struct census_file){ 0 };
+	if (S_ISBLK(st.st_mode))
+		return (struct census_file){ st.st_rdev, 0 };
+	return (struct census_file){ st.st_dev, st.st_ino };
+}
+
+static long index_of(const struct look *look, dev_t device, ino_t inode)
+{
+	for (size_t i = 0; i < look->count; i++)
+		if (look->files[i].device == device && look->files[i].inode == inode)
+			return (long)i;
+	return -1;
+}
+
+/* Which of the files it is, or -1. Never asks a server on the network, which may hang. */
+static long file_at(const struct look *look, int directory, const char *name)
+{
+	struct statx stx;
+
+	if (statx(directory, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &stx) != 0)
+		return -1;
+	if (S_ISBLK(stx.stx_mode))
+		return index_of(look, makedev(stx.stx_rdev_major, stx.stx_rdev_minor), 0);
+	if (S_ISREG(stx.stx_mode))
+		return index_of(look, makedev(stx.stx_dev_major, stx.stx_dev_minor), stx.stx_ino);
+	return -1;
+}
+
+/* proc(5), fdinfo: a line "flags:\t0100002", octal. In doubt it is open for writing. */
+static bool open_for_writing(int process, const char *name)
+{
+	char path[300], text[512], *at;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "fdinfo/%.255s", name);
+	CLEANUP_FD int fd = openat(process, path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (length <= 0)
+		return errno != ENOENT;
+	text[length] = '\0';
+	at = strstr(text, "flags:");
+	return !at || (strtoul(at + strlen("flags:"), NULL, 8) & O_ACCMODE) != O_RDONLY;
+}
+
+static bool is_number(const char *name)
+{
+	return isdigit((unsigned char)name[0]);
+}
+
+/* The directory `name` below `parent`, or NULL. */
+static DIR *open_directory(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!directory && fd >= 0)
+		close(fd);
+	return directory;
+}
+
+static void look_at_process(const struct look *look, int proc, const char *name)
+{
+	CLEANUP_FD int process = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *descriptors = process >= 0 ? open_directory(process, "fd") : NULL;
+	struct dirent *entry;
+
+	if (!descriptors)
+		return; /* gone, or a kernel thread */
+	/* Bounded by the descriptors the process has. */
+	while ((entry = readdir(descriptors))) {
+		long index = is_number(entry->d_name) ? file_at(look, dirfd(descriptors), entry->d_name) : -1;
+
+		if (index >= 0 && open_for_writing(process, entry->d_name))
+			look->found(look->context, (size_t)index, (pid_t)strtol(name, NULL, 10));
+	}
+	closedir(descriptors);
+}
+
+/* loop(4): LOOP_GET_STATUS64 names the file behind a device by device and inode number. */
+static void look_at_loop(const struct look *look, const char *name)
+{
+	struct loop_info64 info;
+	char path[300];
+	long index;
+
+	snprintf(path, sizeof(path), "/sys/block/%.200s/loop", name);
+	if (access(path, F_OK) != 0)
+		return;
+	snprintf(path, sizeof(path), "/dev/%.200s", name);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) != 0)
+		return;
+	index = index_of(look, (dev_t)info.lo_device, info.lo_inode);
+	if (index < 0 && info.lo_rdevice != 0)
+		index = index_of(look, (dev_t)info.lo_rdevice, 0);
+	if (index >= 0 && !(info.lo_flags & LO_FLAGS_READ_ONLY))
+		look->found(look->context, (size_t)index, 0);
+}
+
+static void look_at_loops(const struct look *look)
+{
+	DIR *blocks = open_directory(AT_FDCWD, "/sys/block");
+	struct dirent *entry;
+
+	if (!blocks)
+		return;
+	while ((entry = readdir(blocks)))
+		if (strncmp(entry->d_name, "loop", 4) == 0)
+			look_at_loop(look, entry->d_name);
+	closedir(blocks);
+}
+
+bool census(const struct census_file *files, size_t count, void (*found)(void *context, size_t index, pid_t process),
+	    void *context)
+{
+	struct look look = { files, count, found, context };
+	DIR *proc = open_directory(AT_FDCWD, "/proc");
+	struct dirent *entry;
+	pid_t self = getpid();
+
+	if (!proc)
+		return false;
+	while ((entry = readdir(proc)))
+		if (is_number(entry->d_name) && strtol(entry->d_name, NULL, 10) != self)
+			look_at_process(&look, dirfd(proc), entry->d_name);
+	closedir(proc);
+	look_at_loops(&look);
+	return true;
+}
+
+/* ---- block devices ------------------------------------------------------- */
+
+/* Has the directory an entry, or one that has the file `inside`? */
+static bool has_entry(const char *path, const char *inside)
+{
+	DIR *directory = open_directory(AT_FDCWD, path);
+	struct dirent *entry;
+	bool found = false;
+
+	if (!directory)
+		return false;
+	while (!found && (entry = readdir(directory))) {
+		char below[512];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(below, sizeof(below), "%.255s/%s", entry->d_name, inside);
+		found = faccessat(dirfd(directory), *inside ? below : entry->d_name, F_OK, 0) == 0;
+	}
+	closedir(directory);
+	return found;
+}
+
+bool census_has_back_doors(dev_t device)
+{
+	char path[64], holders[80];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device), minor(device));
+	snprintf(holders, sizeof(holders), "%s/holders", path);
+	return has_entry(path, "partition") || has_entry(holders, "");
+}

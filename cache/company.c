@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * company: one fanotify queue for all images that are reported of, and one thread
+ * that takes the census when somebody was seen.
+ *
+ * Draining the queue, counting and reading the count are one critical section,
+ * for the reason given in watch.h. Events come with a descriptor of the file
+ * rather than its handle: that works on every filesystem, and they are few, as
+ * the kernel merges those of one process.
+ */
+#include "cache/company.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cache/census.h"
+
+/* So many processes report of one image at a time; more are strangers. */
+#define KNOWN_MAX 64
+
+/* A file is reported open a moment before its descriptor can be seen in /proc. */
+#define CENSUS_DELAY_NS (10 * INT64_C(1000000))
+
+/* While somebody else has an image open it is asked again this often, whatever the queue says. */
+#define CENSUS_AGAIN_SECONDS 5
+
+/* How many images one census looks at. */
+#define CENSUS_FILES_MAX 1024
+
+#define BUCKETS 1024
+
+struct member {
+	struct company company; /* first: a company is a member */
+	struct companies *all;
+	int fd;
+	struct census_file file;
+	bool is_block;
+
+	/* The rest under all->lock. */
+	bool marked;
+	pid_t known[KNOWN_MAX];
+	size_t known_count;
+	uint64_t foreign;
+	bool doubtful;	   /* a census is wanted */
+	bool being_counted; /* and this one is under way; doubtful again if more was seen since it began */
+	bool blind;	   /* no mark could be had, or there are back doors: never alone */
+	pid_t other, found; /* by the last census, by the one under way */
+	bool accompanied, found_any;
+	struct member *next;
+};
+
+struct companies {
+	int fd;
+	pthread_mutex_t lock; /* held across the non-blocking read of the queue */
+	pthread_cond_t wanted;
+	bool thread_started;
+	struct member *buckets[BUCKETS];
+};
+
+pid_t company_process_of(pid_t thread)
+{
+	char path[64], text[1024], *at;
+	ssize_t length;
+	long process = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (length > 0) {
+		text[length] = '\0';
+		at = strstr(text, "\nTgid:");
+		process = at ? strtol(at + strlen("\nTgid:"), NULL, 10) : 0;
+	}
+	return process > 0 ? (pid_t)process : thread;
+}
+
+/* ---- all under the lock -------------------------------------------------- */
+
+static struct member **bucket_of(struct companies *all, const struct census_file *file)
+{
+	return &all->buckets[(file->inode ^ file->device * 31) % BUCKETS];
+}
+
+static bool is_of(const struct member *member, const struct census_file *file)
+{
+	return member->file.device == file->device && member->file.inode == file->inode;
+}
+
+/* The next member for the file from `member` on: an old and a new user of an image may overlap. */
+static struct member *of_file(struct member *member, const struct census_file *file)
+{
+	while (member && !is_of(member, file))
+		member = member->next;
+	return member;
+}
+
+static bool is_known(const struct member *member, pid_t process)
+{
+	for (size_t i = 0; i < member->known_count; i++)
+		if (member->known[i] == process)
+			return true;
+	return false;
+}
+
+static void doubt(struct member *member)
+{
+	if (!member->doubtful)
+		pthread_cond_signal(&member->all->wanted);
+	member->doubtful = true;
+}
+
+static void doubt_everybody(struct companies *all)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct member *member = all->buckets[i]; member; member = member->next) {
+			member->foreign++;
+			doubt(member);
+		}
+	}
+}
+
+static void take_event(struct companies *all, const struct fanotify_event_metadata *event)
+{
+	struct census_file file;
+
+	if (event->fd < 0) { /* an overflow, or no descriptor to be had */
+		doubt_everybody(all);
+		return;
+	}
+	file = census_file_of(event->fd);
+	close(event->fd);
+	if (event->pid == getpid())
+		return;
+	for (struct member *member = of_file(*bucket_of(all, &file), &file); member;
+	     member = of_file(member->next, &file)) {
+		if (event->pid != 0 && is_known(member, event->pid))
+			continue;
+		if (event->mask & FAN_MODIFY)
+			member->foreign++;
+		doubt(member);
+	}
+}
+
+/* Empties the queue as it was when the call began, or more. Ends: an empty one answers EAGAIN. */
+static void drain(struct companies *all)
+{
+	_Alignas(struct fanotify_event_metadata) char buffer[4096];
+
+	for (;;) {
+		ssize_t length = read(all->fd, buffer, sizeof(buffer));
+		const struct fanotify_event_metadata *event = (const void *)buffer;
+
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0 && errno != EAGAIN) /* no descriptors left: the event is lost */
+			doubt_everybody(all);
+		if (length <= 0)
+			return;
+		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+			take_event(all, event);
+	}
+}
+
+/* ---- the census ---------------------------------------------------------- */
+
+struct round {
+	struct companies *all;
+	size_t count;
+	struct census_file files[CENSUS_FILES_MAX];
+};
+
+static void census_found(void *context, size_t index, pid_t process)
+{
+	struct round *round = context;
+	const struct census_file *file = &round->files[index];
+
+	LOCK_SCOPE(&round->all->lock);
+	for (struct member *member = of_file(*bucket_of(round->all, file), file); member;
+	     member = of_file(member->next, file)) {
+		if (process != 0 && is_known(member, process))
+			continue;
+		member->found_any = true;
+		member->found = process;
+	}
+}
+
+/* Under the lock: the images that want a census, and those that are not alone. */
+static void begin_round(struct companies *all, struct round *round)
+{
+	round->count = 0;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct member *member = all->buckets[i]; member; member = member->next) {
+			if (!member->marked || member->blind || round->count == CENSUS_FILES_MAX ||
+			    !(member->doubtful || member->accompanied))
+				continue;
+			member->doubtful = false;
+			member->being_counted = true;
+			member->found_any = false;
+			member->found = 0;
+			round->files[round->count++] = member->file;
+		}
+	}
+}
+
+static void end_round(struct companies *all)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct member *member = all->buckets[i]; member; member = member->next) {
+			if (!member->being_counted)
+				continue;
+			member->being_counted = false;
+			member->accompanied = member->found_any ||
+					      (member->is_block && census_has_back_doors(member->file.device));
+			member->other = member->found;
+		}
+	}
+}
+
+static bool anybody_in_doubt(const struct companies *all)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (const struct member *member = all->buckets[i]; member; member = member->next)
+			if (member->marked && !member->blind && member->doubtful)
+				return true;
+	return false;
+}
+
+/* Woken by a doubt, and by the clock: strangers are asked after again, and a queue nobody looks at is emptied. */
+static void wait_for_doubt(struct companies *all)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += CENSUS_AGAIN_SECONDS;
+	drain(all);
+	while (!anybody_in_doubt(all))
+		if (pthread_cond_timedwait(&all->wanted, &all->lock, &until) == ETIMEDOUT)
+			return;
+}
+
+static void *census_thread(void *argument)
+{
+	struct companies *all = argument;
+	struct timespec delay = { .tv_nsec = CENSUS_DELAY_NS };
+	struct round *round = malloc(sizeof(*round));
+
+	if (!round) /* everybody stays doubtful */
+		return NULL;
+	round->all = all;
+	for (;;) {
+		pthread_mutex_lock(&all->lock);
+		wait_for_doubt(all);
+		pthread_mutex_unlock(&all->lock);
+		nanosleep(&delay, NULL);
+		pthread_mutex_lock(&all->lock);
+		begin_round(all, round);
+		pthread_mutex_unlock(&all->lock);
+		/* Without /proc everybody stays as doubtful as before. */
+		if (round->count == 0 || !census(round->files, round->count, census_found, round))
+			continue;
+		pthread_mutex_lock(&all->lock);
+		end_round(all);
+		pthread_mutex_unlock(&all->lock);
+	}
+	return NULL;
+}
+
+static void start_thread(struct companies *all)
+{
+	pthread_t thread;
+
+	if (all->thread_started || pthread_create(&thread, NULL, census_thread, all) != 0)
+		return;
+	pthread_detach(thread);
+	all->thread_started = true;
+}
+
+/* ---- one image ----------------------------------------------------------- */
+
+static void mark(struct member *member)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", member->fd);
+	member->marked = true;
+	member->blind = fanotify_mark(member->all->fd, FAN_MARK_ADD, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD,
+				      path) != 0;
+	doubt(member);
+	start_thread(member->all);
+}
+
+static void member_know(struct company *company, pid_t process)
+{
+	struct member *member = (struct member *)company;
+
+	LOCK_SCOPE(&member->all->lock);
+	if (member->known_count < KNOWN_MAX)
+		member->known[member->known_count++] = process;
+	if (!member->marked)
+		mark(member);
+	else
+		doubt(member); /* it may have been the only stranger */
+}
+
+static void member_forget(struct company *company, pid_t process)
+{
+	struct member *member = (struct member *)company;
+
+	LOCK_SCOPE(&member->all->lock);
+	for (size_t i = 0; i < member->known_count; i++) {
+		if (member->known[i] == process) {
+			member->known[i] = member->known[--member->known_count];
+			break;
+		}
+	}
+	/* It may go on writing without a word. */
+	doubt(member);
+}
+
+static void member_look(struct company *company, struct company_state *state)
+{
+	struct member *member = (struct member *)company;
+
+	LOCK_SCOPE(&member->all->lock);
+	if (member->marked)
+		drain(member->all);
+	*state = (struct company_state){ .foreign = member->foreign, .other = member->other };
+	if (member->blind)
+		state->why_not = "its filesystem does not tell who opens files";
+	else if (member->accompanied)
+		state->why_not = member->other ? "another process has it open for writing" :
+						 "a loop device or something else stands on it";
+	else if (!member->marked || member->doubtful || member->being_counted)
+		state->why_not = "who else has it open is being found out";
+	state->alone = !state->why_not;
+}
+
+static void member_close(struct company *company)
+{
+	struct member *member = (struct member *)company;
+	struct companies *all = member->all;
+	char path[32];
+
+	pthread_mutex_lock(&all->lock);
+	for (struct member **at = bucket_of(all, &member->file); *at; at = &(*at)->next) {
+		if (*at == member) {
+			*at = member->next;
+			break;
+		}
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", member->fd);
+	if (member->marked && !of_file(*bucket_of(all, &member->file), &member->file))
+		fanotify_mark(all->fd, FAN_MARK_REMOVE, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD, path);
+	pthread_mutex_unlock(&all->lock);
+	free(member);
+}
+
+static const struct company_ops member_ops = { member_look, member_know, member_forget, member_close };
+
+int company_new(struct companies *all, int fd, struct company **company)
+{
+	struct member *member = calloc(1, sizeof(*member));
+
+	if (!member)
+		return -ENOMEM;
+	member->company.ops = &member_ops;
+	member->all = all;
+	member->fd = fd;
+	member->file = census_file_of(fd);
+	member->is_block = member->file.inode == 0;
+	LOCK_SCOPE(&all->lock);
+	member->next = *bucket_of(all, &member->file);
+	*bucket_of(all, &member->file) = member;
+	*company = &member->company;
+	return 0;
+}
+
+int companies_new(struct companies **out)
+{
+	struct companies *all = calloc(1, sizeof(*all));
+	pthread_condattr_t attributes;
+
+	if (!all)
+		return -ENOMEM;
+	all->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+				O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
+	if (all->fd < 0) {
+		free(all);
+		return -errno;
+	}
+	pthread_mutex_init(&all->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&all->wanted, &attributes);
+	pthread_condattr_destroy(&attributes);
+	*out = all;
+	return 0;
+}

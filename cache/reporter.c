@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reporter: one open control file, from the bytes a server writes to what is
+ * kept before the server goes on.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "cache/reports_inside.h"
+
+/* ---- reporters ----------------------------------------------------------- */
+
+struct saving_item {
+	struct guard *guard; /* a reference, and its version held */
+	struct cache_range range;
+};
+
+struct saving {
+	struct reports *reports; /* a reference */
+	_Atomic bool over;
+	size_t count, capacity;
+	struct saving_item *items;
+};
+
+int reporter_new(struct reports *reports, struct reporter **out)
+{
+	struct reporter *reporter = calloc(1, sizeof(*reporter));
+
+	if (!reporter)
+		return -ENOMEM;
+	pthread_mutex_init(&reporter->lock, NULL);
+	reporter->reports = reports_ref(reports);
+	LOCK_SCOPE(&reports->lock);
+	reporter->next = reports->reporters;
+	reports->reporters = reporter;
+	*out = reporter;
+	return 0;
+}
+
+void reporter_free(struct reporter *reporter)
+{
+	struct reports *reports;
+	pid_t process;
+
+	if (!reporter)
+		return;
+	reports = reporter->reports;
+	pthread_mutex_lock(&reports->lock);
+	for (struct reporter **at = &reports->reporters; *at; at = &(*at)->next) {
+		if (*at == reporter) {
+			*at = reporter->next;
+			break;
+		}
+	}
+	reports_end_flights(reports, reporter, true, 0);
+	process = reporter->process;
+	if (process != 0) {
+		reports->speaking--;
+		reports_start_over(reports);
+	}
+	reports->distrusted -= reporter->distrusted;
+	pthread_mutex_unlock(&reports->lock);
+	if (process != 0 && reports->company)
+		reports->company->ops->forget(reports->company, process);
+	pthread_mutex_destroy(&reporter->lock);
+	free(reporter);
+	reports_unref(reports);
+}
+
+/* Which process writes; asked once for each thread. */
+static pid_t process_of(struct reporter *reporter, pid_t thread)
+{
+	pid_t process;
+
+	for (unsigned i = 0; i < reporter->thread_count; i++)
+		if (reporter->threads[i] == thread)
+			return reporter->processes[i];
+	process = thread > 0 ? company_process_of(thread) : 0;
+	if (reporter->thread_count < sizeof(reporter->threads) / sizeof(reporter->threads[0])) {
+		reporter->threads[reporter->thread_count] = thread;
+		reporter->processes[reporter->thread_count++] = process;
+	}
+	return process;
+}
+
+/* ---- taking in; under both locks ----------------------------------------- */
+
+struct taking {
+	struct reporter *reporter;
+	pid_t process;
+	struct saving *saving;
+	bool spoke; /* it said what only a reporter of ranges says */
+};
+
+/* One more range of a guard to be saved before the answer. Without memory it is lost at once. */
+static void save_before_answer(struct taking *taking, struct guard *guard, const struct cache_range *range)
+{
+	struct reports *reports = taking->reporter->reports;
+	struct saving *saving = taking->saving;
+
+	if (!saving) {
+		saving = taking->saving = calloc(1, sizeof(*saving));
+		if (saving)
+			saving->reports = reports_ref(reports);
+	}
+	if (saving && saving->count == saving->capacity) {
+		size_t capacity = saving->capacity ? saving->capacity * 2 : 4;
+		void *grown = reallocarray(saving->items, capacity, sizeof(*saving->items));
+
+		if (grown) {
+			saving->items = grown;
+			saving->capacity = capacity;
+		}
+	}
+	if (!saving || saving->count == saving->capacity) {
+		reports->lost += guard_lose(guard, range);
+		return;
+	}
+	guard_hold_version(guard);
+	saving->items[saving->count++] = (struct saving_item){ guard_ref(guard), *range };
+}
+
+static void begin_write(struct taking *taking, const struct notify_event *event)
+{
+	struct reporter *reporter = taking->reporter;
+	struct reports *reports = reporter->reports;
+	struct flight flight = {
+		.reporter = reporter,
+		.id = event->id,
+		.range = { event->offset_bytes, event->length_bytes },
+		.begun_ns = reports->monotonic_ns(),
+	};
+
+	reporter->writes++;
+	reports->writes++;
+	reports->written_bytes += event->length_bytes;
+	if (event->length_bytes == 0)
+		return;
+	flight.dull = reports_is_dull(reports, &flight.range);
+	if (reporter->distrusted || !reports_add_flight(reports, &flight)) {
+		/* Not followed any further: as if it had been done by a stranger. */
+		reports_distrust(reports, reporter);
+		reports_start_over(reports);
+	}
+	if (flight.dull)
+		return;
+	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
+		if (guard_touches(guard, &flight.range))
+			save_before_answer(taking, guard, &flight.range);
+}
+
+static void take_event(void *context, const struct notify_event *event)
+{
+	struct taking *taking = context;
+	struct reports *reports = taking->reporter->reports;
+
+	switch (event->kind) {
+	case NOTIFY_BEGIN:
+		taking->spoke = true;
+		begin_write(taking, event);
+		break;
+	case NOTIFY_END:
+		taking->spoke = true;
+		reports_end_flights(reports, taking->reporter, false, event->id);
+		break;
+	case NOTIFY_FLUSH:
+		reports_start_over(reports);
+		break;
+	}
+}
+
+/* Does it speak for a process, now that it has said something? The text form only once it spoke of writes. */
+static bool introduces_itself(const struct taking *taking)
+{
+	enum notify_form form = taking->reporter->parser.form;
+
+	return taking->reporter->process == 0 && taking->process != 0 && form != NOTIFY_FORM_UNKNOWN &&
+	       form != NOTIFY_FORM_BROKEN && (form != NOTIFY_FORM_TEXT || taking->spoke);
+}
+
+static bool take_in(struct taking *taking, const void *bytes, size_t length_bytes)
+{
+	struct reporter *reporter = taking->reporter;
+	struct reports *reports = reporter->reports;
+	bool introduced;
+
+	LOCK_SCOPE(&reports->lock);
+	notify_feed(&reporter->parser, bytes, length_bytes, take_event, taking);
+	introduced = introduces_itself(taking);
+	if (introduced) {
+		reporter->process = taking->process;
+		reports->speaking++;
+		reports_start_over(reports);
+	}
+	/* What it spoke for once it must not be trusted with, once it cannot be followed, or is another process. */
+	if (reporter->process != 0 &&
+	    (!notify_form_is_exact(reporter->parser.form) || taking->process != reporter->process))
+		reports_distrust(reports, reporter);
+	return introduced;
+}
+
+struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
+{
+	struct company *company = reporter->reports->company;
+	struct taking taking = { .reporter = reporter };
+
+	LOCK_SCOPE(&reporter->lock);
+	taking.process = process_of(reporter, thread);
+	if (take_in(&taking, bytes, length_bytes) && company)
+		company->ops->know(company, taking.process);
+	return taking.saving;
+}
+
+/* ---- copy before write --------------------------------------------------- */
+
+void saving_run(struct saving *saving)
+{
+	for (size_t i = 0; i < saving->count && !atomic_load(&saving->over); i++)
+		guard_save(saving->items[i].guard, &saving->items[i].range, &saving->over);
+}
+
+void saving_give_up(struct saving *saving)
+{
+	unsigned lost = 0;
+
+	atomic_store(&saving->over, true);
+	for (size_t i = 0; i < saving->count; i++)
+		lost += guard_lose(saving->items[i].guard, &saving->items[i].range);
+	LOCK_SCOPE(&saving->reports->lock);
+	saving->reports->lost += lost;
+}
+
+void saving_free(struct saving *saving)
+{
+	if (!saving)
+		return;
+	/* The versions last: they hold the image, and that the device. */
+	reports_unref(saving->reports);
+	for (size_t i = 0; i < saving->count; i++) {
+		guard_release_version(saving->items[i].guard);
+		guard_unref(saving->items[i].guard);
+	}
+	free(saving->items);
+	free(saving);
+}

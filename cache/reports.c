@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reports: the log of what was written where, and what may be concluded from it.
+ *
+ * Why a write that is only announced moves no generation: nothing of it is in
+ * the image yet, and when it has ended it moves one. What is read in between is
+ * told apart by the writes in flight, which every answer here includes.
+ */
+#include "cache/reports.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "cache/reports_inside.h"
+
+/* A reporter with more writes in flight than any server has is not believed, nor one whose write never ends. */
+#define IN_FLIGHT_MAX 4096
+#define IN_FLIGHT_MAX_NS (5 * INT64_C(1000000000))
+
+/* A file's time stamp may be taken from a clock that ticks, and that a server's end of a write is ahead of. */
+#define STAMP_MARGIN_NS (20 * INT64_C(1000000))
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t monotonic_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+int reports_new(struct company *company, struct reports **out)
+{
+	struct reports *reports = calloc(1, sizeof(*reports));
+
+	if (!reports) {
+		if (company)
+			company->ops->close(company);
+		return -ENOMEM;
+	}
+	atomic_store(&reports->references, 1);
+	reports->company = company;
+	reports->generation = reports->floor = 1;
+	reports->monotonic_ns = monotonic_ns;
+	pthread_mutex_init(&reports->lock, NULL);
+	*out = reports;
+	return 0;
+}
+
+struct reports *reports_ref(struct reports *reports)
+{
+	atomic_fetch_add(&reports->references, 1);
+	return reports;
+}
+
+void reports_unref(struct reports *reports)
+{
+	if (!reports || atomic_fetch_sub(&reports->references, 1) != 1)
+		return;
+	if (reports->company)
+		reports->company->ops->close(reports->company);
+	pthread_mutex_destroy(&reports->lock);
+	free(reports->flights);
+	free(reports->dull);
+	free(reports);
+}
+
+/* ---- the log; all under the lock ----------------------------------------- */
+
+static bool overlap(const struct cache_range *a, const struct cache_range *b)
+{
+	return a->offset_bytes < b->offset_bytes + b->length_bytes && b->offset_bytes < a->offset_bytes + a->length_bytes;
+}
+
+static bool inside(const struct cache_range *inner, const struct cache_range *outer)
+{
+	return inner->offset_bytes >= outer->offset_bytes &&
+	       inner->offset_bytes + inner->length_bytes <= outer->offset_bytes + outer->length_bytes;
+}
+
+bool reports_is_dull(const struct reports *reports, const struct cache_range *range)
+{
+	for (size_t i = 0; i < reports->dull_count; i++)
+		if (inside(range, &reports->dull[i]))
+			return true;
+	return false;
+}
+
+/* Anything may have changed. */
+void reports_start_over(struct reports *reports)
+{
+	reports->floor = ++reports->generation;
+	reports->epoch++;
+	reports->log_count = 0;
+	reports->moved_ns = reports->monotonic_ns();
+}
+
+static void log_write(struct reports *reports, const struct cache_range *range)
+{
+	struct log_entry *entry;
+
+	if (reports->log_count == LOG_ENTRIES) {
+		reports->floor = reports->log[reports->log_first].generation;
+		reports->log_first = (reports->log_first + 1) % LOG_ENTRIES;
+		reports->log_count--;
+	}
+	entry = &reports->log[(reports->log_first + reports->log_count++) % LOG_ENTRIES];
+	*entry = (struct log_entry){ ++reports->generation, *range, reports->monotonic_ns() };
+}
+
+/* The newest but `back`. */
+static const struct log_entry *log_entry(const struct reports *reports, size_t back)
+{
+	return &reports->log[(reports->log_first + reports->log_count - 1 - back) % LOG_ENTRIES];
+}
+
+/* ---- writes in flight; all under the lock -------------------------------- */
+
+static void end_flight(struct reports *reports, size_t index)
+{
+	struct flight *flight = &reports->flights[index];
+
+	if (!flight->dull) {
+		log_write(reports, &flight->range);
+		reports->busy_count--;
+	}
+	*flight = reports->flights[--reports->flight_count];
+}
+
+void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id)
+{
+	/* Each turn goes one back, and what fills the gap was looked at before. */
+	for (size_t i = reports->flight_count; i-- > 0;)
+		if (reports->flights[i].reporter == reporter && (all || reports->flights[i].id == id))
+			end_flight(reports, i);
+	reports->last_end_ns = reports->monotonic_ns();
+	reports->window_end_ns = clock_ns(CLOCK_REALTIME);
+}
+
+void reports_distrust(struct reports *reports, struct reporter *reporter)
+{
+	if (reporter->distrusted)
+		return;
+	reporter->distrusted = true;
+	reports->distrusted++;
+	reports_end_flights(reports, reporter, true, 0);
+	reports_start_over(reports);
+}
+
+bool reports_add_flight(struct reports *reports, const struct flight *flight)
+{
+	if (reports->flight_count == reports->flight_capacity) {
+		size_t capacity = reports->flight_capacity ? reports->flight_capacity * 2 : 16;
+		struct flight *grown = capacity > IN_FLIGHT_MAX ?
+					       NULL :
+					       reallocarray(reports->flights, capacity, sizeof(*reports->flights));
+
+		if (!grown)
+			return false;
+		reports->flights = grown;
+		reports->flight_capacity = capacity;
+	}
+	reports->flights[reports->flight_count++] = *flight;
+	reports->busy_count += !flight->dull;
+	return true;
+}
+
+void reports_flush(struct reports *reports)
+{
+	LOCK_SCOPE(&reports->lock);
+	reports_start_over(reports);
+}
+
+void reports_set_clock(struct reports *reports, int64_t (*clock)(void))
+{
+	reports->monotonic_ns = clock;
+}
+
+/* ---- what the image asks ------------------------------------------------- */
+
+/* A time stamp that no reported write explains: somebody writes without a sign. */
+static bool unexplained(struct reports *reports, const struct cache_observation *seen)
+{
+	bool moved = seen->stamp_ns != reports->stamp_ns;
+
+	reports->stamp_ns = seen->stamp_ns;
+	return moved && reports->flight_count == 0 && seen->stamp_ns > reports->window_end_ns + STAMP_MARGIN_NS;
+}
+
+static void distrust_the_slow(struct reports *reports, int64_t now_ns)
+{
+	for (size_t i = 0; i < reports->flight_count; i++) {
+		if (now_ns - reports->flights[i].begun_ns > IN_FLIGHT_MAX_NS) {
+			reports_distrust(reports, reports->flights[i].reporter);
+			return; /* the others are found by the next look */
+		}
+	}
+}
+
+static bool judge(struct reports *reports, const struct company_state *company, const struct cache_observation *seen)
+{
+	return reports->speaking > 0 && reports->distrusted == 0 && company->alone && !seen->blind;
+}
+
+void reports_observe(struct reports *reports, struct cache_observation *seen)
+{
+	struct company_state company = { 0 };
+	bool exact;
+
+	/* What happened before the device was looked at is in the queue by now. */
+	if (reports->company)
+		reports->company->ops->look(reports->company, &company);
+	LOCK_SCOPE(&reports->lock);
+	distrust_the_slow(reports, seen->now_ns);
+	exact = judge(reports, &company, seen);
+	if (exact != reports->exact || company.foreign != reports->foreign || seen->size_bytes != reports->size_bytes ||
+	    (exact ? unexplained(reports, seen) : seen->generation != reports->device_generation))
+		reports_start_over(reports);
+	reports->exact = exact;
+	reports->blind = seen->blind;
+	reports->foreign = company.foreign;
+	reports->size_bytes = seen->size_bytes;
+	reports->stamp_ns = seen->stamp_ns;
+	reports->device_generation = seen->generation;
+	seen->generation = reports->generation;
+	seen->in_flight = (unsigned)reports->busy_count;
+	if (exact)
+		seen->steady = true;
+}
+
+int reports_changes(struct reports *reports, uint64_t generation, struct cache_range *ranges, size_t capacity,
+		    size_t *in_flight)
+{
+	size_t count = 0;
+
+	*in_flight = 0;
+	LOCK_SCOPE(&reports->lock);
+	if (!reports->exact || generation < reports->floor || reports->busy_count > capacity)
+		return -1;
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (!reports->flights[i].dull)
+			ranges[count++] = reports->flights[i].range;
+	*in_flight = count;
+	for (size_t back = 0; back < reports->log_count; back++) {
+		const struct log_entry *entry = log_entry(reports, back);
+
+		if (entry->generation <= generation)
+			break;
+		if (count == capacity)
+			return -1;
+		ranges[count++] = entry->range;
+	}
+	return (int)count;
+}
+
+int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t enough_ns, int64_t now_ns)
+{
+	LOCK_SCOPE(&reports->lock);
+	if (!reports->exact)
+		return -1;
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (!reports->flights[i].dull && (!where || overlap(&reports->flights[i].range, where)))
+			return 0;
+	for (size_t back = 0; back < reports->log_count; back++) {
+		const struct log_entry *entry = log_entry(reports, back);
+
+		if (now_ns - entry->ended_ns >= enough_ns)
+			break;
+		if (!where || overlap(&entry->range, where))
+			return now_ns > entry->ended_ns ? now_ns - entry->ended_ns : 0;
+	}
+	return now_ns - reports->moved_ns;
+}
+
+void reports_set_dull(struct reports *reports, const struct cache_range *ranges, size_t count)
+{
+	struct cache_range *copy = count > 0 ? reallocarray(NULL, count, sizeof(*copy)) : NULL;
+
+	if (!copy)
+		count = 0;
+	LOCK_SCOPE(&reports->lock);
+	if (count == reports->dull_count && (count == 0 || memcmp(ranges, reports->dull, count * sizeof(*ranges)) == 0)) {
+		free(copy);
+		return;
+	}
+	if (count > 0)
+		memcpy(copy, ranges, count * sizeof(*ranges));
+	free(reports->dull);
+	reports->dull = copy;
+	reports->dull_count = count;
+	/* What was dull until now was not remembered, and what is in flight was judged by it. */
+	reports->busy_count = 0;
+	for (size_t i = 0; i < reports->flight_count; i++) {
+		reports->flights[i].dull = reports_is_dull(reports, &reports->flights[i].range);
+		reports->busy_count += !reports->flights[i].dull;
+	}
+	reports_start_over(reports);
+}
+
+/* ---- guards -------------------------------------------------------------- */
+
+/* Under the lock. */
+static bool written_since(const struct reports *reports, const struct guard *guard, uint64_t generation)
+{
+	for (size_t back = 0; back < reports->log_count; back++) {
+		const struct log_entry *entry = log_entry(reports, back);
+
+		if (entry->generation <= generation)
+			return false;
+		if (guard_touches(guard, &entry->range))
+			return true;
+	}
+	return false;
+}
+
+int reports_guard(struct reports *reports, struct guard *guard, uint64_t generation)
+{
+	struct guard_link *link = guard_link(guard);
+
+	LOCK_SCOPE(&reports->lock);
+	if (!reports->exact)
+		return -ENOTSUP;
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (guard_touches(guard, &reports->flights[i].range))
+			return -EAGAIN;
+	if (generation < reports->floor || written_since(reports, guard, generation))
+		return -ESTALE;
+	link->epoch = reports->epoch;
+	link->next = reports->guards;
+	link->link = &reports->guards;
+	if (reports->guards)
+		guard_link(reports->guards)->link = &link->next;
+	reports->guards = guard;
+	return 0;
+}
+
+void reports_unguard(struct reports *reports, struct guard *guard)
+{
+	struct guard_link *link = guard_link(guard);
+
+	LOCK_SCOPE(&reports->lock);
+	if (!link->link)
+		return;
+	*link->link = link->next;
+	if (link->next)
+		guard_link(link->next)->link = link->link;
+	link->link = NULL;
+	reports->saved_bytes += guard_saved_bytes(guard);
+}
+
+bool reports_guard_stands(struct reports *reports, const struct guard *guard)
+{
+	LOCK_SCOPE(&reports->lock);
+	return reports->exact && guard_link((struct guard *)guard)->epoch == reports->epoch;
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+static void status_of_guards(struct reports *reports, struct reports_status *status)
+{
+	status->saved_bytes = reports->saved_bytes;
+	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
+		status->saved_bytes += guard_saved_bytes(guard);
+}
+
+void reports_status(struct reports *reports, struct reports_status *status)
+{
+	struct company_state company = { .why_not = "the daemon may not see who else writes (it needs root)" };
+
+	*status = (struct reports_status){ 0 };
+	if (reports->company)
+		reports->company->ops->look(reports->company, &company);
+	LOCK_SCOPE(&reports->lock);
+	for (struct reporter *reporter = reports->reporters; reporter; reporter = reporter->next) {
+		if (reporter->process == 0)
+			continue;
+		if (status->reporters < REPORTS_STATUS_REPORTERS) {
+			status->reporter[status->reporters].process = reporter->process;
+			status->reporter[status->reporters].form =
+				reporter->distrusted ? NOTIFY_FORM_BROKEN : reporter->parser.form;
+			status->reporter[status->reporters].writes = reporter->writes;
+		}
+		status->reporters++;
+	}
+	status->exact = reports->speaking > 0 && reports->distrusted == 0 && company.alone && !reports->blind;
+	status->other = company.other;
+	if (reports->speaking > 0 && !status->exact)
+		status->why_not = reports->distrusted ? "a reporter cannot be followed" :
+				  reports->blind      ? "writers on other machines cannot be seen" :
+							company.why_not;
+	status->writes = reports->writes;
+	status->written_bytes = reports->written_bytes;
+	status->in_flight = (unsigned)reports->flight_count;
+	status->quiet_ns = reports->last_end_ns == 0 ? -1 : reports->monotonic_ns() - reports->last_end_ns;
+	status->lost = reports->lost;
+	status_of_guards(reports, status);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reports_inside: what reports.c (the log, and what follows from it) and
+ * reporter.c (the streams that fill it) share, and nobody else sees.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/company.h"
+#include "cache/guard.h"
+#include "cache/reports.h"
+
+/* Writes that ended and are remembered; of what is older anything may be true. */
+#define LOG_ENTRIES 1024
+
+struct log_entry {
+	uint64_t generation;
+	struct cache_range range;
+	int64_t ended_ns;
+};
+
+struct flight {
+	struct reporter *reporter;
+	uint64_t id;
+	struct cache_range range;
+	int64_t begun_ns;
+	bool dull;
+};
+
+struct reports {
+	_Atomic unsigned references;
+	struct company *company; /* constant; or NULL */
+	pthread_mutex_t lock;	 /* protects all below; only guards' locks are taken under it */
+
+	uint64_t generation;
+	uint64_t floor;	     /* what was believed under an older generation may be anything */
+	uint64_t epoch;	     /* how often that happened: guards do not outlast it */
+	int64_t moved_ns;    /* when the floor was moved last */
+	struct log_entry log[LOG_ENTRIES]; /* a ring, ascending generations */
+	size_t log_first, log_count;
+	struct flight *flights;
+	size_t flight_count, flight_capacity, busy_count; /* busy: not dull */
+	struct cache_range *dull;
+	size_t dull_count;
+	struct guard *guards;
+
+	/* What the last look saw. */
+	bool exact;
+	bool blind;
+	uint64_t device_generation, foreign, size_bytes;
+	int64_t stamp_ns, window_end_ns; /* real time */
+
+	int64_t (*monotonic_ns)(void); /* constant after the start */
+	struct reporter *reporters;
+	unsigned speaking, distrusted;
+	uint64_t writes, written_bytes, saved_bytes, lost;
+	int64_t last_end_ns;
+};
+
+struct reporter {
+	struct reports *reports; /* a reference */
+	struct reporter *next;	 /* reports->lock */
+
+	pthread_mutex_t lock; /* held while a piece of the stream is taken in; then reports->lock inside */
+	struct notify_parser parser;
+	pid_t threads[8], processes[8]; /* of whom it is known which process they belong to */
+	unsigned thread_count;
+	pid_t process; /* reports->lock from here: whom it speaks for; 0: it has not said anything */
+	bool distrusted;
+	uint64_t writes;
+};
+
+/* ---- reports.c; all under the lock --------------------------------------- */
+
+/* Anything may have changed. */
+void reports_start_over(struct reports *reports);
+
+bool reports_is_dull(const struct reports *reports, const struct cache_range *range);
+
+/* A write is announced. False: there are more than can be followed. */
+bool reports_add_flight(struct reports *reports, const struct flight *flight);
+
+/* The reporter's writes of that id have ended; or `all` of them. */
+void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id);
+
+/* Its reporter is not believed any more, until it is closed. */
+void reports_distrust(struct reports *reports, struct reporter *reporter);
