@@ -230,7 +230,7 @@ static int64_t expiry_of(const struct job *job)
 {
 	int64_t progress_ns = job->lane->progress_ns + PROGRESS_NS, latest_ns = job->deadline_ns + QUEUE_LATE_NS;
 
-	if (progress_ns <= job->deadline_ns)
+	if (job->strict || progress_ns <= job->deadline_ns)
 		return job->deadline_ns;
 	return progress_ns < latest_ns ? progress_ns : latest_ns;
 }
@@ -249,7 +249,7 @@ static int64_t expire_late(struct queue *queue, int64_t now_ns)
 			continue;
 		}
 		job->deadline_ns = 0;
-		if (job->running) {
+		if (job->running && !job->strict) {
 			job->stuck = true;
 			job->lane->stuck++;
 		}

@@ -51,6 +51,8 @@ struct job {
 	 * come back, is given more: up to QUEUE_LATE_NS.
 	 */
 	int64_t deadline_ns;
+	/* The deadline stands however the lane gets on, and to be late does not close the lane. */
+	bool strict;
 
 	/* The queue's. */
 	int64_t due_ns;

@@ -2,6 +2,7 @@
 #include "fuse/request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,13 +83,17 @@ static void complain(const struct request *request, const char *why)
 	struct view_image *image = request->inode ? request->inode->image : NULL;
 	struct cache_image *cache;
 	const char *problem;
+	char text[256];
 
-	if (!image || !log_allowed(&image->last_complaint))
+	if (!image)
 		return;
 	cache = atomic_load(&image->cache);
 	problem = cache ? cache_image_problem(cache) : NULL;
-	log_line(LOG_LEVEL_WARNING, "%s: %s%s%s", image->name, request->name ? request->name : "",
-		 request->name ? ": " : "", problem ? problem : why);
+	snprintf(text, sizeof(text), "%s%s%s", request->name ? request->name : "", request->name ? ": " : "",
+		 problem ? problem : why);
+	view_image_complain(image, text);
+	if (log_allowed(&image->last_complaint))
+		log_line(LOG_LEVEL_WARNING, "%s: %s", image->name, text);
 }
 
 static void answer_error(struct request *request, int error)

@@ -144,6 +144,8 @@ static int probe_content(struct view *view, struct cache_op *op, const char *fil
 	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
 	if (error == 0 || error == -EIO)
 		return 0;
+	if (error == -ENODATA)
+		atomic_store(&(*image)->shown, false);
 	view_image_put(*image);
 	*image = NULL;
 	return error == -ENODATA ? -ENOENT : error;
@@ -152,12 +154,18 @@ static int probe_content(struct view *view, struct cache_op *op, const char *fil
 static int target_image(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
 			struct view_target *target)
 {
+	int error;
+
 	target->kind = VIEW_IMAGE;
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
 	if (view_has_suffix(file))
-		return view_images_get(view->images, -1, file, st, &target->image);
-	return probe_content(view, op, file, st, &target->image);
+		error = view_images_get(view->images, -1, file, st, &target->image);
+	else
+		error = probe_content(view, op, file, st, &target->image);
+	if (error == 0)
+		atomic_store(&target->image->shown, true);
+	return error;
 }
 
 /* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
@@ -313,6 +321,60 @@ int view_read_link(struct view *view, struct cache_op *op, const char *name, cha
 	return error != 0 ? error : view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
 }
 
+/* Links of SOURCE that lead to links of SOURCE: no further than this. */
+#define LINKS_MAX 8
+
+/* As target_of_name, and the full name of a file too. *text is where a link leads. */
+static int follow_name(struct view *view, struct cache_op *op, int dir_fd, const char *name,
+		       struct view_target *target, char *text, size_t size_bytes)
+{
+	char base[NAME_MAX + 1], file[NAME_MAX + 8];
+	struct stat st;
+	unsigned number;
+	bool maybe_image;
+	int error = target_of_name(view, op, dir_fd, name, true, target);
+
+	if (error == -ENOENT && split_partition(name, base, sizeof(base), &number))
+		error = target_of_name(view, op, dir_fd, name = base, false, target);
+	if (error == 0 && target->kind == VIEW_LINK)
+		error = link_file(dir_fd, name, file, sizeof(file));
+	if (error == -ENOENT && view_has_suffix(name)) {
+		snprintf(file, sizeof(file), "%.*s", NAME_MAX, name);
+		error = target_of_file(view, op, dir_fd, file, target);
+	}
+	if (error != 0 || target->kind == VIEW_IMAGE)
+		return error;
+	return view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
+}
+
+static bool single_is_named(const struct view *view, const char *name)
+{
+	size_t shown = view_shown_length(view->single_name);
+
+	return strcmp(name, view->single_name) == 0 ||
+	       (strlen(name) == shown && strncmp(name, view->single_name, shown) == 0);
+}
+
+int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	CLEANUP_FD int dir_fd = view->single ? -1 : source_dir(view, O_PATH);
+	char text[PATH_MAX], link[PATH_MAX];
+
+	if (view->single)
+		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
+	if (dir_fd < 0)
+		return -EIO;
+	for (int i = 0; i < LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
+		int error = follow_name(view, op, dir_fd, name, target, text, sizeof(text));
+
+		if (error != 0 || target->kind == VIEW_IMAGE)
+			return error;
+		strcpy(link, text);
+		name = link;
+	}
+	return -ENOENT;
+}
+
 int view_single(struct view *view, struct view_target *target)
 {
 	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
@@ -321,7 +383,17 @@ int view_single(struct view *view, struct view_target *target)
 	return view_images_get(view->images, view->source_fd, view->single_name, &target->st, &target->image);
 }
 
-/* ---- for view_list.c ----------------------------------------------------- */
+/* ---- for view_list.c and view_survey.c ------------------------------------ */
+
+struct view_images *view_images(const struct view *view)
+{
+	return view->images;
+}
+
+const char *view_single_name(const struct view *view)
+{
+	return view->single_name;
+}
 
 int view_source_open(const struct view *view)
 {

@@ -27,7 +27,13 @@ struct view_image {
 	char *file;		   /* the table's lock: where it was last found, to be opened there */
 	int dir_fd;		   /* constant: the single image's directory, or -1: SOURCE as it is now */
 	struct lane lane;	   /* the queue's */
+	struct lane reports_lane;  /* likewise, for keeping bytes before a server overwrites them */
+	_Atomic unsigned savings;  /* jobs in it */
+	_Atomic unsigned unattached; /* control files open for it that are not listened to (yet) */
 	_Atomic long long last_complaint;
+	char *complaint;	   /* the table's lock: the last one, or NULL */
+	int64_t complaint_ns;	   /* likewise: CLOCK_MONOTONIC */
+	atomic_bool shown;	   /* its name or its content made it an image when it was last asked for */
 	_Atomic int64_t modified_seconds; /* the file's mtime when its name was last looked up */
 	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
 	unsigned users;
@@ -74,6 +80,13 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
+/*
+ * The image that `name` leads to, for those who name it in another way than the
+ * mount does: also by the name of its file, and by that of a link of SOURCE to
+ * it, or to a partition of it. As view_lookup.
+ */
+int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
+
 /* The text of the link `name` in the mount. -ENOENT, -ESTALE when it is none any more; -EAGAIN: op does not block. */
 int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes);
 
@@ -103,6 +116,10 @@ int view_single(struct view *view, struct view_target *target);
  * the name up again; -EIO, -ENOMEM. Borrowed; lives as long as the user.
  */
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
+
+/* Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. */
+void view_image_complain(struct view_image *image, const char *text);
+char *view_image_complaint(struct view_image *image, int64_t *when_ns);
 
 struct view_image *view_image_ref(struct view_image *image);
 void view_image_put(struct view_image *image); /* NULL is fine; never blocks */

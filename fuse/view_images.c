@@ -322,6 +322,12 @@ int view_images_all(struct view_images *images, struct view_image ***out, size_t
 	return 0;
 }
 
+unsigned view_image_users(struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	return image->users;
+}
+
 char *view_image_file(struct view_image *image)
 {
 	return file_of(image);
