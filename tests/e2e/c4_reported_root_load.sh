@@ -1,0 +1,98 @@
+#!/bin/bash
+# C4, C5: beside a boot partition whose files are read all the time, the root partition of
+# the same image is written through a server that reports: 0 READ requests, 0 reads of the
+# image, and no new version of any file; what is written to the boot partition shows.
+# usage: c4_reported_root_load.sh nbd-server|nbdkit-log|nbdkit-filter [OPENS of each file]
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../reports.sh"
+server=$1 opens=${2:-100}
+MIB=1048576
+truncate -s 65M "$SRC/board.img"
+sfdisk -q "$SRC/board.img" <<-'TABLE'
+	label: dos
+	start=2048, size=32768, type=c
+	start=34816, type=83
+TABLE
+make_fat "$SRC/board.img" 2048 16384 16 -s 4
+mmd -i "$SRC/board.img@@1M" ::overlays
+files=(kernel8.img config.txt overlays/vc4-kms-v3d.dtbo)
+for size in 3000000 300 4096; do head -c $size /dev/urandom >"$T/$size"; done
+put "@$T/3000000" "$SRC/board.img" "/${files[0]}"
+put "@$T/300" "$SRC/board.img" "/${files[1]}"
+put "@$T/4096" "$SRC/board.img" "/${files[2]}"
+
+[ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
+requires fuse
+mkdir "$CONTROL"
+options=(-o "control=$CONTROL")
+[ "${REPORTS:-}" != no ] || { options=() && : >"$CONTROL/board"; }
+# Through libfuse's own trace of requests, which -d turns on.
+"$IMAGEFS" -d "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
+PIDS+=($!)
+wait_until 10 is_mounted
+wait_until 10 test -e "$CONTROL/board"
+requests() { grep -c "opcode: $1 " "$T/trace" || true; }
+start_reporting "$server" "$SRC/board.img"
+
+ask() { # ask WHOM: a line to it, and its answer's last word
+	echo >"$T/$1.in"
+	read -r answer <"$T/$1.out"
+	echo "${answer##* }"
+}
+start() { # start NAME COMMAND...: that answers each line of its input
+	local name=$1
+	shift
+	mkfifo "$T/$name.in" "$T/$name.out"
+	"$@" 0<>"$T/$name.in" 1<>"$T/$name.out" &
+	PIDS+=($!)
+	read -r line <"$T/$name.out"
+	is "the $name" "$line" ready
+}
+start load "$PYTHON" "$TOOLS/load.py" "$URI" $((17 * MIB)):$((48 * MIB))
+start counter "$PYTHON" "$TOOLS/accesses.py" "$SRC/board.img"
+writes() { ask load; }
+accesses() { ask counter; }
+
+# The first opens may still meet what was written before the server reported.
+steady=0
+for ((try = 0; try < 200 && steady < 3; try++)); do
+	accesses >/dev/null
+	for file in "${files[@]}"; do cat "$MNT/board/$file" >/dev/null; done
+	if [ "$(accesses)" = 0 ]; then steady=$((steady + 1)); else steady=0; fi
+done
+[ $steady = 3 ] || fail "files that nobody writes are read from the image again and again"
+
+begun=$(writes)
+for file in "${files[@]}"; do
+	wanted=$(mcopy -Q -i "$SRC/board.img@@1M" "::$file" - | sha256sum)
+	is "the first read of $file" "$(sha256sum <"$MNT/board/$file")" "$wanted"
+	inode=$(stat -c %i "$MNT/board/$file")
+	reads=$(requests READ) asked=$(requests OPEN) written=$(writes)
+	accesses >/dev/null
+	for ((i = 0; i < opens; i++)); do cat "$MNT/board/$file" >/dev/null; done
+	is "READ requests for $file" $(($(requests READ) - reads)) 0
+	is "reads of the image for $file" "$(accesses)" 0
+	[ $(($(requests OPEN) - asked)) -ge "$opens" ] || fail "the trace does not show what is asked"
+	[ $(($(writes) - written)) -ge 10 ] || fail "nothing was written meanwhile"
+	is "the inode number of $file" "$(stat -c %i "$MNT/board/$file")" "$inode"
+done
+ended=$(writes)
+# All that is counted here does count: what is written to the boot partition is read.
+reads=$(requests READ) inode=$(stat -c %i "$MNT/board/config.txt")
+accesses >/dev/null
+"$PYTHON" - "$URI" "$SRC/board.img" "$TOOLS" <<'PY'
+import sys
+sys.path.insert(0, sys.argv[3])
+import nbd
+from fatedit import Fat
+fat = Fat(sys.argv[2], 1 << 20)
+client = nbd.NBD()
+client.connect_uri(sys.argv[1])
+client.pwrite(b"new!" * 128, (1 << 20) + fat.cluster_at(fat.find("config.txt")[1]))
+PY
+is "config.txt, written" "$(head -c 8 "$MNT/board/config.txt")" 'new!new!'
+[ $(($(requests READ) - reads)) -gt 0 ] || fail "a read of new bytes was not counted"
+[ "$(accesses)" -gt 0 ] || fail "a read of the image was not counted"
+[ "$(stat -c %i "$MNT/board/config.txt")" != "$inode" ] || fail "new bytes, and the old inode number"
+echo "$server: 3 files, $opens opens and reads of each beside $((ended - begun)) writes to the root partition:" \
+	"0 READ requests, 0 reads of the image, no new version"

@@ -1,0 +1,15 @@
+#!/bin/bash
+# P: whatever is killed at whatever moment, the daemon or a server that reports to it: no
+# I/O of a client fails or hangs, new clients connect, and what is read afterwards is the
+# newest version, whole.
+# usage: p_kill_minus_nine.sh nbd-server|nbdkit-log|nbdkit-filter [KILLS]     SEED=n
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../reports.sh"
+server=$1
+requires root netns fuse
+[ "$server" != nbdkit-filter ] || [ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
+make_image "$SRC/board.img" 9 12 -s 8
+head -c 262144 /dev/zero >"$T/kernel"
+put "@$T/kernel" "$SRC/board.img" /kernel8.img
+mkdir "$CONTROL"
+IMAGEFS=$IMAGEFS FILTER=$FILTER "$PYTHON" "$TOOLS/kill_nine.py" "$server" "${2:-12}" "$T" "${SEED:-1}"
