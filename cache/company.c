@@ -26,8 +26,11 @@
 /* So many processes report of one image at a time; more are strangers. */
 #define KNOWN_MAX 64
 
-/* A file is reported open a moment before its descriptor can be seen in /proc. */
-#define CENSUS_DELAY_NS (10 * INT64_C(1000000))
+/*
+ * A file is reported open a moment before its descriptor can be seen in /proc;
+ * and a server that opens an image for a client reports of it a moment later.
+ */
+#define CENSUS_DELAY_NS (25 * INT64_C(1000000))
 
 /* While somebody else has an image open it is asked again this often, whatever the queue says. */
 #define CENSUS_AGAIN_SECONDS 5
@@ -144,7 +147,8 @@ static void take_event(struct companies *all, const struct fanotify_event_metada
 	     member = of_file(member->next, &file)) {
 		if (event->pid != 0 && is_known(member, event->pid))
 			continue;
-		if (event->mask & FAN_MODIFY)
+		/* Whoever had it open for writing may have written without a sign. */
+		if (event->mask & (FAN_MODIFY | FAN_CLOSE_WRITE))
 			member->foreign++;
 		doubt(member);
 	}
@@ -342,6 +346,7 @@ static void member_look(struct company *company, struct company_state *state)
 	else if (!member->marked || member->doubtful || member->being_counted)
 		state->why_not = "who else has it open is being found out";
 	state->alone = !state->why_not;
+	state->in_doubt = !state->alone && !member->blind && !member->accompanied;
 }
 
 static void member_close(struct company *company)

@@ -168,10 +168,10 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 	struct cache_image *image = version->image;
 	struct fat_cursor cursor = { 0 };
 	unsigned char *data = NULL;
-	int error, observed;
+	int error = reports_guard_stands(image->reports, version->guard), observed;
 
-	if (!reports_guard_stands(image->reports, version->guard))
-		return 1;
+	if (error != 0)
+		goto unsure;
 	error = bytes_allocate(bytes, span->length_bytes);
 	if (error != 0)
 		return error;
@@ -182,10 +182,17 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 	observed = image_observe(image, op);
 	if (observed != 0)
 		return observed;
-	if (!reports_guard_stands(image->reports, version->guard))
-		return 1;
+	observed = reports_guard_stands(image->reports, version->guard);
+	if (observed != 0) {
+		error = observed;
+		goto unsure;
+	}
 	/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
 	return error != 0 ? error : mend(version, span, data);
+unsure:
+	op->retry_ns = RETRY_SOON_NS;
+	op->busy = true;
+	return error == -EAGAIN ? -EINPROGRESS : 1;
 }
 
 /* Read everything, keep it, and serve from that; or learn that the version is gone. */

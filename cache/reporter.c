@@ -55,10 +55,7 @@ void reporter_free(struct reporter *reporter)
 	}
 	reports_end_flights(reports, reporter, true, 0);
 	process = reporter->process;
-	if (process != 0) {
-		reports->speaking--;
-		reports_start_over(reports);
-	}
+	reports->speaking -= process != 0;
 	reports->distrusted -= reporter->distrusted;
 	pthread_mutex_unlock(&reports->lock);
 	if (process != 0 && reports->company)
@@ -191,7 +188,6 @@ static bool take_in(struct taking *taking, const void *bytes, size_t length_byte
 	if (introduced) {
 		reporter->process = taking->process;
 		reports->speaking++;
-		reports_start_over(reports);
 	}
 	/* What it spoke for once it must not be trusted with, once it cannot be followed, or is another process. */
 	if (reporter->process != 0 &&

@@ -206,26 +206,45 @@ static void distrust_the_slow(struct reports *reports, int64_t now_ns)
 	}
 }
 
-static bool judge(struct reports *reports, const struct company_state *company, const struct cache_observation *seen)
+/* It takes the census this long at most, where there are not very many processes. */
+#define DOUBT_MAX_NS (150 * INT64_C(1000000))
+
+static enum reports_state judge(struct reports *reports, const struct company_state *company,
+				const struct cache_observation *seen)
 {
-	return reports->speaking > 0 && reports->distrusted == 0 && company->alone && !seen->blind;
+	if (reports->speaking == 0 || reports->distrusted > 0 || seen->blind)
+		return REPORTS_INEXACT;
+	if (company->alone)
+		return REPORTS_EXACT;
+	if (!company->in_doubt || reports->state == REPORTS_INEXACT)
+		return REPORTS_INEXACT;
+	if (reports->state == REPORTS_EXACT)
+		reports->doubt_ns = seen->now_ns;
+	return seen->now_ns - reports->doubt_ns <= DOUBT_MAX_NS ? REPORTS_IN_DOUBT : REPORTS_INEXACT;
 }
 
+/*
+ * A doubt moves the generation, so that what is asked for now is looked at, but
+ * takes nothing back: if it was for nothing, what was known is still true.
+ */
 void reports_observe(struct reports *reports, struct cache_observation *seen)
 {
 	struct company_state company = { 0 };
-	bool exact;
+	enum reports_state state;
 
 	/* What happened before the device was looked at is in the queue by now. */
 	if (reports->company)
 		reports->company->ops->look(reports->company, &company);
 	LOCK_SCOPE(&reports->lock);
 	distrust_the_slow(reports, seen->now_ns);
-	exact = judge(reports, &company, seen);
-	if (exact != reports->exact || company.foreign != reports->foreign || seen->size_bytes != reports->size_bytes ||
-	    (exact ? unexplained(reports, seen) : seen->generation != reports->device_generation))
+	state = judge(reports, &company, seen);
+	if ((state == REPORTS_INEXACT) != (reports->state == REPORTS_INEXACT) || company.foreign != reports->foreign ||
+	    seen->size_bytes != reports->size_bytes ||
+	    (state == REPORTS_INEXACT ? seen->generation != reports->device_generation : unexplained(reports, seen)))
 		reports_start_over(reports);
-	reports->exact = exact;
+	if (state == REPORTS_IN_DOUBT)
+		reports->generation++;
+	reports->state = state;
 	reports->blind = seen->blind;
 	reports->foreign = company.foreign;
 	reports->size_bytes = seen->size_bytes;
@@ -233,8 +252,10 @@ void reports_observe(struct reports *reports, struct cache_observation *seen)
 	reports->device_generation = seen->generation;
 	seen->generation = reports->generation;
 	seen->in_flight = (unsigned)reports->busy_count;
-	if (exact)
+	if (state == REPORTS_EXACT)
 		seen->steady = true;
+	else if (state == REPORTS_IN_DOUBT)
+		seen->steady = false;
 }
 
 int reports_changes(struct reports *reports, uint64_t generation, struct cache_range *ranges, size_t capacity,
@@ -244,7 +265,7 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 
 	*in_flight = 0;
 	LOCK_SCOPE(&reports->lock);
-	if (!reports->exact || generation < reports->floor || reports->busy_count > capacity)
+	if (reports->state != REPORTS_EXACT || generation < reports->floor || reports->busy_count > capacity)
 		return -1;
 	for (size_t i = 0; i < reports->flight_count; i++)
 		if (!reports->flights[i].dull)
@@ -265,7 +286,7 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t enough_ns, int64_t now_ns)
 {
 	LOCK_SCOPE(&reports->lock);
-	if (!reports->exact)
+	if (reports->state != REPORTS_EXACT)
 		return -1;
 	for (size_t i = 0; i < reports->flight_count; i++)
 		if (!reports->flights[i].dull && (!where || overlap(&reports->flights[i].range, where)))
@@ -327,7 +348,7 @@ int reports_guard(struct reports *reports, struct guard *guard, uint64_t generat
 	struct guard_link *link = guard_link(guard);
 
 	LOCK_SCOPE(&reports->lock);
-	if (!reports->exact)
+	if (reports->state != REPORTS_EXACT)
 		return -ENOTSUP;
 	for (size_t i = 0; i < reports->flight_count; i++)
 		if (guard_touches(guard, &reports->flights[i].range))
@@ -357,10 +378,12 @@ void reports_unguard(struct reports *reports, struct guard *guard)
 	reports->saved_bytes += guard_saved_bytes(guard);
 }
 
-bool reports_guard_stands(struct reports *reports, const struct guard *guard)
+int reports_guard_stands(struct reports *reports, struct guard *guard)
 {
 	LOCK_SCOPE(&reports->lock);
-	return reports->exact && guard_link((struct guard *)guard)->epoch == reports->epoch;
+	if (reports->state == REPORTS_INEXACT || guard_link(guard)->epoch != reports->epoch)
+		return -ENOTSUP;
+	return reports->state == REPORTS_EXACT ? 0 : -EAGAIN;
 }
 
 /* ---- status -------------------------------------------------------------- */

@@ -127,5 +127,9 @@ void reports_unguard(struct reports *reports, struct guard *guard);
 /* For the model check, which owns time. Before anything else. */
 void reports_set_clock(struct reports *reports, int64_t (*monotonic_ns)(void));
 
-/* Was every write since then reported? Asked after a read: then what the guard did not save was not overwritten. */
-bool reports_guard_stands(struct reports *reports, const struct guard *guard);
+/*
+ * Was every write since then reported? Asked after a read and an observation:
+ * 0, and what the guard did not save was not overwritten. -EAGAIN: in doubt, ask
+ * again; -ENOTSUP: no.
+ */
+int reports_guard_stands(struct reports *reports, struct guard *guard);

@@ -15,6 +15,12 @@
 /* Writes that ended and are remembered; of what is older anything may be true. */
 #define LOG_ENTRIES 1024
 
+enum reports_state {
+	REPORTS_INEXACT, /* others write too, or may: the device's own signs count */
+	REPORTS_IN_DOUBT, /* somebody was seen: nothing is concluded until it is known who */
+	REPORTS_EXACT,
+};
+
 struct log_entry {
 	uint64_t generation;
 	struct cache_range range;
@@ -47,7 +53,8 @@ struct reports {
 	struct guard *guards;
 
 	/* What the last look saw. */
-	bool exact;
+	enum reports_state state;
+	int64_t doubt_ns; /* since when it is in doubt */
 	bool blind;
 	uint64_t device_generation, foreign, size_bytes;
 	int64_t stamp_ns, window_end_ns; /* real time */

@@ -248,7 +248,7 @@ static int version_guard(struct cache_version *version, uint64_t generation)
 	if (!reports || version->extents.count == 0)
 		return -ENOTSUP;
 	if (version->guard) {
-		if (!reports_guard_stands(reports, version->guard))
+		if (reports_guard_stands(reports, version->guard) != 0)
 			return -ENOTSUP;
 		return guard_is_pristine(version->guard) ? 0 : -ESTALE;
 	}

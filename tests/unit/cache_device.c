@@ -26,7 +26,7 @@ static void look_at_times(struct memory_device *memory)
 	if (memory->signed_ns != memory->seen_ns)
 		memory->changed_ns = memory->now_ns;
 	if (memory->signed_ns != memory->seen_ns || !settled || !memory->settled ||
-	    memory->kind == DEVICE_NOTHING)
+	    memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_REPORTED)
 		memory->generation++;
 	memory->seen_ns = memory->signed_ns;
 	memory->settled = settled && memory->kind == DEVICE_TIMES;
@@ -44,12 +44,15 @@ static int memory_observe(struct cache_device *device, bool may_block, struct ca
 		return -EAGAIN;
 	if (memory->kind != DEVICE_EVENTS)
 		look_at_times(memory);
+	if (memory->kind == DEVICE_REPORTED)
+		memory->changed_ns = memory->now_ns;
 	*out = (struct cache_observation){
 		.generation = memory->generation,
 		.size_bytes = memory->size_bytes,
 		.quiet_ns = memory->now_ns - memory->changed_ns,
 		.now_ns = memory->now_ns,
 		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
+		.blind = memory->kind == DEVICE_NOTHING,
 	};
 	return 0;
 }
@@ -102,7 +105,7 @@ static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, 
 
 static const char *memory_describe(struct cache_device *device)
 {
-	static const char *const words[] = { "events", "times", "nothing" };
+	static const char *const words[] = { "events", "times", "nothing", "reported" };
 
 	return words[memory_of(device)->kind];
 }

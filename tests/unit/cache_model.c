@@ -16,6 +16,8 @@
  *             gave, also when it reads on after the writer is done;
  *   versions  one id never stands for bytes of two states, in any two opens;
  *   names     a name that is in all states is never absent;
+ *   kept      where every write is reported before and after it is done, a file
+ *             that is open is readable to its end, whatever is written;
  *   alive     when the writer is done every call succeeds within its patience.
  *
  * What is not promised, and not asked: the writer here never lets the flux time
@@ -28,15 +30,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cache/company.h"
+#include "cache/reports.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
 #define FLUX_NS (200 * MS)
-#define STEPS_MAX 32
+#define STEPS_MAX 64
 #define FRAMES_MAX 6
 #define FILES_MAX 4
 #define BURSTS_MAX 3
+#define DOUBT_NS (40 * MS)
 
 /* ---- writers ------------------------------------------------------------- */
 
@@ -113,9 +119,16 @@ static const struct update updates[] = {
 
 #define UPDATES (sizeof(updates) / sizeof(updates[0]))
 
+enum phase {
+	SIGN, /* only the sign of the write to come */
+	BEGIN, /* it is reported before it is done, */
+	LAND,
+	END, /* and when it was done */
+};
+
 struct step {
 	unsigned frame; /* whose bytes are written */
-	bool sign;	/* only the sign of the write to come */
+	enum phase phase;
 	uint64_t offset_bytes;
 	size_t length_bytes;
 };
@@ -168,7 +181,7 @@ static unsigned diff(const struct script *script, unsigned frame, struct step *s
 	for (uint64_t at = 0, unit; at < b->size_bytes; at += unit) {
 		unit = min_u64(unit_at(script, at), b->size_bytes - at);
 		if (memcmp(a->bytes + at, b->bytes + at, unit) != 0)
-			steps[count++] = (struct step){ frame, false, at, unit };
+			steps[count++] = (struct step){ frame, LAND, at, unit };
 	}
 	return count;
 }
@@ -216,23 +229,47 @@ static unsigned script_orders(const struct script *script)
 	return orders;
 }
 
-/* Make the steps in one of them. `halves`: the sign of each write is a step of its own. */
-static void script_order(struct script *script, unsigned order, bool halves)
+static void add_step(struct script *script, const struct step *step, enum phase phase)
 {
+	cr_assert_lt(script->step_count, STEPS_MAX);
+	script->steps[script->step_count] = *step;
+	script->steps[script->step_count++].phase = phase;
+}
+
+/* One write after the other, or (in every second order) all of them in flight at once. */
+static void add_reported(struct script *script, const struct step *changes, unsigned count, bool at_once)
+{
+	for (unsigned i = 0; i < count; i += at_once ? count : 1) {
+		unsigned last = at_once ? count : i + 1;
+
+		for (unsigned j = i; j < last; j++)
+			add_step(script, &changes[j], BEGIN);
+		for (unsigned j = i; j < last; j++)
+			add_step(script, &changes[j], LAND);
+		for (unsigned j = i; j < last; j++)
+			add_step(script, &changes[j], END);
+	}
+}
+
+/* Make the steps in one of them, with what the kind of device tells of each write. */
+static void script_order(struct script *script, unsigned order, enum device_kind kind)
+{
+	bool at_once = order % 2;
+
 	script->step_count = 0;
 	for (unsigned frame = 1; frame < script->frame_count; frame++) {
 		struct step changes[STEPS_MAX];
 		unsigned count = diff(script, frame, changes);
 
 		order = permute(changes, count, order);
-		for (unsigned i = 0; i < count; i++) {
-			if (halves) {
-				script->steps[script->step_count] = changes[i];
-				script->steps[script->step_count++].sign = true;
-			}
-			script->steps[script->step_count++] = changes[i];
+		cr_assert(count > 0);
+		if (kind == DEVICE_REPORTED)
+			add_reported(script, changes, count, at_once);
+		for (unsigned i = 0; kind != DEVICE_REPORTED && i < count; i++) {
+			if (kind != DEVICE_EVENTS)
+				add_step(script, &changes[i], SIGN);
+			add_step(script, &changes[i], LAND);
 		}
-		cr_assert(count > 0 && script->step_count <= STEPS_MAX);
 	}
 }
 
@@ -263,6 +300,7 @@ struct plan {
 	bool later;	 /* files are kept after their first read was answered */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
+	unsigned doubt; /* 0, or from which turn on it is in doubt for a while who writes */
 	unsigned bursts;
 	unsigned at[BURSTS_MAX];    /* at which turn */
 	unsigned until[BURSTS_MAX]; /* how many steps are done then */
@@ -277,9 +315,11 @@ struct run {
 	struct reader reader;
 	unsigned char *bytes;
 	unsigned turns, burst, done;
+	struct reporter *reporter; /* or NULL */
+	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
 	bool second_done;
-	int64_t last_step_ns, pace_ns;
+	int64_t last_step_ns, pace_ns, doubt_ns;
 	bool trace;
 	const char *wrong; /* the rule that was broken */
 	struct {
@@ -302,23 +342,46 @@ static void broken(struct run *run, const char *rule)
 		run->wrong = rule;
 }
 
+/* As a server does: what it reports is taken in before it goes on. */
+static void report(struct run *run, const char *line)
+{
+	struct saving *saving = reporter_take(run->reporter, getpid(), line, strlen(line));
+
+	if (saving)
+		saving_run(saving);
+	saving_free(saving);
+}
+
+static void report_step(struct run *run, const struct step *step)
+{
+	char line[96];
+
+	if (step->phase == BEGIN)
+		snprintf(line, sizeof(line), "write %llu %zu %llu\n", (unsigned long long)step->offset_bytes,
+			 step->length_bytes, (unsigned long long)step->offset_bytes);
+	else
+		snprintf(line, sizeof(line), "done %llu\n", (unsigned long long)step->offset_bytes);
+	report(run, line);
+}
+
 static void do_step(struct run *run)
 {
+	static const char *const words[] = { "sign", "begin", "write", "end" };
 	const struct step *step = &run->script->steps[run->done++];
 
 	TRACE(run, "  turn %u, %lld us: %s frame %u at %llu\n", run->turns,
-	      (long long)(run->memory.now_ns / 1000 % 1000000000), step->sign ? "sign" : "write", step->frame,
+	      (long long)(run->memory.now_ns / 1000 % 1000000000), words[step->phase], step->frame,
 	      (unsigned long long)step->offset_bytes);
 	run->last_step_ns = run->memory.now_ns;
-	if (step->sign) {
+	run->in_step = true;
+	if (step->phase == SIGN || (step->phase == LAND && run->plan->kind == DEVICE_EVENTS))
 		memory_device_sign(&run->memory);
-		return;
-	}
-	/* Without halves the sign comes with the write. */
-	if (run->done < 2 || !run->script->steps[run->done - 2].sign)
-		memory_device_sign(&run->memory);
-	memory_device_land(&run->memory, step->offset_bytes,
-			   run->script->frames[step->frame].bytes + step->offset_bytes, step->length_bytes);
+	if (step->phase == LAND)
+		memory_device_land(&run->memory, step->offset_bytes,
+				   run->script->frames[step->frame].bytes + step->offset_bytes, step->length_bytes);
+	else if (step->phase != SIGN)
+		report_step(run, step);
+	run->in_step = false;
 }
 
 /* The last frame whose writes are all done. */
@@ -334,10 +397,16 @@ static unsigned frames_begun(const struct run *run)
 	return run->done == 0 ? 0 : run->script->steps[run->done - 1].frame;
 }
 
+/* Is a write reported that is not done yet? A writer does not rest there. */
+static bool in_flight(const struct run *run)
+{
+	return run->done > 0 && run->script->steps[run->done - 1].phase == BEGIN;
+}
+
 /* Is the writer between two updates? Then it may rest as long as it likes. */
 static bool at_rest(const struct run *run)
 {
-	return frames_done(run) == frames_begun(run) &&
+	return !in_flight(run) && frames_done(run) == frames_begun(run) &&
 	       run->script->update->frames[frames_done(run)].complete;
 }
 
@@ -354,7 +423,7 @@ static void on_turn(struct memory_device *memory)
 {
 	struct run *run = memory->owner;
 
-	if (!run->open_for_writing)
+	if (!run->open_for_writing || run->in_step)
 		return;
 	for (; run->burst < run->plan->bursts && run->plan->at[run->burst] <= run->turns; run->burst++)
 		while (run->done < run->plan->until[run->burst])
@@ -537,6 +606,8 @@ static int fetch(struct run *run, const char *name, size_t piece_bytes)
 	if (error != 0)
 		return error;
 	error = read_to_end(run, &handle, piece_bytes);
+	if (error != 0 && run->reporter)
+		broken(run, "kept: an open file was refused");
 	finish(&handle);
 	return error;
 }
@@ -552,11 +623,14 @@ static int fetch_again(struct run *run, const char *name, size_t piece_bytes)
 /* While the first one waits for the device. What is read alone by one at a time is waited for in vain. */
 static void second_reader(struct run *run)
 {
+	int64_t waited_ns = run->reader.waited_ns; /* by the first */
+
 	run->second_done = true;
 	run->memory.in_data = false;
 	TRACE(run, "  second reader\n");
 	fetch_again(run, run->script->update->name, run->script->update->cluster_bytes);
 	TRACE(run, "  second reader ends\n");
+	run->reader.waited_ns = waited_ns;
 	run->memory.in_data = true;
 }
 
@@ -665,6 +739,55 @@ static void warm_up(struct run *run, struct handle *held)
 		read_on(run, held, run->script->update->cluster_bytes);
 }
 
+/* ---- reports ------------------------------------------------------------- */
+
+static struct run *the_run; /* whose clock it is */
+
+static int64_t model_clock(void)
+{
+	return the_run->memory.now_ns;
+}
+
+/* Nobody else writes; but from a turn on, for a while, that has to be found out again. */
+static void look(struct company *company, struct company_state *state)
+{
+	struct run *run = the_run;
+
+	(void)company;
+	if (run->plan->doubt && !run->doubt_ns && run->turns >= run->plan->doubt)
+		run->doubt_ns = run->memory.now_ns;
+	state->in_doubt = run->doubt_ns && run->memory.now_ns - run->doubt_ns < DOUBT_NS;
+	state->alone = !state->in_doubt;
+}
+
+static void nobody(struct company *company, pid_t process)
+{
+	(void)company;
+	(void)process;
+}
+
+static void nothing(struct company *company)
+{
+	(void)company;
+}
+
+static void begin_reports(struct run *run)
+{
+	static const struct company_ops ops = { look, nobody, nobody, nothing };
+	static struct company company = { &ops };
+	struct reports *reports;
+
+	the_run = run;
+	cr_assert_eq(reports_new(&company, &reports), 0);
+	reports_set_clock(reports, model_clock);
+	cache_image_report_to(run->reader.image, reports);
+	cr_assert_eq(reporter_new(reports, &run->reporter), 0);
+	report(run, "done\n"); /* it introduces itself */
+	run->memory.now_ns += SECOND;
+}
+
+/* ---- one plan ------------------------------------------------------------ */
+
 static void run_init(struct run *run, const struct script *script, const struct plan *plan, bool trace)
 {
 	struct cache_settings settings = cache_settings_default;
@@ -680,7 +803,9 @@ static void run_init(struct run *run, const struct script *script, const struct 
 	if (!plan->slow)
 		run->pace_ns = FLUX_NS / 2 / (script->step_count + 1);
 	else /* a sign and its bytes are two steps */
-		run->pace_ns = plan->kind == DEVICE_EVENTS ? FLUX_NS - 40 * MS : FLUX_NS / 2 - 20 * MS;
+		run->pace_ns = plan->kind == DEVICE_EVENTS   ? FLUX_NS - 40 * MS :
+			       plan->kind == DEVICE_REPORTED ? FLUX_NS / 3 - 15 * MS :
+							       FLUX_NS / 2 - 20 * MS;
 	settings.flux_ns = FLUX_NS;
 	settings.temporary_directory = "/tmp";
 	if (plan->large)
@@ -688,6 +813,8 @@ static void run_init(struct run *run, const struct script *script, const struct 
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
 	run->reader.keep_later = plan->later;
+	if (plan->kind == DEVICE_REPORTED)
+		begin_reports(run);
 }
 
 /* Returns what is wrong, or NULL. *turns: how many there were to choose from. */
@@ -700,8 +827,8 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	warm_up(&run, &held);
 	run.open_for_writing = true;
 	do_task(&run);
-	if (held.opened)
-		read_to_end(&run, &held, script->update->cluster_bytes);
+	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+		broken(&run, "kept: an open file was refused");
 	*turns = run.turns;
 	run.open_for_writing = false;
 	while (run.done < script->step_count)
@@ -710,11 +837,13 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	expect_the_end(&run);
 	if (held.opened) {
 		held.at = 0;
-		read_to_end(&run, &held, script->update->cluster_bytes);
+		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+			broken(&run, "kept: an open file was refused");
 	}
 	run.memory.now_ns += 10 * SECOND;
 	expect_the_end(&run);
 	finish(&held);
+	reporter_free(run.reporter);
 	reader_end(&run.reader);
 	free(run.bytes);
 	return run.wrong;
@@ -731,8 +860,8 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n",
-		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second,
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s:\n",
+		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second, plan->doubt,
 		plan->large ? ", large" : "", plan->slow ? ", slow" : "", plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
@@ -744,7 +873,7 @@ static unsigned check_one_burst(const struct script *script, unsigned order, str
 	unsigned turns = 0, most = 0;
 
 	plan->bursts = 1;
-	plan->second = 0;
+	plan->second = plan->doubt = 0;
 	plan->later = !plan->later;
 	plan->until[0] = script->step_count;
 	for (plan->at[0] = 0; plan->at[0] <= turns; plan->at[0]++) {
@@ -774,6 +903,7 @@ static void check_random(const struct script *script, unsigned order, struct pla
 
 	plan->bursts = bursts;
 	plan->later = random_below(seed, 2);
+	plan->doubt = random_below(seed, 2) ? 1 + random_below(seed, turns + 1) : 0;
 	plan->second = random_below(seed, 2) ? 1 + random_below(seed, turns + 1) : 0;
 	for (unsigned i = 0; i < bursts; i++) {
 		plan->at[i] = random_below(seed, turns + 1);
@@ -831,7 +961,7 @@ static void check_update(const struct update *update, struct plan *plan, uint64_
 	for (unsigned i = 0; i < some; i++) {
 		unsigned order = i * all / some, turns;
 
-		script_order(&script, order, plan->kind != DEVICE_EVENTS);
+		script_order(&script, order, plan->kind);
 		turns = check_one_burst(&script, order, plan);
 		for (unsigned j = 0; j < random_plans(); j++)
 			check_random(&script, order, plan, turns, 2 + j % 2, seed);
@@ -886,4 +1016,14 @@ Test(cache_model, nothing)
 Test(cache_model, nothing_slowly_and_files_above_the_keep_limit)
 {
 	check_all(DEVICE_NOTHING, true, true);
+}
+
+Test(cache_model, reported)
+{
+	check_all(DEVICE_REPORTED, false, false);
+}
+
+Test(cache_model, reported_slowly_and_files_above_the_keep_limit)
+{
+	check_all(DEVICE_REPORTED, true, true);
 }

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* cache/reports.c: what follows from what servers report; company and clock are the test's. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cache/company.h"
+#include "cache/reports.h"
+
+#define MS INT64_C(1000000)
+#define SECOND (1000 * MS)
+#define MIB (UINT64_C(1) << 20)
+
+static struct company_state others;
+static unsigned known;
+static int64_t now_ns;
+
+static void look(struct company *company, struct company_state *state)
+{
+	(void)company;
+	*state = others;
+}
+
+static void know(struct company *company, pid_t process)
+{
+	(void)company;
+	(void)process;
+	known++;
+}
+
+static void forget(struct company *company, pid_t process)
+{
+	(void)company;
+	(void)process;
+	known--;
+}
+
+static void leave(struct company *company)
+{
+	(void)company;
+}
+
+static int64_t test_clock(void)
+{
+	return now_ns;
+}
+
+static struct reports *reports;
+static struct reporter *reporter;
+static struct cache_observation device;
+
+static void tell(struct reporter *to, const char *text)
+{
+	cr_assert_null(reporter_take(to, getpid(), text, strlen(text)));
+}
+
+/* Time goes on with each look. */
+static struct cache_observation observe(void)
+{
+	struct cache_observation seen = device;
+
+	now_ns += MS;
+	seen.now_ns = now_ns;
+	reports_observe(reports, &seen);
+	return seen;
+}
+
+/* One who reports, and nobody else. */
+static void start(void)
+{
+	static const struct company_ops ops = { look, know, forget, leave };
+	static struct company company = { &ops };
+
+	others = (struct company_state){ .alone = true };
+	now_ns = 1000 * SECOND;
+	device = (struct cache_observation){ .generation = 1, .size_bytes = 100 * MIB, .stamp_ns = 5 };
+	cr_assert_eq(reports_new(&company, &reports), 0);
+	reports_set_clock(reports, test_clock);
+	cr_assert_eq(reporter_new(reports, &reporter), 0);
+	observe();
+	tell(reporter, "done\n");
+	observe();
+}
+
+static void end(void)
+{
+	reporter_free(reporter);
+	reports_unref(reports);
+}
+
+static bool is_exact(void)
+{
+	struct reports_status status;
+
+	reports_status(reports, &status);
+	return status.exact;
+}
+
+/* How many ranges were written since; -1: anything. */
+static int changes_since(uint64_t generation)
+{
+	struct cache_range ranges[64];
+	size_t in_flight;
+
+	return reports_changes(reports, generation, ranges, 64, &in_flight);
+}
+
+TestSuite(cache_reports, .init = start, .fini = end);
+
+Test(cache_reports, c5_what_was_written_is_known_by_its_range)
+{
+	uint64_t before = observe().generation;
+	struct cache_range ranges[8];
+	size_t in_flight;
+
+	cr_assert(is_exact());
+	cr_expect_eq(changes_since(before), 0);
+	tell(reporter, "write 4096 512 1\ndone 1\nwrite 0x100000 8192 2\n");
+	cr_assert_eq(reports_changes(reports, before, ranges, 8, &in_flight), 2);
+	cr_expect_eq(in_flight, 1);
+	cr_expect_eq(ranges[0].offset_bytes, MIB);
+	cr_expect_eq(ranges[0].length_bytes, 8192);
+	cr_expect_eq(ranges[1].offset_bytes, 4096);
+	cr_expect_eq(ranges[1].length_bytes, 512);
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(observe().in_flight, 1);
+	tell(reporter, "done 2\n");
+	cr_expect_eq(observe().in_flight, 0);
+	cr_expect_eq(changes_since(observe().generation), 0);
+}
+
+Test(cache_reports, c5_a_write_moves_the_generation_when_it_ends)
+{
+	uint64_t before = observe().generation;
+
+	tell(reporter, "write 0 512 1\n");
+	cr_expect_eq(observe().generation, before);
+	tell(reporter, "done 1\n");
+	cr_expect_gt(observe().generation, before);
+}
+
+Test(cache_reports, c4_the_device_s_own_signs_do_not_count_while_all_is_reported)
+{
+	uint64_t before = observe().generation;
+
+	device.generation += 10;
+	cr_expect_eq(observe().generation, before);
+	cr_expect(observe().steady);
+}
+
+Test(cache_reports, c4_writes_to_a_dull_place_cost_nothing)
+{
+	struct cache_range dull = { 10 * MIB, 10 * MIB };
+	uint64_t before;
+
+	reports_set_dull(reports, &dull, 1);
+	before = observe().generation;
+	tell(reporter, "write 10485760 4096 1\nwrite 20967424 4096 2\n");
+	cr_expect_eq(observe().in_flight, 0);
+	tell(reporter, "done 1\ndone 2\n");
+	cr_expect_eq(observe().generation, before);
+	/* One byte over the edge. */
+	tell(reporter, "write 20967425 4096 3\ndone 3\n");
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), 1);
+}
+
+Test(cache_reports, c5_what_was_dull_until_now_is_not_known)
+{
+	struct cache_range dull = { 10 * MIB, 10 * MIB };
+	uint64_t before;
+
+	reports_set_dull(reports, &dull, 1);
+	before = observe().generation;
+	tell(reporter, "write 10485760 4096 1\n");
+	reports_set_dull(reports, NULL, 0);
+	cr_expect_eq(changes_since(before), -1);
+	cr_expect_eq(observe().in_flight, 1);
+}
+
+Test(cache_reports, c5_a_stranger_s_write_is_anything)
+{
+	uint64_t before = observe().generation;
+
+	others.foreign++;
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), -1);
+}
+
+Test(cache_reports, c5_with_company_the_device_s_signs_count)
+{
+	uint64_t before = observe().generation, then;
+
+	others.alone = false;
+	then = observe().generation;
+	cr_expect_gt(then, before);
+	cr_expect_eq(observe().generation, then);
+	device.generation++;
+	cr_expect_gt(observe().generation, then);
+	cr_expect_eq(changes_since(observe().generation), -1);
+	then = observe().generation;
+	others.alone = true;
+	cr_expect_gt(observe().generation, then, "what came before is not known");
+	cr_expect(is_exact());
+}
+
+Test(cache_reports, c5_a_time_stamp_that_no_report_explains_is_a_stranger_s)
+{
+	struct timespec real;
+	uint64_t before = observe().generation;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	device.stamp_ns = real.tv_sec * SECOND + real.tv_nsec;
+	tell(reporter, "write 0 512 1\ndone 1\n");
+	before = observe().generation;
+	cr_expect_eq(changes_since(before), 0, "a stamp of the time of a report");
+	device.stamp_ns += 10 * SECOND;
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), -1);
+	/* One that comes while a write is being done may be of that. */
+	before = observe().generation;
+	tell(reporter, "write 0 512 2\n");
+	device.stamp_ns += 10 * SECOND;
+	cr_expect_eq(observe().generation, before);
+}
+
+Test(cache_reports, c8_another_size_is_anything)
+{
+	uint64_t before = observe().generation;
+
+	device.size_bytes += MIB;
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), -1);
+}
+
+Test(cache_reports, p_what_was_in_flight_when_its_reporter_went_is_written)
+{
+	struct reporter *second;
+	uint64_t before;
+
+	cr_assert_eq(reporter_new(reports, &second), 0);
+	tell(second, "write 0 512 1\n");
+	cr_expect_eq(known, 2);
+	cr_expect_eq(observe().in_flight, 1);
+	before = observe().generation;
+	reporter_free(second);
+	cr_expect_eq(known, 1);
+	cr_expect_eq(observe().in_flight, 0);
+	cr_expect_eq(changes_since(before), 1);
+	cr_expect(is_exact());
+}
+
+Test(cache_reports, c5_a_doubt_for_nothing_takes_nothing_back)
+{
+	uint64_t before = observe().generation, during;
+
+	tell(reporter, "write 0 512 1\ndone 1\n");
+	others = (struct company_state){ .in_doubt = true };
+	during = observe().generation;
+	cr_expect_gt(during, before);
+	cr_expect_gt(observe().generation, during, "looked at each time");
+	cr_expect_eq(changes_since(before), -1);
+	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), -1);
+	device.generation++;
+	observe();
+	others = (struct company_state){ .alone = true };
+	observe();
+	cr_expect_eq(changes_since(before), 1);
+}
+
+Test(cache_reports, c5_a_doubt_that_lasts_is_company)
+{
+	uint64_t before = observe().generation;
+
+	others = (struct company_state){ .in_doubt = true };
+	observe();
+	now_ns += SECOND;
+	observe();
+	others = (struct company_state){ .alone = true };
+	observe();
+	cr_expect_eq(changes_since(before), -1);
+}
+
+Test(cache_reports, p_without_reporters_nothing_is_exact)
+{
+	struct reporter *mute;
+
+	reporter_free(reporter);
+	cr_assert_eq(reporter_new(reports, &reporter), 0);
+	observe();
+	cr_expect_not(is_exact());
+	cr_expect_eq(changes_since(observe().generation), -1);
+	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), -1);
+	/* A flush is a word of somebody who does not speak for a process. */
+	cr_assert_eq(reporter_new(reports, &mute), 0);
+	tell(mute, "flush\n");
+	observe();
+	cr_expect_not(is_exact());
+	reporter_free(mute);
+}
+
+Test(cache_reports, p_flush_is_anything)
+{
+	uint64_t before = observe().generation;
+
+	tell(reporter, "flush\n");
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), -1);
+	before = observe().generation;
+	reports_flush(reports);
+	cr_expect_gt(observe().generation, before);
+}
+
+Test(cache_reports, p_a_stream_that_breaks_is_not_trusted_until_it_is_closed)
+{
+	struct reporter *second;
+
+	cr_assert_eq(reporter_new(reports, &second), 0);
+	tell(second, "write 0 512 1\n");
+	tell(second, "\x01\x02 nonsense\n");
+	observe();
+	cr_expect_not(is_exact());
+	cr_expect_eq(observe().in_flight, 0);
+	tell(second, "write 0 512 1\n");
+	observe();
+	cr_expect_not(is_exact());
+	reporter_free(second);
+	observe();
+	cr_expect(is_exact());
+}
+
+Test(cache_reports, p_a_stream_is_one_process_s)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		pause();
+	cr_assert_null(reporter_take(reporter, child, "done\n", 5));
+	observe();
+	cr_expect_not(is_exact());
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+}
+
+Test(cache_reports, p_a_write_that_never_ends_is_not_waited_for)
+{
+	tell(reporter, "write 0 512 1\n");
+	cr_expect_eq(observe().in_flight, 1);
+	now_ns += 4 * SECOND;
+	cr_expect_eq(observe().in_flight, 1);
+	now_ns += 2 * SECOND;
+	cr_expect_eq(observe().in_flight, 0);
+	cr_expect_not(is_exact());
+}
+
+Test(cache_reports, p_a_flood_of_begun_writes_is_not_followed)
+{
+	char line[64];
+
+	for (unsigned i = 0; i < 5000; i++) {
+		snprintf(line, sizeof(line), "write %u 512 %u\n", i * 512, i);
+		tell(reporter, line);
+	}
+	cr_expect_leq(observe().in_flight, 4096);
+	cr_expect_not(is_exact());
+}
+
+Test(cache_reports, c5_more_writes_than_are_remembered_are_anything)
+{
+	uint64_t first = observe().generation, later;
+	char line[64];
+
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(line, sizeof(line), "write %u 512 1\ndone 1\n", i * 512);
+		tell(reporter, line);
+	}
+	later = observe().generation;
+	cr_expect_eq(changes_since(first), -1);
+	cr_expect_eq(changes_since(later), 0);
+	cr_expect_eq(changes_since(later - 5), 5);
+	cr_expect_eq(changes_since(later - 100), -1, "more than there is room for");
+}
+
+Test(cache_reports, c5_each_partition_is_quiet_by_itself)
+{
+	struct cache_range one = { 0, MIB }, two = { MIB, MIB };
+
+	now_ns += 10 * SECOND;
+	tell(reporter, "write 4096 512 1\n");
+	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 0);
+	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), 0);
+	cr_expect_geq(reports_quiet_ns(reports, &two, SECOND, now_ns), SECOND);
+	tell(reporter, "done 1\n");
+	now_ns += 300 * MS;
+	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 300 * MS);
+	tell(reporter, "write 1048576 512 1\ndone 1\n");
+	now_ns += 100 * MS;
+	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 400 * MS);
+	cr_expect_eq(reports_quiet_ns(reports, &two, SECOND, now_ns), 100 * MS);
+	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), 100 * MS);
+	cr_expect_geq(reports_quiet_ns(reports, &two, 50 * MS, now_ns), 50 * MS);
+}
