@@ -21,11 +21,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "fuse/control.h"
 #include "fuse/daemon.h"
 #include "fuse/log.h"
 #include "fuse/mount.h"
 #include "fuse/parallel.h"
 #include "fuse/request.h"
+#include "fuse/session.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5
@@ -33,14 +35,12 @@
 /* A change younger than this is not settled: ctime moves before data does (FACTS section 2). */
 #define SETTLE_NS (2 * INT64_C(1000000000))
 
-/* libfuse's threads never block: two are as many as help, and one more only adds wakeups. */
-#define FUSE_THREADS 2
-
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
 	struct cache *cache;
 	struct fuse_session *session;
+	struct control *control; /* NULL: there are no control files */
 	pthread_t main_thread;
 	volatile sig_atomic_t ending;
 };
@@ -144,30 +144,6 @@ static bool check_source(struct daemon *daemon)
 	return false;
 }
 
-static void add_argument(struct fuse_args *arguments, const char *option, const char *value)
-{
-	char *text = NULL;
-	size_t at;
-
-	if (!value) {
-		fuse_opt_add_arg(arguments, option);
-		return;
-	}
-	/* fuse_opt's own escape, for commas and backslashes in paths. */
-	text = malloc(strlen(option) + 2 * strlen(value) + 1);
-	if (!text)
-		return;
-	at = (size_t)sprintf(text, "%s", option);
-	for (; *value; value++) {
-		if (*value == ',' || *value == '\\')
-			text[at++] = '\\';
-		text[at++] = *value;
-	}
-	text[at] = '\0';
-	fuse_opt_add_arg(arguments, text);
-	free(text);
-}
-
 /* libfuse's own complaints, in our form. Its trace of requests is for -d, as it is. */
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
@@ -187,11 +163,11 @@ static bool make_session(struct daemon *daemon)
 	struct options *options = &daemon->options;
 	struct fuse_args *arguments = &options->fuse;
 
-	add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
-	add_argument(arguments, "-ofsname=", options->source);
-	add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
+	session_add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
+	session_add_argument(arguments, "-ofsname=", options->source);
+	session_add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
 	if (options->debug)
-		add_argument(arguments, "-odebug", NULL);
+		session_add_argument(arguments, "-odebug", NULL);
 	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	return daemon->session != NULL;
@@ -236,6 +212,7 @@ static void *signal_thread(void *argument)
 	daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 	daemon->ending = 1;
 	mount_detach(daemon->options.mountpoint);
+	control_end(daemon->control);
 	sigtimedwait(&signals, NULL, &grace);
 	fuse_session_exit(daemon->session);
 	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */
@@ -258,6 +235,8 @@ static void *ready_thread(void *argument)
 	char status[256];
 	struct stat st;
 
+	/* Servers are started when we are ready, and open their logs. */
+	control_wait_until_answered(daemon->control);
 	/* The proof: a request that went through the kernel and came back. */
 	if (stat(daemon->options.mountpoint, &st) != 0)
 		return NULL;
@@ -277,28 +256,6 @@ static void start_ready_thread(struct imagefs *fs)
 		pthread_detach(thread);
 }
 
-static int loop(struct daemon *daemon)
-{
-	int result;
-
-#if FUSE_USE_VERSION >= 312
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, FUSE_THREADS);
-	fuse_loop_cfg_set_idle_threads(config, FUSE_THREADS);
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	result = fuse_session_loop_mt(daemon->session, config);
-	fuse_loop_cfg_destroy(config);
-#else
-	struct fuse_loop_config config = { .clone_fd = 0, .max_idle_threads = FUSE_THREADS };
-
-	result = fuse_session_loop_mt(daemon->session, &config);
-#endif
-	return result;
-}
-
 static int start_threads(struct daemon *daemon)
 {
 	pthread_t thread;
@@ -309,6 +266,8 @@ static int start_threads(struct daemon *daemon)
 	daemon->main_thread = pthread_self();
 	patience_init(&daemon->fs.patience);
 	error = queue_new(&daemon->fs.queue);
+	if (error == 0)
+		error = control_start(daemon->control, daemon->fs.queue);
 	if (error == 0)
 		error = -pthread_create(&thread, NULL, signal_thread, daemon);
 	if (error == 0)
@@ -332,21 +291,27 @@ static int serve(struct daemon *daemon)
 {
 	int result;
 
-	if (fuse_session_mount(daemon->session, daemon->options.mountpoint) != 0)
+	if (!control_mount(&daemon->control))
+		return 1;
+	if (fuse_session_mount(daemon->session, daemon->options.mountpoint) != 0) {
+		control_end(daemon->control);
 		return 1; /* libfuse has said why */
+	}
 	parallel_arrange(daemon->session);
 	if (start_threads(daemon) != 0) {
 		fprintf(stderr, "imagefs: cannot start threads\n");
 		mount_detach(daemon->options.mountpoint);
+		control_end(daemon->control);
 		return 1;
 	}
 	if (daemon->options.rw_asked)
 		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro",
 			 daemon->options.mountpoint);
 	say_if_empty(daemon);
-	result = loop(daemon);
+	result = session_loop(daemon->session);
 	/* Ended from outside (umount), or by a signal: both are a good end. */
 	daemon_notify("STOPPING=1");
+	control_end(daemon->control);
 	if (!daemon->ending && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
 	if (!daemon->ending)
@@ -390,6 +355,8 @@ static int run(struct daemon *daemon)
 	daemon->fs.inodes = inodes_new();
 	daemon->fs.root_lane.width = 64;
 	daemon->fs.answering = start_ready_thread;
+	if (!control_prepare(options, daemon->fs.view, daemon->cache, &daemon->control))
+		return 1;
 	if (!daemon->fs.inodes || !make_session(daemon))
 		return 1;
 	return serve(daemon);

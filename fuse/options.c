@@ -8,6 +8,7 @@
 #include "fuse/options.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,6 +34,8 @@ enum {
 	KEY_PASS,
 	KEY_VALUE,
 	KEY_ALLOW,
+	KEY_CONTROL,
+	KEY_CONTROL_GROUP,
 };
 
 static const struct fuse_opt specification[] = {
@@ -57,6 +60,8 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("settle=", KEY_VALUE),
 	FUSE_OPT_KEY("changes=", KEY_VALUE),
 	FUSE_OPT_KEY("keep=", KEY_VALUE),
+	FUSE_OPT_KEY("control=", KEY_CONTROL),
+	FUSE_OPT_KEY("control_group=", KEY_CONTROL_GROUP),
 	FUSE_OPT_KEY("allow_other", KEY_ALLOW),
 	FUSE_OPT_KEY("allow_root", KEY_ALLOW),
 	FUSE_OPT_KEY("default_permissions", KEY_PASS),
@@ -200,6 +205,37 @@ static int parse_value(struct parse *parse, const char *argument)
 	return 0;
 }
 
+/* A directory, or none. */
+static int parse_control(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+	const char *text = strchr(argument, '=') + 1;
+
+	if (*text == '\0')
+		return refuse(parse, "is a directory, or none", argument);
+	free(options->control);
+	options->control = NULL;
+	options->control_off = strcmp(text, "none") == 0;
+	if (!options->control_off)
+		options->control = strdup(text);
+	return options->control || options->control_off ? 0 : -1;
+}
+
+static int parse_control_group(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+	const struct group *group = getgrnam(strchr(argument, '=') + 1);
+	long long value;
+
+	if (group)
+		value = group->gr_gid;
+	else if (!number(argument, 10, 0, UINT_MAX - 1LL, &value))
+		return refuse(parse, "is not the name or number of a group", argument);
+	options->control_group = (gid_t)value;
+	options->control_group_given = true;
+	return 0;
+}
+
 static int parse_word(struct parse *parse, const char *argument)
 {
 	struct options *options = parse->options;
@@ -247,6 +283,10 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 		return 1;
 	case KEY_PASS:
 		return 1;
+	case KEY_CONTROL:
+		return parse_control(parse, argument);
+	case KEY_CONTROL_GROUP:
+		return parse_control_group(parse, argument);
 	case KEY_VALUE:
 		return parse_value(parse, argument);
 	case FUSE_OPT_KEY_NONOPT:
@@ -280,6 +320,9 @@ static void print_help(void)
 	       "  -o settle=MS     new content must have lasted this long (default: 200)\n"
 	       "  -o changes=none  believe nothing from one open to the next (default: auto)\n"
 	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
+	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
+	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"
+	       "  -o control_group=G  group of the files in it (default: each image's)\n"
 	       "  -o allow_other   let other users in (default for root)\n"
 	       "\n"
 	       "In fstab:  /srv/images /srv/boot fuse.imagefs nofail 0 0\n"
@@ -329,5 +372,6 @@ void options_free(struct options *options)
 {
 	free(options->source);
 	free(options->mountpoint);
+	free(options->control);
 	fuse_opt_free_args(&options->fuse);
 }

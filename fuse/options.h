@@ -29,6 +29,11 @@ struct options {
 	bool believe_nothing; /* changes=none */
 	uint64_t keep_bytes;  /* memory for kept content */
 
+	char *control;	       /* owned: where servers report to; NULL: the default place */
+	bool control_off;
+	bool control_group_given;
+	gid_t control_group;   /* of the files in it */
+
 	struct fuse_args fuse; /* what goes on to libfuse; owned */
 };
 

@@ -6,7 +6,8 @@
 # say `requires root` are skipped (exit 77).
 #
 # Gives: $T, an empty directory (removed at exit; IMAGEFS_KEEP=1 keeps it);
-# $SRC and $MNT, directories in it; $IMAGEFS, the program; the functions below.
+# $SRC and $MNT, directories in it; $CONTROL, where the control files of a mount on
+# $MNT are for root; $IMAGEFS, the program; the functions below.
 # shellcheck shell=bash
 
 set -Eeuo pipefail
@@ -30,11 +31,16 @@ if [ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] && [ "$(id -u)" = 0 ]; then
 	fi
 	echo "$NAME: no namespaces here"
 fi
-[ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] || ip link set lo up
+if [ -n "${IMAGEFS_TEST_IN_NAMESPACES:-}" ]; then
+	ip link set lo up
+	# Where control files are by default: of this test alone, as its mounts are.
+	mkdir -p /run/imagefs
+	mount -t tmpfs -o mode=755 imagefs-test /run/imagefs
+fi
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/imagefs-$NAME.XXXXXX")
 chmod 755 "$T" # servers that run as another user pass through
-SRC=$T/src MNT=$T/mnt
+SRC=$T/src MNT=$T/mnt CONTROL=/run/imagefs/mnt
 mkdir "$SRC" "$MNT"
 LOOPS=() PIDS=()
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:log_path=$T/sanitizer

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/control.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/control_files.h"
+#include "fuse/log.h"
+#include "fuse/mount.h"
+#include "fuse/parallel.h"
+#include "fuse/session.h"
+
+#define DEFAULT_PARENT "/run/imagefs"
+
+/* ---- its place ------------------------------------------------------------ */
+
+/* Where nobody asked for it, it is missed but not needed. */
+static bool refuse(struct control **control, const char *why)
+{
+	struct control *failed = STEAL_POINTER(*control);
+	bool asked = failed->options->control != NULL;
+
+	if (asked)
+		fprintf(stderr, "imagefs: control=%s: %s\n", failed->options->control, why);
+	else
+		log_line(LOG_LEVEL_NOTICE, "%s: no control files, servers cannot report: %s", failed->directory, why);
+	if (failed->remove_directory)
+		rmdir(failed->directory);
+	free(failed->directory);
+	free(failed);
+	return !asked;
+}
+
+/* The last component of the mountpoint, which is absolute and not the root. */
+static char *default_directory(const char *mountpoint)
+{
+	char *directory;
+
+	if (asprintf(&directory, DEFAULT_PARENT "%s", strrchr(mountpoint, '/')) < 0)
+		return NULL;
+	return directory;
+}
+
+/* The directory itself, or the nearest one above it that is there. Bounded by the path. */
+static char *existing_part(const char *directory)
+{
+	CLEANUP_FREE char *path = strdup(directory);
+	struct stat st;
+
+	while (path && stat(path, &st) != 0 && errno == ENOENT) {
+		char *shorter = strdup(dirname(path));
+
+		free(path);
+		path = shorter;
+	}
+	return STEAL_POINTER(path);
+}
+
+/* Would files of the one be seen in the other, or hide it? NULL: no. */
+static const char *conflict(const char *directory, const struct stat *own, const struct options *options)
+{
+	struct stat source, mountpoint;
+
+	if (stat(options->source, &source) != 0 || stat(options->mountpoint, &mountpoint) != 0)
+		return strerror(errno);
+	if (S_ISDIR(source.st_mode) && mount_is_below(directory, &source))
+		return "is in the directory of images";
+	if (mount_is_below(directory, &mountpoint))
+		return "is in the mountpoint";
+	if (!own)
+		return NULL;
+	if (S_ISDIR(source.st_mode) && mount_is_below(options->source, own))
+		return "the images are below it";
+	return mount_is_below(options->mountpoint, own) ? "the mountpoint is below it" : NULL;
+}
+
+/* As mkdir -p, open for all to read. *made: the last one was not there. */
+static int make_directories(const char *directory, bool *made)
+{
+	CLEANUP_FREE char *path = strdup(directory);
+	mode_t before = umask(022);
+	int error = path ? 0 : -ENOMEM;
+
+	*made = false;
+	for (char *end = path; error == 0 && end;) {
+		end = strchr(end + 1, '/');
+		if (end)
+			*end = '\0';
+		*made = mkdir(path, 0755) == 0;
+		if (!*made && errno != EEXIST)
+			error = -errno;
+		if (end)
+			*end = '/';
+	}
+	umask(before);
+	return error;
+}
+
+static const char *prepare_directory(struct control *control)
+{
+	CLEANUP_FREE char *existing = existing_part(control->directory);
+	const char *problem = existing ? conflict(existing, NULL, control->options) : strerror(ENOMEM);
+	struct stat st;
+	char *real;
+	int error;
+
+	if (problem)
+		return problem;
+	error = make_directories(control->directory, &control->remove_directory);
+	if (error != 0)
+		return strerror(-error);
+	/* What a crash left in the default place was made by us, too. */
+	if (!control->options->control)
+		control->remove_directory = true;
+	problem = mount_take_over(control->directory, &st);
+	if (problem) {
+		control->remove_directory = false;
+		return problem;
+	}
+	real = realpath(control->directory, NULL);
+	if (!real)
+		return strerror(errno);
+	free(control->directory);
+	control->directory = real;
+	return conflict(real, &st, control->options);
+}
+
+bool control_prepare(const struct options *options, struct view *view, struct cache *cache, struct control **out)
+{
+	struct control *control;
+	const char *problem;
+
+	*out = NULL;
+	if (options->control_off || (!options->control && getuid() != 0))
+		return true;
+	control = calloc(1, sizeof(*control));
+	if (control)
+		control->directory = options->control ? strdup(options->control) : default_directory(options->mountpoint);
+	if (!control || !control->directory) {
+		free(control);
+		fprintf(stderr, "imagefs: %s\n", strerror(ENOMEM));
+		return false;
+	}
+	control->options = options;
+	control->view = view;
+	control->cache = cache;
+	control->status_lane.width = 16;
+	control->started_ns = queue_now_ns();
+	*out = control;
+	problem = prepare_directory(control);
+	return !problem || refuse(out, problem);
+}
+
+/* ---- mounting ------------------------------------------------------------- */
+
+static struct fuse_session *new_session(struct control *control)
+{
+	const struct options *options = control->options;
+	struct fuse_args arguments = { 0 };
+	struct fuse_session *session;
+
+	fuse_opt_add_arg(&arguments, "imagefs");
+	session_add_argument(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control", NULL);
+	/*
+	 * Says in /proc/mounts which mount it belongs to: imagefsctl looks there. Not
+	 * the bare path, which umount(8) would take for this mount's as well.
+	 */
+	session_add_argument(&arguments, "-ofsname=imagefs:", options->mountpoint);
+	if (getuid() == 0 || options->allow_other_given)
+		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
+	if (options->debug)
+		session_add_argument(&arguments, "-odebug", NULL);
+	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), control);
+	fuse_opt_free_args(&arguments);
+	return session;
+}
+
+bool control_mount(struct control **control)
+{
+	if (!*control)
+		return true;
+	(*control)->session = new_session(*control);
+	if (!(*control)->session || fuse_session_mount((*control)->session, (*control)->directory) != 0)
+		return refuse(control, "cannot be mounted");
+	parallel_arrange((*control)->session);
+	return true;
+}
+
+/* ---- serving -------------------------------------------------------------- */
+
+static void *serve(void *argument)
+{
+	struct control *control = argument;
+
+	session_loop(control->session);
+	if (!atomic_load(&control->ending))
+		log_line(LOG_LEVEL_WARNING, "%s: unmounted: servers cannot report until imagefs is started again",
+			 control->directory);
+	return NULL;
+}
+
+int control_start(struct control *control, struct queue *queue)
+{
+	pthread_t thread;
+	int error;
+
+	if (!control)
+		return 0;
+	control->queue = queue;
+	error = pthread_create(&thread, NULL, serve, control);
+	if (error == 0)
+		pthread_detach(thread);
+	return -error;
+}
+
+void control_wait_until_answered(const struct control *control)
+{
+	struct stat st;
+
+	if (control && stat(control->directory, &st) != 0)
+		log_line(LOG_LEVEL_DEBUG, "%s: %s", control->directory, strerror(errno));
+}
+
+void control_end(struct control *control)
+{
+	if (!control || atomic_exchange(&control->ending, true))
+		return;
+	/* Unless it was unmounted by hand: then what is there now is not ours. */
+	if (!fuse_session_exited(control->session))
+		mount_detach(control->directory);
+	if (control->remove_directory)
+		rmdir(control->directory);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * status_metrics: for Prometheus, in its text exposition format 0.0.4.
+ *
+ * Images that nobody asked for have no series of their own: there may be ten
+ * thousand. Counters of an image begin anew when it was closed in between.
+ */
+#include "base/text.h"
+#include "fuse/status.h"
+
+/* One metric of an image. */
+struct metric {
+	const char *name, *type, *help;
+	bool of_cache;	 /* known unless busy; else of its reports */
+	double (*value)(const struct status_image *image);
+};
+
+static double open_files(const struct status_image *image)
+{
+	return image->cache.open_files;
+}
+
+static double has_problem(const struct status_image *image)
+{
+	return image->cache.problem != NULL;
+}
+
+static double reporters(const struct status_image *image)
+{
+	return image->reports.reporters;
+}
+
+static double exact(const struct status_image *image)
+{
+	return image->reports.exact;
+}
+
+static double writes(const struct status_image *image)
+{
+	return (double)image->reports.writes;
+}
+
+static double written(const struct status_image *image)
+{
+	return (double)image->reports.written_bytes;
+}
+
+static double in_flight(const struct status_image *image)
+{
+	return image->reports.in_flight;
+}
+
+static double saved(const struct status_image *image)
+{
+	return (double)image->reports.saved_bytes;
+}
+
+static double lost(const struct status_image *image)
+{
+	return (double)image->reports.lost;
+}
+
+static const struct metric metrics[] = {
+	{ "imagefs_image_open_files", "gauge", "Files of the image that are open.", true, open_files },
+	{ "imagefs_image_problem", "gauge", "1 if the image cannot be understood.", true, has_problem },
+	{ "imagefs_image_reporters", "gauge", "Servers that report their writes to the image.", false, reporters },
+	{ "imagefs_image_reports_exact", "gauge", "1 if the reports are believed.", false, exact },
+	{ "imagefs_image_reported_writes_total", "counter", "Writes that were reported.", false, writes },
+	{ "imagefs_image_reported_bytes_total", "counter", "Bytes of the writes that were reported.", false, written },
+	{ "imagefs_image_writes_in_flight", "gauge", "Writes begun and not ended.", false, in_flight },
+	{ "imagefs_image_saved_bytes_total", "counter", "Bytes kept for readers before they were overwritten.", false,
+	  saved },
+	{ "imagefs_image_lost_chunks_total", "counter", "Pieces that could not be kept in time.", false, lost },
+};
+
+static void write_head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void write_of_images(FILE *out, const struct status *status, const struct metric *metric)
+{
+	write_head(out, metric->name, metric->type, metric->help);
+	for (size_t i = 0; i < status->count; i++) {
+		const struct status_image *image = &status->images[i];
+
+		if (!image->open || (metric->of_cache ? image->busy : !image->has_reports))
+			continue;
+		fprintf(out, "%s{image=", metric->name);
+		text_write_label(out, image->name);
+		fprintf(out, "} %.17g\n", metric->value(image));
+	}
+}
+
+static void write_single(FILE *out, const char *name, const char *type, const char *help, double value)
+{
+	write_head(out, name, type, help);
+	fprintf(out, "%s %.17g\n", name, value);
+}
+
+void status_write_metrics(FILE *out, const struct status *status)
+{
+	write_head(out, "imagefs_info", "gauge", "What is shown where.");
+	fputs("imagefs_info{version=\"" IMAGEFS_VERSION "\",source=", out);
+	text_write_label(out, status->options->source);
+	fputs(",mountpoint=", out);
+	text_write_label(out, status->options->mountpoint);
+	fputs("} 1\n", out);
+	write_single(out, "imagefs_uptime_seconds", "gauge", "Time since the start.", status->uptime_seconds);
+	write_single(out, "imagefs_complete", "gauge", "0 if the directory of images does not answer.",
+		     !status->survey.partial);
+	write_head(out, "imagefs_images", "gauge", "Images, by state.");
+	fprintf(out, "imagefs_images{state=\"open\"} %zu\n", status->open_count - status->busy_count);
+	fprintf(out, "imagefs_images{state=\"busy\"} %zu\n", status->busy_count);
+	fprintf(out, "imagefs_images{state=\"idle\"} %zu\n", status->count - status->open_count);
+	write_head(out, "imagefs_kept_bytes", "gauge", "Bytes kept for open files, by place.");
+	fprintf(out, "imagefs_kept_bytes{place=\"memory\"} %.17g\n", (double)status->kept_memory_bytes);
+	fprintf(out, "imagefs_kept_bytes{place=\"file\"} %.17g\n", (double)status->kept_file_bytes);
+	write_single(out, "imagefs_unattached", "gauge", "Open control files that are not listened to.",
+		     status->unattached);
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		write_of_images(out, status, &metrics[i]);
+}
