@@ -1,28 +1,32 @@
 # Servers that report their writes (contract P); sourced after lib.sh. Bash.
 #
-# Gives: $CONTROL, where the control files are; $FILTER, our nbdkit filter; the
-# functions below, which set $URI as those of lib.sh do. REPORTS=no: the servers
-# report to plain files, which tells what a test is worth.
+# Gives: $FILTER, our nbdkit filter; the functions below, which set $URI as those of
+# lib.sh do. REPORTS=no: the servers report to plain files, which tells what a test
+# is worth.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2034 # URI is for the test
-CONTROL=$T/control
 FILTER=$(realpath -m "${FILTER:-$TOP/build/contrib/nbdkit/nbdkit-imagefs-filter.so}")
 
 # mount_reported [option,option...]: with the control files in $CONTROL.
 mount_reported() {
-	local image
-	mkdir -p "$CONTROL"
 	if [ "${REPORTS:-}" = no ]; then
-		for image in "$SRC"/*; do image=${image##*/} && : >"$CONTROL/${image%.*}"; done
-		mount_imagefs ${1:+-o "$1"} "$SRC" "$MNT"
+		plain_control
+		mount_imagefs -o "control=none${1:+,$1}" "$SRC" "$MNT"
 		return
 	fi
-	mount_imagefs -o "control=$CONTROL${1:+,$1}" "$SRC" "$MNT"
+	mount_imagefs ${1:+-o "$1"} "$SRC" "$MNT"
 	is_mounted "$CONTROL" || fail "no control files in $CONTROL"
 }
 
-# start_reporting SERVER IMAGE [CONTROL-FILE]: nbd-server, nbdkit-log, nbdkit-filter or qemu-nbd.
+plain_control() {
+	local image
+	mkdir -p "$CONTROL"
+	for image in "$SRC"/*; do image=${image##*/} && : >"$CONTROL/${image%.*}"; done
+}
+
+# start_reporting SERVER IMAGE [CONTROL-FILE]: nbd-server, nbdkit-log, nbdkit-delay, nbdkit-filter
+# or qemu-nbd.
 start_reporting() {
 	local server=$1 image=$2 control=${3:-}
 	if [ -z "$control" ]; then
@@ -33,6 +37,8 @@ start_reporting() {
 	case $server in
 	nbd-server) start_nbd_server "$image" "transactionlog = $control" ;;
 	nbdkit-log) start_nbdkit_with "$image" --filter=log -- "logfile=$control" ;;
+	# Every write is in flight for longer than imagefs takes to believe in a rest.
+	nbdkit-delay) start_nbdkit_with "$image" --filter=log --filter=delay -- "logfile=$control" wdelay=250ms ;;
 	nbdkit-filter)
 		[ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
 		start_nbdkit_with "$image" --filter="$FILTER" -- "imagefs=$control" ;;
@@ -48,14 +54,14 @@ start_reporting() {
 }
 
 start_nbdkit_with() { # start_nbdkit_with IMAGE [options before the plugin] -- [its parameters]
-	local image=$1 before=()
+	local image=$1 before=() socket
+	socket=$T/nbdkit-$(basename "$image")
 	shift
 	while [ "$1" != -- ]; do before+=("$1"); shift; done
 	shift
 	requires nbdkit
-	rm -f "$T/nbdkit.sock" "$T/nbdkit.pid"
-	nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" "${before[@]}" file "$image" "$@"
-	wait_until 10 test -s "$T/nbdkit.pid"
-	PIDS+=("$(cat "$T/nbdkit.pid")")
-	URI="nbd+unix:///?socket=$T/nbdkit.sock"
+	nbdkit -U "$socket.sock" -P "$socket.pid" "${before[@]}" file "$image" "$@"
+	wait_until 10 test -s "$socket.pid"
+	PIDS+=("$(cat "$socket.pid")")
+	URI="nbd+unix:///?socket=$socket.sock"
 }

@@ -22,7 +22,7 @@ for file in load.bin kernel8.img config.txt overlays/a.dtbo overlays/b.dtbo; do
 	put "@$T/data" "$image" "/$file"
 done
 mount_reported
-how=mtools
+how=mtools device=
 start_silent() {
 	case $silent in
 	mtools) ;;
@@ -57,7 +57,10 @@ start_silent() {
 end_silent() {
 	case $silent in
 	nbd-server | qemu-nbd-native) kill "$silent_pid" && wait_until 10 gone "$silent_pid" ;;
-	loop*) losetup -d "$device" && LOOPS=() ;;
+	loop*)
+		losetup -d "$device"
+		# shellcheck disable=SC2034 # of lib.sh
+		LOOPS=() ;;
 	esac
 }
 load() { # load NAME PART... [options]

@@ -11,5 +11,5 @@ requires root netns fuse
 make_image "$SRC/board.img" 9 12 -s 8
 head -c 262144 /dev/zero >"$T/kernel"
 put "@$T/kernel" "$SRC/board.img" /kernel8.img
-mkdir "$CONTROL"
+mkdir "$T/control"
 IMAGEFS=$IMAGEFS FILTER=$FILTER "$PYTHON" "$TOOLS/kill_nine.py" "$server" "${2:-12}" "$T" "${SEED:-1}"

@@ -6,6 +6,10 @@
 MOUNT/NAME shows the image that is exported on PORT. In each round the guest does
 one of the things that boards do to their boot files, then `sync`; as soon as it
 has said so every file is opened and read, and must be what the guest made it.
+
+  TFTP=PORT      of this machine: every other round the changed file is fetched from
+                 there first, and the time until its last byte is told
+  REPORTED=yes   the servers report: nothing may be refused
 """
 import errno
 import hashlib
@@ -15,6 +19,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tools"))
+import tftp  # noqa: E402
 from guest import Guest  # noqa: E402
 
 
@@ -26,7 +32,7 @@ class Board:
 
 
 def change(rng, guest, board, payloads):
-    """One update; ends with sync. Returns what was done."""
+    """One update; ends with sync. Returns what was done to which file."""
     boot = "/boot%d" % board.number
     payload = rng.choice(sorted(payloads))
     data, files = payloads[payload], board.files
@@ -65,13 +71,13 @@ def change(rng, guest, board, payloads):
         del files[name]
     else:
         files[name] = data
-    return "%s: %s" % (name, kind)
+    return kind, name
 
 
 class Look:
     def __init__(self):
         self.opens = self.stale = self.refused = 0
-        self.times = []
+        self.times, self.transfers = [], []
 
     def read(self, path):
         while True:
@@ -87,6 +93,24 @@ class Look:
                 if error.errno not in (errno.EIO, errno.ESTALE):
                     raise
                 self.refused += 1
+
+    def fetch(self, port, board, name, synced):
+        """By TFTP, from sync's return to the last byte."""
+        while True:
+            self.opens += 1
+            try:
+                got = tftp.fetch("127.0.0.1", port, board.name + "/" + name).hash.hexdigest()
+                self.transfers.append(time.monotonic() - synced)
+                break
+            except tftp.Refused as refusal:
+                if refusal.code == 1:
+                    got = None
+                    break
+                self.refused += 1
+        want = board.files.get(name)
+        if got != (hashlib.sha256(want).hexdigest() if want is not None else None):
+            self.stale += 1
+            print("guest_fresh.py: %s: %s by TFTP: %s" % (board.name, name, got), file=sys.stderr)
 
     def at(self, board, what):
         for name in list(board.files) + ["kernel8.img", "initrd.img"]:
@@ -113,17 +137,27 @@ def main():
     total = Look()
     for board in boards:
         look = Look()
-        for _ in range(rounds):
+        for number in range(rounds):
             look.at(board, "before the update")  # so that every cache is warm
-            look.at(board, change(rng, guest, board, payloads))
+            kind, name = change(rng, guest, board, payloads)
+            if "TFTP" in os.environ and number % 2:
+                look.fetch(int(os.environ["TFTP"]), board, name, time.monotonic())
+            look.at(board, "%s: %s" % (name, kind))
         look.times.sort()
+        look.transfers.sort()
         print("%s: %d rounds, %d opens: %d stale, %d refused; open median %.2f ms, worst %.1f ms" % (
             board.name, rounds, look.opens, look.stale, look.refused,
             look.times[len(look.times) // 2] * 1e3, look.times[-1] * 1e3))
+        if look.transfers:
+            count = len(look.transfers)
+            print("    from sync's return to the last byte over TFTP: median %.0f ms, 99 %% %.0f ms, worst %.0f ms (%d)" % (
+                look.transfers[count // 2] * 1e3, look.transfers[min(count - 1, count * 99 // 100)] * 1e3,
+                look.transfers[-1] * 1e3, count))
         total.stale += look.stale
+        total.refused += look.refused
         guest.run("umount /boot%d && nbd-client -d /dev/nbd%d >/dev/null" % (board.number, board.number))
     guest.end()
-    sys.exit(1 if total.stale else 0)
+    sys.exit(1 if total.stale or (total.refused and "REPORTED" in os.environ) else 0)
 
 
 if __name__ == "__main__":

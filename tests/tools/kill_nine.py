@@ -174,7 +174,7 @@ class Daemon:
         with open(os.path.join(self.directory, "imagefs.log"), "ab") as log:
             # pylint: disable-next=consider-using-with
             self.process = subprocess.Popen(
-                [os.environ["IMAGEFS"], "-f"] + (["-o", "control=" + self.control] if self.control else []) +
+                [os.environ["IMAGEFS"], "-f"] + ["-o", "control=" + (self.control or "none")] +
                 [os.path.join(self.directory, "src"), self.mount], stderr=log, stdin=subprocess.DEVNULL)
         until("the mount", lambda: os.path.isfile(os.path.join(self.mount, "board/kernel8.img")) and
               (not self.control or os.path.exists(os.path.join(self.control, "board"))))

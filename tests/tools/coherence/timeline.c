@@ -216,7 +216,9 @@ static void tell(const struct timeline *timeline, const struct states *states, c
 			timeline->steps[last].from, timeline->steps[last].to,
 			(double)(record->start_ns - timeline->steps[last].start_ns) / 1e6,
 			(double)(timeline->steps[last].end_ns - timeline->steps[last].start_ns) / 1e6,
-			record->error == ENOENT ? " (ENOENT)" : "");
+			record->error == ENOENT ? " (ENOENT)" :
+			record->error == ESTALE ? " (ESTALE)" :
+			record->error == EIO	? " (EIO)" : "");
 }
 
 static void judge_one(const struct timeline *timeline, const struct states *states, const struct record *record,
