@@ -83,13 +83,14 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 	int64_t flux_ns = image->cache->settings.flux_ns;
 	int64_t lasting_ns = LASTING_FLUX_TIMES * flux_ns, lasted_ns = image->seen.now_ns - since_ns, quiet_ns;
 
-	if (lasted_ns >= lasting_ns)
+	/* What is old now may be gone when it is opened: whoever asks for the last time gets what will stay. */
+	if (lasted_ns >= lasting_ns && !op->careful)
 		return true;
 	quiet_ns = image_quiet_ns(image, where);
 	if (quiet_ns >= flux_ns)
 		return true;
 	op->retry_ns = flux_ns - quiet_ns;
-	if (op->retry_ns > lasting_ns - lasted_ns)
+	if (op->retry_ns > lasting_ns - lasted_ns && !op->careful)
 		op->retry_ns = lasting_ns - lasted_ns;
 	return false;
 }

@@ -66,6 +66,7 @@ extern const struct cache_settings cache_settings_default;
 
 struct cache_op {
 	bool may_block;
+	bool careful;	  /* the same system call was answered -ESTALE before: it asks once more only */
 	bool keep_later;  /* cache_version_read may leave the keeping to cache_version_keep */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */

@@ -25,6 +25,17 @@ static unsigned slot_of(uint64_t number)
 	return (unsigned)(number % PATIENCE_SLOTS);
 }
 
+/* Under the lock: one more request of the system call the caller is in, or the first of another. */
+static void count_call(struct patience *patience, unsigned call, pid_t caller, int64_t now_ns)
+{
+	if (patience->calls[call].caller != caller || now_ns - patience->calls[call].answered_ns >= CLOSE_NS) {
+		patience->calls[call].caller = caller;
+		patience->calls[call].deadline_ns = now_ns + PATIENCE_NS;
+		atomic_store(&patience->calls[call].stale, false);
+	}
+	patience->calls[call].answered_ns = now_ns;
+}
+
 int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
 {
 	unsigned call = slot_of((uint64_t)caller), asked = slot_of(question);
@@ -37,12 +48,28 @@ int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t questio
 	/* A caller in a PID namespace that we do not see has no number to know it by. */
 	if (caller == 0)
 		return now_ns + PATIENCE_NS;
-	if (patience->calls[call].caller != caller || now_ns - patience->calls[call].answered_ns >= CLOSE_NS) {
-		patience->calls[call].caller = caller;
-		patience->calls[call].deadline_ns = now_ns + PATIENCE_NS;
-	}
-	patience->calls[call].answered_ns = now_ns;
+	count_call(patience, call, caller, now_ns);
 	return patience->calls[call].deadline_ns;
+}
+
+void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns)
+{
+	unsigned call = slot_of((uint64_t)caller);
+
+	if (caller == 0)
+		return;
+	LOCK_SCOPE(&patience->lock);
+	count_call(patience, call, caller, now_ns);
+	atomic_store(&patience->calls[call].stale, true);
+}
+
+bool patience_careful(struct patience *patience, pid_t caller)
+{
+	unsigned call = slot_of((uint64_t)caller);
+
+	/* Asked of every request, so without the lock; a wrong answer makes a wait longer or shorter. */
+	return caller != 0 && atomic_load(&patience->calls[call].caller) == caller &&
+	       atomic_load(&patience->calls[call].stale);
 }
 
 void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns)
@@ -68,6 +95,8 @@ void patience_refused(struct patience *patience, uint64_t question, int64_t now_
 
 void patience_ends(struct patience *patience, pid_t caller)
 {
-	if (caller != 0)
-		atomic_compare_exchange_strong(&patience->calls[slot_of((uint64_t)caller)].caller, &caller, 0);
+	unsigned call = slot_of((uint64_t)caller);
+
+	if (caller != 0 && atomic_compare_exchange_strong(&patience->calls[call].caller, &caller, 0))
+		atomic_store(&patience->calls[call].stale, false);
 }

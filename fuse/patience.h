@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -31,6 +32,7 @@ struct patience {
 		_Atomic pid_t caller; /* 0: nobody */
 		int64_t deadline_ns;  /* of its system call */
 		int64_t answered_ns;  /* when its last request that waited was answered, or came */
+		_Atomic bool stale;   /* one was answered ESTALE: the kernel begins the path again, once */
 	} calls[PATIENCE_SLOTS];
 	/* By question, likewise. */
 	struct {
@@ -46,6 +48,13 @@ int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t questio
 
 /* What waited is being answered, and the system call may go on; before the answer, which the next request follows. */
 void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
+
+/*
+ * It is answered ESTALE. The kernel walks the whole path once more, and what is
+ * stale then again the caller gets to see: so those requests are careful.
+ */
+void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns);
+bool patience_careful(struct patience *patience, pid_t caller);
 
 /* The wait was in vain: the answer is EIO. */
 void patience_refused(struct patience *patience, uint64_t question, int64_t now_ns);

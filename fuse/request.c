@@ -48,10 +48,17 @@ static void count_answer(const struct request *request, int error)
 		return;
 	if (request->patience_ns != 0 && error == EIO)
 		patience_refused(patience, question(request), queue_now_ns());
-	if ((error == 0 && opens) || (error != 0 && error != ESTALE))
+	if (error == ESTALE)
+		patience_stale(patience, caller, queue_now_ns());
+	else if ((error == 0 && opens) || error != 0)
 		patience_ends(patience, caller);
 	else if (request->patience_ns != 0)
 		patience_answered(patience, caller, queue_now_ns());
+}
+
+static bool is_careful(const struct request *request)
+{
+	return request->fuse && counted(request) && patience_careful(&request->fs->patience, fuse_req_ctx(request->fuse)->pid);
 }
 
 bool request_claim(struct request *request)
@@ -123,7 +130,7 @@ static struct lane *lane_of(const struct request *request)
 static int64_t job_run(struct job *job)
 {
 	struct request *request = (struct request *)job;
-	struct cache_op op = { .may_block = true };
+	struct cache_op op = { .may_block = true, .careful = is_careful(request) };
 	int error = request->attempt(request, &op);
 
 	if (error == 0)
@@ -131,7 +138,13 @@ static int64_t job_run(struct job *job)
 	if ((error == -EINPROGRESS || error == -EAGAIN) && !atomic_load(&request->answered) &&
 	    queue_now_ns() + op.retry_ns < (op.busy ? job->deadline_ns : request->patience_ns))
 		return op.retry_ns > 0 ? op.retry_ns : 1;
-	answer_error(request, error);
+	/* On an image that is never quiet care is in vain. */
+	if (error == -EINPROGRESS && op.careful && !atomic_load(&request->answered)) {
+		op = (struct cache_op){ .may_block = true };
+		error = request->attempt(request, &op);
+	}
+	if (error != 0)
+		answer_error(request, error);
 	return 0;
 }
 
@@ -229,6 +242,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, reques
 		fuse_reply_err(fuse, ESTALE);
 		return;
 	}
+	op.careful = is_careful(request);
 	error = attempt(request, &op);
 	if ((error == -EAGAIN || error == -EINPROGRESS) && !queue_lane_stuck(lane_of(request))) {
 		become_job(request);

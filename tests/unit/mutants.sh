@@ -49,7 +49,8 @@ mkdir -p "$work/tests/helpers"
 for helper in cache_device cache_reader cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
-for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk; do
+for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \
+	cache_reports cache_company; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -80,25 +81,25 @@ mutant()
 mutant "believe without comparing the footprint" model belief.c \
 	's/result = footprint_verify\(&belief->footprint, .*?\);/result = 1;/s'
 mutant "believe a parse though the generation moved" dir belief.c \
-	's/same = image->seen.generation == generation \?/same = true ?/'
+	's/same = image_untouched\(image, generation, footprint\) \?/same = true ?/'
 mutant "new metadata is settled at once" model belief.c \
 	's/belief->since_ns = image->seen.now_ns;/belief->since_ns = INT64_MIN \/ 2;/'
 mutant "everything is settled at once" model belief.c \
 	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
 mutant "an image need not be quiet" model belief.c \
-	's/image->seen.quiet_ns >= flux_ns \|\|/image->seen.quiet_ns >= flux_ns || lasted_ns >= flux_ns \/ 8 ||/'
+	's/if \(lasted_ns >= lasting_ns\)/if (lasted_ns >= flux_ns \/ 8)/'
 mutant "an error is answered before it has lasted" version belief.c \
-	's/belief->error != 0 && !image_settled\(image, op, belief->since_ns\)/false/'
+	's/belief->error != 0 && !image_settled\(image, op, belief->since_ns, where\)/false/'
 mutant "an error of the device is remembered" dir belief.c \
 	's/failed = recording.failed && \*parse_error != 0/failed = false/'
 
 # ---- directories ----
 mutant "ENOENT without settling" model dir.c \
-	's/return image_settled\(image, op, dir->belief.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
+	's/return dir_settled\(dir, op, dir->belief.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
 mutant "a new entry is shown at once" model dir.c \
-	's/if \(!image_settled\(image, op, slot->since_ns\)\)/if (0)/'
+	's/if \(!dir_settled\(dir, op, slot->since_ns\)\)/if (0)/'
 mutant "a listing is shown at once" model dir.c \
-	's/if \(!image_settled\(dir->image, op, dir->belief.since_ns\)\)/if (0)/'
+	's/if \(!dir_settled\(dir, op, dir->belief.since_ns\)\)/if (0)/'
 mutant "a version outlives its entry" model dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
 mutant "the parent is not looked at" dir dir.c \
@@ -120,7 +121,7 @@ mutant "unknown chunks are believed at once" model whole.c \
 mutant "the time that a reading takes counts" version whole.c \
 	's/start_ns - version->since_ns >=/image->seen.now_ns - version->since_ns >=/'
 mutant "one reading is enough where nothing is believed" version whole.c \
-	's/return image->seen.generation == generation \? 0 : read_twice\(version, op\)/return 0/'
+	's/return version_untouched\(version, generation\) \? 0 : read_twice\(version, op\)/return 0/'
 mutant "the second reading is not compared" version whole.c \
 	's/if \(error == 0 && !reading_repeats\(version, &second\)\)/if (0)/'
 mutant "entry and chain are not looked at after a reading" version whole.c \
@@ -130,13 +131,13 @@ mutant "a reading is noted under the generation after it" model whole.c \
 mutant "another chain is the same version" version version.c \
 	's/if \(changed\)\n\t\tversion_supersede\(version\);//'
 mutant "entry and chain are not looked at at open" model version.c \
-	's/(static int open_locked.*?)int error = version_refresh\(version, op\);/$1int error = version->chain_belief.loaded ? 0 : version_refresh(version, op);/s'
+	's/(static int open_locked.*?)int error = version_refresh\(version, op\),/$1int error = version->chain_belief.loaded ? 0 : version_refresh(version, op),/s'
 mutant "open believes what was believed before" model version.c \
-	's/version->data_checked == image->seen.generation\)\n\t\treturn 0;/version->data_checked != 0)\n\t\treturn 0;/'
+	's/\(version->data_checked == image->seen.generation && image->seen.in_flight == 0\)/version->data_checked != 0/'
 mutant "open in the midst of an update" model version.c \
-	's/ && image_settled\(image, op, image->seen.now_ns\)\)/)/'
+	's/ &&\n\t    image_settled\(image, op, image->seen.now_ns, &where\)\)/)/'
 mutant "a straight read is believed whatever happened meanwhile" model read.c \
-	's/version->data_checked == image->seen.generation\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
+	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
 mutant "a straight read need not be what was known" model read.c \
 	's/return SPAN_OTHER;/verdict = SPAN_KNOWN;/'
 mutant "bytes of a reading under way are served whatever happened" version read.c \
@@ -144,17 +145,48 @@ mutant "bytes of a reading under way are served whatever happened" version read.
 mutant "what is kept is not used" version read.c \
 	's/if \(version->kept\)\n\t\treturn read_kept\(/if (0)\n\t\treturn read_kept(/'
 mutant "what is kept stays for ever" version version.c \
-	's/if \(atomic_load\(&version->opens\) == 0 && version->kept/if (0 \&\& version->kept/'
+	's/if \(atomic_load\(&version->opens\) == 0 && !version->keeping/if (0/'
 mutant "a read goes on beyond the end" version read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
+
+# ---- reports ----
+mutant "a reported write moves no generation" model reports.c \
+	's/\{ \+\+reports->generation, \*range/{ reports->generation, *range/'
+mutant "writes in flight are no change" reports reports.c \
+	's/if \(!reports->flights\[i\].dull\)\n\t\t\tranges\[count\+\+\] = reports->flights\[i\].range;//'
+mutant "a partition with a write in flight is quiet" reports reports.c \
+	's/overlap\(&reports->flights\[i\].range, where\)\)\)\n\t\t\treturn 0;/overlap(&reports->flights[i].range, where)))\n\t\t\tcontinue;/'
+mutant "a guard is set up while its bytes are written" model reports.c \
+	's/if \(guard_touches\(guard, &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
+mutant "a guard is set up though its bytes were written" model reports.c \
+	's/ \|\| written_since\(reports, guard, generation\)//'
+mutant "guards outlast a stranger" reports reports.c 's/reports->epoch\+\+;//; s/reports->floor = \+\+/++/'
+mutant "what falls out of the log did not happen" reports reports.c \
+	's/reports->floor = reports->log\[reports->log_first\].generation;//'
+mutant "strangers do not matter" reports reports.c 's/ \|\| company.foreign != reports->foreign//'
+mutant "a time stamp needs no explanation" reports reports.c 's/: unexplained\(reports, seen\)/: false/'
+mutant "what was dull is known" reports reports.c \
+	's/(reports->busy_count \+= !reports->flights\[i\].dull;\n\t\}\n)\treports_start_over\(reports\);/$1/'
+mutant "a broken stream is trusted" reports reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
+mutant "a stream of two processes is trusted" reports reporter.c 's/ \|\| taking->process != reporter->process//'
+mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
+mutant "nothing is saved before it is overwritten" model guard.c \
+	's/for_each_chunk\(guard, range, save_chunk, &save\);/(void)save_chunk;/'
+mutant "what was saved is not read" model read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
+mutant "what was saved is no part of the version" model whole.c 's/version->guard && !guard_agrees\(/0 \&\& !guard_agrees(/'
+mutant "a doubt is no doubt" reports reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
+mutant "events of strangers are not counted" company company.c 's/member->foreign\+\+;\n\t\tdoubt\(member\);/;/'
+mutant "who had it open before is not looked for" company company.c 's/member->accompanied = member->found_any \|\|/member->accompanied = /'
+mutant "loop devices are not looked for" company census.c 's/\tlook_at_loops\(&look\);//'
+mutant "readers are writers" company census.c 's/!= O_RDONLY;/>= 0;/'
 
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image image.c \
 	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
 mutant "the choice of the boot partition is final" image image.c \
-	's/error = belief_refresh\(image, op, &image->boot_belief, &boot_kind, image\);/error = image->boot_belief.loaded ? 0 : belief_refresh(image, op, \&image->boot_belief, \&boot_kind, image);/'
+	's/error = belief_refresh\(image, op, &image->boot_belief, &boot_kind, image, NULL\);/error = image->boot_belief.loaded ? 0 : belief_refresh(image, op, \&image->boot_belief, \&boot_kind, image, NULL);/'
 mutant "a new choice of the boot partition need not last" image image.c \
-	's/\(!boot \|\| !image->boot_belief.loaded \|\| image_settled\(image, op, image->boot_belief.since_ns\)\)/true/'
+	's/\(!boot \|\| !image->boot_belief.loaded \|\| image_settled\(image, op, image->boot_belief.since_ns, NULL\)\)/true/'
 mutant "mkfs in place is not noticed" image volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image volume.c \
