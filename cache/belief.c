@@ -87,6 +87,12 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 	if (lasted_ns >= lasting_ns && !op->careful)
 		return true;
 	quiet_ns = image_quiet_ns(image, where);
+	/*
+	 * A table shares blocks with what is next to it (the superblock of an
+	 * ext4): those are written all the time, and looked at each time.
+	 */
+	if (!where && image->seen.exact && lasted_ns > quiet_ns)
+		quiet_ns = lasted_ns;
 	if (quiet_ns >= flux_ns)
 		return true;
 	op->retry_ns = flux_ns - quiet_ns;

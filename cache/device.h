@@ -39,7 +39,8 @@ struct cache_observation {
 	bool steady; /* the generation stays until something changes */
 	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
 	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */
-	unsigned in_flight; /* reported writes being executed (reports.h); never set by a device */
+	bool exact;	    /* from here on reports.h's: all writes are reported, */
+	unsigned in_flight; /* and so many of them are being executed */
 };
 
 struct cache_device {

@@ -252,6 +252,7 @@ void reports_observe(struct reports *reports, struct cache_observation *seen)
 	reports->device_generation = seen->generation;
 	seen->generation = reports->generation;
 	seen->in_flight = (unsigned)reports->busy_count;
+	seen->exact = state == REPORTS_EXACT;
 	if (state == REPORTS_EXACT)
 		seen->steady = true;
 	else if (state == REPORTS_IN_DOUBT)
