@@ -82,6 +82,9 @@ struct export_entry {
 static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct export_entry *exports;
 
+/* The handle of who does not report. NBDKIT_HANDLE_NOT_NEEDED is another address in each thread. */
+static struct export_entry unreported;
+
 static void wake_thread(void);
 
 static void look_for_control_file(struct export_entry *entry)
@@ -332,50 +335,49 @@ static struct export_entry *open_export(const char *name)
 	if (control_file)
 		name = "";
 	else if (!is_image_name(name))
-		return NULL;
+		return &unreported;
 	entry = get_export(name);
 	if (!entry)
-		return NULL;
+		return &unreported;
 	look_for_control_file(entry);
 	wake_thread(); /* to look again, if there was none */
 	return entry;
 }
 
+static void imagefs_close(void *handle)
+{
+	if (handle != &unreported)
+		put_export(handle);
+}
+
 static void *imagefs_open(nbdkit_next_open *next, nbdkit_context *context, int readonly,
 			  const char *exportname, int is_tls)
 {
-	struct export_entry *entry = NULL;
+	struct export_entry *entry = &unreported;
 
 	(void)is_tls;
 	if (!readonly && thread_runs)
 		entry = open_export(exportname);
 	if (next(context, readonly, exportname) == -1) {
-		if (entry)
-			put_export(entry);
+		imagefs_close(entry);
 		return NULL;
 	}
-	return entry ? (void *)entry : NBDKIT_HANDLE_NOT_NEEDED;
-}
-
-static void imagefs_close(void *handle)
-{
-	if (handle != NBDKIT_HANDLE_NOT_NEEDED)
-		put_export(handle);
+	return entry;
 }
 
 /* ---- requests ------------------------------------------------------------------------- */
 
-static void begin(void *handle, struct change *change, uint64_t offset, uint32_t count)
+static void begin(struct export_entry *entry, struct change *change, uint64_t offset, uint32_t count)
 {
 	*change = (struct change){ .offset_bytes = offset, .length_bytes = count };
-	if (handle != NBDKIT_HANDLE_NOT_NEEDED)
-		stream_begin(((struct export_entry *)handle)->stream, change);
+	if (entry != &unreported)
+		stream_begin(entry->stream, change);
 }
 
-static void end(void *handle, struct change *change)
+static void end(struct export_entry *entry, struct change *change)
 {
-	if (handle != NBDKIT_HANDLE_NOT_NEEDED)
-		stream_end(((struct export_entry *)handle)->stream, change);
+	if (entry != &unreported)
+		stream_end(entry->stream, change);
 }
 
 static int imagefs_pwrite(nbdkit_next *next, void *handle, const void *buf, uint32_t count, uint64_t offset,

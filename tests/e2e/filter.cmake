@@ -1,0 +1,21 @@
+# The nbdkit filter (contrib/nbdkit): P, with control files that only log, and with imagefs.
+if(NOT TARGET nbdkit-imagefs-filter OR NOT TARGET nbd_load)
+	return()
+endif()
+
+function(filter_e2e name)
+	imagefs_e2e(${name} ${ARGN})
+	set_property(TEST e2e/${name} APPEND PROPERTY ENVIRONMENT
+		"FILTER=$<TARGET_FILE:nbdkit-imagefs-filter>"
+		"CONTROL_LOG=$<TARGET_FILE:control_log>"
+		"NBD_LOAD=$<TARGET_FILE:nbd_load>")
+endfunction()
+
+filter_e2e(p_nbdkit_filter)
+filter_e2e(p_nbdkit_filter_parallel)
+filter_e2e(p_nbdkit_filter_names)
+filter_e2e(p_nbdkit_filter_comes_and_goes)
+filter_e2e(p_nbdkit_filter_dir)
+foreach(format raw qcow2)
+	filter_e2e(p_nbdkit_filter_nbd_${format} SCRIPT p_nbdkit_filter_nbd ARGS ${format} 20)
+endforeach()

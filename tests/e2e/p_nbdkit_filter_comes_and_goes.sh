@@ -1,0 +1,63 @@
+#!/bin/bash
+# P: the control file may appear, fail and come back at any time, under any load: no
+# write ever fails or waits for it, and each time what is said first names what is in
+# flight then.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../filter.sh"
+cat >"$T/plugin" <<'PLUGIN'
+echo "plugin begin $4 $3" >>"$LOG"
+cat >/dev/null
+sleep 3
+echo "plugin end $4 $3" >>"$LOG"
+PLUGIN
+export LOG
+
+# It appears while a write is being executed: that one is reported late, but reported.
+start_filtered eval get_size='echo 1048576' can_write='exit 0' pread='head -c $3 /dev/zero' \
+	pwrite=". $T/plugin" imagefs="$REPORTED/board"
+client <<<'nbd.pwrite(bytes(512), 1024)' &
+slow=$!
+wait_until 10 grep -q 'plugin begin' "$LOG"
+start_control_log
+wait "$slow"
+is "reported late" "$(reports board | head -n 4)" "$(printf '%s\n' open flush 'done' 'write 1024 512 1')"
+wait_until 10 grep -q 'done 1' "$LOG"
+"$PYTHON" "$TOOLS/check_reports.py" "$LOG" --silence-is-fine || fail "the log"
+umount "$REPORTED"
+kill "$SERVER" && wait_until 10 gone "$SERVER"
+
+# Its server is killed under load, and comes back, again and again.
+: >"$LOG"
+start_filtered memory 64M imagefs="$REPORTED/board"
+: >"$T/go"
+(while [ -e "$T/go" ]; do
+	"$NBD_LOAD" "$(uri)" 0 67108864 4096 8 2000 >>"$T/load.txt" || { : >"$T/failed"; break; }
+done) &
+loads=$!
+has_done() { [ "$(wc -l <"$T/load.txt")" -ge "$1" ]; }
+kills=${KILLS:-6}
+for ((i = 0; i < kills; i++)); do
+	start_control_log
+	wait_until 10 grep -q ' write ' "$LOG"
+	kill -KILL "$(control_log_pid)"
+	wait_until 10 refuses 'not connected' ls "$REPORTED"
+	wait_until 10 has_done $(($(wc -l <"$T/load.txt") + 2))
+	umount -l "$REPORTED"
+	# What is in the log now was said to one that is dead.
+	mv "$LOG" "$T/reports-$i.txt"
+	"$PYTHON" "$TOOLS/check_reports.py" "$T/reports-$i.txt" >"$T/checked" || fail "$(cat "$T/checked"), in $T/reports-$i.txt"
+done
+rm "$T/go"
+wait "$loads"
+[ ! -e "$T/failed" ] || fail "a write failed"
+is "said once for each loss" "$(grep -c 'writes are not reported' "$T/nbdkit.log")" "$kills"
+
+# An imagefs that hangs holds writes up; killed, it lets them go.
+start_control_log
+client <<<'time.sleep(1.5); nbd.pwrite(bytes(512), 0)'
+wait_until 10 grep -q ' write ' "$LOG"
+kill -STOP "$(control_log_pid)"
+client <<<'nbd.pwrite(bytes(512), 0)' &
+held=$!
+(sleep 0.5; kill -KILL "$(control_log_pid)") &
+wait "$held"

@@ -1,0 +1,44 @@
+#!/bin/bash
+# P: many connections, each with many writes in flight, some of them slow, share one
+# control file for each export; the reports keep to the rules (check_reports.py), and
+# those that meet share a write(2). With control files that answer late nothing changes.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../filter.sh"
+start_control_log
+
+load() { # load CONNECTIONS DEPTH COUNT EXPORT...
+	local connections=$1 depth=$2 count=$3 pids=() i
+	shift 3
+	for export; do
+		for ((i = 0; i < connections; i++)); do
+			"$NBD_LOAD" "$(uri "$export")" $((i << 20)) 1048576 4096 "$depth" "$count" >>"$T/load.txt" &
+			pids+=($!)
+		done
+	done
+	for i in "${pids[@]}"; do wait "$i" || fail "a write failed"; done
+}
+
+# More writes at once than a text can hold: 16 connections of 16 threads.
+start_filtered memory 32M imagefs="$REPORTED/one"
+load 16 16 400 ""
+is "opened once" "$(reports one | grep -c open)" 1
+is "every write" "$(reports one | grep -c ^write)" 6400
+checked
+
+kill "$SERVER" && wait_until 10 gone "$SERVER"
+: >"$LOG"
+start_filtered --filter=delay memory 32M imagefs-dir="$REPORTED" wdelay=5ms
+load 4 8 50 one two
+for export in one two; do is "every write of $export" "$(reports $export | grep -c ^write)" 200; done
+checked
+
+# Reports are answered after 5 ms: what comes meanwhile goes together.
+umount "$REPORTED"
+kill "$SERVER" && wait_until 10 gone "$SERVER"
+: >"$LOG"
+start_control_log 5
+start_filtered memory 32M imagefs="$REPORTED/one"
+load 2 16 100 ""
+checked
+texts=$(awk '/ write / { n++ } END { print n }' "$LOG")
+[ "$texts" -le 100 ] || fail "200 reports in $texts texts: they do not share"
