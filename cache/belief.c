@@ -20,15 +20,6 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 	return error;
 }
 
-int64_t image_quiet_ns(const struct cache_image *image, const struct cache_range *where)
-{
-	int64_t quiet_ns = -1;
-
-	if (image->reports)
-		quiet_ns = reports_quiet_ns(image->reports, where, image->cache->settings.flux_ns, image->seen.now_ns);
-	return quiet_ns >= 0 ? quiet_ns : image->seen.quiet_ns;
-}
-
 /* Is one of the blocks in the range? They are sorted: halves what is left in each turn. */
 static bool footprint_in(const struct footprint *footprint, const struct cache_range *range)
 {
@@ -66,39 +57,6 @@ bool image_untouched(const struct cache_image *image, uint64_t generation, const
 		if (footprint_in(footprint, &ranges[i]))
 			return false;
 	return true;
-}
-
-/*
- * An update rewrites the blocks of one file at times that lie apart, and other
- * blocks in between: that a directory, or a file's bytes, lasted for a moment
- * says little as long as its image is being written. So it is the image that
- * (or its partition, where reports tell what was written) must have been quiet
- * for the flux time. But one that is never quiet (somebody
- * works on its root filesystem) is not to hide for ever what changed on it:
- * what lasted for much longer is served too.
- */
-bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
-		   const struct cache_range *where)
-{
-	int64_t flux_ns = image->cache->settings.flux_ns;
-	int64_t lasting_ns = LASTING_FLUX_TIMES * flux_ns, lasted_ns = image->seen.now_ns - since_ns, quiet_ns;
-
-	/* What is old now may be gone when it is opened: whoever asks for the last time gets what will stay. */
-	if (lasted_ns >= lasting_ns && !op->careful)
-		return true;
-	quiet_ns = image_quiet_ns(image, where);
-	/*
-	 * A table shares blocks with what is next to it (the superblock of an
-	 * ext4): those are written all the time, and looked at each time.
-	 */
-	if (!where && image->seen.exact && lasted_ns > quiet_ns)
-		quiet_ns = lasted_ns;
-	if (quiet_ns >= flux_ns)
-		return true;
-	op->retry_ns = flux_ns - quiet_ns;
-	if (op->retry_ns > lasting_ns - lasted_ns && !op->careful)
-		op->retry_ns = lasting_ns - lasted_ns;
-	return false;
 }
 
 /* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as belief_refresh. */
@@ -210,7 +168,7 @@ int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief
 			return result;
 	}
 	/* What contradicts itself may be half of an update: an error too must have lasted. */
-	if (belief->error != 0 && !image_settled(image, op, belief->since_ns, where))
+	if (belief->error != 0 && !belief_settled(image, op, belief, belief->since_ns, where))
 		return -EINPROGRESS;
 	return belief->error;
 }

@@ -331,7 +331,7 @@ static bool dir_settled(const struct cache_dir *dir, struct cache_op *op, int64_
 {
 	struct cache_range where = volume_range(dir->volume);
 
-	return image_settled(dir->image, op, since_ns, &where);
+	return belief_settled(dir->image, op, &dir->belief, since_ns, &where);
 }
 
 static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char *name, struct cache_node *node)

@@ -313,7 +313,7 @@ static bool path_settled(struct cache_image *image, struct cache_op *op, const s
 
 	return image_settled(image, op, image->table_belief.since_ns, NULL) &&
 	       (!boot || !image->boot_belief.loaded || image_settled(image, op, image->boot_belief.since_ns, NULL)) &&
-	       image_settled(image, op, volume->belief.since_ns, &where);
+	       belief_settled(image, op, &volume->belief, volume->belief.since_ns, &where);
 }
 
 static int root_once(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)

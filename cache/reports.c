@@ -101,20 +101,21 @@ void reports_start_over(struct reports *reports)
 	reports->floor = ++reports->generation;
 	reports->epoch++;
 	reports->log_count = 0;
-	reports->moved_ns = reports->monotonic_ns();
+	reports->floor_ns = reports->monotonic_ns();
 }
 
-static void log_write(struct reports *reports, const struct cache_range *range)
+static void log_write(struct reports *reports, const struct cache_range *range, int64_t begun_ns)
 {
 	struct log_entry *entry;
 
 	if (reports->log_count == LOG_ENTRIES) {
 		reports->floor = reports->log[reports->log_first].generation;
+		reports->floor_ns = reports->log[reports->log_first].ended_ns;
 		reports->log_first = (reports->log_first + 1) % LOG_ENTRIES;
 		reports->log_count--;
 	}
 	entry = &reports->log[(reports->log_first + reports->log_count++) % LOG_ENTRIES];
-	*entry = (struct log_entry){ ++reports->generation, *range, reports->monotonic_ns() };
+	*entry = (struct log_entry){ ++reports->generation, *range, begun_ns, reports->monotonic_ns() };
 }
 
 /* The newest but `back`. */
@@ -130,7 +131,7 @@ static void end_flight(struct reports *reports, size_t index)
 	struct flight *flight = &reports->flights[index];
 
 	if (!flight->dull) {
-		log_write(reports, &flight->range);
+		log_write(reports, &flight->range, flight->begun_ns);
 		reports->busy_count--;
 	}
 	*flight = reports->flights[--reports->flight_count];
@@ -284,23 +285,57 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 	return (int)count;
 }
 
-int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t enough_ns, int64_t now_ns)
+/* What is in flight in `where`: when the first of it began; `now_ns` when there is nothing. */
+static int64_t first_in_flight_ns(const struct reports *reports, const struct cache_range *where, int64_t now_ns)
 {
-	LOCK_SCOPE(&reports->lock);
-	if (reports->state != REPORTS_EXACT)
-		return -1;
+	for (size_t i = 0; i < reports->flight_count; i++) {
+		const struct flight *flight = &reports->flights[i];
+
+		if (!flight->dull && (!where || overlap(&flight->range, where)) && flight->begun_ns < now_ns)
+			now_ns = flight->begun_ns;
+	}
+	return now_ns;
+}
+
+static bool any_in_flight(const struct reports *reports, const struct cache_range *where)
+{
 	for (size_t i = 0; i < reports->flight_count; i++)
 		if (!reports->flights[i].dull && (!where || overlap(&reports->flights[i].range, where)))
-			return 0;
+			return true;
+	return false;
+}
+
+int reports_burst(struct reports *reports, const struct cache_range *where, int64_t rest_ns, int64_t now_ns,
+		  struct reports_burst *burst)
+{
+	bool in_flight;
+
+	LOCK_SCOPE(&reports->lock);
+	if (reports->state != REPORTS_EXACT)
+		return -ENOTSUP;
+	in_flight = any_in_flight(reports, where);
+	*burst = (struct reports_burst){
+		.quiet_ns = in_flight ? 0 : now_ns - reports->floor_ns,
+		.start_ns = first_in_flight_ns(reports, where, now_ns),
+		.generation = reports->generation,
+	};
+	/* Back in time, to the first rest that was long enough. */
 	for (size_t back = 0; back < reports->log_count; back++) {
 		const struct log_entry *entry = log_entry(reports, back);
 
-		if (now_ns - entry->ended_ns >= enough_ns)
-			break;
-		if (!where || overlap(&entry->range, where))
-			return now_ns > entry->ended_ns ? now_ns - entry->ended_ns : 0;
+		if (where && !overlap(&entry->range, where))
+			continue;
+		if (!in_flight && now_ns - entry->ended_ns < burst->quiet_ns)
+			burst->quiet_ns = now_ns > entry->ended_ns ? now_ns - entry->ended_ns : 0;
+		if (burst->start_ns - entry->ended_ns >= rest_ns)
+			return 0;
+		if (entry->begun_ns < burst->start_ns)
+			burst->start_ns = entry->begun_ns;
+		burst->generation = entry->generation - 1;
 	}
-	return now_ns - reports->moved_ns;
+	if (burst->start_ns - reports->floor_ns < rest_ns)
+		burst->generation = 0;
+	return 0;
 }
 
 void reports_set_dull(struct reports *reports, const struct cache_range *ranges, size_t count)

@@ -108,10 +108,19 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 		    size_t *in_flight);
 
 /*
- * How long nothing was written in `where` (NULL: to anything that is looked at),
- * as far back as `enough_ns`. 0: something is being written. -1: not known here.
+ * A burst: writes that follow each other more closely than the time of rest.
+ * What is older than the burst that goes on is no half of it.
  */
-int64_t reports_quiet_ns(struct reports *reports, const struct cache_range *where, int64_t enough_ns, int64_t now_ns);
+struct reports_burst {
+	int64_t quiet_ns; /* since the last write ended; 0: one is in flight */
+	int64_t start_ns; /* when the first began; now, when there is rest */
+	/* What was true under this and is untouched since is older than the burst. 0: how it began is not known. */
+	uint64_t generation;
+};
+
+/* In `where`, or (NULL) in all that is looked at. -ENOTSUP: not exact now. */
+int reports_burst(struct reports *reports, const struct cache_range *where, int64_t rest_ns, int64_t now_ns,
+		  struct reports_burst *burst);
 
 /* Ranges nobody ever reads for (other file systems). Copied. Until called, none. */
 void reports_set_dull(struct reports *reports, const struct cache_range *ranges, size_t count);

@@ -24,7 +24,7 @@ enum reports_state {
 struct log_entry {
 	uint64_t generation;
 	struct cache_range range;
-	int64_t ended_ns;
+	int64_t begun_ns, ended_ns;
 };
 
 struct flight {
@@ -43,7 +43,7 @@ struct reports {
 	uint64_t generation;
 	uint64_t floor;	     /* what was believed under an older generation may be anything */
 	uint64_t epoch;	     /* how often that happened: guards do not outlast it */
-	int64_t moved_ns;    /* when the floor was moved last */
+	int64_t floor_ns;    /* since when all that was written is in the log */
 	struct log_entry log[LOG_ENTRIES]; /* a ring, ascending generations */
 	size_t log_first, log_count;
 	struct flight *flights;

@@ -167,8 +167,7 @@ struct cache_version {
 /* Observe the device anew; sets image->seen. */
 int image_observe(struct cache_image *image, const struct cache_op *op);
 
-/* On an image that is never quiet: content that lasted for so many flux times is believed. */
-#define LASTING_FLUX_TIMES 10
+/* ---- cache/settle.c ------------------------------------------------------ */
 
 /*
  * Was content that has been there since `since_ns` there long enough to be
@@ -178,8 +177,20 @@ int image_observe(struct cache_image *image, const struct cache_op *op);
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
 		   const struct cache_range *where);
 
+/* The same, of what a belief says: it may also be known that its blocks were not written by what goes on. */
+bool belief_settled(const struct cache_image *image, struct cache_op *op, const struct belief *belief, int64_t since_ns,
+		    const struct cache_range *where);
+
 /* How long nothing was written there, as far as is known; 0 while something is. */
 int64_t image_quiet_ns(const struct cache_image *image, const struct cache_range *where);
+
+/* Content that lasted as long is believed whatever is written around it. */
+int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where);
+
+/* What was true under this generation, and is untouched since, is older than the writes that go on. 0: not known. */
+uint64_t image_burst_generation(const struct cache_image *image, const struct cache_range *where);
+
+/* ---- cache/belief.c ------------------------------------------------------ */
 
 /* The most ranges that are compared; more, and it is read. */
 #define CHANGES_MAX 128

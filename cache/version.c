@@ -234,6 +234,14 @@ bool version_untouched(struct cache_version *version, uint64_t generation)
 	return untouched;
 }
 
+bool version_older_than_burst(struct cache_version *version)
+{
+	struct cache_range where = version_range(version);
+	uint64_t generation = image_burst_generation(version->image, &where);
+
+	return generation != 0 && version_untouched(version, generation);
+}
+
 /*
  * Have writers wait for what the version needs, as long as it is open. 0: its
  * bytes are as they were under `generation`, and nothing is lost from now on.
@@ -297,7 +305,7 @@ static int open_locked(struct cache_version *version, struct cache_op *op)
 	}
 	/* Nothing handed out, nothing moving: the bytes can come when they are asked for. */
 	if (image->seen.steady && version->known_count == 0 && !version->guard &&
-	    image_settled(image, op, image->seen.now_ns, &where))
+	    (image_settled(image, op, image->seen.now_ns, &where) || version_older_than_burst(version)))
 		return open_unseen(version, op);
 	return version_keep(version, op, true);
 }

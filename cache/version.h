@@ -21,6 +21,9 @@ struct cache_range version_range(const struct cache_version *version);
 /* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
 bool version_untouched(struct cache_version *version, uint64_t generation);
 
+/* Were its clusters not written by the writes that go on in its partition? */
+bool version_older_than_burst(struct cache_version *version);
+
 /* ---- cache/chunk.c ------------------------------------------------------- */
 
 uint64_t chunk_count(const struct cache_version *version);

@@ -188,13 +188,12 @@ static int settle_unknown(struct cache_version *version, struct cache_op *op, co
 {
 	struct cache_image *image = version->image;
 	struct cache_range where = version_range(version);
-	int64_t flux_ns = image->cache->settings.flux_ns;
 
 	if (!reading_repeats(version, reading))
 		version->since_ns = image->seen.now_ns;
-	else if (start_ns - version->since_ns >= LASTING_FLUX_TIMES * flux_ns)
+	else if (start_ns - version->since_ns >= image_lasting_ns(image, &where))
 		return 0;
-	if (image_quiet_ns(image, &where) < flux_ns)
+	if (image_quiet_ns(image, &where) < image->cache->settings.flux_ns && !version_older_than_burst(version))
 		return wait_for_unknown(version, op, start_ns);
 	return version_untouched(version, generation) ? 0 : read_twice(version, op);
 }

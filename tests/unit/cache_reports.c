@@ -109,6 +109,14 @@ static int changes_since(uint64_t generation)
 	return reports_changes(reports, generation, ranges, 64, &in_flight);
 }
 
+/* -1: not known. */
+static int64_t quiet_ns(const struct cache_range *where)
+{
+	struct reports_burst burst;
+
+	return reports_burst(reports, where, 200 * MS, now_ns, &burst) == 0 ? burst.quiet_ns : -1;
+}
+
 TestSuite(cache_reports, .init = start, .fini = end);
 
 Test(cache_reports, c5_what_was_written_is_known_by_its_range)
@@ -264,7 +272,7 @@ Test(cache_reports, c5_a_doubt_for_nothing_takes_nothing_back)
 	cr_expect_gt(during, before);
 	cr_expect_gt(observe().generation, during, "looked at each time");
 	cr_expect_eq(changes_since(before), -1);
-	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), -1);
+	cr_expect_eq(quiet_ns(NULL), -1);
 	device.generation++;
 	observe();
 	others = (struct company_state){ .alone = true };
@@ -294,7 +302,7 @@ Test(cache_reports, p_without_reporters_nothing_is_exact)
 	observe();
 	cr_expect_not(is_exact());
 	cr_expect_eq(changes_since(observe().generation), -1);
-	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), -1);
+	cr_expect_eq(quiet_ns(NULL), -1);
 	/* A flush is a word of somebody who does not speak for a process. */
 	cr_assert_eq(reporter_new(reports, &mute), 0);
 	tell(mute, "flush\n");
@@ -392,16 +400,52 @@ Test(cache_reports, c5_each_partition_is_quiet_by_itself)
 
 	now_ns += 10 * SECOND;
 	tell(reporter, "write 4096 512 1\n");
-	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 0);
-	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), 0);
-	cr_expect_geq(reports_quiet_ns(reports, &two, SECOND, now_ns), SECOND);
+	cr_expect_eq(quiet_ns(&one), 0);
+	cr_expect_eq(quiet_ns(NULL), 0);
+	cr_expect_geq(quiet_ns(&two), SECOND);
+	now_ns += SECOND;
+	cr_expect_eq(quiet_ns(&one), 0, "however long it takes");
 	tell(reporter, "done 1\n");
 	now_ns += 300 * MS;
-	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 300 * MS);
+	cr_expect_eq(quiet_ns(&one), 300 * MS);
 	tell(reporter, "write 1048576 512 1\ndone 1\n");
 	now_ns += 100 * MS;
-	cr_expect_eq(reports_quiet_ns(reports, &one, SECOND, now_ns), 400 * MS);
-	cr_expect_eq(reports_quiet_ns(reports, &two, SECOND, now_ns), 100 * MS);
-	cr_expect_eq(reports_quiet_ns(reports, NULL, SECOND, now_ns), 100 * MS);
-	cr_expect_geq(reports_quiet_ns(reports, &two, 50 * MS, now_ns), 50 * MS);
+	cr_expect_eq(quiet_ns(&one), 400 * MS);
+	cr_expect_eq(quiet_ns(&two), 100 * MS);
+	cr_expect_eq(quiet_ns(NULL), 100 * MS);
+}
+
+Test(cache_reports, c5_what_is_older_than_a_burst_is_told_from_what_is_not)
+{
+	struct reports_burst burst;
+	uint64_t before, after;
+	int64_t start;
+
+	now_ns += 10 * SECOND;
+	tell(reporter, "write 0 512 1\ndone 1\n");
+	now_ns += 300 * MS;
+	before = observe().generation;
+	cr_assert_eq(reports_burst(reports, NULL, 200 * MS, now_ns, &burst), 0);
+	cr_expect_eq(burst.start_ns, now_ns, "a rest");
+	cr_expect_eq(burst.generation, before);
+	start = now_ns;
+	for (int i = 0; i < 5; i++) { /* each is followed by the next before the rest is over, but for how long they take */
+		tell(reporter, "write 4096 512 1\n");
+		now_ns += 400 * MS;
+		tell(reporter, "done 1\n");
+		now_ns += 150 * MS;
+	}
+	after = observe().generation;
+	cr_assert_eq(reports_burst(reports, NULL, 200 * MS, now_ns, &burst), 0);
+	cr_expect_eq(burst.start_ns, start);
+	cr_expect_geq(burst.generation, before);
+	cr_expect_lt(burst.generation, after - 4);
+	cr_expect_eq(changes_since(burst.generation), 5);
+	/* After a stranger nobody knows how it began. */
+	others.foreign++;
+	observe();
+	now_ns += 100 * MS;
+	cr_assert_eq(reports_burst(reports, NULL, 200 * MS, now_ns, &burst), 0);
+	cr_expect_eq(burst.generation, 0);
+	cr_expect_eq(burst.quiet_ns, 100 * MS);
 }

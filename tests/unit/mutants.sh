@@ -84,12 +84,12 @@ mutant "believe a parse though the generation moved" dir belief.c \
 	's/same = image_untouched\(image, generation, footprint\) \?/same = true ?/'
 mutant "new metadata is settled at once" model belief.c \
 	's/belief->since_ns = image->seen.now_ns;/belief->since_ns = INT64_MIN \/ 2;/'
-mutant "everything is settled at once" model belief.c \
+mutant "everything is settled at once" model settle.c \
 	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
-mutant "an image need not be quiet" model belief.c \
+mutant "an image need not be quiet" model settle.c \
 	's/if \(lasted_ns >= lasting_ns\)/if (lasted_ns >= flux_ns \/ 8)/'
 mutant "an error is answered before it has lasted" version belief.c \
-	's/belief->error != 0 && !image_settled\(image, op, belief->since_ns, where\)/false/'
+	's/belief->error != 0 && !belief_settled\(image, op, belief, belief->since_ns, where\)/false/'
 mutant "an error of the device is remembered" dir belief.c \
 	's/failed = recording.failed && \*parse_error != 0/failed = false/'
 
@@ -135,7 +135,7 @@ mutant "entry and chain are not looked at at open" model version.c \
 mutant "open believes what was believed before" model version.c \
 	's/\(version->data_checked == image->seen.generation && image->seen.in_flight == 0\)/version->data_checked != 0/'
 mutant "open in the midst of an update" model version.c \
-	's/ &&\n\t    image_settled\(image, op, image->seen.now_ns, &where\)\)/)/'
+	's/ &&\n\t    \(image_settled\(image, op, image->seen.now_ns, &where\) \|\| version_older_than_burst\(version\)\)\)/)/'
 mutant "a straight read is believed whatever happened meanwhile" model read.c \
 	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
 mutant "a straight read need not be what was known" model read.c \
@@ -155,7 +155,11 @@ mutant "a reported write moves no generation" model reports.c \
 mutant "writes in flight are no change" reports reports.c \
 	's/if \(!reports->flights\[i\].dull\)\n\t\t\tranges\[count\+\+\] = reports->flights\[i\].range;//'
 mutant "a partition with a write in flight is quiet" reports reports.c \
-	's/overlap\(&reports->flights\[i\].range, where\)\)\)\n\t\t\treturn 0;/overlap(&reports->flights[i].range, where)))\n\t\t\tcontinue;/'
+	's/in_flight = any_in_flight\(reports, where\);/in_flight = false;/'
+mutant "a burst ends where it is looked at" reports reports.c \
+	's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
+mutant "a burst is as old as what is known of it" reports reports.c \
+	's/if \(burst->start_ns - reports->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
 mutant "a guard is set up while its bytes are written" model reports.c \
 	's/if \(guard_touches\(guard, &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
 mutant "a guard is set up though its bytes were written" model reports.c \
