@@ -1,0 +1,1 @@
+imagefs_fuzz(notify LIBS imagefs_cache)
