@@ -309,7 +309,8 @@ static int hand_over(struct boards *boards, struct view_survey *survey)
 	qsort(boards->candidates, boards->count, sizeof(*boards->candidates), compare_candidates);
 	for (size_t i = 0; i < boards->count; i++) {
 		survey->found[i] = boards->candidates[i].found;
-		qsort(survey->found[i].boards, survey->found[i].board_count, sizeof(char *), compare_names);
+		if (survey->found[i].board_count > 0)
+			qsort(survey->found[i].boards, survey->found[i].board_count, sizeof(char *), compare_names);
 	}
 	survey->count = boards->count;
 	boards->count = 0;

@@ -102,26 +102,33 @@ static bool find_mounts(struct mounts *mounts)
 	return true;
 }
 
+static void name_mounts(const struct mounts *mounts)
+{
+	fprintf(stderr, "imagefsctl: which one? --control DIR is one of");
+	for (size_t i = 0; i < mounts->count; i++)
+		fprintf(stderr, "%s %s (%s)", i > 0 ? "," : "", mounts->control[i], mounts->shown[i]);
+	fputc('\n', stderr);
+}
+
 /* The only control directory there is; else NULL, and it was said why. */
 static char *find_control(void)
 {
 	struct mounts mounts;
+	char *control = NULL;
 
-	if (!find_mounts(&mounts)) {
+	if (!find_mounts(&mounts))
 		fail("/proc/self/mountinfo", strerror(errno));
-		return NULL;
-	}
-	if (mounts.count == 1)
-		return mounts.control[0];
-	if (mounts.count == 0) {
+	else if (mounts.count == 0)
 		fprintf(stderr, "imagefsctl: no imagefs with control files is mounted here\n");
-		return NULL;
+	else if (mounts.count == 1)
+		control = STEAL_POINTER(mounts.control[0]);
+	else
+		name_mounts(&mounts);
+	for (size_t i = 0; i < mounts.count; i++) {
+		free(mounts.control[i]);
+		free(mounts.shown[i]);
 	}
-	fprintf(stderr, "imagefsctl: which one? --control DIR is one of");
-	for (size_t i = 0; i < mounts.count; i++)
-		fprintf(stderr, "%s %s (%s)", i > 0 ? "," : "", mounts.control[i], mounts.shown[i]);
-	fputc('\n', stderr);
-	return NULL;
+	return control;
 }
 
 /* Is that what it is? A plain directory of that name would swallow a flush in silence. */
