@@ -40,7 +40,7 @@ start_reporting() {
 	# Every write is in flight for longer than imagefs takes to believe in a rest.
 	nbdkit-delay) start_nbdkit_with "$image" --filter=log --filter=delay -- "logfile=$control" wdelay=250ms ;;
 	nbdkit-filter)
-		[ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
+		[ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
 		start_nbdkit_with "$image" --filter="$FILTER" -- "imagefs=$control" ;;
 	qemu-nbd)
 		requires qemu-nbd
@@ -65,3 +65,13 @@ start_nbdkit_with() { # start_nbdkit_with IMAGE [options before the plugin] -- [
 	PIDS+=("$(cat "$socket.pid")")
 	URI="nbd+unix:///?socket=$socket.sock"
 }
+
+# reports_of IMAGE FIELD: what status says of its reports, as JSON.
+reports_of() {
+	"$PYTHON" -c 'import json, sys
+images = json.load(open(sys.argv[1]))["images"]
+print(json.dumps(next(image["reports"][sys.argv[3]] for image in images if image["name"] == sys.argv[2])))' \
+		"$CONTROL/status.json" "$@"
+}
+is_exact() { [ "$(reports_of "$1" exact)" = true ]; }
+is_not_exact() { [ "$(reports_of "$1" exact)" = false ]; }

@@ -47,7 +47,8 @@ start() { # start NAME COMMAND...: that answers each line of its input
 	read -r line <"$T/$name.out"
 	is "the $name" "$line" ready
 }
-start load "$PYTHON" "$TOOLS/load.py" "$URI" $((17 * MIB)):$((48 * MIB))
+# All but the first block: what is in that tells that it is no FAT, and is looked at.
+start load "$PYTHON" "$TOOLS/load.py" "$URI" $((17 * MIB + 4096)):$((48 * MIB - 4096))
 start counter "$PYTHON" "$TOOLS/accesses.py" "$SRC/board.img"
 writes() { ask load; }
 accesses() { ask counter; }
@@ -76,6 +77,17 @@ for file in "${files[@]}"; do
 	is "the inode number of $file" "$(stat -c %i "$MNT/board/$file")" "$inode"
 done
 ended=$(writes)
+
+# A file system's superblock is in that block, and is written now and then.
+start superblock "$PYTHON" "$TOOLS/load.py" "$URI" $((17 * MIB)):4096 --sizes 4096 --pause 20
+for file in "${files[@]}"; do
+	reads=$(requests READ) inode=$(stat -c %i "$MNT/board/$file")
+	for ((i = 0; i < opens; i++)); do cat "$MNT/board/$file" >/dev/null; done
+	is "READ requests for $file beside a superblock's writes" $(($(requests READ) - reads)) 0
+	is "the inode number of $file beside a superblock's writes" "$(stat -c %i "$MNT/board/$file")" "$inode"
+done
+superblocks=$(ask superblock)
+
 # All that is counted here does count: what is written to the boot partition is read.
 reads=$(requests READ) inode=$(stat -c %i "$MNT/board/config.txt")
 accesses >/dev/null
@@ -94,4 +106,4 @@ is "config.txt, written" "$(head -c 8 "$MNT/board/config.txt")" 'new!new!'
 [ "$(accesses)" -gt 0 ] || fail "a read of the image was not counted"
 [ "$(stat -c %i "$MNT/board/config.txt")" != "$inode" ] || fail "new bytes, and the old inode number"
 echo "$server: 3 files, $opens opens and reads of each beside $((ended - begun)) writes to the root partition:" \
-	"0 READ requests, 0 reads of the image, no new version"
+	"0 READ requests, 0 reads of the image, no new version; beside $superblocks of its superblock: 0 READ requests"

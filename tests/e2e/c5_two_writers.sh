@@ -95,7 +95,9 @@ else
 	start_reporter
 	start_silent
 fi
+case $silent in loop* | qemu*) wait_until 5 is_not_exact board ;; esac
 printf '%-15s %-15s ' "$silent" "$order"
 "$PYTHON" "$TOOLS/two_writers.py" "$image" "$MNT/board" "$how" "$rounds" "$T" "${SEED:-1}"
 end_silent
 wait_until 10 is_exact board
+echo "    and believed again when it is gone"

@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../reports.sh"
 server=$1
 requires root netns fuse
-[ "$server" != nbdkit-filter ] || [ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
+[ "$server" != nbdkit-filter ] || [ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
 make_image "$SRC/board.img" 9 12 -s 8
 head -c 262144 /dev/zero >"$T/kernel"
 put "@$T/kernel" "$SRC/board.img" /kernel8.img
