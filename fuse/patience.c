@@ -59,6 +59,9 @@ void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns)
 	if (caller == 0)
 		return;
 	LOCK_SCOPE(&patience->lock);
+	/* However long this request waited: it is the same system call's. */
+	if (patience->calls[call].caller == caller)
+		patience->calls[call].answered_ns = now_ns;
 	count_call(patience, call, caller, now_ns);
 	atomic_store(&patience->calls[call].stale, true);
 }

@@ -177,7 +177,6 @@ mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_
 mutant "nothing is saved before it is overwritten" model guard.c \
 	's/for_each_chunk\(guard, range, save_chunk, &save\);/(void)save_chunk;/'
 mutant "what was saved is not read" model read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
-mutant "what was saved is no part of the version" model whole.c 's/version->guard && !guard_agrees\(/0 \&\& !guard_agrees(/'
 mutant "a doubt is no doubt" reports reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
 mutant "events of strangers are not counted" company company.c 's/member->foreign\+\+;\n\t\tdoubt\(member\);/;/'
 mutant "who had it open before is not looked for" company company.c 's/member->accompanied = member->found_any \|\|/member->accompanied = /'
