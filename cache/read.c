@@ -249,6 +249,13 @@ static bool worth_keeping(const struct cache_version *version, size_t length_byt
 	       version->known_count < chunk_count(version);
 }
 
+/* What was asked for, of the span around it. */
+static void cut_out(struct cache_bytes *bytes, const struct span *span, uint64_t offset_bytes, size_t length_bytes)
+{
+	bytes->data += offset_bytes - span->offset_bytes;
+	bytes->length_bytes = length_bytes;
+}
+
 static int read_locked(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
 		       size_t length_bytes, struct cache_bytes *bytes)
 {
@@ -261,10 +268,8 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 		return -EAGAIN;
 	if (version->guard) {
 		result = read_guarded(version, op, &span, bytes);
-		if (result == 0) {
-			bytes->data += offset_bytes - span.offset_bytes;
-			bytes->length_bytes = length_bytes;
-		}
+		if (result == 0)
+			cut_out(bytes, &span, offset_bytes, length_bytes);
 		if (result != 1)
 			return result;
 		cache_bytes_release(bytes);
@@ -284,10 +289,8 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 	if (version->extents.count == 0)
 		return version->detached ? -ESTALE : -EIO;
 	result = read_straight(version, op, &span, bytes);
-	if (result == 0) {
-		bytes->data += offset_bytes - span.offset_bytes;
-		bytes->length_bytes = length_bytes;
-	}
+	if (result == 0)
+		cut_out(bytes, &span, offset_bytes, length_bytes);
 	if (result != 1)
 		return result;
 	cache_bytes_release(bytes);
