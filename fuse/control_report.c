@@ -35,7 +35,7 @@
 struct report {
 	struct control *control; /* constant */
 	char *name;		 /* constant */
-	_Atomic unsigned references; /* the open file, and a job that attaches it */
+	_Atomic unsigned references; /* the open file, and who attaches it */
 	pthread_mutex_t lock;	 /* held while bytes are taken in: their order is the stream's */
 	/* All of these under the lock. */
 	struct view_image *image;  /* a user; NULL: not found yet */
@@ -268,12 +268,15 @@ void report_open(struct report *report, fuse_req_t fuse, const struct fuse_file_
 {
 	bool started;
 
+	/* Once it is answered the file may be closed, on another thread, before this one is done with the lock. */
+	atomic_fetch_add(&report->references, 1);
 	pthread_mutex_lock(&report->lock);
 	started = start_attaching(report, fuse, file);
 	pthread_mutex_unlock(&report->lock);
 	/* Not to be waited for: the next writes will try again. */
 	if (!started)
 		control_answer_open(fuse, file);
+	report_put(report);
 }
 
 /* ---- writes --------------------------------------------------------------- */

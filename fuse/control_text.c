@@ -110,6 +110,7 @@ struct reading {
 	uint64_t offset;
 };
 
+/* Once it is answered the reader may close the file, on another thread: the caller has a reference of his own. */
 static void answer(struct snapshot *snapshot, fuse_req_t fuse, size_t size_bytes, uint64_t offset)
 {
 	LOCK_SCOPE(&snapshot->lock);
@@ -150,7 +151,9 @@ void snapshot_read(struct snapshot *snapshot, fuse_req_t fuse, size_t size_bytes
 	struct reading *reading;
 
 	if (offset > 0 && has_text(snapshot)) {
+		atomic_fetch_add(&snapshot->references, 1);
 		answer(snapshot, fuse, size_bytes, (uint64_t)offset);
+		snapshot_close(snapshot);
 		return;
 	}
 	reading = calloc(1, sizeof(*reading));
