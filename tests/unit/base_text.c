@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Names are any bytes: what becomes of them for people, in JSON and in Prometheus' labels. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+
+static char *written(void (*write)(FILE *out, const char *text), const char *text)
+{
+	char *result = NULL;
+	size_t length;
+	FILE *out = open_memstream(&result, &length);
+
+	write(out, text);
+	fclose(out);
+	return result;
+}
+
+#define WRITTEN(write, text, wanted)                        \
+	do {                                                \
+		char *got = written(write, text);           \
+		cr_expect_str_eq(got, wanted, "%s", got);   \
+		free(got);                                  \
+	} while (0)
+
+#define UNKNOWN "\xef\xbf\xbd"
+
+Test(text, ascii_and_utf8_stay)
+{
+	WRITTEN(text_write_json, "jammy \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"jammy \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
+	WRITTEN(text_write_plain, "jammy \xc3\xa9", "jammy \xc3\xa9");
+	WRITTEN(text_write_label, "jammy \xc3\xa9", "\"jammy \xc3\xa9\"");
+}
+
+Test(text, what_each_form_has_to_escape)
+{
+	WRITTEN(text_write_json, "\"\\\n\t\x01\x7f/", "\"\\\"\\\\\\u000a\\u0009\\u0001\\u007f/\"");
+	WRITTEN(text_write_label, "\"\\\n\t", "\"\\\"\\\\\\n\t\"");
+	WRITTEN(text_write_plain, "a\nb\x1b[2J", "a?b?[2J");
+}
+
+/* Truncated, overlong, surrogates, beyond Unicode: each byte by itself. */
+Test(text, what_is_no_utf8_is_replaced)
+{
+	WRITTEN(text_write_json, "\xff", "\"" UNKNOWN "\"");
+	WRITTEN(text_write_json, "a\xc3", "\"a" UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xe2\x82", "\"" UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xf0\x9f\x98", "\"" UNKNOWN UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xc0\x80", "\"" UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xe0\x80\x80", "\"" UNKNOWN UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xed\xa0\x80", "\"" UNKNOWN UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\xf4\x90\x80\x80", "\"" UNKNOWN UNKNOWN UNKNOWN UNKNOWN "\"");
+	WRITTEN(text_write_json, "\x80\xc3\"", "\"" UNKNOWN UNKNOWN "\\\"\"");
+	WRITTEN(text_write_plain, "\xff", "?");
+}
