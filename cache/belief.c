@@ -152,7 +152,8 @@ int belief_refresh(struct cache_image *image, struct cache_op *op, struct belief
 {
 	int result = 0;
 
-	if (!belief->loaded || belief->checked != image->seen.generation) {
+	/* A write that is in flight may be done already, and the client know it: then it is to be seen. */
+	if (!belief->loaded || belief->checked != image->seen.generation || image->seen.in_flight != 0) {
 		uint64_t generation = image->seen.generation;
 
 		if (belief->loaded && image_untouched(image, belief->checked, &belief->footprint))

@@ -225,7 +225,8 @@ static int dir_refresh_pinned(struct cache_dir *dir, struct cache_op *op)
 
 	if (dir->detached)
 		return -ESTALE;
-	if (dir->belief.loaded && dir->belief.error == 0 && dir->slots && dir->path_checked == generation)
+	if (dir->belief.loaded && dir->belief.error == 0 && dir->slots && dir->path_checked == generation &&
+	    dir->image->seen.in_flight == 0)
 		return 0;
 	error = dir->parent ? dir_refresh_once(dir->parent, op) : volume_refresh(dir->volume, op);
 	if (dir->detached)

@@ -384,11 +384,18 @@ static void do_step(struct run *run)
 	run->in_step = false;
 }
 
-/* The last frame whose writes are all done. */
+/*
+ * The last frame whose writes are all done. The client may know it before the
+ * server reports it.
+ */
 static unsigned frames_done(const struct run *run)
 {
-	return run->done == run->script->step_count ? run->script->frame_count - 1
-						    : run->script->steps[run->done].frame - 1;
+	unsigned next = run->done;
+
+	while (next < run->script->step_count && run->script->steps[next].phase == END)
+		next++;
+	return next == run->script->step_count ? run->script->frame_count - 1
+					       : run->script->steps[next].frame - 1;
 }
 
 /* The frame that was begun, or the last one done. */
@@ -397,10 +404,13 @@ static unsigned frames_begun(const struct run *run)
 	return run->done == 0 ? 0 : run->script->steps[run->done - 1].frame;
 }
 
-/* Is a write reported that is not done yet? A writer does not rest there. */
+/* Is a write reported, and its end not? A writer does not rest there. */
 static bool in_flight(const struct run *run)
 {
-	return run->done > 0 && run->script->steps[run->done - 1].phase == BEGIN;
+	enum phase phase = run->done > 0 ? run->script->steps[run->done - 1].phase : SIGN;
+
+	return phase == BEGIN || (run->reporter && phase == LAND) ||
+	       (run->reporter && run->done < run->script->step_count && run->script->steps[run->done].phase == END);
 }
 
 /* Is the writer between two updates? Then it may rest as long as it likes. */

@@ -160,6 +160,11 @@ mutant "a burst ends where it is looked at" reports reports.c \
 	's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
 mutant "a burst is as old as what is known of it" reports reports.c \
 	's/if \(burst->start_ns - reports->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
+mutant "what is in flight is not done yet" model belief.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
+mutant "what is in flight in a directory is not done yet" model dir.c \
+	's/ &&\n\t    dir->image->seen.in_flight == 0\)/)/'
+mutant "what is in flight in a file is not done yet" model version.c \
+	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0/version->data_checked == image->seen.generation/'
 mutant "a guard is set up while its bytes are written" model reports.c \
 	's/if \(guard_touches\(guard, &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
 mutant "a guard is set up though its bytes were written" model reports.c \
