@@ -23,17 +23,34 @@ struct saving {
 	struct saving_item *items;
 };
 
+/* Under the lock. Most images are never reported of, and there may be ten thousand. */
+static bool have_log(struct reports *reports)
+{
+	if (!reports->log)
+		reports->log = calloc(LOG_ENTRIES, sizeof(*reports->log));
+	return reports->log != NULL;
+}
+
 int reporter_new(struct reports *reports, struct reporter **out)
 {
 	struct reporter *reporter = calloc(1, sizeof(*reporter));
+	bool ready;
 
 	if (!reporter)
 		return -ENOMEM;
-	pthread_mutex_init(&reporter->lock, NULL);
-	reporter->reports = reports_ref(reports);
-	LOCK_SCOPE(&reports->lock);
-	reporter->next = reports->reporters;
-	reports->reporters = reporter;
+	pthread_mutex_lock(&reports->lock);
+	ready = have_log(reports);
+	if (ready) {
+		pthread_mutex_init(&reporter->lock, NULL);
+		reporter->reports = reports_ref(reports);
+		reporter->next = reports->reporters;
+		reports->reporters = reporter;
+	}
+	pthread_mutex_unlock(&reports->lock);
+	if (!ready) {
+		free(reporter);
+		return -ENOMEM;
+	}
 	*out = reporter;
 	return 0;
 }

@@ -71,6 +71,7 @@ void reports_unref(struct reports *reports)
 	pthread_mutex_destroy(&reports->lock);
 	free(reports->flights);
 	free(reports->dull);
+	free(reports->log);
 	free(reports);
 }
 

@@ -44,7 +44,7 @@ struct reports {
 	uint64_t floor;	     /* what was believed under an older generation may be anything */
 	uint64_t epoch;	     /* how often that happened: guards do not outlast it */
 	int64_t floor_ns;    /* since when all that was written is in the log */
-	struct log_entry log[LOG_ENTRIES]; /* a ring, ascending generations */
+	struct log_entry *log; /* a ring of LOG_ENTRIES, ascending generations; there when somebody reports */
 	size_t log_first, log_count;
 	struct flight *flights;
 	size_t flight_count, flight_capacity, busy_count; /* busy: not dull */
