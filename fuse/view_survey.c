@@ -48,6 +48,11 @@ static void entries_free(struct view_entry *entries, size_t count)
 	free(entries);
 }
 
+static struct search *search_of(struct job *job, size_t offset)
+{
+	return (struct search *)(void *)((char *)job - offset);
+}
+
 static void search_put(struct search *search)
 {
 	bool last;
@@ -144,7 +149,7 @@ static bool next_link(struct search *search, size_t *at, char *file, size_t size
 
 static int64_t links_run(struct job *job)
 {
-	struct search *search = (struct search *)((char *)job - offsetof(struct search, links));
+	struct search *search = search_of(job, offsetof(struct search, links));
 	CLEANUP_FD int dir_fd = view_source_open(search->view);
 	char file[NAME_MAX + 1];
 
@@ -181,7 +186,7 @@ static void finish(struct search *search)
 
 static void links_done(struct job *job)
 {
-	finish((struct search *)((char *)job - offsetof(struct search, links)));
+	finish(search_of(job, offsetof(struct search, links)));
 }
 
 static void submit(struct search *search, struct job *job, struct lane *lane, int64_t (*run)(struct job *job),
@@ -199,7 +204,7 @@ static void submit(struct search *search, struct job *job, struct lane *lane, in
 
 static int64_t names_run(struct job *job)
 {
-	struct search *search = (struct search *)((char *)job - offsetof(struct search, names));
+	struct search *search = search_of(job, offsetof(struct search, names));
 	char file[NAME_MAX + 1];
 	size_t at = 0;
 	int error = read_names(search);
@@ -215,7 +220,7 @@ static int64_t names_run(struct job *job)
 
 static void names_done(struct job *job)
 {
-	finish((struct search *)((char *)job - offsetof(struct search, names)));
+	finish(search_of(job, offsetof(struct search, names)));
 }
 
 static struct search *search_new(struct view *view, struct queue *queue, struct lane *links)
