@@ -112,8 +112,6 @@ static bool take_record(const struct notify_sink *sink, const unsigned char *rec
 /* How long the record is that begins with what is held; 0: it is none. */
 static size_t record_bytes(const struct notify_parser *parser)
 {
-	bool is_first = parser->form == NOTIFY_FORM_UNKNOWN;
-
 	if (parser->held_bytes < MAGIC_BYTES)
 		return MAGIC_BYTES;
 	switch (get_be32(parser->held)) {
@@ -121,9 +119,9 @@ static size_t record_bytes(const struct notify_parser *parser)
 	case OPTION_MAGIC:
 		return REQUEST_BYTES;
 	case REPLY_MAGIC:
-		return is_first ? 0 : REPLY_BYTES;
+		return REPLY_BYTES;
 	case STRUCTURED_REPLY_MAGIC:
-		return is_first ? 0 : STRUCTURED_REPLY_BYTES;
+		return STRUCTURED_REPLY_BYTES;
 	default:
 		return 0;
 	}
@@ -132,7 +130,7 @@ static size_t record_bytes(const struct notify_parser *parser)
 size_t notify_nbd_server_take(const struct notify_sink *sink, const unsigned char *bytes, size_t length_bytes)
 {
 	struct notify_parser *parser = sink->parser;
-	size_t taken;
+	size_t taken, whole;
 
 	if (parser->skip_bytes > 0) {
 		taken = (size_t)min_u64(parser->skip_bytes, length_bytes);
@@ -142,9 +140,10 @@ size_t notify_nbd_server_take(const struct notify_sink *sink, const unsigned cha
 	taken = (size_t)min_u64(record_bytes(parser) - parser->held_bytes, length_bytes);
 	memcpy(parser->held + parser->held_bytes, bytes, taken);
 	parser->held_bytes += taken;
-	if (record_bytes(parser) == 0)
+	whole = record_bytes(parser);
+	if (whole == 0)
 		return 0;
-	if (parser->held_bytes < record_bytes(parser))
+	if (parser->held_bytes < whole)
 		return taken;
 	parser->form = NOTIFY_FORM_NBD_SERVER;
 	parser->held_bytes = 0;

@@ -300,6 +300,26 @@ Test(cache_notify, p_nbd_server_an_option_that_is_not_known_breaks_the_stream)
 	cr_expect_str_eq(told_by_records(&other), "not understood\n");
 }
 
+Test(cache_notify, p_nbd_server_a_magic_that_is_not_known_breaks_the_stream)
+{
+	struct records records = { 0 };
+
+	add_option(&records, 1, 0);
+	add_be(&records, 0x25609515, 4);
+	cr_expect_str_eq(told_by_records(&records), "not understood\n");
+}
+
+Test(cache_notify, p_nbd_server_a_stream_of_another_form_stays_one)
+{
+	struct records records = { 0 };
+
+	memcpy(records.bytes, "flush\n", 6);
+	records.length = 6;
+	add_request(&records, 1, 7, 0, 512);
+	add_be(&records, '\n', 1);
+	cr_expect_str_eq(told_by_records(&records), "flush\nnot understood\n");
+}
+
 Test(cache_notify, p_nbd_server_no_stream_begins_with_a_reply)
 {
 	struct records records = { 0 };

@@ -160,8 +160,11 @@ Test(cache_notify_qemu, p_the_words_of_later_versions)
 
 Test(cache_notify_qemu, p_a_line_that_was_lost_breaks_the_stream)
 {
-	type_of(1, TRIM);
+	type_of(1, READ);
 	expect("", false);
+	request(1, TRIM);
+	type_of(2, TRIM);
+	expect("b1 ", false);
 	range(TRIM, 512);
 	range(TRIM, 512);
 	expect("", false);
@@ -288,4 +291,19 @@ Test(cache_notify_qemu, p_answered_reads_make_room)
 	request(999, TRIM);
 	reply(999, 0);
 	expect("b999 e999 ", true);
+}
+
+Test(cache_notify_qemu, p_a_read_that_was_answered_of_late_keeps_its_room)
+{
+	for (unsigned i = 0; i < NOTIFY_QEMU_REQUESTS - 1; i++) {
+		request(i, READ);
+		part(i);
+	}
+	request(100, FLUSH);
+	reply(100, 0);
+	part(0);
+	request(101, TRIM);
+	request(102, TRIM); /* in the place of 1 */
+	reply(0, 0);
+	expect("b101 b102 ", true);
 }
