@@ -220,6 +220,7 @@ Test(cache_notify, p_garbage_is_broken_by_its_first_line_or_record)
 
 	expect_told("hello\n", "not understood\n");
 	expect_told("%PDF-1.7", "not understood\n");
+	expect_told("gDf\x98 a reply\n", "not understood\n");
 	expect_told("2026-11-21 Write id=1\n", "not understood\n");
 	expect_told("\x7f\x45LF\n", "not understood\n");
 	cr_expect_str_eq(told_by_bytes("\0\n", 2), "not understood\n");
@@ -318,15 +319,6 @@ Test(cache_notify, p_nbd_server_a_stream_of_another_form_stays_one)
 	add_request(&records, 1, 7, 0, 512);
 	add_be(&records, '\n', 1);
 	cr_expect_str_eq(told_by_records(&records), "flush\nnot understood\n");
-}
-
-Test(cache_notify, p_nbd_server_no_stream_begins_with_a_reply)
-{
-	struct records records = { 0 };
-
-	add_reply(&records, 7);
-	add_be(&records, '\n', 1);
-	cr_expect_str_eq(told_by_records(&records), "not understood\n");
 }
 
 Test(cache_notify, p_nbd_server_what_is_not_known_to_be_harmless_is_a_write)
