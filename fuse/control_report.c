@@ -29,6 +29,9 @@
 /* So much of a stream is kept for an image that does not answer: some thousand records. */
 #define BACKLOG_BYTES ((size_t)256 << 10)
 
+/* To notice that the bound is near, to give up and to answer take a moment on a busy machine. */
+#define MARGIN_NS (5 * INT64_C(1000000))
+
 /* More jobs than this for one image, and its device hangs: it is not waited for. */
 #define SAVINGS_MAX 64
 
@@ -340,7 +343,7 @@ static bool answer_when_saved(struct report *report, fuse_req_t fuse, size_t len
 		.done = write_done,
 		.expire = write_expire,
 		.lane = &image->reports_lane,
-		.deadline_ns = now_ns + REPORTS_BOUND_NS,
+		.deadline_ns = now_ns + REPORTS_BOUND_NS - MARGIN_NS,
 		.strict = true,
 	};
 	queue_submit(report->control->queue, &write->job);
