@@ -107,3 +107,46 @@ int version_read_range(const struct cache_version *version, struct fat_cursor *c
 	cache_buffer_put(part_buffer, part_buffer_bytes);
 	return error;
 }
+
+/* One run of clusters, of which the blocks around it are read. */
+static int read_run_now(struct cache_device *device, uint64_t image_bytes, size_t length_bytes, unsigned char *buffer)
+{
+	unsigned char block[CACHE_BLOCK_BYTES];
+	int error = 0;
+
+	/* Each turn copies what is in one block, or whole blocks. */
+	while (error == 0 && length_bytes > 0) {
+		size_t head = (size_t)(image_bytes % CACHE_BLOCK_BYTES), part;
+
+		if (head == 0 && length_bytes >= CACHE_BLOCK_BYTES) {
+			part = (size_t)round_down_u64(length_bytes, CACHE_BLOCK_BYTES);
+			error = device->ops->read_blocks(device, false, image_bytes, buffer, part);
+		} else {
+			part = (size_t)min_u64(length_bytes, CACHE_BLOCK_BYTES - head);
+			error = device->ops->read_blocks(device, false, image_bytes - head, block, sizeof(block));
+			memcpy(buffer, block + head, part);
+		}
+		image_bytes += part;
+		buffer += part;
+		length_bytes -= part;
+	}
+	return error;
+}
+
+int version_read_now(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
+		     unsigned char *buffer)
+{
+	struct fat_cursor cursor = { 0 };
+	uint64_t image_bytes, run_bytes;
+	int error = 0;
+
+	/* Each turn copies one run of at least one byte. */
+	for (size_t done = 0, part; error == 0 && done < length_bytes; done += part) {
+		error = map_run(version, offset_bytes + done, &cursor, &image_bytes, &run_bytes);
+		if (error != 0)
+			break;
+		part = (size_t)min_u64(run_bytes, length_bytes - done);
+		error = read_run_now(version->image->device, image_bytes, part, buffer + done);
+	}
+	return error;
+}

@@ -161,7 +161,7 @@ static void drain(struct companies *all)
 
 	for (;;) {
 		ssize_t length = read(all->fd, buffer, sizeof(buffer));
-		const struct fanotify_event_metadata *event = (const void *)buffer;
+		const struct fanotify_event_metadata *event = (const void *)buffer; /* aligned for it */
 
 		if (length < 0 && errno == EINTR)
 			continue;

@@ -234,11 +234,10 @@ static size_t chunk_bytes_of(const struct guard *guard, uint64_t chunk)
  * its own write, and so every other one that waits, has not begun. What the
  * second has read may already be the first one's new bytes, and is dropped.
  */
-static int store(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes)
+static int store_locked(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes)
 {
 	int error = 0;
 
-	LOCK_SCOPE(&guard->saving);
 	if (guard_state(guard, chunk) != GUARD_IN_IMAGE)
 		return 0;
 	if (!guard->kept)
@@ -248,6 +247,37 @@ static int store(struct guard *guard, uint64_t chunk, const unsigned char *bytes
 	if (error == 0)
 		settle_chunk(guard, chunk, guard->saved, length_bytes);
 	return error;
+}
+
+static int store(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes)
+{
+	LOCK_SCOPE(&guard->saving);
+	return store_locked(guard, chunk, bytes, length_bytes);
+}
+
+static int make_room_in_memory(struct guard *guard)
+{
+	if (guard->kept)
+		return kept_memory(guard->kept, 0) ? 0 : -EAGAIN;
+	return kept_new_in_memory(guard->version->image->cache->budget, guard->version->entry.size_bytes, &guard->kept);
+}
+
+static bool save_chunk_now(struct guard *guard, uint64_t chunk, void *context)
+{
+	size_t length_bytes = chunk_bytes_of(guard, chunk);
+	unsigned char *buffer = context;
+	int error;
+
+	if (guard_state(guard, chunk) != GUARD_IN_IMAGE)
+		return true;
+	if (version_read_now(guard->version, chunk * CHUNK_BYTES, length_bytes, buffer) != 0 ||
+	    pthread_mutex_trylock(&guard->saving) != 0)
+		return false;
+	error = make_room_in_memory(guard);
+	if (error == 0)
+		error = store_locked(guard, chunk, buffer, length_bytes);
+	pthread_mutex_unlock(&guard->saving);
+	return error == 0;
 }
 
 static bool save_chunk(struct guard *guard, uint64_t chunk, void *context)
@@ -277,6 +307,26 @@ void guard_save(struct guard *guard, const struct cache_range *range, const _Ato
 
 	for_each_chunk(guard, range, save_chunk, &save);
 	cache_buffer_put(save.buffer, buffer_bytes);
+}
+
+static bool is_settled(struct guard *guard, uint64_t chunk, void *context)
+{
+	bool *settled = context;
+
+	*settled = guard_state(guard, chunk) != GUARD_IN_IMAGE;
+	return *settled;
+}
+
+bool guard_save_now(struct guard *guard, const struct cache_range *range)
+{
+	void *buffer = cache_buffer_get(CHUNK_BYTES);
+	bool settled = true;
+
+	if (buffer)
+		for_each_chunk(guard, range, save_chunk_now, buffer);
+	cache_buffer_put(buffer, CHUNK_BYTES);
+	for_each_chunk(guard, range, is_settled, &settled);
+	return settled;
 }
 
 static bool lose_chunk(struct guard *guard, uint64_t chunk, void *context)

@@ -30,6 +30,9 @@ bool guard_touches(const struct guard *guard, const struct cache_range *range);
  */
 void guard_save(struct guard *guard, const struct cache_range *range, const _Atomic bool *over);
 
+/* The same without waiting for anything. False: something of it is left to guard_save. */
+bool guard_save_now(struct guard *guard, const struct cache_range *range);
+
 /* What of the range is not saved by now is lost. Never blocks. Returns how many chunks. */
 unsigned guard_lose(struct guard *guard, const struct cache_range *range);
 

@@ -78,29 +78,47 @@ static int open_temporary(const char *directory)
 	return fd;
 }
 
-int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
 {
-	struct kept *kept = calloc(1, sizeof(*kept));
+	struct kept *kept;
 
-	if (!kept)
-		return -ENOMEM;
+	if (!reserve(budget, size_bytes))
+		return -EAGAIN;
+	kept = calloc(1, sizeof(*kept));
+	if (kept)
+		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
+	if (!kept || !kept->memory) {
+		atomic_fetch_sub(&budget->memory_bytes, size_bytes);
+		free(kept);
+		return -EAGAIN;
+	}
 	kept->budget = budget;
 	kept->size_bytes = size_bytes;
 	kept->fd = -1;
 	atomic_store(&kept->references, 1);
-	if (reserve(budget, size_bytes)) {
-		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
-		if (kept->memory) {
-			*out = kept;
-			return 0;
-		}
-		atomic_fetch_sub(&budget->memory_bytes, size_bytes);
-	}
-	kept->fd = open_temporary(budget->directory);
-	if (kept->fd < 0) {
+	*out = kept;
+	return 0;
+}
+
+int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+{
+	struct kept *kept;
+	int fd;
+
+	if (kept_new_in_memory(budget, size_bytes, out) == 0)
+		return 0;
+	kept = calloc(1, sizeof(*kept));
+	if (!kept)
+		return -ENOMEM;
+	fd = open_temporary(budget->directory);
+	if (fd < 0) {
 		free(kept);
 		return -EIO;
 	}
+	kept->budget = budget;
+	kept->size_bytes = size_bytes;
+	kept->fd = fd;
+	atomic_store(&kept->references, 1);
 	atomic_fetch_add(&budget->file_bytes, size_bytes);
 	*out = kept;
 	return 0;

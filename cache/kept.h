@@ -19,6 +19,7 @@ void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64
 
 /* Room for `size_bytes`; one reference, the caller's. -ENOMEM, or -EIO when no temporary file can be had. */
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
+int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept); /* -EAGAIN: not in memory */
 struct kept *kept_ref(struct kept *kept); /* atomic */
 void kept_unref(struct kept *kept);	  /* NULL is fine */
 

@@ -213,6 +213,28 @@ static bool take_in(struct taking *taking, const void *bytes, size_t length_byte
 	return introduced;
 }
 
+/* More is for a thread of its own: other images' reports wait behind this one. */
+#define SAVE_NOW_BYTES ((uint64_t)4 << 20)
+
+/* Mostly the page cache has what is about to be overwritten: then nobody has to wait for another thread. */
+static struct saving *save_now(struct saving *saving)
+{
+	uint64_t bytes = 0;
+	bool saved;
+
+	if (!saving)
+		return NULL;
+	for (size_t i = 0; i < saving->count; i++)
+		bytes += saving->items[i].range.length_bytes;
+	saved = bytes <= SAVE_NOW_BYTES;
+	for (size_t i = 0; saved && i < saving->count; i++)
+		saved = guard_save_now(saving->items[i].guard, &saving->items[i].range);
+	if (!saved)
+		return saving;
+	saving_free(saving);
+	return NULL;
+}
+
 struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
 {
 	struct company *company = reporter->reports->company;
@@ -222,7 +244,7 @@ struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void
 	taking.process = process_of(reporter, thread);
 	if (take_in(&taking, bytes, length_bytes) && company)
 		company->ops->know(company, taking.process);
-	return taking.saving;
+	return save_now(taking.saving);
 }
 
 /* ---- copy before write --------------------------------------------------- */

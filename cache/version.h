@@ -42,6 +42,12 @@ void chunk_remember(struct cache_version *version, uint64_t chunk, const struct 
 int version_read_range(const struct cache_version *version, struct fat_cursor *cursor, uint64_t offset_bytes,
 		       size_t length_bytes, void *buffer, unsigned char **bytes);
 
+/*
+ * The same into plain memory, without waiting for a device. -EAGAIN: the bytes are not at hand.
+ */
+int version_read_now(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
+		     unsigned char *buffer);
+
 /* ---- cache/whole.c ------------------------------------------------------- */
 
 /*
