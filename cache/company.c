@@ -161,7 +161,6 @@ static void drain(struct companies *all)
 
 	for (;;) {
 		ssize_t length = read(all->fd, buffer, sizeof(buffer));
-		const struct fanotify_event_metadata *event = (const void *)buffer; /* aligned for it */
 
 		if (length < 0 && errno == EINTR)
 			continue;
@@ -169,8 +168,13 @@ static void drain(struct companies *all)
 			doubt_everybody(all);
 		if (length <= 0)
 			return;
-		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+		/* Each event says how long it is, and the kernel writes whole ones. */
+		for (ssize_t at = 0; at < length;) {
+			const struct fanotify_event_metadata *event = (const void *)(buffer + at);
+
 			take_event(all, event);
+			at += (ssize_t)event->event_len;
+		}
 	}
 }
 
