@@ -25,6 +25,7 @@
 
 /* So many processes report of one image at a time; more are strangers. */
 #define KNOWN_MAX 64
+#define FORMER_MAX 16
 
 /*
  * A file is reported open a moment before its descriptor can be seen in /proc;
@@ -51,6 +52,8 @@ struct member {
 	bool marked;
 	pid_t known[KNOWN_MAX];
 	size_t known_count;
+	pid_t former[FORMER_MAX]; /* the last that were known, a ring: what they still do is close the image */
+	size_t former_next;
 	uint64_t foreign;
 	bool doubtful;	   /* a census is wanted */
 	bool being_counted; /* and this one is under way; doubtful again if more was seen since it began */
@@ -114,6 +117,22 @@ static bool is_known(const struct member *member, pid_t process)
 	return false;
 }
 
+/* A reporter that went, and has not opened the image again. */
+static bool is_former(const struct member *member, pid_t process)
+{
+	for (size_t i = 0; i < FORMER_MAX; i++)
+		if (process != 0 && member->former[i] == process)
+			return true;
+	return false;
+}
+
+static void no_longer_former(struct member *member, pid_t process)
+{
+	for (size_t i = 0; i < FORMER_MAX; i++)
+		if (member->former[i] == process)
+			member->former[i] = 0;
+}
+
 static void doubt(struct member *member)
 {
 	if (!member->doubtful)
@@ -147,8 +166,10 @@ static void take_event(struct companies *all, const struct fanotify_event_metada
 	     member = of_file(member->next, &file)) {
 		if (event->pid != 0 && is_known(member, event->pid))
 			continue;
-		/* Whoever had it open for writing may have written without a sign. */
-		if (event->mask & (FAN_MODIFY | FAN_CLOSE_WRITE))
+		if (event->mask & FAN_OPEN)
+			no_longer_former(member, event->pid);
+		/* Whoever had it open for writing may have written without a sign; but for what it reported. */
+		if (event->mask & FAN_MODIFY || (event->mask & FAN_CLOSE_WRITE && !is_former(member, event->pid)))
 			member->foreign++;
 		doubt(member);
 	}
@@ -324,12 +345,16 @@ static void member_forget(struct company *company, pid_t process)
 	struct member *member = (struct member *)company;
 
 	LOCK_SCOPE(&member->all->lock);
+	/* What it did until now it has reported. */
+	drain(member->all);
 	for (size_t i = 0; i < member->known_count; i++) {
 		if (member->known[i] == process) {
 			member->known[i] = member->known[--member->known_count];
 			break;
 		}
 	}
+	if (!is_known(member, process))
+		member->former[member->former_next++ % FORMER_MAX] = process;
 	/* It may go on writing without a word. */
 	doubt(member);
 }

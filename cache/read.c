@@ -158,6 +158,14 @@ static int mend(struct cache_version *version, const struct span *span, unsigned
 	return error;
 }
 
+static bool all_saved(const struct cache_version *version, const struct span *span)
+{
+	for (size_t at = 0; at < span->length_bytes; at += CHUNK_BYTES)
+		if (guard_state(version->guard, (span->offset_bytes + at) / CHUNK_BYTES) != GUARD_SAVED)
+			return false;
+	return true;
+}
+
 /*
  * Of a version whose writers wait for what it needs. 1: they do not any more, or
  * did not all; what is known of its bytes must tell.
@@ -168,17 +176,17 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 	struct cache_image *image = version->image;
 	struct fat_cursor cursor = { 0 };
 	unsigned char *data = NULL;
-	int error = reports_guard_stands(image->reports, version->guard), observed;
+	int error = bytes_allocate(bytes, span->length_bytes), observed;
 
 	if (error != 0)
-		goto unsure;
-	error = bytes_allocate(bytes, span->length_bytes);
-	if (error != 0)
 		return error;
+	bytes->data = bytes->owner;
+	error = reports_guard_stands(image->reports, version->guard);
+	if (error != 0)
+		goto unsure;
 	image_leave(image);
 	error = version_read_range(version, &cursor, span->offset_bytes, span->length_bytes, bytes->owner, &data);
 	pthread_mutex_lock(&image->lock);
-	bytes->data = data;
 	observed = image_observe(image, op);
 	if (observed != 0)
 		return observed;
@@ -187,12 +195,16 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 		error = observed;
 		goto unsure;
 	}
+	bytes->data = data;
 	/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
 	return error != 0 ? error : mend(version, span, data);
 unsure:
 	op->retry_ns = RETRY_SOON_NS;
 	op->busy = true;
-	return error == -EAGAIN ? -EINPROGRESS : 1;
+	if (error == -EAGAIN)
+		return -EINPROGRESS;
+	/* What was saved is the version's, whatever became of its reporters. */
+	return bytes->owner && all_saved(version, span) ? mend(version, span, bytes->owner) : 1;
 }
 
 /* Read everything, keep it, and serve from that; or learn that the version is gone. */

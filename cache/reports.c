@@ -208,13 +208,14 @@ static void distrust_the_slow(struct reports *reports, int64_t now_ns)
 	}
 }
 
-/* It takes the census this long at most, where there are not very many processes. */
-#define DOUBT_MAX_NS (150 * INT64_C(1000000))
+/* It takes the census this long at most, where there are not very many processes; open files wait for it. */
+#define DOUBT_MAX_NS (350 * INT64_C(1000000))
 
 static enum reports_state judge(struct reports *reports, const struct company_state *company,
 				const struct cache_observation *seen)
 {
-	if (reports->speaking == 0 || reports->distrusted > 0 || seen->blind)
+	/* When the last reporter went and nobody else came, nobody writes: as good as a report of it. */
+	if ((reports->speaking == 0 && reports->state == REPORTS_INEXACT) || reports->distrusted > 0 || seen->blind)
 		return REPORTS_INEXACT;
 	if (company->alone)
 		return REPORTS_EXACT;

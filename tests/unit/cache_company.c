@@ -166,6 +166,28 @@ Test(cache_company, c5_a_reporter_is_no_stranger)
 	end_other(&other);
 }
 
+Test(cache_company, c5_a_reporter_that_goes_is_no_stranger_when_it_closes)
+{
+	struct other other = begin_other();
+	uint64_t before;
+
+	company->ops->know(company, other.process);
+	cr_assert(becomes_alone(true));
+	order(&other, 'w');
+	order(&other, 'x');
+	before = look().foreign;
+	order(&other, 'x'); /* not looked at before it goes */
+	company->ops->forget(company, other.process);
+	order(&other, 'c');
+	cr_expect(becomes_alone(true));
+	cr_expect_eq(look().foreign, before);
+	/* The next time it is one like any other. */
+	order(&other, 'w');
+	order(&other, 'c');
+	cr_expect_gt(look().foreign, before);
+	end_other(&other);
+}
+
 Test(cache_company, c5_who_had_it_open_before_is_found)
 {
 	struct other other = begin_other();
