@@ -17,6 +17,7 @@ there, so the firmware must drop it.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import socket
@@ -28,6 +29,7 @@ import time
 RRQ, DATA, ACK, ERROR, OACK = 1, 3, 4, 5, 6
 RETRANSMIT_SECONDS = 1.0
 FILE_TIMEOUT_SECONDS = 30  # the firmware's
+FIRMWARE_REPEATS_SECONDS = 2.0
 
 
 class Refused(Exception):
@@ -41,7 +43,8 @@ class Refused(Exception):
 class Ports:
     """Source ports, each one above the last, as the firmware counts them."""
 
-    def __init__(self):
+    def __init__(self, address=""):
+        self.address = address
         self.next = 49152 + (os.getpid() * 97) % 12000
         self.lock = threading.Lock()
 
@@ -51,7 +54,7 @@ class Ports:
                 self.next = self.next + 1 if self.next < 65000 else 49152
                 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 try:
-                    sock.bind(("", self.next))
+                    sock.bind((self.address, self.next))
                     return sock
                 except OSError:
                     sock.close()
@@ -68,12 +71,16 @@ def parse_options(payload):
 
 class Transfer:
     """One RRQ and what follows. The first packet that answers settles the
-    server's port; others get ERROR 5, as the RFC says."""
+    server's port; others get ERROR 5, as the RFC says. `deaf`: answers are lost for
+    so many seconds, then the same request goes out again from the same port."""
 
-    def __init__(self, host, port, name, blksize=None, tsize=False, repeat=False):
+    def __init__(self, host, port, name, blksize=None, tsize=False, repeat=False, ports=PORTS, deaf=0):
         self.server = (socket.gethostbyname(host), port)
         self.name, self.tid = name, None
-        self.sock = PORTS.open()
+        self.sock = ports.open()
+        self.strangers = set()  # who else answered the same request
+        self.duplicates = 0  # DATA that came again: the server's timer ran out
+        self.answered = None  # when the first packet came
         self.blksize = 512
         self.deadline = time.monotonic() + FILE_TIMEOUT_SECONDS
         options = b""
@@ -83,7 +90,16 @@ class Transfer:
             options += b"blksize\0%d\0" % blksize
         self.wants_options = bool(options)
         self.last = struct.pack("!H", RRQ) + name.encode() + b"\0octet\0" + options
+        self.asked = time.monotonic()
         self.sock.sendto(self.last, self.server)
+        if deaf:
+            time.sleep(deaf)
+            self.sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.strangers.add(self.sock.recvfrom(65536)[1])
+            self.asked = time.monotonic()
+            self.sock.sendto(self.last, self.server)
         if repeat:  # its 2 s timer ran out: the same request from the same port
             self.sock.sendto(self.last, self.server)
 
@@ -108,7 +124,9 @@ class Transfer:
                 continue
             if self.tid is None and peer[0] == self.server[0]:
                 self.tid = peer
+                self.answered = time.monotonic()
             if peer != self.tid:
+                self.strangers.add(peer)
                 self.sock.sendto(struct.pack("!HH", ERROR, 5) + b"Unknown transfer ID\0", peer)
                 continue
             opcode, number = struct.unpack_from("!HH", packet)
@@ -149,6 +167,7 @@ class Transfer:
             if opcode != DATA:
                 raise ValueError("%s: opcode %d amid the data" % (self.name, opcode))
             if number == (expected - 1) & 0xffff and expected > 1:
+                self.duplicates += 1
                 continue  # a duplicate: acknowledging it again would double everything
             if number != expected & 0xffff:
                 raise ValueError("%s: block %d, not %d" % (self.name, number, expected))
@@ -188,9 +207,10 @@ def fetch(host, port, name, blksize=None, tsize=True, out=None, transfer=None, r
         transfer.close()
 
 
-def probe(host, port, name, blksize=None):
+def probe(host, port, name, blksize=None, transfer=None):
     """Asks for the size and cuts the transfer off."""
-    transfer = Transfer(host, port, name, blksize, tsize=True)
+    if transfer is None:
+        transfer = Transfer(host, port, name, blksize, tsize=True)
     try:
         options, _ = transfer.start()
         transfer.terminate_early()
@@ -202,8 +222,8 @@ def probe(host, port, name, blksize=None):
 class Player:
     """Runs a sequence (see tests/data/firmware/README)."""
 
-    def __init__(self, host, port, reference, prefix, expect_prefix):
-        self.host, self.port, self.reference = host, port, reference
+    def __init__(self, host, port, reference, prefix, expect_prefix, ports=PORTS):
+        self.host, self.port, self.reference, self.ports = host, port, reference, ports
         self.prefix, self.expect_prefix = prefix, expect_prefix
         self.blksize = None
         self.requests = self.files = self.refused = self.bytes = 0
@@ -221,8 +241,8 @@ class Player:
                                      hashlib.sha256(file.read()).hexdigest())
         return self.hashes[path]
 
-    def check(self, what, name, got):
-        """got: Fetched, a size, or Refused."""
+    def check(self, what, name, got, _transfer):
+        """got: Fetched, a size, or an exception."""
         truth = self.truth(name)
         self.requests += 1
         if isinstance(got, Refused):
@@ -232,7 +252,9 @@ class Player:
             elif got.code != 1:
                 self.wrong.append("%s %s: %s, not 'file not found'" % (what, name, got))
             return
-        if truth is None:
+        if isinstance(got, Exception):
+            self.wrong.append("%s %s: %s" % (what, name, got))
+        elif truth is None:
             self.wrong.append("%s %s: served, but there is no such file" % (what, name))
         elif isinstance(got, int):
             if got != truth[0]:
@@ -244,40 +266,47 @@ class Player:
             self.files += 1
             self.bytes += got.size
 
-    def attempt(self, what, name, action):
+    def ask(self, path, options=True, **how):
+        return Transfer(self.host, self.port, path, self.blksize if options else None, options,
+                        ports=self.ports, **how)
+
+    def attempt(self, what, name, transfer, action):
+        """Whether `action` (probe or fetch) got what it wanted of the transfer."""
         try:
-            got = action()
-        except Refused as refusal:
-            got = refusal
-        except (TimeoutError, ValueError) as error:
-            self.requests += 1
-            self.wrong.append("%s %s: %s" % (what, name, error))
-            return False
-        self.check(what, name, got)
-        return not isinstance(got, Refused)
+            got = action(self.host, self.port, transfer.name, transfer=transfer)
+        except (Refused, TimeoutError, ValueError, KeyError) as error:
+            got = error
+        self.check(what, name, got, transfer)
+        return not isinstance(got, Exception)
 
     def do_rom(self, name):
         """The Pi 3's boot ROM: no prefix, no options."""
-        self.attempt("rom", name, lambda: fetch(self.host, self.port, name, tsize=False))
+        self.attempt("rom", name, self.ask(name, options=False), fetch)
 
     def do_prefix(self, *names):
         """Probes under the prefix; when none is there drops it for good."""
         found = False
         for name in names:
-            path = self.prefix + name
-            self.requests += 1
+            transfer = self.ask(self.prefix + name)
             try:
-                probe(self.host, self.port, path, self.blksize)
+                got = probe(self.host, self.port, transfer.name, transfer=transfer)
                 found = True
+            except (Refused, TimeoutError, ValueError, KeyError) as error:
+                got = error
+            self.check_prefix(name, got, transfer)
+            if found:
                 break
-            except Refused as refusal:
-                self.refused += 1
-                if refusal.code != 1:
-                    self.wrong.append("prefix %s: %s" % (path, refusal))
         if found != self.expect_prefix:
             self.wrong.append("prefix %s: %s" % (self.prefix, "found" if found else "not found"))
         if not found:
             self.prefix = ""
+
+    def check_prefix(self, name, got, _transfer):
+        self.requests += 1
+        if isinstance(got, Exception):
+            self.refused += 1
+            if not isinstance(got, Refused) or got.code != 1:
+                self.wrong.append("prefix %s: %s" % (self.prefix + name, got))
 
     def do_blksize(self, size):
         self.blksize = int(size)
@@ -287,37 +316,33 @@ class Player:
         self.prefix = self.prefix.rstrip("/") + "/" * int(count) if self.prefix else ""
 
     def do_probe(self, name):
-        self.attempt("probe", name, lambda: probe(self.host, self.port, self.prefix + name,
-                                                  self.blksize))
+        self.attempt("probe", name, self.ask(self.prefix + name), probe)
 
     def do_fetch(self, name):
-        self.attempt("fetch", name, lambda: fetch(self.host, self.port, self.prefix + name,
-                                                  self.blksize))
+        self.attempt("fetch", name, self.ask(self.prefix + name), fetch)
 
     def do_repeat(self, name):
-        self.attempt("repeat", name, lambda: fetch(self.host, self.port, self.prefix + name,
-                                                   self.blksize, repeat=True))
+        self.attempt("repeat", name, self.ask(self.prefix + name, repeat=True), fetch)
+
+    def do_deaf(self, name):
+        """No answer arrives; after 2 s the same request again."""
+        self.attempt("deaf", name, self.ask(self.prefix + name, deaf=FIRMWARE_REPEATS_SECONDS), fetch)
 
     def do_file(self, name):
         """Probe, then fetch from the next port; the second request overtakes
         the first one's ERROR."""
-        path = self.prefix + name
-        first = Transfer(self.host, self.port, path, self.blksize, tsize=True)
+        first = self.ask(self.prefix + name)
         try:
             options, _ = first.start()
-            self.check("probe", name, int(options["tsize"]))
-        except Refused as refusal:
-            self.check("probe", name, refusal)
-            first.close()
-            return
-        except (TimeoutError, ValueError, KeyError) as error:
-            self.wrong.append("probe %s: %s" % (name, error))
-            first.close()
-            return
-        second = Transfer(self.host, self.port, path, self.blksize, tsize=True)
-        first.terminate_early()
+            got = int(options["tsize"])
+        except (Refused, TimeoutError, ValueError, KeyError) as error:
+            got = error
+        self.check("probe", name, got, first)
+        if not isinstance(got, Exception):
+            second = self.ask(self.prefix + name)
+            first.terminate_early()
+            self.attempt("file", name, second, fetch)
         first.close()
-        self.attempt("file", name, lambda: fetch(self.host, self.port, path, transfer=second))
 
     def do_dir(self, name):
         """Every file of a directory of the reference, each probed and fetched."""
