@@ -241,7 +241,7 @@ static int store_locked(struct guard *guard, uint64_t chunk, const unsigned char
 	if (guard_state(guard, chunk) != GUARD_IN_IMAGE)
 		return 0;
 	if (!guard->kept)
-		error = kept_new(guard->version->image->cache->budget, guard->version->entry.size_bytes, &guard->kept);
+		error = kept_new(guard->version->image->cache->rescue, guard->version->entry.size_bytes, &guard->kept);
 	if (error == 0)
 		error = kept_write(guard->kept, chunk * CHUNK_BYTES, bytes, length_bytes);
 	if (error == 0)
@@ -259,7 +259,7 @@ static int make_room_in_memory(struct guard *guard)
 {
 	if (guard->kept)
 		return kept_memory(guard->kept, 0) ? 0 : -EAGAIN;
-	return kept_new_in_memory(guard->version->image->cache->budget, guard->version->entry.size_bytes, &guard->kept);
+	return kept_new_in_memory(guard->version->image->cache->rescue, guard->version->entry.size_bytes, &guard->kept);
 }
 
 static bool save_chunk_now(struct guard *guard, uint64_t chunk, void *context)

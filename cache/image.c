@@ -18,6 +18,9 @@ const struct cache_settings cache_settings_default = {
 	.temporary_directory = "/var/tmp",
 };
 
+/* A file that is saved from counts whole, though only what is overwritten takes memory. */
+#define RESCUE_BYTES ((uint64_t)256 << 20)
+
 struct cache *cache_new(const struct cache_settings *settings)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
@@ -26,8 +29,9 @@ struct cache *cache_new(const struct cache_settings *settings)
 		return NULL;
 	cache->settings = *settings;
 	cache->budget = kept_budget_new(settings->memory_budget_bytes, settings->temporary_directory);
-	if (!cache->budget) {
-		free(cache);
+	cache->rescue = kept_budget_new(RESCUE_BYTES, settings->temporary_directory);
+	if (!cache->budget || !cache->rescue) {
+		cache_free(cache);
 		return NULL;
 	}
 	return cache;
@@ -38,12 +42,18 @@ void cache_free(struct cache *cache)
 	if (!cache)
 		return;
 	kept_budget_free(cache->budget);
+	kept_budget_free(cache->rescue);
 	free(cache);
 }
 
 void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *file_bytes)
 {
+	uint64_t rescued_bytes, rescued_file_bytes;
+
 	kept_budget_used(cache->budget, memory_bytes, file_bytes);
+	kept_budget_used(cache->rescue, &rescued_bytes, &rescued_file_bytes);
+	*memory_bytes += rescued_bytes;
+	*file_bytes += rescued_file_bytes;
 }
 
 /*

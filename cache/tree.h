@@ -26,6 +26,7 @@
 struct cache {
 	struct cache_settings settings; /* constant */
 	struct kept_budget *budget;	/* thread-safe */
+	struct kept_budget *rescue;	/* of guards: what they save must not wait for a file */
 };
 
 /*
