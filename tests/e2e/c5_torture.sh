@@ -21,6 +21,9 @@ cp --sparse=always "$STATES/0.img" "$image"
 mount_reported "settle=$settle${MOUNT_OPTIONS:+,$MOUNT_OPTIONS}"
 start_reporting "$server" "$image"
 
+"$PYTHON" "$TOOLS/watch_reports.py" "$CONTROL/status.json" board >"$T/exact" 2>&1 &
+watcher=$!
+
 readers=() records=()
 reader() { # reader PORT NAME [SLOW-SECONDS]
 	"$PYTHON" "$TOOLS/tftp_reader.py" 127.0.0.1 "$1" board/ "$STATES" "$T/$2" "${SEED:-1}" "${3:-0}" &
@@ -51,6 +54,12 @@ for pid in "${readers[@]}"; do
 done
 if [ ${#records[@]} -gt 0 ]; then
 	"$TORTURE" "${judge[@]}" -j "$T/timeline" "$STATES" "${records[@]}" | tee -a "$T/verdicts" || status=1
+fi
+kill "$watcher" && wait "$watcher"
+if [ "${REPORTS:-}" != no ]; then
+	# Reports are believed from first to last; else this is not what is tested here.
+	cat "$T/exact"
+	echo "    of open files $(reports_of board saved_bytes) bytes were saved, $(reports_of board lost) pieces lost"
 fi
 fetches=$(awk 'match($0, /: [0-9]+ reads, /) { split(substr($0, RSTART), word); n += word[2] } END { print n + 0 }' "$T/verdicts")
 overwritten=$(awk '/held open,/ { n += $(NF - 5) } END { print n + 0 }' "$T/verdicts")

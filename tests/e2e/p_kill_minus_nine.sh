@@ -8,8 +8,10 @@
 server=$1
 requires root netns fuse
 [ "$server" != nbdkit-filter ] || [ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
-make_image "$SRC/board.img" 9 12 -s 8
+truncate -s 11M "$SRC/board.img"
+printf 'label: dos\nstart=2048, size=16384, type=c\nstart=18432, type=83\n' | sfdisk -q "$SRC/board.img"
+make_fat "$SRC/board.img" 2048 8192 12 -s 8
 head -c 262144 /dev/zero >"$T/kernel"
 put "@$T/kernel" "$SRC/board.img" /kernel8.img
 mkdir "$T/control"
-IMAGEFS=$IMAGEFS FILTER=$FILTER "$PYTHON" "$TOOLS/kill_nine.py" "$server" "${2:-12}" "$T" "${SEED:-1}"
+IMAGEFS=$IMAGEFS FILTER=$FILTER "$PYTHON" "$TOOLS/kill_nine.py" "$server" "${2:-12}" "$T" $((9 << 20)) "${SEED:-1}"

@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 """kill -9 of the daemon and of a server that reports, at random points under load (contract P).
 
-  kill_nine.py SERVER KILLS DIRECTORY [SEED]
+  kill_nine.py SERVER KILLS DIRECTORY ROOT [SEED]
 
 SERVER is nbd-server, nbdkit-log or nbdkit-filter. DIRECTORY has src/board.img, with a
-FAT at 1 MiB and /kernel8.img in one run of clusters, and mnt and control, where the
-daemon (IMAGEFS, in the environment) is mounted. FILTER is our nbdkit filter.
+FAT at 1 MiB, /kernel8.img in one run of clusters, and another partition of 1 MiB or more
+at ROOT, and mnt and control, where the daemon (IMAGEFS, in the environment) is mounted.
+FILTER is our nbdkit filter.
 
 A client writes versions of the kernel in place, one after the other; a reader reads
-it all the time. Each sector says of which version it is. What must hold:
+it all the time; and when a server is to die another client writes to the other partition
+without a rest, so that it dies in the middle of something. Each sector of the kernel says
+of which version it is. What must hold:
 
   - no request of a client fails or takes longer than 5 s, unless its own server was
     killed; then a new connection and its first request are done within 5 s;
@@ -50,7 +53,7 @@ def until(what, condition, seconds=TIMEOUT):
     while not condition():
         if time.monotonic() > deadline:
             raise Failed("%s: not within %g s" % (what, seconds))
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 def read(path):
@@ -68,7 +71,7 @@ class Client:
     def __init__(self, server):
         self.handle = nbd.NBD()
         self.handle.set_export_name(server.export)
-        self.slowest = 0
+        self.slowest = 0, ""
         try:
             self.handle.aio_connect_unix(server.socket)
             self.wait("connect", lambda: not self.handle.aio_is_connecting())
@@ -84,7 +87,7 @@ class Client:
             if left <= 0:
                 raise Failed("%s: no answer in %g s" % (what, TIMEOUT))
             self.handle.poll(max(1, int(left * 1000)))
-        self.slowest = max(self.slowest, time.monotonic() - begun)
+        self.slowest = max(self.slowest, (time.monotonic() - begun, what))
 
     def request(self, what, start):
         try:
@@ -193,22 +196,22 @@ class Daemon:
 class Board:
     """The versions that are written, and who writes and reads them."""
 
-    def __init__(self, server, daemon, seed):
-        self.server, self.daemon = server, daemon
+    def __init__(self, server, daemon, root, seed):
+        self.server, self.daemon, self.root = server, daemon, root
         self.random = random.Random(seed)
         self.path = os.path.join(daemon.mount, "board/kernel8.img")
         fat = Fat(server.image, START)
         entry, start = fat.find("kernel8.img")
         self.bytes, = struct.unpack_from("<I", entry[1], 28)
         self.at = START + fat.cluster_at(start)
-        self.begun = self.done = 0
+        self.begun = self.done = self.written = 0
         self.half = False  # a server's death has left a version half written
         self.expected_loss = False
-        self.over = False
+        self.over = self.pushing = False
         self.failures = []
-        self.reads = self.refused = self.versions = self.half_reads = self.lost = 0
-        self.slowest = 0
-        self.threads = [threading.Thread(target=self.guard, args=(run,)) for run in (self.write, self.read)]
+        self.reads = self.refused = self.versions = self.half_reads = self.pushed = 0
+        self.slowest = 0, ""
+        self.threads = [threading.Thread(target=self.guard, args=(run,)) for run in (self.write, self.push, self.read)]
         self.client = Client(server)
         self.write_version(1)
         self.begun = self.done = 1
@@ -222,17 +225,30 @@ class Board:
     def write_version(self, version):
         blocks = list(range(0, self.bytes, BLOCK))
         self.random.shuffle(blocks)
-        for block in blocks:
+        for self.written, block in enumerate(blocks):
             self.client.write(sectors(version, block // SECTOR, BLOCK // SECTOR), self.at + block)
 
+    def push(self):
+        client, noise = Client(self.server), random.Random(1).randbytes(BLOCK)
+        while not self.over:
+            if not self.pushing:
+                time.sleep(0.005)
+                continue
+            try:
+                client.write(noise, self.root + self.pushed % 200 * BLOCK)
+                self.pushed += 1
+            except Gone:
+                if not self.expected_loss:
+                    raise Failed("the connection was lost, and nobody killed the server") from None
+                client = self.reconnect()
+
     def reconnect(self):
-        self.lost += 1
         deadline = time.monotonic() + TIMEOUT
         while True:
             try:
-                self.client = Client(self.server)
-                self.client.read(SECTOR, 0)
-                return
+                client = Client(self.server)
+                client.read(SECTOR, 0)
+                return client
             except Gone:
                 if time.monotonic() > deadline:
                     raise Failed("no new connection within %g s" % TIMEOUT) from None
@@ -250,7 +266,7 @@ class Board:
                 except Gone:
                     if not self.expected_loss:
                         raise Failed("the connection was lost, and nobody killed the server") from None
-                    self.reconnect()
+                    self.client = self.reconnect()
             self.slowest = max(self.slowest, self.client.slowest)
             self.done = version
             self.half = self.expected_loss
@@ -288,10 +304,9 @@ class Board:
 
     def new_client(self, when):
         client = Client(self.server)
-        client.write(self.random.randbytes(BLOCK), 512)
+        client.write(self.random.randbytes(BLOCK), self.root)
         client.read(BLOCK, 0)
-        if client.slowest > self.slowest:
-            self.slowest = client.slowest
+        self.slowest = max(self.slowest, client.slowest)
         del client
         if self.failures:
             raise Failed("%s: %s" % (when, self.failures[0]))
@@ -303,10 +318,10 @@ class Board:
 
 def main():
     kind, kills, directory = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    rng = random.Random(sys.argv[4] if len(sys.argv) > 4 else "1")
+    rng = random.Random(sys.argv[5] if len(sys.argv) > 5 else "1")
     daemon = Daemon(directory)
     server = Server(kind, directory)
-    board = Board(server, daemon, rng.random())
+    board = Board(server, daemon, int(sys.argv[4]), rng.random())
     for thread in board.threads:
         thread.start()
     counts = {}
@@ -324,12 +339,18 @@ def main():
                     board.new_client("with nothing mounted")
                 daemon.start()
             else:
+                board.pushing = True
+                if rng.random() < .7:
+                    at = 1 + rng.randrange(board.bytes // BLOCK - 2)
+                    # pylint: disable-next=cell-var-from-loop
+                    until("the midst of a version", lambda: board.begun > board.done and board.written == at or
+                          board.failures, 3 * TIMEOUT)
                 board.expected_loss = board.half = True
                 what = server.kill(rng)
                 lost = board.begun
                 # pylint: disable-next=cell-var-from-loop
                 until("a version after the server's death", lambda: board.done > lost or board.failures, 3 * TIMEOUT)
-                board.expected_loss = False
+                board.expected_loss = board.pushing = False
                 until("a version after that", lambda: not board.half or board.failures, 3 * TIMEOUT)
             board.new_client("kill %d (%s)" % (number, what))
             board.settled()
@@ -342,10 +363,10 @@ def main():
     daemon.process.terminate()
     daemon.process.wait()
     os.kill(server.pid, signal.SIGTERM)
-    print("%s: %d kills (%s), %d versions, %d reads, %d refused or with the daemon dead, %d of a half-written version; "
-          "slowest request %.0f ms: %d failures" % (
+    print("%s: %d kills (%s), %d versions and %d other writes, %d reads, %d refused or with the daemon dead, %d of a half-written version; "
+          "slowest request %.0f ms (%s): %d failures" % (
               kind, sum(counts.values()), ", ".join("%s %d" % pair for pair in sorted(counts.items())),
-              board.versions, board.reads, board.refused, board.half_reads, board.slowest * 1e3,
+              board.versions, board.pushed, board.reads, board.refused, board.half_reads, board.slowest[0] * 1e3, board.slowest[1],
               len(board.failures)))
     for failure in board.failures[:5]:
         print("kill_nine.py: %s" % failure, file=sys.stderr)
