@@ -44,8 +44,12 @@ exec(sys.stdin.read())
 nbd.shutdown()' "$(uri "${1:-}")"
 }
 
-# reports FILE: what was said there, line by line, without the times and the process.
-reports() { awk -v file="$1" '$3 == file { sub(/^[0-9]+ [0-9]+ [^ ]+ /, ""); gsub(/; /, "\n"); print }' "$LOG"; }
+# reports FILE: what was said there, line by line, without what is before it.
+reports() { awk -v file="$1" '$3 == file { sub(/^[0-9]+ [0-9]+ [^ ]+ [0-9]+ /, ""); gsub(/; /, "\n"); print }' "$LOG"; }
+
+# closed FILE: the server has closed it, which it does a little after its last client went.
+closed() { wait_until 10 is_closed "$1"; }
+is_closed() { [ "$(reports "$1" | tail -n1)" = close ]; }
 
 # checked: the whole log keeps to the rules, and has this many writes.
 checked() {

@@ -24,6 +24,7 @@ nbd.pread(4096, 0)
 nbd.flush()
 nbd.cache(4096, 0)
 PYTHON
+closed board
 is "what is no write" "$(reports board)" "$(printf '%s\n' open 'done' close)"
 checked
 
@@ -44,6 +45,7 @@ for change in ((lambda: nbd.pwrite(bytes(512), 524288)), (lambda: nbd.trim(512, 
     else:
         raise AssertionError("the plugin's error is gone")
 PYTHON
+closed board
 is "every write" "$(reports board | grep -c ^write)" 11
 is "every end" "$(reports board | grep -c '^done .')" 11
 checked
@@ -57,6 +59,7 @@ while "done 1\n" not in open("$LOG").read():
     assert time.monotonic() < deadline
     time.sleep(0.001)
 PYTHON
+closed board
 end=$(awk '$1 == "plugin" { next } / done 1$/ { print $1 - written } / write / { written = $1 }' "$LOG")
 echo "$NAME: written in 10 ms, and said to be done after $end us"
 checked

@@ -23,7 +23,7 @@ wait "$slow"
 is "reported late" "$(reports board | head -n 4)" "$(printf '%s\n' open flush 'done' 'write 1024 512 1')"
 wait_until 10 grep -q 'done 1' "$LOG"
 "$PYTHON" "$TOOLS/check_reports.py" "$LOG" --silence-is-fine || fail "the log"
-umount "$REPORTED"
+wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 
 # Its server is killed under load, and comes back, again and again.
@@ -34,13 +34,14 @@ start_filtered memory 64M imagefs="$REPORTED/board"
 	"$NBD_LOAD" "$(uri)" 0 67108864 4096 8 2000 >>"$T/load.txt" || { : >"$T/failed"; break; }
 done) &
 loads=$!
+is_dead() { ! ls "$REPORTED"; }
 has_done() { [ "$(wc -l <"$T/load.txt")" -ge "$1" ]; }
 kills=${KILLS:-6}
 for ((i = 0; i < kills; i++)); do
 	start_control_log
 	wait_until 10 grep -q ' write ' "$LOG"
 	kill -KILL "$(control_log_pid)"
-	wait_until 10 refuses 'not connected' ls "$REPORTED"
+	wait_until 10 is_dead
 	wait_until 10 has_done $(($(wc -l <"$T/load.txt") + 2))
 	umount -l "$REPORTED"
 	# What is in the log now was said to one that is dead.
@@ -50,7 +51,9 @@ done
 rm "$T/go"
 wait "$loads"
 [ ! -e "$T/failed" ] || fail "a write failed"
-is "said once for each loss" "$(grep -c 'writes are not reported' "$T/nbdkit.log")" "$kills"
+# Not of one that was killed before it answered the first word.
+said=$(grep -c 'writes are not reported' "$T/nbdkit.log")
+[ "$said" -ge 1 ] && [ "$said" -le "$kills" ] || fail "$kills losses are in the log $said times"
 
 # An imagefs that hangs holds writes up; killed, it lets them go.
 start_control_log

@@ -31,12 +31,13 @@ for name in '' . .. .hidden %2e%2e%2freported%2fboard ..%2fplain%2ffile a%2fb "$
 done
 is "no strange name is looked for" "$(cat "$LOG")" ""
 for name in jammy jammy.img 'with%20blank' '%c3%a4%0a'; do writes "$name"; done
+for name in jammy jammy.img; do closed $name; done
 is "an image" "$(reports jammy | grep -c ^write)" 1
 is "by another name" "$(reports jammy.img | grep -c ^write)" 1
 is "all" "$(grep -c ' write 4096 4096 1$' "$LOG")" 4
 
 # No parameter: the only directory there is, as soon as there is one.
-umount "$REPORTED"
+wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 : >"$LOG"
 start_filtered memory 1M
@@ -48,5 +49,6 @@ writes jammy
 is "one of two is not chosen" "$(cat "$LOG")" ""
 rmdir /run/imagefs/other
 writes jammy
+closed jammy
 is "the only one" "$(reports jammy | grep -c ^write)" 1
-umount /run/imagefs/boot
+wait_until 10 umount /run/imagefs/boot

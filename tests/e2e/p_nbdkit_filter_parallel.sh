@@ -20,7 +20,12 @@ load() { # load CONNECTIONS DEPTH COUNT EXPORT...
 
 # More writes at once than a text can hold: 16 connections of 16 threads.
 start_filtered memory 32M imagefs="$REPORTED/one"
+client <<<"import os
+while not os.path.exists('$T/enough'): time.sleep(0.01)" & # so that it stays open
+wait_until 10 grep -q open "$LOG"
 load 16 16 400 ""
+: >"$T/enough"
+closed one
 is "opened once" "$(reports one | grep -c open)" 1
 is "every write" "$(reports one | grep -c ^write)" 6400
 checked
@@ -29,16 +34,19 @@ kill "$SERVER" && wait_until 10 gone "$SERVER"
 : >"$LOG"
 start_filtered --filter=delay memory 32M imagefs-dir="$REPORTED" wdelay=5ms
 load 4 8 50 one two
+closed one
+closed two
 for export in one two; do is "every write of $export" "$(reports $export | grep -c ^write)" 200; done
 checked
 
 # Reports are answered after 5 ms: what comes meanwhile goes together.
-umount "$REPORTED"
+wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 : >"$LOG"
 start_control_log 5
 start_filtered memory 32M imagefs="$REPORTED/one"
 load 2 16 100 ""
+closed one
 checked
 texts=$(awk '/ write / { n++ } END { print n }' "$LOG")
 [ "$texts" -le 100 ] || fail "200 reports in $texts texts: they do not share"

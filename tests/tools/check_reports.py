@@ -5,10 +5,10 @@ LOG is control_log's, with lines of the plugin among them:
 
     plugin begin|end OFFSET LENGTH
 
-1. A control file is open once at a time, and what is said first is "done", after
-   "flush" when something was written that was not reported.
-2. An ID is in flight once; only what is in flight is done; nothing is in flight when
-   the file is closed.
+1. What is said first to an open control file is "done", after "flush" when something
+   was written that was not reported.
+2. There, an ID is used once; only what is in flight is done; nothing is in flight when
+   it is closed.
 3. When the plugin begins, a write of just that range is in flight, and it is not done
    before the plugin ends.
 With --silence-is-fine, 3 holds only while a control file is open.
@@ -57,10 +57,10 @@ def main():
     silence_is_fine = "--silence-is-fine" in sys.argv
     files, running, writes, texts = {}, {}, 0, 0
     for number, text in enumerate(open(sys.argv[1]), 1):
-        words = text.split(None, 3)
+        words = text.split(None, 4)
         try:
             if words[0] == "plugin":
-                flight = tuple(int(word) for word in words[2:][0].split() + words[3].split())
+                flight = (int(words[2]), int(words[3]))
                 if words[1] == "begin":
                     known = [f for file in files.values() for f in file.flights.values()]
                     if flight not in known and not (silence_is_fine and not files):
@@ -69,10 +69,8 @@ def main():
                 else:
                     running[flight] -= 1
                 continue
-            name, said = words[2], words[3].rstrip("\n")
+            name, said = (words[2], words[3]), words[4].rstrip("\n")
             if said == "open":
-                if name in files:
-                    raise Broken("is open already")
                 files[name] = File()
             elif said == "close":
                 if files.pop(name).flights:

@@ -8,7 +8,7 @@
  * Every name that does not begin with `no` is a file there. Each open, write and
  * close is one line of LOG, which others may append to:
  *
- *   MICROSECONDS PID FILE open | close | TEXT; TEXT; ...
+ *   MICROSECONDS PID FILE HANDLE open | close | TEXT; TEXT; ...
  *
  * The line is written before the caller's write(2) returns; with a delay, that long
  * before. Returns when the mount answers; ends when it is unmounted. Root's, in the
@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +27,18 @@
 
 static int log_fd;
 static long delay_ms;
+static uint64_t handles; /* each open has a number: a close may come after the next open */
 
-static void note(const char *path, const char *text, size_t length)
+static void note(const char *path, const struct fuse_file_info *file, const char *text, size_t length)
 {
 	char line[66000];
 	struct timespec now;
 	int n;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	n = snprintf(line, sizeof line, "%lld %d %s ", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000,
-		     (int)fuse_get_context()->pid, path + 1);
+	n = snprintf(line, sizeof line, "%lld %d %s %llu ",
+		     (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000, (int)fuse_get_context()->pid,
+		     path + 1, (unsigned long long)file->fh);
 	for (size_t i = 0; i < length && n < (int)sizeof line - 3; i++) {
 		if (text[i] != '\n') {
 			line[n++] = text[i];
@@ -63,7 +66,8 @@ static int log_getattr(const char *path, struct stat *st, struct fuse_file_info 
 static int log_open(const char *path, struct fuse_file_info *file)
 {
 	file->direct_io = 1;
-	note(path, "open", 4);
+	file->fh = ++handles;
+	note(path, file, "open", 4);
 	return 0;
 }
 
@@ -71,8 +75,7 @@ static int log_write(const char *path, const char *bytes, size_t length, off_t o
 		     struct fuse_file_info *file)
 {
 	(void)offset;
-	(void)file;
-	note(path, bytes, length);
+	note(path, file, bytes, length);
 	if (delay_ms)
 		nanosleep(&(struct timespec){ delay_ms / 1000, delay_ms % 1000 * 1000000 }, NULL);
 	return (int)length;
@@ -80,8 +83,7 @@ static int log_write(const char *path, const char *bytes, size_t length, off_t o
 
 static int log_release(const char *path, struct fuse_file_info *file)
 {
-	(void)file;
-	note(path, "close", 5);
+	note(path, file, "close", 5);
 	return 0;
 }
 
