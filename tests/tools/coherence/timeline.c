@@ -40,12 +40,23 @@ void timeline_silence(struct timeline *timeline, int64_t start_ns, int64_t end_n
 	timeline->silences[timeline->silence_count++] = (struct silence){ start_ns, end_ns };
 }
 
+/* What was sound in a silence was there before the rest of the update, and is served until that is over. */
+static void extend_silences(struct timeline *timeline)
+{
+	for (unsigned i = 0; i < timeline->silence_count; i++)
+		for (unsigned j = 0; j < timeline->step_count; j++)
+			if (timeline->steps[j].start_ns <= timeline->silences[i].start_ns &&
+			    timeline->steps[j].end_ns >= timeline->silences[i].end_ns)
+				timeline->silences[i].end_ns = timeline->steps[j].end_ns + timeline->settle_ns;
+}
+
 void timeline_reported(struct timeline *timeline, int64_t settle_ns)
 {
 	struct burst burst = { 0 };
 
 	timeline->reported = true;
 	timeline->settle_ns = settle_ns;
+	extend_silences(timeline);
 	for (unsigned i = 0; i <= timeline->step_count; i++) {
 		const struct step *step = i < timeline->step_count ? &timeline->steps[i] : NULL;
 
