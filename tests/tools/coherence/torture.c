@@ -34,17 +34,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "contents.h"
 #include "timeline.h"
 #include "writer.h"
 
 #define MS INT64_C(1000000)
 
-struct content {
-	uint64_t hash, size;
-};
-
 static struct states states;
-static struct content *contents; /* [state][name], a directory's is of its names; name_count is the root */
 static const char *directory;
 static atomic_bool over;
 static int64_t settle_ns = 200 * MS;
@@ -54,75 +50,6 @@ static bool with_long, alone, reported;
 #define SECTOR ((size_t)512)
 static _Atomic int64_t *written_ns;
 static atomic_uint latest_state;
-
-/* ---- what the states hold ------------------------------------------------ */
-
-static struct content *content_of(unsigned state, unsigned name)
-{
-	return &contents[state * (states.name_count + 1) + name];
-}
-
-/* Of a set of names, in whatever order. */
-static void add_name(struct content *content, const char *name)
-{
-	content->hash += XXH3_64bits(name, strlen(name));
-	content->size++;
-}
-
-static bool is_directory(unsigned state, unsigned name)
-{
-	return name == states.name_count || states.state[state].files[name].kind == DIRECTORY;
-}
-
-static bool is_there(unsigned state, unsigned name)
-{
-	return name == states.name_count || states.state[state].files[name].kind != ABSENT;
-}
-
-static void learn_contents(void)
-{
-	unsigned char *bytes = allocate(states.image_bytes);
-
-	contents = allocate(states.count * (states.name_count + 1) * sizeof(*contents));
-	for (unsigned state = 0; state < states.count; state++)
-		for (unsigned name = 0; name <= states.name_count; name++) {
-			struct content *content = content_of(state, name);
-			const struct file *file = &states.state[state].files[name];
-			int parent = name == states.name_count ? -1 : (int)name;
-			const char *child;
-
-			if (is_directory(state, name)) {
-				for (unsigned i = 0; i < states.name_count; i++)
-					if (is_there(state, i) && (child = child_of(&states, parent, i)))
-						add_name(content, child);
-			} else if (file->kind == REGULAR) {
-				file_bytes(file, states.state[state].bytes, bytes);
-				*content = (struct content){ XXH3_64bits(bytes, file->size), file->size };
-			}
-		}
-	free(bytes);
-}
-
-static uint64_t states_with(unsigned name, const struct content *content, bool listing)
-{
-	uint64_t mask = 0;
-
-	for (unsigned state = 0; state < states.count; state++)
-		if (is_there(state, name) && is_directory(state, name) == listing &&
-		    !memcmp(content_of(state, name), content, sizeof(*content)))
-			mask |= UINT64_C(1) << state;
-	return mask;
-}
-
-static uint64_t states_without(unsigned name)
-{
-	uint64_t mask = 0;
-
-	for (unsigned state = 0; state < states.count; state++)
-		if (!is_there(state, name))
-			mask |= UINT64_C(1) << state;
-	return mask;
-}
 
 /* ---- readers ------------------------------------------------------------- */
 
@@ -527,7 +454,7 @@ int main(int argc, char **argv)
 	states_load(&states, argv[optind]);
 	if (judge)
 		return judge_others(judge, argv + optind + 1, argc - optind - 1);
-	learn_contents();
+	contents_learn(&states);
 	written_ns = allocate(states.image_bytes / SECTOR * sizeof(*written_ns));
 	directory = argv[optind + 2];
 	return torture(writer_open(argv[optind + 1]), seconds, seed, save);
