@@ -1,0 +1,144 @@
+"""Verdicts on what a board's boot partition looked like, and how many there were of each.
+
+A fetch is judged by what was going on (see rounds.py):
+
+  before the update    the old release
+  during it            old, new, or refused
+  after sync returned  new, at once; with a server that reports nothing is refused either
+  after a loss of power, at rest: old, new, or refused. Anything else must be byte for byte
+                       what is on the disk (mtools says so): a half-written file that is sound
+                       in itself, which imagefs(8) says nobody can know. After the careful way
+                       (temporary file, fsync, rename, fsync of the directory) not even that.
+  what is never written is right all the time, and at rest never refused
+
+During an update a half-written file is forgiven, and counted, where the board had been silent
+for the settle time (it was served as what was there), and without reports also when the writing
+had gone on for two seconds; both are in imagefs(8).
+"""
+import collections
+import time
+
+import release as rel
+
+
+class Judge:
+    def __init__(self, view, image, settle, reports, say):
+        self.view, self.image, self.settle, self.reports, self.say = view, image, settle, reports, say
+        self.shas = {}  # {name: sha256} of what is to be there
+        self.untouched = []  # those that no update brings
+        self.counts, self.wrong = collections.Counter(), 0
+
+    def is_wrong(self, text):
+        self.wrong += 1
+        self.say("WRONG: " + text)
+
+    def publish(self, files):
+        """From now on this is what is to be seen."""
+        self.shas.update((name, rel.sha256(data)) for name, data in files.items())
+
+    def patient(self, way, name, deadline):
+        """(the answer, how often it was refused before)"""
+        refused = 0
+        while (got := way(name)).got == "refused" and time.monotonic() < deadline:
+            refused += 1
+        return got, refused
+
+    def before(self):
+        for name in self.shas:
+            got, _ = self.patient(self.view.read, name, time.monotonic() + 10)
+            if got.sha != self.shas[name]:
+                self.is_wrong("%s before the update: %s" % (name, got.got))
+
+    def during(self, fetches, writes, begun, new):
+        """A line that says what they got."""
+        ended = max((fetch.end for fetch in fetches), default=begun)
+        first = writes.first(begun)
+        silences = writes.silences(begun, ended, 0.9 * self.settle)
+        new = {name: rel.sha256(data) for name, data in new.items()}
+        counts, forgiven = collections.Counter(), collections.Counter()
+        for fetch in fetches:
+            if fetch.got == "refused":
+                counts["refused"] += 1
+            elif fetch.sha == self.shas[fetch.name]:
+                counts["untouched" if fetch.name in self.untouched else "old"] += 1
+            elif fetch.sha and fetch.sha == new.get(fetch.name):
+                counts["new"] += 1
+            elif fetch.name not in self.untouched and any(start < fetch.end for start, _ in silences):
+                forgiven["%s after a silence" % fetch.got] += 1
+            elif fetch.name not in self.untouched and not self.reports and first and fetch.end - first > 9 * self.settle:
+                forgiven["%s that lasted" % fetch.got] += 1
+            else:
+                self.is_wrong("%s, %.1f s into the update, by %s: %s (%s)" % (
+                    fetch.name, fetch.start - begun, fetch.how, fetch.got, fetch.sha[:8]))
+        self.counts.update({("during updates", kind): count for kind, count in counts.items()})
+        self.counts.update({("during updates", "half-written, " + kind): count for kind, count in forgiven.items()})
+        return "%s%s%s" % (
+            listed(counts), "; half-written: " + listed(forgiven) if forgiven else "",
+            "; nothing was written for %s ms" % ", ".join("%.0f" % (1e3 * (b - a)) for a, b in silences[:5]) if silences else "")
+
+    def synced(self, when, extra):
+        """Every file at once, then the whole tree, which has one extra overlay with these bytes."""
+        refused = 0
+        for name in rel.NAMES:
+            for way in (self.view.read,) if name == rel.KERNEL else (self.view.read, self.view.fetch):
+                got, times = self.patient(way, name, when + 30)
+                refused += times
+                if got.sha != self.shas[name]:
+                    self.is_wrong("%s after sync, by %s: %s" % (name, got.how, got.got))
+                self.counts["after sync", "new" if got.sha == self.shas[name] else "not new"] += 1
+        took = time.monotonic() - when
+        if refused:
+            self.counts["after sync", "refused"] += refused
+            if self.reports:
+                self.is_wrong("%d refused after sync, though the server reports" % refused)
+        self.whole_tree(rel.sha256(extra))
+        return "all new within %.0f ms of sync%s" % (took * 1e3, ", %d refused before" % refused if refused else "")
+
+    def whole_tree(self, extra):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                have = self.view.tree()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        missing = [name for name, sha in self.shas.items() if have.pop(name, None) != sha]
+        more = {name: sha for name, sha in have.items() if not name.endswith(".bak")}
+        if missing or list(more.values()) != [extra]:
+            self.is_wrong("the tree after sync: not as it should be: %s; more than should be: %s" % (missing, sorted(more)))
+
+    def at_rest(self, last_write, new, careful):
+        """What a loss of power left: {name: sha256 or None}, and a line that says so."""
+        found, counts, deadline = {}, collections.Counter(), last_write + 3
+        new = {name: rel.sha256(data) for name, data in new.items()}
+        for name, old in self.shas.items():
+            got, _ = self.patient(self.view.read, name, deadline)
+            found[name] = got.sha if got.sha in (old, new.get(name)) else None
+            if got.sha == old:
+                counts["untouched" if name in self.untouched else "old"] += 1
+            elif got.sha and got.sha == new.get(name):
+                counts["new"] += 1
+            elif name in self.untouched:
+                self.is_wrong("%s, which nobody wrote, at rest: %s" % (name, got.got))
+            elif got.got == "refused":
+                counts["refused"] += 1
+            else:
+                true = rel.on_disk(self.image, name)
+                counts["half-written, as on the disk: %s" % got.got] += 1
+                if careful or (rel.sha256(true) if true is not None else "") != got.sha:
+                    self.is_wrong("%s at rest: %s (%s), on the disk: %s" % (
+                        name, got.got, got.sha[:8], "absent" if true is None else rel.sha256(true)[:8]))
+            served, _ = self.patient(self.view.fetch, name, deadline)
+            if served.sha != got.sha:
+                self.is_wrong("%s at rest: %s, and by TFTP %s" % (name, got.got, served.got))
+        self.counts.update({("after a loss of power", kind): count for kind, count in counts.items()})
+        return found, listed(counts)
+
+    def summary(self):
+        for group in sorted({group for group, _ in self.counts}):
+            yield "%s: %s" % (group, listed({kind: count for (of, kind), count in self.counts.items() if of == group}))
+
+
+def listed(counts):
+    return ", ".join("%s %d" % pair for pair in sorted(counts.items())) or "nothing"
