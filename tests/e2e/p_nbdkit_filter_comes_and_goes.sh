@@ -12,8 +12,10 @@ echo "plugin end $4 $3" >>"$LOG"
 PLUGIN
 export LOG
 
+reports_again() { reports board | grep -qx 'done'; }
+
 # It appears while a write is being executed: that one is reported late, but reported.
-start_filtered eval get_size='echo 1048576' can_write='exit 0' pread='head -c $3 /dev/zero' \
+start_filtered eval thread_model='echo parallel' get_size='echo 1048576' can_write='exit 0' pread='head -c $3 /dev/zero' \
 	pwrite=". $T/plugin" imagefs="$REPORTED/board"
 client <<<'nbd.pwrite(bytes(512), 1024)' &
 slow=$!
@@ -24,9 +26,31 @@ is "reported late" "$(reports board | head -n 4)" "$(printf '%s\n' open flush 'd
 wait_until 10 grep -q 'done 1' "$LOG"
 "$PYTHON" "$TOOLS/check_reports.py" "$LOG" --silence-is-fine || fail "the log"
 wait_until 10 umount "$REPORTED"
+
+# It is lost while a write is being executed, and comes back when that has ended.
+: >"$LOG"
+start_control_log
+client <<<"import os
+nbd.pwrite(bytes(512), 2048)
+while not os.path.exists('$T/enough'): time.sleep(0.01)" &
+client=$!
+wait_until 10 grep -q 'plugin begin' "$LOG"
+kill -KILL "$(control_log_pid)"
+client <<<'nbd.pwrite(bytes(512), 4096)' # whose report finds out
+is "both are over" "$(grep -c 'plugin end' "$LOG")" 2
+umount -l "$REPORTED"
+mv "$LOG" "$T/reports-lost.txt"
+start_control_log
+wait_until 10 reports_again
+: >"$T/enough"
+wait "$client"
+closed board
+is "what is over is not spoken of" "$(reports board)" "$(printf '%s\n' open flush 'done' close)"
+wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 
 # Its server is killed under load, and comes back, again and again.
+: >"$T/nbdkit.log"
 : >"$LOG"
 start_filtered memory 64M imagefs="$REPORTED/board"
 : >"$T/go"

@@ -50,3 +50,18 @@ closed one
 checked
 texts=$(awk '/ write / { n++ } END { print n }' "$LOG")
 [ "$texts" -le 100 ] || fail "200 reports in $texts texts: they do not share"
+
+# Each of those that meet waits for the answer to its own report before it is executed.
+kill "$SERVER" && wait_until 10 gone "$SERVER"
+: >"$LOG"
+cat >"$T/plugin" <<'PLUGIN'
+echo "plugin begin $4 $3" >>"$LOG"
+cat >/dev/null
+echo "plugin end $4 $3" >>"$LOG"
+PLUGIN
+export LOG
+start_filtered eval thread_model='echo parallel' get_size='echo 33554432' can_write='exit 0' \
+	pread='exit 1' pwrite=". $T/plugin" imagefs="$REPORTED/one"
+load 2 8 60 ""
+closed one
+checked
