@@ -424,6 +424,12 @@ int reports_guard_stands(struct reports *reports, struct guard *guard)
 	return reports->state == REPORTS_EXACT ? 0 : -EAGAIN;
 }
 
+bool reports_exact(struct reports *reports)
+{
+	LOCK_SCOPE(&reports->lock);
+	return reports->state == REPORTS_EXACT;
+}
+
 /* ---- status -------------------------------------------------------------- */
 
 static void status_of_guards(struct reports *reports, struct reports_status *status)

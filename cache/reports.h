@@ -71,6 +71,9 @@ void saving_free(struct saving *saving); /* after saving_run returned, or instea
 /* Look at everything again: for a user who knows better. */
 void reports_flush(struct reports *reports);
 
+/* Were the ranges believed at the last look? Never blocks. */
+bool reports_exact(struct reports *reports);
+
 /* ---- for status ------------------------------------------------------------ */
 
 #define REPORTS_STATUS_REPORTERS 8

@@ -3,14 +3,6 @@
 
 #include "base/cleanup.h"
 
-/*
- * 500 ms are what CONTRACT C6 allows, from the system call to its return; what
- * hangs rather than waits is given a moment more (request.c). A lookup that waited
- * in the kernel for another reader's of the same name does not wait that long
- * again: it finds the image settled, or that the wait was in vain.
- */
-#define PATIENCE_NS (420 * INT64_C(1000000))
-
 /* Requests of one system call follow each other closer than this, on a busy machine too. */
 #define CLOSE_NS (60 * INT64_C(1000000))
 
@@ -26,17 +18,18 @@ static unsigned slot_of(uint64_t number)
 }
 
 /* Under the lock: one more request of the system call the caller is in, or the first of another. */
-static void count_call(struct patience *patience, unsigned call, pid_t caller, int64_t now_ns)
+static void count_call(struct patience *patience, unsigned call, pid_t caller, int64_t allowed_ns,
+		       int64_t now_ns)
 {
 	if (patience->calls[call].caller != caller || now_ns - patience->calls[call].answered_ns >= CLOSE_NS) {
 		patience->calls[call].caller = caller;
-		patience->calls[call].deadline_ns = now_ns + PATIENCE_NS;
+		patience->calls[call].deadline_ns = now_ns + allowed_ns;
 		atomic_store(&patience->calls[call].stale, false);
 	}
 	patience->calls[call].answered_ns = now_ns;
 }
 
-int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
+int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t allowed_ns, int64_t now_ns)
 {
 	unsigned call = slot_of((uint64_t)caller), asked = slot_of(question);
 
@@ -47,12 +40,12 @@ int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t questio
 		return now_ns;
 	/* A caller in a PID namespace that we do not see has no number to know it by. */
 	if (caller == 0)
-		return now_ns + PATIENCE_NS;
-	count_call(patience, call, caller, now_ns);
+		return now_ns + allowed_ns;
+	count_call(patience, call, caller, allowed_ns, now_ns);
 	return patience->calls[call].deadline_ns;
 }
 
-void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns)
+void patience_stale(struct patience *patience, pid_t caller, int64_t allowed_ns, int64_t now_ns)
 {
 	unsigned call = slot_of((uint64_t)caller);
 
@@ -62,7 +55,7 @@ void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns)
 	/* However long this request waited: it is the same system call's. */
 	if (patience->calls[call].caller == caller)
 		patience->calls[call].answered_ns = now_ns;
-	count_call(patience, call, caller, now_ns);
+	count_call(patience, call, caller, allowed_ns, now_ns);
 	atomic_store(&patience->calls[call].stale, true);
 }
 

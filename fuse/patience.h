@@ -43,8 +43,21 @@ struct patience {
 
 void patience_init(struct patience *patience);
 
-/* `caller` asks what has to wait: until when? Now or in the past: look once more, but do not wait. */
-int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns);
+/*
+ * How long a system call may wait. 500 ms are what CONTRACT C6 allows. A reader
+ * may meet the wait twice: a lookup of a name waits in the kernel for another
+ * reader's of the same name, before it comes here; what hangs rather than waits
+ * is given a moment more (request.c); and a busy machine is late. Where writes
+ * are reported, a burst of them and the settle time behind it have to fit in.
+ */
+#define PATIENCE_NS (300 * INT64_C(1000000))
+#define PATIENCE_REPORTED_NS (420 * INT64_C(1000000))
+
+/*
+ * `caller` asks what has to wait, `allowed_ns` at most: until when? Now or in the
+ * past: look once more, but do not wait.
+ */
+int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t allowed_ns, int64_t now_ns);
 
 /* What waited is being answered, and the system call may go on; before the answer, which the next request follows. */
 void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
@@ -53,7 +66,7 @@ void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
  * It is answered ESTALE. The kernel walks the whole path once more, and what is
  * stale then again the caller gets to see: so those requests are careful.
  */
-void patience_stale(struct patience *patience, pid_t caller, int64_t now_ns);
+void patience_stale(struct patience *patience, pid_t caller, int64_t allowed_ns, int64_t now_ns);
 bool patience_careful(struct patience *patience, pid_t caller);
 
 /* The wait was in vain: the answer is EIO. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/reports.h"
 #include "fuse/log.h"
 
 /* What does not answer at all is found out by the clock, this much after the patience ended (C6). */
@@ -38,6 +39,14 @@ static uint64_t question(const struct request *request)
 	return hash;
 }
 
+static int64_t allowed_ns(const struct request *request)
+{
+	struct cache_image *cache = request->inode->image ? atomic_load(&request->inode->image->cache) : NULL;
+	struct reports *reports = cache ? cache_image_reports(cache) : NULL;
+
+	return reports && reports_exact(reports) ? PATIENCE_REPORTED_NS : PATIENCE_NS;
+}
+
 static void count_answer(const struct request *request, int error)
 {
 	struct patience *patience = &request->fs->patience;
@@ -49,7 +58,7 @@ static void count_answer(const struct request *request, int error)
 	if (request->patience_ns != 0 && error == EIO)
 		patience_refused(patience, question(request), queue_now_ns());
 	if (error == ESTALE)
-		patience_stale(patience, caller, queue_now_ns());
+		patience_stale(patience, caller, allowed_ns(request), queue_now_ns());
 	else if ((error == 0 && opens) || error != 0)
 		patience_ends(patience, caller);
 	else if (request->patience_ns != 0)
@@ -185,7 +194,7 @@ static int64_t extra_ns(const struct request *request)
 static int64_t patience_of(const struct request *request, int64_t now_ns)
 {
 	return patience_begin(&request->fs->patience, counted(request) ? fuse_req_ctx(request->fuse)->pid : 0,
-			      question(request), now_ns);
+			      question(request), allowed_ns(request), now_ns);
 }
 
 /* Take a request that stands on the stack of libfuse's thread to the queue. */
