@@ -1,37 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * imagefsctl: ask a running imagefs how things are, and tell it to look again.
- *
- * All of it can be had with cat and echo in the control directory
- * (imagefs-control(7)); this finds the directory, and says what is wrong.
+ * imagefsctl: ask a running imagefs how things are, tell it to look again, and
+ * look into an image without it.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
-
-enum { OK = 0, FAILED = 1, USAGE = 2 };
-
-#define MOUNTS_SHOWN 16
+#include "tools/ctl.h"
 
 /* ---- messages ------------------------------------------------------------- */
 
-static int fail(const char *what, const char *why)
+int ctl_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "imagefsctl: %s: %s\n", what, why);
 	return FAILED;
 }
 
-static int misused(const char *what, const char *why)
+int ctl_misused(const char *what, const char *why)
 {
 	fprintf(stderr, "imagefsctl: %s%s%s (see imagefsctl --help)\n", what, *what ? ": " : "", why);
 	return USAGE;
@@ -47,6 +36,12 @@ static void print_help(void)
 	       "  flush --all                    the same for all images\n"
 	       "  metrics                        figures for Prometheus\n"
 	       "\n"
+	       "without a mount, of an image by its path, or by a name of a running imagefs:\n"
+	       "\n"
+	       "  check [--json] [--pi 3|4|5] IMAGE|BOARD   will a Pi boot from it? If not, why\n"
+	       "  ls [-l] IMAGE[:N] [PATH]       what is in its boot partition, or in partition N\n"
+	       "  cat IMAGE[:N] PATH             a file of it\n"
+	       "\n"
 	       "  -c, --control DIR  the control directory; without it the only one there is\n"
 	       "  -h, --help         this text\n"
 	       "  -V, --version      the version\n"
@@ -54,277 +49,21 @@ static void print_help(void)
 	       "See imagefsctl(8) and imagefs-control(7).\n");
 }
 
-/* ---- the control directory ------------------------------------------------ */
-
-/* mountinfo writes space, tab, newline and backslash as three octal digits (proc(5)). In place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
-			text += 3;
-		}
-	}
-	*to = '\0';
-}
-
-struct mounts {
-	size_t count;
-	char *control[MOUNTS_SHOWN]; /* where the control files are */
-	char *shown[MOUNTS_SHOWN];   /* of which mount */
-};
-
-static bool find_mounts(struct mounts *mounts)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t size = 0;
-
-	mounts->count = 0;
-	if (!file)
-		return false;
-	while (mounts->count < MOUNTS_SHOWN && getline(&line, &size, file) > 0) {
-		char point[4096], source[4096];
-		const char *rest = strstr(line, " - fuse.imagefs-control ");
-
-		if (!rest || sscanf(line, "%*d %*d %*s %*s %4095s", point) != 1 ||
-		    sscanf(rest, " - %*s %4095s", source) != 1)
-			continue;
-		unescape(point);
-		unescape(source);
-		mounts->control[mounts->count] = strdup(point);
-		mounts->shown[mounts->count++] = strdup(strchr(source, ':') ? strchr(source, ':') + 1 : source);
-	}
-	fclose(file);
-	return true;
-}
-
-static void name_mounts(const struct mounts *mounts)
-{
-	fprintf(stderr, "imagefsctl: which one? --control DIR is one of");
-	for (size_t i = 0; i < mounts->count; i++)
-		fprintf(stderr, "%s %s (%s)", i > 0 ? "," : "", mounts->control[i], mounts->shown[i]);
-	fputc('\n', stderr);
-}
-
-/* The only control directory there is; else NULL, and it was said why. */
-static char *find_control(void)
-{
-	struct mounts mounts;
-	char *control = NULL;
-
-	if (!find_mounts(&mounts))
-		fail("/proc/self/mountinfo", strerror(errno));
-	else if (mounts.count == 0)
-		fprintf(stderr, "imagefsctl: no imagefs with control files is mounted here\n");
-	else if (mounts.count == 1)
-		control = STEAL_POINTER(mounts.control[0]);
-	else
-		name_mounts(&mounts);
-	for (size_t i = 0; i < mounts.count; i++) {
-		free(mounts.control[i]);
-		free(mounts.shown[i]);
-	}
-	return control;
-}
-
-/* Is that what it is? A plain directory of that name would swallow a flush in silence. */
-static int check_control(const char *control)
-{
-	CLEANUP_FREE char *path = NULL;
-
-	if (asprintf(&path, "%s/status.json", control) < 0)
-		return fail(control, strerror(ENOMEM));
-	if (access(path, R_OK) == 0)
-		return OK;
-	if (errno == ENOTCONN)
-		return fail(control, "imagefs has died there; start it again");
-	return fail(control, errno == ENOENT || errno == ENOTDIR ? "no control files are there" : strerror(errno));
-}
-
-/* ---- files in it ---------------------------------------------------------- */
-
-static bool is_reserved(const char *name)
-{
-	return strcmp(name, "status") == 0 || strcmp(name, "status.json") == 0 || strcmp(name, "metrics") == 0;
-}
-
-/* Open a file of an image, or say what is wrong with that. */
-static int open_image(const char *control, const char *image, int flags)
-{
-	CLEANUP_FREE char *path = NULL;
-	int fd;
-
-	if (asprintf(&path, "%s/%s", control, image) < 0) {
-		fail(image, strerror(ENOMEM));
-		return -1;
-	}
-	errno = ENOENT;
-	fd = strchr(image, '/') || image[0] == '\0' || image[0] == '.' || is_reserved(image) ?
-		     -1 :
-		     open(path, flags | O_CLOEXEC);
-	if (fd < 0)
-		fail(image, errno == ENOENT ? "no such image or board" : strerror(errno));
-	return fd;
-}
-
-static int copy_to_stdout(int fd, const char *name)
-{
-	char buffer[65536];
-	ssize_t got;
-
-	while ((got = read(fd, buffer, sizeof(buffer))) > 0)
-		if (fwrite(buffer, 1, (size_t)got, stdout) != (size_t)got)
-			return fail("standard output", strerror(errno));
-	return got < 0 ? fail(name, strerror(errno)) : OK;
-}
-
-static int print_file(const char *control, const char *name)
-{
-	CLEANUP_FREE char *path = NULL;
-
-	if (asprintf(&path, "%s/%s", control, name) < 0)
-		return fail(name, strerror(ENOMEM));
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? fail(path, strerror(errno)) : copy_to_stdout(fd, path);
-}
-
-/* ---- status --------------------------------------------------------------- */
-
-/*
- * Is this line of status.json about the image that has `token` (a JSON string)
- * as its name or as that of a board? Both are at its beginning. A quote inside of
- * a JSON string has a backslash before it.
- */
-static bool line_is_of(const char *line, const char *token)
-{
-	const char *end = strstr(line, "], \"state\": ");
-	const char *at = line;
-
-	if (strncmp(line, "    {\"name\": ", 13) != 0 || !end)
-		return false;
-	while ((at = strstr(at, token)) && at < end) {
-		char after = at[strlen(token)];
-
-		if ((at[-1] == ' ' || at[-1] == '[') && (after == ',' || after == ']'))
-			return true;
-		at++;
-	}
-	return false;
-}
-
-static char *json_of(const char *text)
-{
-	char *token = NULL;
-	size_t length;
-	FILE *out = open_memstream(&token, &length);
-
-	if (!out)
-		return NULL;
-	text_write_json(out, text);
-	return fclose(out) == 0 ? token : NULL;
-}
-
-static int print_json_of(const char *control, const char *image)
-{
-	CLEANUP_FREE char *path = NULL, *token = json_of(image), *line = NULL;
-	size_t size = 0;
-	FILE *file;
-	bool found = false;
-
-	if (!token || asprintf(&path, "%s/status.json", control) < 0)
-		return fail(image, strerror(ENOMEM));
-	file = fopen(path, "re");
-	if (!file)
-		return fail(path, strerror(errno));
-	while (!found && getline(&line, &size, file) > 0) {
-		found = line_is_of(line, token);
-		if (!found)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		if (line[strlen(line) - 1] == ',')
-			line[strlen(line) - 1] = '\0';
-		puts(line + 4);
-	}
-	fclose(file);
-	return found ? OK : fail(image, "no such image or board");
-}
-
-static int status(const char *control, int count, char **arguments)
-{
-	bool json = false;
-	int options = 0;
-
-	if (count > 0 && strcmp(arguments[0], "--json") == 0) {
-		json = true;
-		options = 1;
-	}
-	if (count - options > 1)
-		return misused(arguments[options + 1], "one image at a time");
-	if (count == options)
-		return print_file(control, json ? "status.json" : "status");
-	if (json)
-		return print_json_of(control, arguments[options]);
-	CLEANUP_FD int fd = open_image(control, arguments[0], O_RDONLY);
-
-	return fd < 0 ? FAILED : copy_to_stdout(fd, arguments[0]);
-}
-
-/* ---- flush ---------------------------------------------------------------- */
-
-static int flush_image(const char *control, const char *image)
-{
-	static const char text[] = "flush\n";
-	CLEANUP_FD int fd = open_image(control, image, O_WRONLY);
-
-	if (fd < 0)
-		return FAILED;
-	return write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 ? OK : fail(image, strerror(errno));
-}
-
-static int flush_all(const char *control)
-{
-	DIR *directory = opendir(control);
-	int result = OK;
-
-	if (!directory)
-		return fail(control, strerror(errno));
-	for (struct dirent *entry; (entry = readdir(directory));)
-		if (entry->d_name[0] != '.' && !is_reserved(entry->d_name) && flush_image(control, entry->d_name) != OK)
-			result = FAILED;
-	closedir(directory);
-	return result;
-}
-
-static int flush(const char *control, int count, char **arguments)
-{
-	int result = OK;
-
-	if (count == 1 && strcmp(arguments[0], "--all") == 0)
-		return flush_all(control);
-	if (count == 0)
-		return misused("flush", "which image? or --all");
-	for (int i = 0; i < count; i++)
-		if (flush_image(control, arguments[i]) != OK)
-			result = FAILED;
-	return result;
-}
-
 /* ---- the command line ----------------------------------------------------- */
-
-static int metrics(const char *control, int count, char **arguments)
-{
-	return count == 0 ? print_file(control, "metrics") : misused(arguments[0], "one argument too many");
-}
 
 static const struct command {
 	const char *name;
 	int (*run)(const char *control, int count, char **arguments);
-} commands[] = { { "status", status }, { "flush", flush }, { "metrics", metrics } };
+	const char *option; /* the only one it knows, as its first argument; NULL: it looks at them itself */
+	bool needs_control;
+} commands[] = {
+	{ "status", command_status, "--json", true },
+	{ "flush", command_flush, "--all", true },
+	{ "metrics", command_metrics, "", true },
+	{ "check", command_check, NULL, false },
+	{ "ls", command_ls, NULL, false },
+	{ "cat", command_cat, NULL, false },
+};
 
 static const struct command *command_of(const char *name)
 {
@@ -336,33 +75,40 @@ static const struct command *command_of(const char *name)
 
 static int check_arguments(const struct command *command, int count, char **arguments)
 {
-	const char *known = command->run == status ? "--json" : command->run == flush ? "--all" : "";
-
-	for (int i = 0; i < count; i++)
-		if (arguments[i][0] == '-' && (i > 0 || strcmp(arguments[i], known) != 0))
-			return misused(arguments[i], "unknown option");
+	for (int i = 0; i < count && command->option; i++)
+		if (arguments[i][0] == '-' && (i > 0 || strcmp(arguments[i], command->option) != 0))
+			return ctl_misused(arguments[i], "unknown option");
 	return OK;
+}
+
+static int run_with_control(const struct command *command, const char *given, int count, char **arguments)
+{
+	CLEANUP_FREE char *control = given ? strdup(given) : control_find();
+	int result;
+
+	if (!control)
+		return FAILED;
+	result = control_check(control);
+	return result == OK ? command->run(control, count, arguments) : result;
 }
 
 static int run(const char *given, int count, char **arguments)
 {
 	const struct command *command = count > 0 ? command_of(arguments[0]) : NULL;
-	CLEANUP_FREE char *control = NULL;
 	int result;
 
 	if (!command)
-		return count > 0 ? misused(arguments[0], "unknown command") : misused("", "status, flush or metrics?");
+		return count > 0 ? ctl_misused(arguments[0], "unknown command") :
+				   ctl_misused("", "status, flush, metrics, check, ls or cat?");
 	result = check_arguments(command, count - 1, arguments + 1);
 	if (result != OK)
 		return result;
-	control = given ? strdup(given) : find_control();
-	if (!control)
-		return FAILED;
-	result = check_control(control);
-	if (result == OK)
-		result = command->run(control, count - 1, arguments + 1);
+	if (command->needs_control)
+		result = run_with_control(command, given, count - 1, arguments + 1);
+	else
+		result = command->run(given, count - 1, arguments + 1);
 	if (fflush(stdout) != 0 && result == OK)
-		result = fail("standard output", strerror(errno));
+		result = ctl_fail("standard output", strerror(errno));
 	return result;
 }
 
@@ -391,7 +137,7 @@ int main(int argc, char **argv)
 			printf("imagefsctl %s\n", IMAGEFS_VERSION);
 			return OK;
 		default:
-			return misused(argv[optind - 1], "unknown option, or its value is missing");
+			return ctl_misused(argv[optind - 1], "unknown option, or its value is missing");
 		}
 	}
 	return run(control, argc - optind, argv + optind);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fat/fat.h"
+#include "fat/health.h"
 
 #define DEPTH_MAX 3
 /* All directories and files of one input: a small one may name the same ones many times over. */
@@ -170,6 +171,23 @@ static void walk(const struct fat_volume *volume, struct source *source, uint32_
 	fat_dir_free(dir);
 }
 
+static void check_path(void *context, const char *path, enum fat_flaw flaw)
+{
+	(void)context;
+	promise(path[0] == '/' && fat_flaw_text(flaw)[0]);
+}
+
+static void check_health(const struct fat_volume *volume, struct source *source)
+{
+	struct fat_health health;
+
+	if (!is_success(fat_health_read(volume, source, check_path, NULL, &health)))
+		return;
+	promise(health.free_clusters + health.bad_clusters + health.used_clusters == volume->cluster_count);
+	promise(health.lost_clusters <= health.used_clusters && health.lost_chains <= health.lost_clusters);
+	promise(health.crossed_clusters <= volume->cluster_count && health.flaws <= health.files + health.directories);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct source_memory memory = source_memory_of(data, size);
@@ -180,5 +198,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check_volume(&volume, &memory.source);
 	walk(&volume, &memory.source, 0, 0, &steps);
+	check_health(&volume, &memory.source);
 	return 0;
 }

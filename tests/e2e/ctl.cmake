@@ -1,0 +1,3 @@
+# imagefsctl without a mount, and what boards asked for.
+imagefs_e2e(tools_check HOSTILE)
+imagefs_e2e(tools_ls_cat HOSTILE)

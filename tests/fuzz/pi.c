@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Any bytes as config.txt (which may include itself) and as cmdline.txt. */
+#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pi/pi.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define promise(condition)                                                                      \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
+			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                \
+		}                                                                               \
+	} while (0)
+
+struct input {
+	const uint8_t *data;
+	size_t size;
+};
+
+static char *read_input(void *context, const char *name, size_t *length)
+{
+	const struct input *input = context;
+	char *text;
+
+	if (strcmp(name, "gone.txt") == 0)
+		return NULL;
+	text = malloc(input->size + 1);
+	if (text)
+		memcpy(text, input->data, input->size);
+	*length = input->size;
+	return text;
+}
+
+static bool exists(void *context, const char *path)
+{
+	(void)context;
+	return strlen(path) % 2;
+}
+
+static bool any(void *context, const char *prefix, const char *suffix)
+{
+	return exists(context, prefix) || exists(context, suffix);
+}
+
+static void check_config(const struct pi_config *config)
+{
+	const struct pi_files files = { exists, any, NULL };
+
+	promise(config->count <= PI_CONFIG_SETTINGS_MAX && config->file_count <= PI_CONFIG_FILES_MAX);
+	for (size_t i = 0; i < config->count; i++) {
+		promise(config->settings[i].file < config->file_count && config->settings[i].line > 0);
+		promise(config->settings[i].models < 1U << PI_MODELS);
+		promise(strlen(config->settings[i].value) < PI_CONFIG_LINE_BYTES);
+	}
+	for (int model = 0; model < PI_MODELS; model++) {
+		struct pi_boot boot;
+
+		pi_boot_look(&boot, (enum pi_model)model, config, &files);
+		promise(boot.count <= PI_WANTS_MAX);
+		promise(!boot.dangling || !boot.ready);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = { data, size };
+	struct pi_cmdline cmdline;
+	struct pi_config config;
+
+	if (pi_config_read(&config, "config.txt", read_input, &input) == 0)
+		check_config(&config);
+	pi_config_free(&config);
+	pi_cmdline_read(&cmdline, (const char *)data, size);
+	promise(strlen(cmdline.export) < PI_WORD_BYTES && strlen(cmdline.host) < PI_WORD_BYTES);
+	return 0;
+}

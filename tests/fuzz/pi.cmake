@@ -1,0 +1,1 @@
+imagefs_fuzz(pi LIBS imagefs_pi)

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ctl: what the commands of imagefsctl have in common.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { OK = 0, FAILED = 1, USAGE = 2 };
+
+/* One line on stderr; the exit status that goes with it. */
+int ctl_fail(const char *what, const char *why);
+int ctl_misused(const char *what, const char *why);
+
+/* ---- the control directory (ctl_control.c) -------------------------------- */
+
+/* The only control directory there is, for the caller to free; else NULL, and it was said why. */
+char *control_find(void);
+
+/* Is that what it is? Else it was said why not. */
+int control_check(const char *control);
+
+/* The SOURCE of each imagefs that has control files (of `given` alone, unless NULL), for the caller to free. */
+#define CONTROL_SOURCES_MAX 16
+size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX]);
+
+int command_status(const char *control, int count, char **arguments);
+int command_flush(const char *control, int count, char **arguments);
+int command_metrics(const char *control, int count, char **arguments);
+
+/* ---- commands on an image; `control` is what was given, or NULL ------------ */
+
+int command_check(const char *control, int count, char **arguments); /* ctl_check.c */
+int command_ls(const char *control, int count, char **arguments);    /* ctl_read.c */
+int command_cat(const char *control, int count, char **arguments);

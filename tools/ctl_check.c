@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * check: will a Pi boot from this image, and if not, why?
+ *
+ * From the outside in: partition table, boot partition, its FAT, the files of the
+ * boards. Each step says what it finds and the next goes on with what there is.
+ * The image may be live. So what looks wrong while somebody writes to it is looked
+ * at again, a few times, before it is called a problem.
+ */
+#include "tools/ctl_check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cache/cache.h"
+#include "cache/watch.h"
+#include "tools/ctl.h"
+
+#define LOOKS 3
+#define FLAWS_SHOWN 20
+
+/* ---- findings ------------------------------------------------------------- */
+
+void check_say(struct check *check, enum finding_level level, const char *about, const char *format, ...)
+{
+	struct finding *list = reallocarray(check->findings, check->finding_count + 1, sizeof(*list));
+	va_list arguments;
+	char *text = NULL;
+
+	if (list)
+		check->findings = list;
+	va_start(arguments, format);
+	if (!list || vasprintf(&text, format, arguments) < 0) {
+		check->no_memory = true;
+	} else {
+		list[check->finding_count++] = (struct finding){ level, about, text };
+		check->problem_count += level == FINDING_PROBLEM;
+	}
+	va_end(arguments);
+}
+
+/* Forget what was found, for another look. */
+static void forget(struct check *check)
+{
+	struct check fresh = { .place = check->place, .size_bytes = check->size_bytes, .asked = check->asked };
+
+	for (size_t i = 0; i < check->finding_count; i++)
+		free(check->findings[i].text);
+	free(check->findings);
+	free(check->table);
+	pi_config_free(&check->config);
+	*check = fresh;
+}
+
+const char *check_scheme(const struct check *check)
+{
+	static const char *const schemes[] = { "none", "mbr", "gpt" };
+
+	return schemes[check->table->scheme];
+}
+
+const char *check_boot_reason(const struct check *check)
+{
+	if (check->boot_chosen_by_name)
+		return "asked for";
+	if (part_table_fat_count(check->table) == 1)
+		return "only FAT";
+	return check->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+}
+
+/* ---- the steps ------------------------------------------------------------ */
+
+static int choose_boot(struct check *check, struct source *image)
+{
+	int error;
+
+	if (check->place.partition != CACHE_PARTITION_BOOT) {
+		check->boot = part_table_find(check->table, check->place.partition);
+		check->boot_chosen_by_name = true;
+		if (!check->boot || !check->boot->is_fat)
+			check_say(check, FINDING_PROBLEM, "table", "partition %u: %s", check->place.partition,
+				  check->boot ? "holds no FAT" : "there is none of that number");
+		return 0;
+	}
+	error = part_choose_boot(image, check->table, &check->boot, &check->boot_reason);
+	if (error == -ENODATA)
+		check_say(check, FINDING_PROBLEM, "table", "no partition holds a FAT: there is nothing to boot from");
+	else if (error == -EIO)
+		check_say(check, FINDING_PROBLEM, "table",
+			  "a FAT cannot be read, and may be the boot partition: name one with IMAGE:N");
+	return error == -ENOMEM ? error : 0;
+}
+
+static int look_at_table(struct check *check, struct source *image, uint32_t sector_bytes)
+{
+	int error = part_table_read(image, sector_bytes, &check->table);
+
+	if (error == -ENODATA)
+		check_say(check, FINDING_PROBLEM, "table", "neither a partition table nor a FAT: this is no disk image");
+	else if (error != 0 && error != -ENOMEM)
+		check_say(check, FINDING_PROBLEM, "table", "the partition table cannot be believed, or not be read");
+	if (error != 0)
+		return error == -ENOMEM ? error : 0;
+	for (size_t i = 0; i < check->table->count; i++) {
+		const struct part_entry *entry = &check->table->entries[i];
+
+		if (entry->offset_bytes + entry->length_bytes == check->size_bytes && i + 1 < check->table->count &&
+		    check->table->entries[i + 1].offset_bytes > entry->offset_bytes)
+			check_say(check, FINDING_PROBLEM, "table", "partition %u overlaps those behind it", entry->number);
+	}
+	return choose_boot(check, image);
+}
+
+static void flaw_found(void *context, const char *path, enum fat_flaw flaw)
+{
+	struct check *check = context;
+
+	if (check->flaws_shown++ < FLAWS_SHOWN)
+		check_say(check, flaw == FAT_FLAW_LONG ? FINDING_NOTE : FINDING_PROBLEM, "fat", "%s: %s", path,
+			  fat_flaw_text(flaw));
+}
+
+static int look_at_health(struct check *check, struct source *partition)
+{
+	int error = fat_health_read(&check->volume, partition, flaw_found, check, &check->health);
+
+	if (error != 0) {
+		check_say(check, FINDING_PROBLEM, "fat", "the FAT or the root directory cannot be read");
+		return error == -ENOMEM ? error : 0;
+	}
+	check->has_health = true;
+	if (check->flaws_shown > FLAWS_SHOWN)
+		check_say(check, FINDING_PROBLEM, "fat", "... and %zu more files like that", check->flaws_shown - FLAWS_SHOWN);
+	if (!check->health.complete)
+		check_say(check, FINDING_PROBLEM, "fat", "too many directories: not all were looked into");
+	if (check->health.crossed_clusters > 0)
+		check_say(check, FINDING_PROBLEM, "fat", "%u clusters belong to more than one file", check->health.crossed_clusters);
+	if (check->health.lost_clusters > 0)
+		check_say(check, FINDING_PROBLEM, "fat", "%u clusters are in use and belong to no file, in %u chains",
+			  check->health.lost_clusters, check->health.lost_chains);
+	return 0;
+}
+
+static void look_at_end(struct check *check)
+{
+	uint64_t end = check->volume.data_offset_bytes + (uint64_t)check->volume.cluster_count * check->volume.cluster_bytes;
+
+	if (end > check->boot->length_bytes)
+		check_say(check, FINDING_PROBLEM, "fat", "the file system is larger than its partition: %llu of %llu bytes are there",
+			  (unsigned long long)check->boot->length_bytes, (unsigned long long)end);
+	if (check->volume.dirty)
+		check_say(check, FINDING_NOTE, "fat", "the dirty flag is set: it is mounted, or was not unmounted");
+}
+
+static int look_at_volume(struct check *check, struct source *image)
+{
+	struct source_slice slice = source_slice_of(image, check->boot->offset_bytes, check->boot->length_bytes);
+	struct volume_files files;
+	int error = fat_volume_read(&slice.source, &check->volume);
+
+	if (error != 0) {
+		check_say(check, FINDING_PROBLEM, "fat", "its boot sector is not that of a FAT");
+		return 0;
+	}
+	check->has_volume = true;
+	look_at_end(check);
+	error = look_at_health(check, &slice.source);
+	if (error != 0)
+		return error;
+	if (volume_files_open(&files, &check->volume, &slice.source) == 0)
+		error = check_boot_files(check, image, &files);
+	volume_files_close(&files);
+	return error;
+}
+
+static int look(struct check *check, struct source *image, uint32_t sector_bytes)
+{
+	int error = look_at_table(check, image, sector_bytes);
+
+	if (error == 0 && check->boot && check->boot->is_fat)
+		error = look_at_volume(check, image);
+	return check->no_memory ? -ENOMEM : error;
+}
+
+/* ---- a live image --------------------------------------------------------- */
+
+static int look_until_quiet(struct check *check, struct cache_device *device, uint32_t sector_bytes)
+{
+	for (int looks = 1;; looks++) {
+		struct cache_observation before, after;
+		struct device_source source;
+		struct timespec pause = { .tv_nsec = 700 * 1000000 };
+		int error = device->ops->observe(device, true, &before);
+
+		if (error != 0)
+			return error;
+		check->size_bytes = before.size_bytes;
+		source = device_source_of(device, before.size_bytes);
+		error = look(check, &source.source, sector_bytes);
+		device_source_free(&source);
+		if (error != 0)
+			return error;
+		error = device->ops->observe(device, true, &after);
+		check->changed = error == 0 && !after.blind && after.generation != before.generation;
+		if (!check->changed || check->problem_count == 0 || looks == LOOKS)
+			return error;
+		forget(check);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int run(struct check *check)
+{
+	struct watch *watch = NULL;
+	struct cache_device *device;
+	uint32_t sector_bytes;
+	int error;
+
+	if (watch_new(&watch) != 0)
+		watch = NULL;
+	device = image_open(&check->place, watch, 0, &sector_bytes);
+	if (!device) {
+		watch_free(watch);
+		return USAGE;
+	}
+	error = look_until_quiet(check, device, sector_bytes);
+	device->ops->close(device);
+	watch_free(watch);
+	if (error != 0) {
+		ctl_fail(check->place.path, strerror(-error));
+		return USAGE;
+	}
+	if (check->changed)
+		check_say(check, FINDING_NOTE, "image", "it was written to meanwhile: this may be of two moments");
+	return check->problem_count > 0 ? FAILED : OK;
+}
+
+/* ---- the command line ----------------------------------------------------- */
+
+static bool read_model(struct check *check, const char *text)
+{
+	static const char *const names[PI_MODELS] = { "3", "4", "5" };
+
+	for (unsigned model = 0; text && model < PI_MODELS; model++) {
+		if (strcmp(text, names[model]) == 0) {
+			check->asked |= 1U << model;
+			return true;
+		}
+	}
+	return false;
+}
+
+int command_check(const char *control, int count, char **arguments)
+{
+	struct check check = { 0 };
+	const char *image = NULL;
+	bool json = false;
+	int result;
+
+	for (int i = 0; i < count; i++) {
+		if (strcmp(arguments[i], "--json") == 0)
+			json = true;
+		else if (strcmp(arguments[i], "--pi") == 0 && !read_model(&check, i + 1 < count ? arguments[i + 1] : NULL))
+			return ctl_misused("--pi", "3, 4 or 5");
+		else if (strcmp(arguments[i], "--pi") == 0)
+			i++;
+		else if (arguments[i][0] == '-' && arguments[i][1])
+			return ctl_misused(arguments[i], "unknown option");
+		else if (image)
+			return ctl_misused(arguments[i], "one image at a time");
+		else
+			image = arguments[i];
+	}
+	if (!image)
+		return ctl_misused("check", "which image?");
+	result = image_find(control, image, &check.place) == OK ? run(&check) : USAGE;
+	if (result != USAGE && json)
+		check_write_json(stdout, &check);
+	else if (result != USAGE)
+		check_write_text(stdout, &check, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+	image_place_free(&check.place);
+	check.place = (struct image_place){ 0 };
+	forget(&check);
+	return result;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The files of the boards, and whether what config.txt and cmdline.txt point to
+ * is there and is this image's.
+ *
+ * What one board lacks is no problem of an image that is made for another. So a
+ * file that the firmware looks for by itself is missed only of the boards that
+ * were asked for, or when no board has all it needs; a file that config.txt names
+ * is missed in any case.
+ */
+#include "tools/ctl_check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- boards --------------------------------------------------------------- */
+
+static bool matters(const struct check *check, const struct pi_boot *boot)
+{
+	return check->asked ? check->asked >> boot->model & 1 : boot->meant;
+}
+
+/* "Pi 3, Pi 4" of those who miss the same file by the same line; NULL if it was said for an earlier one. */
+static const char *who_misses(const struct check *check, const struct pi_boot *boot, const struct pi_want *wanted,
+			      char names[64])
+{
+	names[0] = '\0';
+	for (unsigned model = 0; model < PI_MODELS; model++) {
+		const struct pi_boot *other = &check->boots[model];
+		bool same = false;
+
+		for (size_t i = 0; i < other->count && matters(check, other); i++)
+			same = same || (!other->wants[i].there && other->wants[i].by == wanted->by &&
+					strcmp(other->wants[i].path, wanted->path) == 0);
+		if (!same)
+			continue;
+		if (model < boot->model)
+			return NULL;
+		strcat(names, names[0] ? ", " : "");
+		strcat(names, pi_model_name((enum pi_model)model));
+	}
+	return names;
+}
+
+static void say_absent(struct check *check, const struct pi_boot *boot, const struct pi_want *wanted, bool missed)
+{
+	char names[64];
+	const char *who = who_misses(check, boot, wanted, names);
+
+	if (!who)
+		return;
+	if (wanted->by)
+		check_say(check, wanted->needed ? FINDING_PROBLEM : FINDING_NOTE, "config.txt",
+			  "%s: %s, which line %u of %s names (%s%s%s), is not there (%s)", wanted->path, wanted->what,
+			  wanted->by->line, check->config.files[wanted->by->file], wanted->by->name,
+			  *wanted->by->value ? "=" : "", wanted->by->value, who);
+	else
+		check_say(check, wanted->needed && missed ? FINDING_PROBLEM : FINDING_NOTE, "files", "%s: %s is not there (%s)",
+			  wanted->path, wanted->what, who);
+}
+
+static void say_boards(struct check *check)
+{
+	bool any_ready = false, any_meant = false;
+
+	for (unsigned model = 0; model < PI_MODELS; model++) {
+		any_ready = any_ready || (check->boots[model].meant && check->boots[model].ready);
+		any_meant = any_meant || check->boots[model].meant;
+	}
+	if (!any_meant && !check->asked)
+		check_say(check, FINDING_PROBLEM, "files", "no files are here that a Pi 3, 4 or 5 boots by");
+	for (unsigned model = 0; model < PI_MODELS; model++) {
+		const struct pi_boot *boot = &check->boots[model];
+
+		for (size_t i = 0; i < boot->count && matters(check, boot); i++)
+			if (!boot->wants[i].there)
+				say_absent(check, boot, &boot->wants[i], check->asked || !any_ready);
+	}
+}
+
+/* ---- config.txt ------------------------------------------------------------ */
+
+/* Lines whose filter may hold, but for whom we do not know. */
+static void say_conditional(struct check *check, struct volume_files *files)
+{
+	for (size_t i = 0; i < check->config.count; i++) {
+		const struct pi_setting *setting = &check->config.settings[i];
+
+		if (!setting->conditional || setting->models == 0 || !*setting->value ||
+		    (strcmp(setting->name, "kernel") != 0 && strcmp(setting->name, "device_tree") != 0))
+			continue;
+		if (!volume_files_exists(files, setting->value))
+			check_say(check, FINDING_NOTE, "config.txt", "%s: line %u of %s names it (%s) for some boards, and it is not there",
+				  setting->value, setting->line, check->config.files[setting->file], setting->name);
+	}
+}
+
+static void say_config(struct check *check, struct volume_files *files)
+{
+	const struct pi_config *config = &check->config;
+
+	if (config->absent[0])
+		check_say(check, FINDING_NOTE, "config.txt", "there is none");
+	for (unsigned i = 1; i < config->file_count; i++)
+		if (config->absent[i])
+			check_say(check, FINDING_PROBLEM, "config.txt", "%s: is included, and not there", config->files[i]);
+	if (config->long_lines > 0)
+		check_say(check, FINDING_NOTE, "config.txt", "%u lines are longer than the %d characters the firmware reads",
+			  config->long_lines, PI_CONFIG_LINE_BYTES);
+	if (config->cut)
+		check_say(check, FINDING_NOTE, "config.txt", "it is too long, or includes too much: its end was not looked at");
+	say_conditional(check, files);
+}
+
+/* ---- cmdline.txt ----------------------------------------------------------- */
+
+/* `/dev/nbd0p2`, `/dev/nbd0`: the partition that is meant must be there. */
+static void say_nbd_partition(struct check *check)
+{
+	const char *text = check->cmdline.root_text, *digits;
+
+	if (strncmp(text, "/dev/nbd", 8) != 0)
+		return;
+	digits = strchr(text + 8, 'p');
+	if (digits && digits[1] && !part_table_find(check->table, (unsigned)strtoul(digits + 1, NULL, 10)))
+		check_say(check, FINDING_PROBLEM, "cmdline.txt", "root=%s: this image has no partition %s", text, digits + 1);
+}
+
+/* Exports are mostly named as the image's file; a name that is another image's is a mistake. */
+static void say_export(struct check *check)
+{
+	const char *name = check->cmdline.export, *last = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+	struct stat st;
+
+	say_nbd_partition(check);
+	if (!*last) {
+		check_say(check, FINDING_NOTE, "cmdline.txt", "%s: names no export; which image that is its server decides",
+			  check->cmdline.by);
+	} else if (image_named(check->place.directory, last, &st)) {
+		if (!image_same(&st, &check->place.st))
+			check_say(check, FINDING_PROBLEM, "cmdline.txt", "%s: names another image: %s is not %s", check->cmdline.by,
+				  last, check->place.name);
+	} else if (strcmp(last, check->place.name) != 0) {
+		check_say(check, FINDING_NOTE, "cmdline.txt", "%s: an export named %s; is it this image, %s?", check->cmdline.by,
+			  last, check->place.name);
+	}
+}
+
+static void say_identity(struct check *check, struct source *image)
+{
+	const struct pi_cmdline *cmdline = &check->cmdline;
+	unsigned number = 0;
+
+	switch (identity_of(image, check->table, cmdline->root, cmdline->id, &number)) {
+	case IDENTITY_OURS:
+		check_say(check, FINDING_NOTE, "cmdline.txt",
+			  "%s: is partition %u of this image, but nothing says over which network it comes (nbdroot=, ...)",
+			  cmdline->by, number);
+		break;
+	case IDENTITY_OTHER:
+		check_say(check, FINDING_PROBLEM, "cmdline.txt", "%s: names another image: this one has no such partition",
+			  cmdline->by);
+		break;
+	case IDENTITY_UNKNOWN:
+	default:
+		check_say(check, FINDING_NOTE, "cmdline.txt", "%s: whether that is this image is not known", cmdline->by);
+	}
+}
+
+static void say_cmdline(struct check *check, struct source *image)
+{
+	const struct pi_cmdline *cmdline = &check->cmdline;
+
+	if (cmdline->more_lines)
+		check_say(check, FINDING_NOTE, "cmdline.txt", "it has several lines: only the first counts");
+	switch (cmdline->root) {
+	case PI_ROOT_NBD:
+		say_export(check);
+		break;
+	case PI_ROOT_PARTUUID:
+	case PI_ROOT_UUID:
+	case PI_ROOT_LABEL:
+		say_identity(check, image);
+		break;
+	case PI_ROOT_CARD:
+		check_say(check, FINDING_PROBLEM, "cmdline.txt", "%s: is the board's own card or disk, not this image", cmdline->by);
+		break;
+	case PI_ROOT_NONE:
+		check_say(check, FINDING_NOTE, "cmdline.txt", "it does not say where the root is");
+		break;
+	case PI_ROOT_NFS:
+	case PI_ROOT_ISCSI:
+	case PI_ROOT_OTHER:
+	default:
+		break;
+	}
+}
+
+static int look_at_cmdline(struct check *check, struct source *image, struct volume_files *files)
+{
+	size_t length = 0;
+	char *text;
+
+	/* The boards may differ in it; that of the newest that has one is shown. */
+	for (unsigned model = PI_MODELS; model-- > 0 && !check->has_cmdline;) {
+		if (!matters(check, &check->boots[model]) || !*check->boots[model].cmdline)
+			continue;
+		text = volume_files_read(files, check->boots[model].cmdline, &length);
+		if (!text)
+			continue;
+		pi_cmdline_read(&check->cmdline, text, length);
+		strcpy(check->cmdline_path, check->boots[model].cmdline);
+		check->has_cmdline = true;
+		free(text);
+		say_cmdline(check, image);
+	}
+	return 0;
+}
+
+int check_boot_files(struct check *check, struct source *image, struct volume_files *files)
+{
+	const struct pi_files pi_files = { volume_files_exists, volume_files_any, files };
+	int error = pi_config_read(&check->config, "config.txt", volume_files_read, files);
+
+	if (error != 0)
+		return error;
+	for (unsigned model = 0; model < PI_MODELS; model++)
+		pi_boot_look(&check->boots[model], (enum pi_model)model, &check->config, &pi_files);
+	check->has_files = true;
+	say_config(check, files);
+	say_boards(check);
+	return look_at_cmdline(check, image, files);
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a running imagefs says and is told, through its control files
+ * (imagefs-control(7)): all of it can be had with cat and echo; this finds the
+ * directory, and says what is wrong.
+ */
+#include "tools/ctl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#define MOUNTS_SHOWN CONTROL_SOURCES_MAX
+
+/* ---- the control directory ------------------------------------------------ */
+
+/* mountinfo writes space, tab, newline and backslash as three octal digits (proc(5)). In place. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++, to++) {
+		*to = *text;
+		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
+			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
+			text += 3;
+		}
+	}
+	*to = '\0';
+}
+
+struct mounts {
+	size_t count;
+	char *control[MOUNTS_SHOWN]; /* where the control files are */
+	char *shown[MOUNTS_SHOWN];   /* of which mount */
+};
+
+static bool find_mounts(struct mounts *mounts)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+
+	mounts->count = 0;
+	if (!file)
+		return false;
+	while (mounts->count < MOUNTS_SHOWN && getline(&line, &size, file) > 0) {
+		char point[4096], source[4096];
+		const char *rest = strstr(line, " - fuse.imagefs-control ");
+
+		if (!rest || sscanf(line, "%*d %*d %*s %*s %4095s", point) != 1 ||
+		    sscanf(rest, " - %*s %4095s", source) != 1)
+			continue;
+		unescape(point);
+		unescape(source);
+		mounts->control[mounts->count] = strdup(point);
+		mounts->shown[mounts->count++] = strdup(strchr(source, ':') ? strchr(source, ':') + 1 : source);
+	}
+	fclose(file);
+	return true;
+}
+
+static void name_mounts(const struct mounts *mounts)
+{
+	fprintf(stderr, "imagefsctl: which one? --control DIR is one of");
+	for (size_t i = 0; i < mounts->count; i++)
+		fprintf(stderr, "%s %s (%s)", i > 0 ? "," : "", mounts->control[i], mounts->shown[i]);
+	fputc('\n', stderr);
+}
+
+/* The only control directory there is; else NULL, and it was said why. */
+char *control_find(void)
+{
+	struct mounts mounts;
+	char *control = NULL;
+
+	if (!find_mounts(&mounts))
+		ctl_fail("/proc/self/mountinfo", strerror(errno));
+	else if (mounts.count == 0)
+		fprintf(stderr, "imagefsctl: no imagefs with control files is mounted here\n");
+	else if (mounts.count == 1)
+		control = STEAL_POINTER(mounts.control[0]);
+	else
+		name_mounts(&mounts);
+	for (size_t i = 0; i < mounts.count; i++) {
+		free(mounts.control[i]);
+		free(mounts.shown[i]);
+	}
+	return control;
+}
+
+/* Is that what it is? A plain directory of that name would swallow a flush in silence. */
+int control_check(const char *control)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/status.json", control) < 0)
+		return ctl_fail(control, strerror(ENOMEM));
+	if (access(path, R_OK) == 0)
+		return OK;
+	if (errno == ENOTCONN)
+		return ctl_fail(control, "imagefs has died there; start it again");
+	return ctl_fail(control, errno == ENOENT || errno == ENOTDIR ? "no control files are there" : strerror(errno));
+}
+
+/* ---- what it shows --------------------------------------------------------- */
+
+/* Undo text_write_json, in place: up to the closing quote. \\u is only written of control characters. */
+static void unquote(char *text)
+{
+	char *to = text;
+
+	for (; *text && *text != '"'; text++) {
+		if (*text == '\\' && text[1] == 'u' && strlen(text) >= 6) {
+			char digits[5] = { text[2], text[3], text[4], text[5], '\0' };
+
+			*to++ = (char)strtoul(digits, NULL, 16);
+			text += 5;
+		} else {
+			if (*text == '\\' && text[1])
+				text++;
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
+static char *source_of(const char *control)
+{
+	static const char key[] = "  \"source\": \"";
+	CLEANUP_FREE char *path = NULL, *line = NULL;
+	char *source = NULL;
+	size_t size = 0;
+	FILE *file;
+
+	if (asprintf(&path, "%s/status.json", control) < 0)
+		return NULL;
+	file = fopen(path, "re");
+	while (file && !source && getline(&line, &size, file) > 0) {
+		if (strncmp(line, key, sizeof(key) - 1) == 0) {
+			source = strdup(line + sizeof(key) - 1);
+			if (source)
+				unquote(source);
+		}
+	}
+	if (file)
+		fclose(file);
+	return source;
+}
+
+size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX])
+{
+	struct mounts mounts = { 0 };
+	size_t count = 0;
+
+	if (given) {
+		sources[0] = source_of(given);
+		return sources[0] != NULL;
+	}
+	if (!find_mounts(&mounts))
+		return 0;
+	for (size_t i = 0; i < mounts.count; i++) {
+		sources[count] = mounts.control[i] ? source_of(mounts.control[i]) : NULL;
+		count += sources[count] != NULL;
+		free(mounts.control[i]);
+		free(mounts.shown[i]);
+	}
+	return count;
+}
+
+/* ---- files in it ---------------------------------------------------------- */
+
+static bool is_reserved(const char *name)
+{
+	return strcmp(name, "status") == 0 || strcmp(name, "status.json") == 0 || strcmp(name, "metrics") == 0;
+}
+
+/* Open a file of an image, or say what is wrong with that. */
+static int open_image(const char *control, const char *image, int flags)
+{
+	CLEANUP_FREE char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/%s", control, image) < 0) {
+		ctl_fail(image, strerror(ENOMEM));
+		return -1;
+	}
+	errno = ENOENT;
+	fd = strchr(image, '/') || image[0] == '\0' || image[0] == '.' || is_reserved(image) ?
+		     -1 :
+		     open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		ctl_fail(image, errno == ENOENT ? "no such image or board" : strerror(errno));
+	return fd;
+}
+
+static int copy_to_stdout(int fd, const char *name)
+{
+	char buffer[65536];
+	ssize_t got;
+
+	while ((got = read(fd, buffer, sizeof(buffer))) > 0)
+		if (fwrite(buffer, 1, (size_t)got, stdout) != (size_t)got)
+			return ctl_fail("standard output", strerror(errno));
+	return got < 0 ? ctl_fail(name, strerror(errno)) : OK;
+}
+
+static int print_file(const char *control, const char *name)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", control, name) < 0)
+		return ctl_fail(name, strerror(ENOMEM));
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? ctl_fail(path, strerror(errno)) : copy_to_stdout(fd, path);
+}
+
+/* ---- status --------------------------------------------------------------- */
+
+/*
+ * Is this line of status.json about the image that has `token` (a JSON string)
+ * as its name or as that of a board? Both are at its beginning. A quote inside of
+ * a JSON string has a backslash before it.
+ */
+static bool line_is_of(const char *line, const char *token)
+{
+	const char *end = strstr(line, "], \"state\": ");
+	const char *at = line;
+
+	if (strncmp(line, "    {\"name\": ", 13) != 0 || !end)
+		return false;
+	while ((at = strstr(at, token)) && at < end) {
+		char after = at[strlen(token)];
+
+		if ((at[-1] == ' ' || at[-1] == '[') && (after == ',' || after == ']'))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+static char *json_of(const char *text)
+{
+	char *token = NULL;
+	size_t length;
+	FILE *out = open_memstream(&token, &length);
+
+	if (!out)
+		return NULL;
+	text_write_json(out, text);
+	return fclose(out) == 0 ? token : NULL;
+}
+
+static int print_json_of(const char *control, const char *image)
+{
+	CLEANUP_FREE char *path = NULL, *token = json_of(image), *line = NULL;
+	size_t size = 0;
+	FILE *file;
+	bool found = false;
+
+	if (!token || asprintf(&path, "%s/status.json", control) < 0)
+		return ctl_fail(image, strerror(ENOMEM));
+	file = fopen(path, "re");
+	if (!file)
+		return ctl_fail(path, strerror(errno));
+	while (!found && getline(&line, &size, file) > 0) {
+		found = line_is_of(line, token);
+		if (!found)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		if (line[strlen(line) - 1] == ',')
+			line[strlen(line) - 1] = '\0';
+		puts(line + 4);
+	}
+	fclose(file);
+	return found ? OK : ctl_fail(image, "no such image or board");
+}
+
+int command_status(const char *control, int count, char **arguments)
+{
+	bool json = false;
+	int options = 0;
+
+	if (count > 0 && strcmp(arguments[0], "--json") == 0) {
+		json = true;
+		options = 1;
+	}
+	if (count - options > 1)
+		return ctl_misused(arguments[options + 1], "one image at a time");
+	if (count == options)
+		return print_file(control, json ? "status.json" : "status");
+	if (json)
+		return print_json_of(control, arguments[options]);
+	CLEANUP_FD int fd = open_image(control, arguments[0], O_RDONLY);
+
+	return fd < 0 ? FAILED : copy_to_stdout(fd, arguments[0]);
+}
+
+/* ---- flush ---------------------------------------------------------------- */
+
+static int flush_image(const char *control, const char *image)
+{
+	static const char text[] = "flush\n";
+	CLEANUP_FD int fd = open_image(control, image, O_WRONLY);
+
+	if (fd < 0)
+		return FAILED;
+	return write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 ? OK : ctl_fail(image, strerror(errno));
+}
+
+static int flush_all(const char *control)
+{
+	DIR *directory = opendir(control);
+	int result = OK;
+
+	if (!directory)
+		return ctl_fail(control, strerror(errno));
+	for (struct dirent *entry; (entry = readdir(directory));)
+		if (entry->d_name[0] != '.' && !is_reserved(entry->d_name) && flush_image(control, entry->d_name) != OK)
+			result = FAILED;
+	closedir(directory);
+	return result;
+}
+
+int command_flush(const char *control, int count, char **arguments)
+{
+	int result = OK;
+
+	if (count == 1 && strcmp(arguments[0], "--all") == 0)
+		return flush_all(control);
+	if (count == 0)
+		return ctl_misused("flush", "which image? or --all");
+	for (int i = 0; i < count; i++)
+		if (flush_image(control, arguments[i]) != OK)
+			result = FAILED;
+	return result;
+}
+
+int command_metrics(const char *control, int count, char **arguments)
+{
+	return count == 0 ? print_file(control, "metrics") : ctl_misused(arguments[0], "one argument too many");
+}

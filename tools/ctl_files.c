@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/ctl_files.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "pi/pi.h"
+
+int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source)
+{
+	*files = (struct volume_files){ .volume = volume, .source = source };
+	return fat_dir_read(volume, source, 0, &files->root);
+}
+
+void volume_files_close(struct volume_files *files)
+{
+	fat_dir_free(files->root);
+	fat_dir_free(files->last);
+	files->root = files->last = NULL;
+}
+
+static const struct fat_entry *entry_of(const struct fat_dir *dir, const char *name)
+{
+	long index = fat_dir_find(dir, name);
+
+	return index < 0 ? NULL : fat_dir_entry(dir, (size_t)index);
+}
+
+/* The directory of that path, "" for the root; NULL: there is none. Bounded by the path. */
+static const struct fat_dir *directory_of(struct volume_files *files, const char *path)
+{
+	CLEANUP_FREE char *copy = strdup(path);
+	struct fat_dir *dir = NULL;
+	char *rest = copy;
+
+	if (files->last && strcmp(files->last_path, path) == 0)
+		return files->last;
+	for (char *name; copy && (name = strsep(&rest, "/"));) {
+		const struct fat_entry *entry;
+		struct fat_dir *below;
+
+		if (*name == '\0' || strcmp(name, ".") == 0)
+			continue;
+		entry = entry_of(dir ? dir : files->root, name);
+		if (!entry || !(entry->attributes & FAT_ATTR_DIRECTORY) || entry->first_cluster == 0 ||
+		    fat_dir_read(files->volume, files->source, entry->first_cluster, &below) != 0) {
+			fat_dir_free(dir);
+			return NULL;
+		}
+		fat_dir_free(dir);
+		dir = below;
+	}
+	if (!dir || strlen(path) >= sizeof(files->last_path)) {
+		fat_dir_free(dir);
+		return dir ? NULL : files->root;
+	}
+	fat_dir_free(files->last);
+	strcpy(files->last_path, path);
+	return files->last = dir;
+}
+
+/* The directory of a path, and in *name what is behind its last slash. */
+static const struct fat_dir *parent_of(struct volume_files *files, const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP_FREE char *directory = slash ? strndup(path, (size_t)(slash - path)) : strdup("");
+
+	*name = slash ? slash + 1 : path;
+	return directory ? directory_of(files, directory) : NULL;
+}
+
+static const struct fat_entry *find_file(struct volume_files *files, const char *path)
+{
+	const char *name;
+	const struct fat_dir *dir = parent_of(files, path, &name);
+	const struct fat_entry *entry = dir && *name ? entry_of(dir, name) : NULL;
+
+	return entry && !(entry->attributes & FAT_ATTR_DIRECTORY) ? entry : NULL;
+}
+
+bool volume_files_exists(void *context, const char *path)
+{
+	return find_file(context, path) != NULL;
+}
+
+bool volume_files_any(void *context, const char *prefix, const char *suffix)
+{
+	const char *name;
+	const struct fat_dir *dir = parent_of(context, prefix, &name);
+
+	for (size_t i = 0; dir && i < fat_dir_count(dir); i++) {
+		const struct fat_entry *entry = fat_dir_entry(dir, i);
+		size_t length = strlen(entry->name);
+
+		if (!(entry->attributes & FAT_ATTR_DIRECTORY) && length >= strlen(name) + strlen(suffix) &&
+		    strncasecmp(entry->name, name, strlen(name)) == 0 &&
+		    strcasecmp(entry->name + length - strlen(suffix), suffix) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Bounded by PI_CONFIG_BYTES_MAX: as many turns as clusters of 512 bytes. */
+static int read_text(struct volume_files *files, const struct fat_entry *entry, char *text, size_t length)
+{
+	struct fat_extents extents;
+	struct fat_cursor cursor = { 0 };
+	int error = fat_extents_of_file(files->volume, files->source, entry->first_cluster, entry->size_bytes, &extents);
+
+	for (size_t at = 0; error == 0 && at < length;) {
+		uint64_t offset_bytes, run_bytes;
+		size_t piece;
+
+		if (!fat_extents_map(files->volume, &extents, at, &cursor, &offset_bytes, &run_bytes)) {
+			error = -EIO;
+			break;
+		}
+		piece = run_bytes < length - at ? (size_t)run_bytes : length - at;
+		error = source_read(files->source, offset_bytes, text + at, piece);
+		at += piece;
+	}
+	fat_extents_free(&extents);
+	return error;
+}
+
+char *volume_files_read(void *context, const char *path, size_t *length)
+{
+	const struct fat_entry *entry = find_file(context, path);
+	char *text;
+
+	if (!entry)
+		return NULL;
+	*length = entry->size_bytes < PI_CONFIG_BYTES_MAX ? entry->size_bytes : PI_CONFIG_BYTES_MAX;
+	text = calloc(1, *length + 1);
+	if (text && read_text(context, entry, text, *length) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

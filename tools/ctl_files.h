@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ctl_files: is a file there, and what is in it: on a FAT volume, by path.
+ */
+#pragma once
+
+#include "fat/fat.h"
+
+struct volume_files {
+	const struct fat_volume *volume; /* borrowed */
+	struct source *source;		 /* borrowed */
+	struct fat_dir *root, *last;	 /* owned: the root, and the directory that was asked of last */
+	char last_path[1024];
+};
+
+/* 0, or as fat_dir_read. */
+int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source);
+void volume_files_close(struct volume_files *files);
+
+/* For pi.h: `context` is the volume_files. */
+bool volume_files_exists(void *context, const char *path);
+bool volume_files_any(void *context, const char *prefix, const char *suffix);
+char *volume_files_read(void *context, const char *path, size_t *length);

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/ctl_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cache/cache.h"
+#include "cache/disk.h"
+#include "tools/ctl.h"
+
+/* Links that lead to links: no further than this (view.c has the same bound). */
+#define LINKS_MAX 8
+
+static const char *const suffixes[] = { "", ".img", ".raw" };
+
+/* ---- names ---------------------------------------------------------------- */
+
+static bool is_image_file(const char *path, struct stat *st)
+{
+	return stat(path, st) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode));
+}
+
+/* Cut the `:N` off. False: there is none. */
+static bool split_number(char *name, unsigned *number)
+{
+	char *colon = strrchr(name, ':');
+
+	if (!colon || colon == name || !colon[1] || strlen(colon) > 6 || colon[1 + strspn(colon + 1, "0123456789")])
+		return false;
+	*number = (unsigned)strtoul(colon + 1, NULL, 10);
+	*colon = '\0';
+	return true;
+}
+
+/* The file of `directory` that `name` is, or an empty path; *link is where a link leads that is no file. */
+static void look_up(const char *directory, const char *name, char path[PATH_MAX], char link[PATH_MAX], struct stat *st)
+{
+	link[0] = '\0';
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		ssize_t length;
+
+		if (snprintf(path, PATH_MAX, "%s/%s%s", directory, name, suffixes[i]) >= PATH_MAX)
+			continue;
+		if (is_image_file(path, st))
+			return;
+		length = readlink(path, link, PATH_MAX - 1);
+		link[length > 0 ? length : 0] = '\0';
+		if (length > 0)
+			break;
+	}
+	path[0] = '\0';
+}
+
+/* As the mount has it: `89025d75 -> jammy:3` is partition 3, whatever it goes through. */
+static bool find_in_directory(const char *directory, const char *wanted, char path[PATH_MAX], unsigned *partition,
+			      struct stat *st)
+{
+	char name[PATH_MAX], link[PATH_MAX];
+	unsigned number;
+
+	snprintf(name, sizeof(name), "%s", wanted);
+	for (int i = 0; i < LINKS_MAX && *name && *name != '.' && !strchr(name, '/'); i++) {
+		const char *rest = link;
+
+		look_up(directory, name, path, link, st);
+		if (*path)
+			return true;
+		if (*link) {
+			if (strncmp(link, directory, strlen(directory)) == 0 && link[strlen(directory)] == '/')
+				rest = link + strlen(directory) + 1;
+			snprintf(name, sizeof(name), "%s", strncmp(rest, "./", 2) == 0 ? rest + 2 : rest);
+		} else if (split_number(name, &number)) {
+			*partition = number;
+		} else {
+			return false;
+		}
+	}
+	return false;
+}
+
+bool image_named(const char *directory, const char *name, struct stat *st)
+{
+	char path[PATH_MAX];
+	unsigned partition;
+
+	return find_in_directory(directory, name, path, &partition, st);
+}
+
+bool image_same(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* ---- finding it ----------------------------------------------------------- */
+
+/* Without .img or .raw, unless nothing is left. */
+static void cut_suffix(char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 1; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (length > 4 && strcmp(name + length - 4, suffixes[i]) == 0)
+			name[length - 4] = '\0';
+}
+
+static int settle(struct image_place *place, const char *path)
+{
+	CLEANUP_FREE char *real = realpath(path, NULL);
+	const char *slash = strrchr(path, '/');
+
+	place->path = strdup(path);
+	place->directory = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	place->name = strdup(real ? strrchr(real, '/') + 1 : path);
+	if (!place->path || !place->directory || !place->name)
+		return ctl_fail(path, strerror(ENOMEM));
+	cut_suffix(place->name);
+	return OK;
+}
+
+static bool find_in_source(const char *source, const char *name, char path[PATH_MAX], struct image_place *place)
+{
+	CLEANUP_FREE char *copy = strdup(source);
+	char *file = copy ? strrchr(copy, '/') : NULL;
+	struct stat st;
+
+	if (!file || stat(source, &st) != 0)
+		return false;
+	if (S_ISDIR(st.st_mode))
+		return find_in_directory(source, name, path, &place->partition, &place->st);
+	place->st = st;
+	snprintf(path, PATH_MAX, "%s", source);
+	if (strcmp(++file, name) == 0)
+		return true;
+	cut_suffix(file);
+	return strcmp(file, name) == 0;
+}
+
+static bool find_by_name(const char *control, const char *name, char path[PATH_MAX], struct image_place *place)
+{
+	char *sources[CONTROL_SOURCES_MAX];
+	size_t count = strchr(name, '/') ? 0 : control_sources(control, sources);
+	bool found = false;
+
+	for (size_t i = 0; i < count; i++) {
+		found = found || find_in_source(sources[i], name, path, place);
+		free(sources[i]);
+	}
+	return found;
+}
+
+int image_find(const char *control, const char *argument, struct image_place *place)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	*place = (struct image_place){ .partition = CACHE_PARTITION_BOOT };
+	snprintf(path, sizeof(path), "%s", argument);
+	if (strlen(argument) >= sizeof(path))
+		return ctl_fail(argument, strerror(ENAMETOOLONG));
+	if (is_image_file(path, &place->st))
+		return settle(place, path);
+	if (split_number(path, &place->partition) && is_image_file(path, &place->st))
+		return settle(place, path);
+	place->partition = CACHE_PARTITION_BOOT;
+	if (find_by_name(control, argument, path, place))
+		return settle(place, path);
+	if (stat(argument, &st) == 0)
+		return ctl_fail(argument, "is neither a regular file nor a block device");
+	return ctl_fail(argument, errno == ENOENT && !strchr(argument, '/') ?
+					  "no such file, and no image or board of a running imagefs" :
+					  strerror(errno));
+}
+
+void image_place_free(struct image_place *place)
+{
+	free(place->path);
+	free(place->directory);
+	free(place->name);
+	*place = (struct image_place){ 0 };
+}
+
+/* ---- its bytes ------------------------------------------------------------ */
+
+struct cache_device *image_open(const struct image_place *place, struct watch *watch, int64_t settle_ns,
+				uint32_t *sector_bytes)
+{
+	struct disk_options options = { .settle_ns = settle_ns };
+	struct cache_device *device;
+	int fd = open(place->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int error;
+
+	if (fd < 0) {
+		ctl_fail(place->path, strerror(errno));
+		return NULL;
+	}
+	error = disk_new(fd, watch, &options, &device); /* takes fd over */
+	if (error != 0) {
+		ctl_fail(place->path, strerror(-error));
+		return NULL;
+	}
+	*sector_bytes = disk_sector_bytes(device);
+	return device;
+}
+
+static int device_source_read(struct source *self, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	struct device_source *source = (struct device_source *)self;
+	uint64_t start = round_down_u64(offset_bytes, CACHE_BLOCK_BYTES), end;
+	int error;
+
+	/* source_read has checked that the range is inside. */
+	if (!round_up_u64(offset_bytes + length_bytes, CACHE_BLOCK_BYTES, &end))
+		return -EIO;
+	end = min_u64(end, self->size_bytes);
+	if (end - start > source->room) {
+		free(source->blocks);
+		source->room = 0;
+		source->blocks = malloc((size_t)(end - start));
+		if (!source->blocks)
+			return -ENOMEM;
+		source->room = (size_t)(end - start);
+	}
+	error = source->device->ops->read_blocks(source->device, true, start, source->blocks, (size_t)(end - start));
+	if (error == 0)
+		memcpy(buffer, source->blocks + (offset_bytes - start), length_bytes);
+	return error;
+}
+
+struct device_source device_source_of(struct cache_device *device, uint64_t size_bytes)
+{
+	return (struct device_source){
+		.source = { .read = device_source_read, .size_bytes = size_bytes },
+		.device = device,
+	};
+}
+
+void device_source_free(struct device_source *source)
+{
+	free(source->blocks);
+	source->blocks = NULL;
+	source->room = 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ctl_image: the image that is meant, and its bytes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "base/source.h"
+#include "cache/device.h"
+
+struct image_place {
+	char *path;	 /* of the file or device */
+	char *directory; /* where other images are that might be meant */
+	char *name;	 /* of the file it leads to, without .img or .raw */
+	unsigned partition; /* CACHE_PARTITION_BOOT, or the number after the colon */
+	struct stat st;	 /* followed */
+};
+
+/* IMAGE, IMAGE:N or BOARD: a path, else a name of a running imagefs. Else it was said why not. */
+int image_find(const char *control, const char *argument, struct image_place *place);
+void image_place_free(struct image_place *place);
+
+/* What the image or board `name` of a directory of images is; false: there is none. */
+bool image_named(const char *directory, const char *name, struct stat *st);
+bool image_same(const struct stat *a, const struct stat *b);
+
+/* Open what stands there, for the cache; NULL: it was said why not. */
+struct watch;
+struct cache_device *image_open(const struct image_place *place, struct watch *watch, int64_t settle_ns,
+				uint32_t *sector_bytes);
+
+/* The bytes of a device as a source. */
+struct device_source {
+	struct source source; /* first */
+	struct cache_device *device; /* borrowed */
+	unsigned char *blocks;	     /* owned: as much as the last reading took */
+	size_t room;
+};
+
+struct device_source device_source_of(struct cache_device *device, uint64_t size_bytes);
+void device_source_free(struct device_source *source);
