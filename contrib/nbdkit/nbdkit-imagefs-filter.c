@@ -434,4 +434,6 @@ static struct nbdkit_filter filter = {
 	.zero = imagefs_zero,
 };
 
+/* What nbdkit looks for; its header defines it only. */
+NBDKIT_DLL_PUBLIC struct nbdkit_filter *filter_init(void);
 NBDKIT_REGISTER_FILTER(filter)
