@@ -44,9 +44,11 @@ if [ "${TFTP:-yes}" != no ] && [ -n "${IMAGEFS_TEST_IN_NAMESPACES:-}" ]; then
 	fi
 fi
 status=0
+exact=$CONTROL/status.json
+[ "${REPORTS:-}" != no ] || exact=
 judge=(-R -w "$settle" ${LONG:+-L})
 echo "$server reports, $seconds s:"
-"$TORTURE" "${judge[@]}" -s "$seconds" -n "${SEED:-1}" -o "$T/timeline" "$STATES" "nbd:$URI" "$MNT/board" |
+"$TORTURE" "${judge[@]}" ${exact:+-x "$exact"} -s "$seconds" -n "${SEED:-1}" -o "$T/timeline" "$STATES" "nbd:$URI" "$MNT/board" |
 	tee "$T/verdicts" || status=1
 for pid in "${readers[@]}"; do
 	kill "$pid"

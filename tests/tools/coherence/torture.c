@@ -413,13 +413,37 @@ static int torture(struct writer *writer, double seconds, uint64_t seed, const c
 	return status;
 }
 
+/* A server has reported something, and imagefs has found out that nobody else writes. */
+static void wait_until_exact(struct writer *writer, const char *status_path)
+{
+	unsigned char sector[SECTOR];
+	char text[65536];
+
+	writer_read(writer, 0, sector, sizeof(sector));
+	writer_write(writer, 0, sector, sizeof(sector));
+	writer_end(writer);
+	for (unsigned tries = 0; tries < 10000; tries++) {
+		FILE *file = fopen(status_path, "re");
+		size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+
+		if (file)
+			fclose(file);
+		text[length] = '\0';
+		if (strstr(text, "\"exact\": true"))
+			return;
+		nanosleep(&(struct timespec){ .tv_nsec = MS }, NULL);
+	}
+	die("%s: never exact", status_path);
+}
+
 int main(int argc, char **argv)
 {
-	const char *save = NULL, *judge = NULL;
+	const char *save = NULL, *judge = NULL, *status_path = NULL;
+	struct writer *writer;
 	double seconds = 30;
 	uint64_t seed = 1;
 
-	for (int option; (option = getopt(argc, argv, "s:n:w:LR1o:j:")) != -1;)
+	for (int option; (option = getopt(argc, argv, "s:n:w:LR1o:j:x:")) != -1;)
 		switch (option) {
 		case 's':
 			seconds = strtod(optarg, NULL);
@@ -445,11 +469,14 @@ int main(int argc, char **argv)
 		case 'j':
 			judge = optarg;
 			break;
+		case 'x':
+			status_path = optarg;
+			break;
 		default:
 			return 2;
 		}
 	if (argc - optind < 2 || (!judge && argc - optind != 3))
-		die("usage: torture [-s SECONDS] [-n SEED] [-w MS] [-L] [-R] [-1] [-o TIMELINE] STATES WRITER DIRECTORY\n"
+		die("usage: torture [-s SECONDS] [-n SEED] [-w MS] [-L] [-R] [-1] [-o TIMELINE] [-x STATUS] STATES WRITER DIRECTORY\n"
 		    "       torture [-R] [-w MS] -j TIMELINE STATES RECORDS...");
 	states_load(&states, argv[optind]);
 	if (judge)
@@ -457,5 +484,8 @@ int main(int argc, char **argv)
 	contents_learn(&states);
 	written_ns = allocate(states.image_bytes / SECTOR * sizeof(*written_ns));
 	directory = argv[optind + 2];
-	return torture(writer_open(argv[optind + 1]), seconds, seed, save);
+	writer = writer_open(argv[optind + 1]);
+	if (status_path)
+		wait_until_exact(writer, status_path);
+	return torture(writer, seconds, seed, save);
 }
