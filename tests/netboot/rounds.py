@@ -155,8 +155,9 @@ class Session:
     # --- the board works ----------------------------------------------------------
 
     def update_command(self, way, names, number):
-        """One line for the console. It first takes away what an update left that never ended."""
-        return ("cd %s && rm -f *.new *.bak *.REC overlays/*.new overlays/*.bak && n=%s && for f in %s; do %s || break; done && "
+        """One line for the console. It first takes away what an update left that never ended;
+        a power loss can leave a file without its long name."""
+        return ("cd %s && rm -f *.new *.bak *.REC *~* overlays/*.new overlays/*.bak overlays/*~* && n=%s && for f in %s; do %s || break; done && "
                 "touch boot.ipxe && rm -f overlays/extra-* && cp $n/%s overlays/extra-%d.dtbo && sync" % (
                     BOOT, NEW, " ".join(names), WAYS[way], rel.DTB, number))
 
