@@ -221,14 +221,25 @@ loop_device() {
 	printf -v "$_variable" %s "$_made"
 }
 
+collect_images() {
+	local image
+	for image in "$SRC"/*; do
+		[ ! -f "$image" ] || cp -L --sparse=always "$image" "$ZOO/$NAME${ZOO_SUFFIX:-}-$(basename "$image" .img).img"
+	done
+}
+
 # --- the daemon -----------------------------------------------------------------
 
 # mount_imagefs [options] [SOURCE MOUNTPOINT]: returns when the mount answers,
 # because that is when imagefs goes to the background.
+# ZOO=directory: its images are copied there instead, and the test ends (tests/netboot/vfat.sh).
 mount_imagefs() {
+	[ -z "${ZOO:-}" ] || { collect_images; exit 0; }
 	[ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
 	requires fuse
 	[ $# -gt 0 ] || set -- "$SRC" "$MNT"
+	# A test is a PID namespace of its own, with all who write to its images.
+	[ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] || set -- -o pidns=trusted "$@"
 	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
 }
 

@@ -10,5 +10,4 @@ for tool in cpio modprobe busybox nbd-client qemu-system-x86_64; do
 	type "$tool" >/dev/null 2>&1 || skip "needs $tool"
 done
 [ "$(dpkg --print-architecture)" = amd64 ] || skip "only made for amd64"
-[ ! -s "$GUEST/initrd" ] || exit 0
 "$(dirname "$0")/../guest/make-guest" "$GUEST" || skip "the guest's kernel cannot be downloaded"

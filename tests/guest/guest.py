@@ -7,15 +7,17 @@ import tempfile
 
 
 class Guest:
-    """files: {path in the guest: bytes}. Its 10.0.2.2 is this machine's loopback."""
+    """files: {path in the guest: bytes}. Its 10.0.2.2 is this machine's loopback.
+    devices: more options for qemu."""
 
-    def __init__(self, directory, files, scratch):
+    def __init__(self, directory, files, scratch, devices=()):
         overlay = os.path.join(scratch, "files")
         for path, data in files.items():
             place = os.path.join(overlay, path.lstrip("/"))
             os.makedirs(os.path.dirname(place), exist_ok=True)
             with open(place, "wb") as file:
                 file.write(data)
+            os.chmod(place, 0o755)
         initrd = os.path.join(scratch, "initrd")
         with open(initrd, "wb") as out:
             with open(os.path.join(directory, "initrd"), "rb") as base:
@@ -32,7 +34,7 @@ class Guest:
             ["-m", "256", "-nographic", "-no-reboot", "-nodefaults", "-monitor", "none",
              "-serial", "stdio", "-kernel", os.path.join(directory, "kernel"), "-initrd", initrd,
              "-append", "console=ttyS0 quiet panic=-1",
-             "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,romfile="],
+             "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,romfile="] + list(devices),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, bufsize=0)
         self.wait_for(b"@ready")
 
