@@ -10,11 +10,13 @@ after is drawn. While the board works others fetch its files; judge.py says what
 Whatever happened, in the end it must come up, with exactly those releases of each file that
 the view showed while it was off.
 
+  CONTROL    where the control files are
   SEED       of everything that is drawn (1)
   SETTLE     in ms, as imagefs has it (200)
   ON_GROWN   a command that tells the server that the image is larger
 """
 import http.server
+import json
 import os
 import random
 import subprocess
@@ -106,6 +108,16 @@ class Session:
     def release_of(self, name):
         return self.releases.known[name, self.judge.shas[name]]
 
+    def trusted(self):
+        """Whether imagefs relies on the server's reports; nothing when it has none."""
+        if not self.judge.reports:
+            return ""
+        with open(os.path.join(os.environ["CONTROL"], "status.json"), encoding="utf-8") as file:
+            images = json.load(file)["images"]
+        exact = next(image["reports"]["exact"] for image in images if image["name"] == "board")
+        self.counts["updates", "with reports relied on" if exact else "with reports in doubt"] += 1
+        return "; imagefs relies on the reports" if exact else "; imagefs does not rely on the reports"
+
     # --- the board starts ---------------------------------------------------------
 
     def firmware_fetched(self):
@@ -178,7 +190,7 @@ class Session:
         self.say("  written in %.1f s; fetched meanwhile: %s" % (
             synced - begun, self.judge.during(fetches, self.writes, begun, new)))
         self.judge.publish(new)
-        self.say("  " + self.judge.synced(time.monotonic(), new[rel.DTB]))
+        self.say("  " + self.judge.synced(time.monotonic(), new[rel.DTB]) + self.trusted())
 
     def update_without_end(self, way, new, number):
         """The plug is pulled at some write of it, or just after."""

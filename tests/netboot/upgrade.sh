@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib.sh"
 . "$HERE/reports.sh"
 server=$1 rounds=${ROUNDS:-${2:-7}}
-export SETTLE=${SETTLE:-200} ADDRESS=10.77.0.1 TGT_IPC_SOCKET=$T/tgt ON_GROWN=
+export CONTROL SETTLE=${SETTLE:-200} ADDRESS=10.77.0.1 TGT_IPC_SOCKET=$T/tgt ON_GROWN=
 requires root netns fuse dnsmasq qemu-system-x86_64 sfdisk fsck.fat mcopy mkfs.ext4
 PARTS=${PARTS:-$TOP/build/tests/netboot/board}
 [ -e "$PARTS/made" ] || skip "no board: tests/netboot/make-board $PARTS"
