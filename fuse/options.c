@@ -119,6 +119,8 @@ static const struct fuse_opt specification[] = {
 struct parse {
 	struct options *options;
 	bool help, version, rw;
+	bool is_mount_helper; /* run as mount.imagefs */
+	bool pretend;	      /* mount -f: do all but the mount */
 	bool failed; /* a line was printed */
 };
 
@@ -265,7 +267,11 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 		parse->version = true;
 		return 0;
 	case KEY_FOREGROUND:
-		parse->options->foreground = true;
+		/* mount(8), "External helpers": to a helper it is mount's own -f. */
+		if (parse->is_mount_helper)
+			parse->pretend = true;
+		else
+			parse->options->foreground = true;
 		return 0;
 	case KEY_DEBUG:
 		parse->options->debug = parse->options->foreground = true;
@@ -342,7 +348,8 @@ static void set_defaults(struct options *options)
 
 enum options_result options_parse(int argc, char **argv, struct options *options)
 {
-	struct parse parse = { .options = options };
+	const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
+	struct parse parse = { .options = options, .is_mount_helper = strcmp(name, "mount.imagefs") == 0 };
 
 	set_defaults(options);
 	options->fuse = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
@@ -365,7 +372,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return OPTIONS_USAGE;
 	}
 	options->rw_asked = parse.rw;
-	return OPTIONS_RUN;
+	return parse.pretend ? OPTIONS_DONE : OPTIONS_RUN;
 }
 
 void options_free(struct options *options)

@@ -1,0 +1,20 @@
+# imagefs's options and arguments, for bash-completion. SPDX-License-Identifier: LGPL-2.1-or-later
+_imagefs() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} last head=
+	local options='uid= gid= umask= fmask= dmask= tz=UTC time_offset= partition= settle=
+		changes=auto changes=none keep= control= control_group= allow_other nofail'
+	COMPREPLY=()
+	if [ "$previous" = -o ]; then
+		# A list with commas: what is before the last one stays. (bash may part words at `=`.)
+		last=${current##*,}
+		[ "$last" = "$current" ] || head=${current%,*},
+		mapfile -t COMPREPLY < <(compgen -P "$head" -W "$options" -- "$last")
+		compopt -o nospace 2>/dev/null
+	elif [[ $current == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W '-f -v --verbose -d --debug -o -h --help -V --version' -- "$current")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		compopt -o filenames 2>/dev/null
+	fi
+}
+complete -F _imagefs imagefs
