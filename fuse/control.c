@@ -204,7 +204,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-int control_start(struct control *control, struct queue *queue)
+int control_start(struct control *control, struct queue *queue, struct asked *asked)
 {
 	pthread_t thread;
 	int error;
@@ -212,6 +212,7 @@ int control_start(struct control *control, struct queue *queue)
 	if (!control)
 		return 0;
 	control->queue = queue;
+	control->asked = asked;
 	error = pthread_create(&thread, NULL, serve, control);
 	if (error == 0)
 		pthread_detach(thread);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "fuse/asked.h"
 #include "fuse/options.h"
 #include "fuse/queue.h"
 #include "fuse/view.h"
@@ -30,7 +31,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 bool control_mount(struct control **control);
 
 /* Serve it, on threads of its own. -errno. */
-int control_start(struct control *control, struct queue *queue);
+int control_start(struct control *control, struct queue *queue, struct asked *asked);
 
 /* A request went through the kernel and came back, or there is no mount any more. */
 void control_wait_until_answered(const struct control *control);

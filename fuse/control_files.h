@@ -24,6 +24,7 @@ struct control {
 	struct view *view;
 	struct cache *cache;
 	struct queue *queue;
+	struct asked *asked; /* what status tells of requests; borrowed, thread-safe */
 	char *directory;
 	bool remove_directory; /* at the end: it is ours */
 	struct fuse_session *session;

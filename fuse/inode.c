@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/inode.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,8 +126,21 @@ static bool drop_if_unused(struct inodes *inodes, struct inode *inode)
 	return true;
 }
 
-/* The inode like `wanted`, made if there is none; what `wanted` holds is used up. */
-static struct inode *lookup(struct inodes *inodes, struct inode *wanted)
+/* Below a directory of the partition: for status, so it may be missing. */
+static char *path_below(const struct inode *parent, const char *name)
+{
+	char *path;
+
+	if (parent->kind != INODE_DIR || !parent->name)
+		return strdup(name);
+	return asprintf(&path, "%s/%s", parent->name, name) < 0 ? NULL : path;
+}
+
+/*
+ * The inode like `wanted`, made if there is none; what `wanted` holds is used up.
+ * `parent` and `name` say where one is made that has no key.
+ */
+static struct inode *lookup(struct inodes *inodes, struct inode *wanted, const struct inode *parent, const char *name)
 {
 	struct inode *inode, *made = NULL;
 
@@ -138,6 +152,8 @@ static struct inode *lookup(struct inodes *inodes, struct inode *wanted)
 			*made = *wanted;
 			if (made->id == 0)
 				made->id = cache_next_id();
+			if (parent)
+				made->name = path_below(parent, name);
 			insert(inodes, made);
 			inode = made;
 		}
@@ -154,17 +170,18 @@ struct inode *inodes_of_link(struct inodes *inodes, const char *name)
 {
 	struct inode wanted = { .kind = INODE_LINK, .name = strdup(name) };
 
-	return wanted.name ? lookup(inodes, &wanted) : NULL;
+	return wanted.name ? lookup(inodes, &wanted, NULL, NULL) : NULL;
 }
 
 struct inode *inodes_of_image(struct inodes *inodes, struct view_image *image, unsigned number)
 {
 	struct inode wanted = { .kind = INODE_IMAGE, .image = image, .number = number };
 
-	return lookup(inodes, &wanted);
+	return lookup(inodes, &wanted, NULL, NULL);
 }
 
-struct inode *inodes_of_node(struct inodes *inodes, struct view_image *image, const struct cache_node *node)
+struct inode *inodes_of_node(struct inodes *inodes, const struct inode *parent, const char *name,
+			     struct view_image *image, const struct cache_node *node)
 {
 	struct inode wanted = { .id = node->attributes.id, .image = image };
 
@@ -175,7 +192,7 @@ struct inode *inodes_of_node(struct inodes *inodes, struct view_image *image, co
 		wanted.kind = INODE_FILE;
 		wanted.version = node->version;
 	}
-	return lookup(inodes, &wanted);
+	return lookup(inodes, &wanted, parent, name);
 }
 
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count)

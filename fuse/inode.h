@@ -39,7 +39,7 @@ struct inode {
 	/* Constant. */
 	uint64_t id;
 	enum inode_kind kind;
-	char *name;		  /* LINK: in the mount */
+	char *name;		  /* LINK: in the mount; DIR, FILE: the path it was first asked for by, or NULL */
 	struct view_image *image; /* IMAGE, DIR, FILE: a user of it */
 	unsigned number;	  /* IMAGE */
 	struct cache_dir *dir;	  /* DIR: a user of it */
@@ -63,7 +63,8 @@ struct inodes *inodes_new(void); /* NULL: no memory */
  */
 struct inode *inodes_of_link(struct inodes *inodes, const char *name);
 struct inode *inodes_of_image(struct inodes *inodes, struct view_image *image, unsigned number);
-struct inode *inodes_of_node(struct inodes *inodes, struct view_image *image, const struct cache_node *node);
+struct inode *inodes_of_node(struct inodes *inodes, const struct inode *parent, const char *name,
+			     struct view_image *image, const struct cache_node *node);
 
 /* Take `count` lookups away. Never blocks. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count);

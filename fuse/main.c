@@ -265,9 +265,10 @@ static int start_threads(struct daemon *daemon)
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
 	patience_init(&daemon->fs.patience);
+	asked_init(&daemon->fs.asked);
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
-		error = control_start(daemon->control, daemon->fs.queue);
+		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked);
 	if (error == 0)
 		error = -pthread_create(&thread, NULL, signal_thread, daemon);
 	if (error == 0)

@@ -47,6 +47,7 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 		stat_of_link(fs, 0, &target, &st);
 	} else {
 		atomic_store(&target.image->modified_seconds, target.st.st_mtim.tv_sec);
+		asked_enter(&fs->asked, request->caller, request->name, target.image);
 		inode = inodes_of_image(fs->inodes, target.image, target.number);
 		stat_of_directory(fs, 0, target.st.st_mtim.tv_sec, &st);
 	}
@@ -62,7 +63,9 @@ static int lookup_in_dir(struct request *request, struct cache_op *op, struct ca
 	if (error != 0)
 		return error;
 	stat_of_attributes(request->fs, &node.attributes, &st);
-	return answer_entry(request, inodes_of_node(request->fs->inodes, view_image_ref(image), &node), &st,
+	return answer_entry(request,
+			    inodes_of_node(request->fs->inodes, request->inode, request->name, view_image_ref(image), &node),
+			    &st,
 			    node.kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : ATTRIBUTES_FOR_A_WALK);
 }
 
@@ -177,8 +180,10 @@ int try_readlink(struct request *request, struct cache_op *op)
 	if (request->inode->kind != INODE_LINK)
 		return -ESTALE;
 	error = view_read_link(request->fs->view, op, request->inode->name, text, sizeof(text));
-	if (error == 0 && request_claim(request))
+	if (error == 0 && request_claim(request)) {
+		asked_link(&request->fs->asked, request->caller, request->inode->name, text);
 		fuse_reply_readlink(request->fuse, text);
+	}
 	return error;
 }
 

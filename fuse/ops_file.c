@@ -25,7 +25,12 @@ int try_open(struct request *request, struct cache_op *op)
 		return error;
 	/* The pages the kernel has are this version's: always good. */
 	request->file.keep_cache = 1;
-	if (!request_claim(request) || fuse_reply_open(request->fuse, &request->file) != 0)
+	if (!request_claim(request)) {
+		cache_version_close(version);
+		return 0;
+	}
+	request_opened(request);
+	if (fuse_reply_open(request->fuse, &request->file) != 0)
 		cache_version_close(version);
 	return 0;
 }

@@ -103,6 +103,7 @@ static void complain(const struct request *request, const char *why)
 
 	if (!image)
 		return;
+	request_failed(request);
 	cache = atomic_load(&image->cache);
 	problem = cache ? cache_image_problem(cache) : NULL;
 	snprintf(text, sizeof(text), "%s%s%s", request->name ? request->name : "", request->name ? ": " : "",
@@ -117,6 +118,8 @@ static void answer_error(struct request *request, int error)
 	if (!claim(request))
 		return;
 	count_answer(request, visible_error(error));
+	if (error == -ENOENT)
+		request_absent(request);
 	if (visible_error(error) == EIO)
 		complain(request, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
 	fuse_reply_err(request->fuse, visible_error(error));
@@ -244,6 +247,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, reques
 	int error;
 
 	request->fuse = fuse;
+	request->caller = fuse_req_ctx(fuse)->pid;
 	request->attempt = attempt;
 	request->fs = fuse_req_userdata(fuse);
 	request->inode = inodes_get(request->fs->inodes, id);

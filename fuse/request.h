@@ -10,6 +10,7 @@
 #pragma once
 
 #include "fuse/api.h"
+#include "fuse/asked.h"
 #include "fuse/inode.h"
 #include "fuse/options.h"
 #include "fuse/patience.h"
@@ -23,6 +24,7 @@ struct imagefs {
 	struct inodes *inodes;
 	struct queue *queue;
 	struct patience patience;
+	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself */
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
 	struct stat source_stat;
@@ -39,6 +41,7 @@ typedef int (*request_try)(struct request *request, struct cache_op *op);
 struct request {
 	struct job job; /* first */
 	fuse_req_t fuse;
+	pid_t caller; /* the thread, or 0 */
 	request_try attempt;
 	struct imagefs *fs;
 	struct inode *inode; /* referenced for the request */
@@ -70,6 +73,11 @@ int try_read(struct request *request, struct cache_op *op);
 int try_statfs(struct request *request, struct cache_op *op);
 void op_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file);
 void op_releasedir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file);
+
+/* request_asked.c: what status tells of requests. After request_claim. */
+void request_opened(const struct request *request);
+void request_absent(const struct request *request);
+void request_failed(const struct request *request);
 
 /* attributes.c */
 void stat_of_attributes(const struct imagefs *fs, const struct cache_attributes *attributes, struct stat *st);

@@ -70,7 +70,7 @@ int status_take(struct control *control, struct status *status)
 {
 	int error;
 
-	*status = (struct status){ .options = control->options };
+	*status = (struct status){ .options = control->options, .asked = control->asked, .now_ns = queue_now_ns() };
 	error = view_survey(control->view, control->queue, &control->survey_lanes, &status->survey);
 	if (error != 0)
 		return error;

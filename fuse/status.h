@@ -31,6 +31,8 @@ struct status_image {
 
 struct status {
 	const struct options *options;
+	struct asked *asked; /* borrowed, thread-safe */
+	int64_t now_ns;
 	double uptime_seconds;
 	struct view_survey survey;
 	struct status_image *images;
@@ -48,6 +50,15 @@ const char *status_reports_word(const struct status_image *image);
 
 /* Why this partition is the boot partition. */
 const char *status_boot_reason(const struct cache_image_status *cache);
+
+/* status_asked.c: what was asked for. `name` is an image's, or that of the only board to tell of. */
+void status_write_asked_of_root(FILE *out, const struct status *status);
+void status_write_asked(FILE *out, const struct status *status, const struct status_image *image, const char *name);
+void status_write_asked_of_root_json(FILE *out, const struct status *status);
+void status_write_asked_json(FILE *out, const struct status *status, const struct status_image *image);
+
+/* status_text.c: "12s" */
+void status_write_age(FILE *out, double seconds);
 
 /* status_text.c, status_json.c, status_metrics.c */
 void status_write_table(FILE *out, const struct status *status);

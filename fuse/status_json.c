@@ -77,7 +77,7 @@ static void write_reports(FILE *out, const struct status_image *image)
 	fprintf(out, ", \"saved_bytes\": %" PRIu64 ", \"lost\": %" PRIu64 "}", reports->saved_bytes, reports->lost);
 }
 
-static void write_image(FILE *out, const struct status_image *image)
+static void write_image(FILE *out, const struct status *status, const struct status_image *image)
 {
 	fputs("    {\"name\": ", out);
 	text_write_json(out, image->name);
@@ -92,6 +92,7 @@ static void write_image(FILE *out, const struct status_image *image)
 		write_partition(out, &image->cache);
 	if (image->has_reports)
 		write_reports(out, image);
+	status_write_asked_json(out, status, image);
 	fprintf(out, ", \"unattached\": %u, \"last_error\": ", image->unattached);
 	if (image->complaint) {
 		fputs("{\"text\": ", out);
@@ -113,9 +114,10 @@ void status_write_json(FILE *out, const struct status *status)
 		boolean(!status->survey.partial));
 	fprintf(out, "  \"kept_memory_bytes\": %" PRIu64 ",\n  \"kept_file_bytes\": %" PRIu64 ",\n  \"unattached\": %u,\n",
 		status->kept_memory_bytes, status->kept_file_bytes, status->unattached);
+	status_write_asked_of_root_json(out, status);
 	fputs("  \"images\": [\n", out);
 	for (size_t i = 0; i < status->count; i++) {
-		write_image(out, &status->images[i]);
+		write_image(out, status, &status->images[i]);
 		fputs(i + 1 < status->count ? ",\n" : "\n", out);
 	}
 	fputs("  ]\n}\n", out);

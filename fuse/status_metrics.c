@@ -11,7 +11,11 @@
 /* One metric of an image. */
 struct metric {
 	const char *name, *type, *help;
-	bool of_cache;	 /* known unless busy; else of its reports */
+	enum {
+		OF_REPORTS, /* there are none of most images */
+		OF_CACHE,   /* known unless it is busy */
+		OF_IMAGE,
+	} of;
 	double (*value)(const struct status_image *image);
 };
 
@@ -60,17 +64,30 @@ static double lost(const struct status_image *image)
 	return (double)image->reports.lost;
 }
 
+static double opened(const struct status_image *image)
+{
+	return (double)atomic_load(&image->found->image->opened);
+}
+
+static double absent(const struct status_image *image)
+{
+	return (double)atomic_load(&image->found->image->absent);
+}
+
 static const struct metric metrics[] = {
-	{ "imagefs_image_open_files", "gauge", "Files of the image that are open.", true, open_files },
-	{ "imagefs_image_problem", "gauge", "1 if the image cannot be understood.", true, has_problem },
-	{ "imagefs_image_reporters", "gauge", "Servers that report their writes to the image.", false, reporters },
-	{ "imagefs_image_reports_exact", "gauge", "1 if the reports are believed.", false, exact },
-	{ "imagefs_image_reported_writes_total", "counter", "Writes that were reported.", false, writes },
-	{ "imagefs_image_reported_bytes_total", "counter", "Bytes of the writes that were reported.", false, written },
-	{ "imagefs_image_writes_in_flight", "gauge", "Writes begun and not ended.", false, in_flight },
-	{ "imagefs_image_saved_bytes_total", "counter", "Bytes kept for readers before they were overwritten.", false,
+	{ "imagefs_image_opens_total", "counter", "Files of the image that were opened.", OF_IMAGE, opened },
+	{ "imagefs_image_not_found_total", "counter", "Names that were looked up in the image and are not there.", OF_IMAGE,
+	  absent },
+	{ "imagefs_image_open_files", "gauge", "Files of the image that are open.", OF_CACHE, open_files },
+	{ "imagefs_image_problem", "gauge", "1 if the image cannot be understood.", OF_CACHE, has_problem },
+	{ "imagefs_image_reporters", "gauge", "Servers that report their writes to the image.", OF_REPORTS, reporters },
+	{ "imagefs_image_reports_exact", "gauge", "1 if the reports are believed.", OF_REPORTS, exact },
+	{ "imagefs_image_reported_writes_total", "counter", "Writes that were reported.", OF_REPORTS, writes },
+	{ "imagefs_image_reported_bytes_total", "counter", "Bytes of the writes that were reported.", OF_REPORTS, written },
+	{ "imagefs_image_writes_in_flight", "gauge", "Writes begun and not ended.", OF_REPORTS, in_flight },
+	{ "imagefs_image_saved_bytes_total", "counter", "Bytes kept for readers before they were overwritten.", OF_REPORTS,
 	  saved },
-	{ "imagefs_image_lost_chunks_total", "counter", "Pieces that could not be kept in time.", false, lost },
+	{ "imagefs_image_lost_chunks_total", "counter", "Pieces that could not be kept in time.", OF_REPORTS, lost },
 };
 
 static void write_head(FILE *out, const char *name, const char *type, const char *help)
@@ -84,7 +101,8 @@ static void write_of_images(FILE *out, const struct status *status, const struct
 	for (size_t i = 0; i < status->count; i++) {
 		const struct status_image *image = &status->images[i];
 
-		if (!image->open || (metric->of_cache ? image->busy : !image->has_reports))
+		if (!image->open || (metric->of == OF_CACHE && image->busy) ||
+		    (metric->of == OF_REPORTS && !image->has_reports))
 			continue;
 		fprintf(out, "%s{image=", metric->name);
 		text_write_label(out, image->name);
@@ -100,6 +118,8 @@ static void write_single(FILE *out, const char *name, const char *type, const ch
 
 void status_write_metrics(FILE *out, const struct status *status)
 {
+	struct asked_copy root;
+
 	write_head(out, "imagefs_info", "gauge", "What is shown where.");
 	fputs("imagefs_info{version=\"" IMAGEFS_VERSION "\",source=", out);
 	text_write_label(out, status->options->source);
@@ -116,6 +136,9 @@ void status_write_metrics(FILE *out, const struct status *status)
 	write_head(out, "imagefs_kept_bytes", "gauge", "Bytes kept for open files, by place.");
 	fprintf(out, "imagefs_kept_bytes{place=\"memory\"} %.17g\n", (double)status->kept_memory_bytes);
 	fprintf(out, "imagefs_kept_bytes{place=\"file\"} %.17g\n", (double)status->kept_file_bytes);
+	asked_copy(&status->asked->root, &root);
+	write_single(out, "imagefs_root_not_found_total", "counter", "Names that were looked up in the root and are not there.",
+		     (double)root.absent);
 	write_single(out, "imagefs_unattached", "gauge", "Open control files that are not listened to.",
 		     status->unattached);
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)

@@ -11,7 +11,7 @@
 
 /* ---- words ---------------------------------------------------------------- */
 
-static void write_age(FILE *out, double seconds)
+void status_write_age(FILE *out, double seconds)
 {
 	if (seconds < 10)
 		fprintf(out, "%.1fs", seconds);
@@ -181,7 +181,7 @@ static void write_remarks(FILE *out, const struct status_image *image)
 		fputs(": ", out);
 		text_write_plain(out, image->complaint);
 		fputs(", ", out);
-		write_age(out, image->complaint_age_seconds);
+		status_write_age(out, image->complaint_age_seconds);
 		fputs(" ago\n", out);
 	}
 }
@@ -193,7 +193,7 @@ void status_write_table(FILE *out, const struct status *status)
 	fputs(" on ", out);
 	text_write_plain(out, status->options->mountpoint);
 	fputs(", for ", out);
-	write_age(out, status->uptime_seconds);
+	status_write_age(out, status->uptime_seconds);
 	fprintf(out, "\n%zu images, %zu open; kept for open files: ", status->count, status->open_count);
 	write_bytes(out, status->kept_memory_bytes);
 	fputs(" in memory, ", out);
@@ -206,6 +206,7 @@ void status_write_table(FILE *out, const struct status *status)
 	fputc('\n', out);
 	for (size_t i = 0; i < status->count; i++)
 		write_remarks(out, &status->images[i]);
+	status_write_asked_of_root(out, status);
 }
 
 /* ---- one image ------------------------------------------------------------ */
@@ -252,7 +253,7 @@ static void write_image_partition(FILE *out, const struct cache_image_status *ca
 		fprintf(out, "problem: %s\n", cache->problem);
 }
 
-static void write_image(FILE *out, const struct status_image *image)
+static void write_image(FILE *out, const struct status *status, const struct status_image *image, const char *name)
 {
 	fputs("image: ", out);
 	text_write_plain(out, image->name);
@@ -270,16 +271,17 @@ static void write_image(FILE *out, const struct status_image *image)
 		fputs("last error: ", out);
 		text_write_plain(out, image->complaint);
 		fputs(", ", out);
-		write_age(out, image->complaint_age_seconds);
+		status_write_age(out, image->complaint_age_seconds);
 		fputs(" ago\n", out);
 	}
+	status_write_asked(out, status, image, name);
 }
 
 void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name)
 {
 	for (size_t i = 0; i < status->count; i++) {
 		if (image ? status->images[i].found->image == image : strcmp(status->images[i].name, name) == 0) {
-			write_image(out, &status->images[i]);
+			write_image(out, status, &status->images[i], name);
 			return;
 		}
 	}

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "cache/cache.h"
+#include "fuse/asked.h"
 #include "fuse/queue.h"
 
 struct view;
@@ -34,6 +35,8 @@ struct view_image {
 	char *complaint;	   /* the table's lock: the last one, or NULL */
 	int64_t complaint_ns;	   /* likewise: CLOCK_MONOTONIC */
 	atomic_bool shown;	   /* its name or its content made it an image when it was last asked for */
+	_Atomic(struct asked_log *) asked; /* NULL until something of it is asked for */
+	_Atomic uint64_t opened, absent; /* files, and names that are not there; whoever asked */
 	_Atomic int64_t modified_seconds; /* the file's mtime when its name was last looked up */
 	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
 	unsigned users;

@@ -105,6 +105,7 @@ static void image_free(struct view_image *image)
 	free(image->name);
 	free(image->file);
 	free(image->complaint);
+	asked_log_free(atomic_load(&image->asked));
 	free(image);
 }
 
