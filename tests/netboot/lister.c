@@ -15,7 +15,7 @@
  * name. SPELLINGS says what the name leads to in upper-case ASCII, in lower case, and with
  * a dot behind it: = the same, ! something else, or the error.
  *
- * Static, so that it needs nothing where it runs. Bounded: LEVELS_MAX, ENTRIES_MAX.
+ * Static, so that it needs nothing where it runs. Bounded: LEVELS_MAX, ENTRIES_MAX, CONTENT_BYTES_MAX.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -38,6 +38,7 @@
 #define LEVELS_MAX 6
 #define ENTRIES_MAX 20000
 #define NAME_BYTES 1024
+#define CONTENT_BYTES_MAX (32 << 20) /* of a larger file the beginning is hashed */
 #define DISK_WAIT_MS 60000
 
 static unsigned entries_left;
@@ -95,8 +96,8 @@ static void read_content(int directory, const char *name, char *text)
 	ssize_t got = -1;
 
 	sha256_begin(&hash);
-	/* Ends with the file, or, where it has no end, with the largest a FAT can hold. */
-	for (uint64_t total = 0; fd >= 0 && total <= UINT32_MAX; total += (uint64_t)got) {
+	/* vfat serves 4 GiB of a small chain that goes round. */
+	for (uint64_t total = 0; fd >= 0 && total < CONTENT_BYTES_MAX; total += (uint64_t)got) {
 		got = read(fd, buffer, sizeof(buffer));
 		if (got <= 0)
 			break;
@@ -146,12 +147,27 @@ static void try_spellings(int directory, const char *name, const struct stat *st
 
 static void list_directory(const char *key, int directory, const char *path, int level);
 
+/* On the console, so that whoever waits knows that it goes on, and with what. */
+static void say_alive(const char *key)
+{
+	static time_t last;
+	time_t now = time(NULL);
+
+	if (last == 0)
+		last = now;
+	if (now < last + 5)
+		return;
+	fprintf(stderr, "listing %s\n", key);
+	last = now;
+}
+
 static void list_entry(const char *key, int directory, const char *name, const char *path, int level)
 {
 	struct stat status = { 0 };
 	char spellings[64] = "", content[SHA256_TEXT_BYTES] = "";
 	int below;
 
+	say_alive(key);
 	if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
 		print_line(key, path, 'e', &status, error_name(errno), "");
 		return;
@@ -222,6 +238,7 @@ static void list_node(unsigned lun, unsigned number, const char *node)
 
 	snprintf(key, sizeof(key), "%u:%u", lun, number);
 	snprintf(device, sizeof(device), "/dev/%s", node);
+	say_alive(key);
 	if (mount(device, "/mnt", "vfat", MS_RDONLY, "tz=UTC") != 0) {
 		print_line(key, "", 'm', &nothing, error_name(errno), "");
 		return;
@@ -323,8 +340,6 @@ int main(int argc, char **argv)
 			list_disk(lun, name);
 		else
 			printf("%u:0\t\tm\t0\t0\tno such disk\t\n", lun);
-		if (lun % 50 == 49)
-			fprintf(stderr, "listed %u\n", lun + 1); /* on the console: it goes on */
 	}
 	printf("end\n");
 	return ferror(stdout) || fflush(stdout) != 0;

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from fatedit import Fat  # noqa: E402
 
 AGAIN = re.compile(r"(\\again)+$")
+PADDING = "\uffff"
 BAD = {12: 0xff7, 16: 0xfff7, 32: 0x0ffffff7}
 
 
@@ -86,7 +87,9 @@ class Image:
         name = unescape(name).lower()
         if start != -1:
             for _, slot, _, long, short in self.fat.entries(start):
-                shown = "" if slot[11] & 0x08 else short.encode("latin-1").decode("cp437")
+                # As Linux shows it alone: each part up to a NUL, by code page 437.
+                parts = [part.split(b"\0")[0].rstrip(b" ").decode("cp437") for part in (slot[:8], slot[8:11])]
+                shown = "" if slot[11] & 0x08 else ".".join(filter(None, parts))
                 if name in (long.lower(), short.lower(), shown.lower()):
                     return slot
         return None
@@ -188,6 +191,8 @@ class Image:
             return "no-dot-entries" if self.dot_entries(path) < 2 else None
         if ours and ours.type == "e" and theirs and theirs.type == "d":
             return "leads-back" if self.leads_back(path) else None
+        if ours is None and PADDING in path or theirs is None and any(other.startswith(path + PADDING) for other in vfat):
+            return "ffff-is-padding"
         if theirs is None and vfat.get((parent + "/") if parent else "/"):
             return "unsafe-name" if self.has_unsafe_name(parent) else None
         if ours is None:
