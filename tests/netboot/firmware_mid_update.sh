@@ -55,11 +55,22 @@ updater=$!
 PIDS+=($updater)
 exec 8>"$T/more" # it ends when this is closed
 wait_until 20 grep -q ready "$T/updates"
+watcher=
+if [ "${REPORTS:-}" != no ]; then
+	wait_until 20 is_exact jammy # imagefs has found out that nobody else writes
+	"$PYTHON" "$TOOLS/watch_reports.py" "$CONTROL/status.json" jammy >"$T/believed" 2>&1 &
+	watcher=$!
+	PIDS+=($watcher)
+fi
+echo go >&8
 status=0
 "$PYTHON" "$HERE/netboot/replay.py" 127.0.0.1 "$port" --server-name "$server" "${truths[@]}" \
 	--root "$T/root" --timeline "$T/timeline" --seconds "$seconds" \
 	pi3=pi3,89025d75/ pi4=pi4-old,dc-a6-32-01-36-c2/ another-pi4=pi4-old,89025d75/ pi5=pi5,89025d75/ || status=$?
-[ "${REPORTS:-}" = no ] || wait_until 5 is_exact jammy # believed to the end
+if [ -n "$watcher" ]; then
+	kill $watcher && wait $watcher
+	sed 's/^/  reports: /' "$T/believed"
+fi
 exec 8>&-
 wait $updater || fail "the updates: $(tail -n1 "$T/updates")"
 exit $status

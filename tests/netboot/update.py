@@ -6,8 +6,9 @@
 The image is in the first STATE. Each update goes to another state, chosen at random: what
 differs is written in pieces of up to 64 KiB in random order (a board's writeback orders
 nothing), spread over a burst of `--burst` milliseconds; then there is a rest. A line of TIMELINE is BEGIN END
-OLD NEW: monotonic seconds and numbers of states. It ends with its input, or at SIGTERM,
-after the update.
+OLD NEW: monotonic seconds and numbers of states. The first line of its input lets it begin:
+until then it has only written a sector as it was, so that a server has something to report.
+It ends with its input, or at SIGTERM, after the update.
 """
 import argparse
 import itertools
@@ -60,7 +61,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     client = nbd.NBD()
     client.connect_uri(args.uri)
+    client.pwrite(states[0][:512], 0)
     print("ready", flush=True)
+    sys.stdin.readline()
     state, updates = 0, 0
     with open(args.timeline, "w", encoding="utf-8", buffering=1) as timeline:
         while not stop and not select.select([sys.stdin], [], [], rng.uniform(*args.rest))[0]:
