@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/loop.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -22,7 +24,14 @@ struct look {
 	size_t count;
 	void (*found)(void *context, size_t index, pid_t process);
 	void *context;
+	int error; /* why something could not be looked at; the worse one of several */
 };
+
+static void note_error(struct look *look, int error)
+{
+	if (look->error == 0 || look->error == -EACCES)
+		look->error = error == EPERM ? -EACCES : -error;
+}
 
 struct census_file census_file_of(int fd)
 {
@@ -43,13 +52,33 @@ static long index_of(const struct look *look, dev_t device, ino_t inode)
 	return -1;
 }
 
+/*
+ * What is gone was no writer, and what a dead mount or a server answers for is
+ * no file of this machine. Any other error hides something.
+ */
+static void note_failure(struct look *look)
+{
+	switch (errno) {
+	case ENOENT:
+	case ESRCH:
+	case ENOTCONN:
+	case ESTALE:
+	case EIO:
+		break;
+	default:
+		note_error(look, errno);
+	}
+}
+
 /* Which of the files it is, or -1. Never asks a server on the network, which may hang. */
-static long file_at(const struct look *look, int directory, const char *name)
+static long file_at(struct look *look, int directory, const char *name)
 {
 	struct statx stx;
 
-	if (statx(directory, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &stx) != 0)
+	if (statx(directory, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &stx) != 0) {
+		note_failure(look);
 		return -1;
+	}
 	if (S_ISBLK(stx.stx_mode))
 		return index_of(look, makedev(stx.stx_rdev_major, stx.stx_rdev_minor), 0);
 	if (S_ISREG(stx.stx_mode))
@@ -90,26 +119,52 @@ static DIR *open_directory(int parent, const char *name)
 	return directory;
 }
 
-static void look_at_process(const struct look *look, int proc, const char *name)
+/* Of a process, or of a thread with descriptors of its own: `name` below `proc`. */
+static void look_at_descriptors(struct look *look, int proc, const char *name, pid_t owner)
 {
 	CLEANUP_FD int process = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *descriptors = process >= 0 ? open_directory(process, "fd") : NULL;
 	struct dirent *entry;
 
-	if (!descriptors)
-		return; /* gone, or a kernel thread */
+	if (!descriptors) {
+		note_failure(look);
+		return;
+	}
 	/* Bounded by the descriptors the process has. */
 	while ((entry = readdir(descriptors))) {
 		long index = is_number(entry->d_name) ? file_at(look, dirfd(descriptors), entry->d_name) : -1;
 
 		if (index >= 0 && open_for_writing(process, entry->d_name))
-			look->found(look->context, (size_t)index, (pid_t)strtol(name, NULL, 10));
+			look->found(look->context, (size_t)index, owner);
 	}
 	closedir(descriptors);
 }
 
+/* kcmp(2): has the thread the descriptors of its process? In doubt it has its own. */
+static bool shares_descriptors(pid_t process, pid_t thread)
+{
+	return thread == process || syscall(SYS_kcmp, process, thread, KCMP_FILES, 0, 0) == 0;
+}
+
+static void look_at_process(struct look *look, int proc, const char *name)
+{
+	pid_t process = (pid_t)strtol(name, NULL, 10);
+	struct dirent *entry;
+	char path[300];
+	DIR *threads;
+
+	look_at_descriptors(look, proc, name, process);
+	snprintf(path, sizeof(path), "%.255s/task", name);
+	threads = open_directory(proc, path);
+	while (threads && (entry = readdir(threads)))
+		if (is_number(entry->d_name) && !shares_descriptors(process, (pid_t)strtol(entry->d_name, NULL, 10)))
+			look_at_descriptors(look, dirfd(threads), entry->d_name, process);
+	if (threads)
+		closedir(threads);
+}
+
 /* loop(4): LOOP_GET_STATUS64 names the file behind a device by device and inode number. */
-static void look_at_loop(const struct look *look, const char *name)
+static void look_at_loop(struct look *look, const char *name)
 {
 	struct loop_info64 info;
 	char path[300];
@@ -121,8 +176,14 @@ static void look_at_loop(const struct look *look, const char *name)
 	snprintf(path, sizeof(path), "/dev/%.200s", name);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) != 0)
+	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) != 0) {
+		/* Without a file behind it by now, or (in a container) without a node to ask. */
+		if (fd < 0)
+			note_error(look, EACCES);
+		else if (errno != ENXIO)
+			note_failure(look);
 		return;
+	}
 	index = index_of(look, (dev_t)info.lo_device, info.lo_inode);
 	if (index < 0 && info.lo_rdevice != 0)
 		index = index_of(look, (dev_t)info.lo_rdevice, 0);
@@ -130,7 +191,7 @@ static void look_at_loop(const struct look *look, const char *name)
 		look->found(look->context, (size_t)index, 0);
 }
 
-static void look_at_loops(const struct look *look)
+static void look_at_loops(struct look *look)
 {
 	DIR *blocks = open_directory(AT_FDCWD, "/sys/block");
 	struct dirent *entry;
@@ -143,22 +204,22 @@ static void look_at_loops(const struct look *look)
 	closedir(blocks);
 }
 
-bool census(const struct census_file *files, size_t count, void (*found)(void *context, size_t index, pid_t process),
+int census(const struct census_file *files, size_t count, void (*found)(void *context, size_t index, pid_t process),
 	    void *context)
 {
-	struct look look = { files, count, found, context };
+	struct look look = { files, count, found, context, 0 };
 	DIR *proc = open_directory(AT_FDCWD, "/proc");
 	struct dirent *entry;
 	pid_t self = getpid();
 
 	if (!proc)
-		return false;
+		return -errno;
 	while ((entry = readdir(proc)))
 		if (is_number(entry->d_name) && strtol(entry->d_name, NULL, 10) != self)
 			look_at_process(&look, dirfd(proc), entry->d_name);
 	closedir(proc);
 	look_at_loops(&look);
-	return true;
+	return look.error;
 }
 
 /* ---- block devices ------------------------------------------------------- */
@@ -171,7 +232,7 @@ static bool has_entry(const char *path, const char *inside)
 	bool found = false;
 
 	if (!directory)
-		return false;
+		return errno != ENOENT;
 	while (!found && (entry = readdir(directory))) {
 		char below[512];
 

@@ -20,9 +20,10 @@ struct census_file census_file_of(int fd);
 /*
  * Calls `found` for every process that has one of the files open for writing.
  * The caller itself is not counted. Loop devices are told as process 0.
- * False when /proc cannot be read.
+ * -EACCES: not everybody may be looked at;
+ * another error: not everybody could be.
  */
-bool census(const struct census_file *files, size_t count,
+int census(const struct census_file *files, size_t count,
 	    void (*found)(void *context, size_t index, pid_t process), void *context);
 
 /*

@@ -4,9 +4,9 @@
  * that takes the census when somebody was seen.
  *
  * Draining the queue, counting and reading the count are one critical section,
- * for the reason given in watch.h. Events come with a descriptor of the file
- * rather than its handle: that works on every filesystem, and they are few, as
- * the kernel merges those of one process.
+ * for the reason given in watch.h. Events come with the file's handle rather than
+ * a descriptor of it, which the kernel would have to open: no event ever waits
+ * for a filesystem. The kernel merges those of one process, so they are few.
  */
 #include "cache/company.h"
 
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,23 +42,35 @@
 
 #define BUCKETS 1024
 
+/* As the kernel names a file in its events: name_to_handle_at(2). */
+struct handle {
+	int type;
+	unsigned length_bytes;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
+
 struct member {
 	struct company company; /* first: a company is a member */
 	struct companies *all;
 	int fd;
 	struct census_file file;
+	struct handle handle; /* empty: its filesystem has none */
 	bool is_block;
 
 	/* The rest under all->lock. */
 	bool marked;
-	pid_t known[KNOWN_MAX];
+	struct {
+		pid_t process;
+		int pidfd; /* or -1 */
+	} known[KNOWN_MAX];
 	size_t known_count;
 	pid_t former[FORMER_MAX]; /* the last that were known, a ring: what they still do is close the image */
 	size_t former_next;
 	uint64_t foreign;
 	bool doubtful;	   /* a census is wanted */
 	bool being_counted; /* and this one is under way; doubtful again if more was seen since it began */
-	bool blind;	   /* no mark could be had, or there are back doors: never alone */
+	bool blind;	   /* no mark could be had: never alone */
+	bool uncounted;	   /* the last census could not look at everybody */
 	pid_t other, found; /* by the last census, by the one under way */
 	bool accompanied, found_any;
 	struct member *next;
@@ -68,6 +81,8 @@ struct companies {
 	pthread_mutex_t lock; /* held across the non-blocking read of the queue */
 	pthread_cond_t wanted;
 	bool thread_started;
+	bool trusted;	 /* constant: who may not be looked at does not write to images */
+	bool whole_view; /* constant: every process can be seen */
 	struct member *buckets[BUCKETS];
 };
 
@@ -91,30 +106,57 @@ pid_t company_process_of(pid_t thread)
 
 /* ---- all under the lock -------------------------------------------------- */
 
-static struct member **bucket_of(struct companies *all, const struct census_file *file)
+static struct member **bucket_of(struct companies *all, const struct handle *handle)
 {
-	return &all->buckets[(file->inode ^ file->device * 31) % BUCKETS];
+	unsigned hash = (unsigned)handle->type;
+
+	for (unsigned i = 0; i < handle->length_bytes; i++)
+		hash = hash * 31 + handle->bytes[i];
+	return &all->buckets[hash % BUCKETS];
 }
 
-static bool is_of(const struct member *member, const struct census_file *file)
+/*
+ * The next member of that handle from `member` on: an old and a new user of an
+ * image may overlap. Files of two filesystems may be named alike; then the one's
+ * events are counted for the other as well, which costs a look at it.
+ */
+static struct member *of_handle(struct member *member, const struct handle *handle)
 {
-	return member->file.device == file->device && member->file.inode == file->inode;
-}
-
-/* The next member for the file from `member` on: an old and a new user of an image may overlap. */
-static struct member *of_file(struct member *member, const struct census_file *file)
-{
-	while (member && !is_of(member, file))
+	while (member && (member->handle.type != handle->type || member->handle.length_bytes != handle->length_bytes ||
+			  memcmp(member->handle.bytes, handle->bytes, handle->length_bytes) != 0))
 		member = member->next;
 	return member;
+}
+
+/* pidfd_send_signal(2): a number may be another process's by now. */
+static bool is_alive(int pidfd)
+{
+	return pidfd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0;
 }
 
 static bool is_known(const struct member *member, pid_t process)
 {
 	for (size_t i = 0; i < member->known_count; i++)
-		if (member->known[i] == process)
+		if (member->known[i].process == process && is_alive(member->known[i].pidfd))
 			return true;
 	return false;
+}
+
+/* Is it gone, or about to be reaped? proc(5), stat: the letter behind the name in parentheses. */
+static bool is_dead(pid_t process)
+{
+	char path[64], text[512], *at;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (length <= 0)
+		return fd < 0 && errno == ENOENT;
+	text[length] = '\0';
+	at = strrchr(text, ')');
+	return at && (at[2] == 'Z' || at[2] == 'X');
 }
 
 /* A reporter that went, and has not opened the image again. */
@@ -150,26 +192,47 @@ static void doubt_everybody(struct companies *all)
 	}
 }
 
+/* fanotify(7), FAN_REPORT_FID: behind the metadata one record with filesystem and handle. False: there is none. */
+static bool handle_of(const struct fanotify_event_metadata *event, struct handle *handle)
+{
+	const unsigned char *record = (const unsigned char *)event + event->metadata_len;
+	struct fanotify_event_info_fid info;
+	struct file_handle head;
+	size_t record_bytes = event->event_len - event->metadata_len, at = sizeof(info);
+
+	if (event->event_len < event->metadata_len || record_bytes < sizeof(info) + sizeof(head))
+		return false;
+	memcpy(&info, record, sizeof(info));
+	memcpy(&head, record + at, sizeof(head));
+	at += sizeof(head);
+	if (info.hdr.info_type != FAN_EVENT_INFO_TYPE_FID || head.handle_bytes > MAX_HANDLE_SZ ||
+	    head.handle_bytes > record_bytes - at)
+		return false;
+	handle->type = head.handle_type;
+	handle->length_bytes = head.handle_bytes;
+	memcpy(handle->bytes, record + at, head.handle_bytes);
+	return true;
+}
+
 static void take_event(struct companies *all, const struct fanotify_event_metadata *event)
 {
-	struct census_file file;
+	struct handle handle;
 
-	if (event->fd < 0) { /* an overflow, or no descriptor to be had */
+	if (event->mask & FAN_Q_OVERFLOW || !handle_of(event, &handle)) {
 		doubt_everybody(all);
 		return;
 	}
-	file = census_file_of(event->fd);
-	close(event->fd);
 	if (event->pid == getpid())
 		return;
-	for (struct member *member = of_file(*bucket_of(all, &file), &file); member;
-	     member = of_file(member->next, &file)) {
+	for (struct member *member = of_handle(*bucket_of(all, &handle), &handle); member;
+	     member = of_handle(member->next, &handle)) {
 		if (event->pid != 0 && is_known(member, event->pid))
 			continue;
 		if (event->mask & FAN_OPEN)
 			no_longer_former(member, event->pid);
 		/* Whoever had it open for writing may have written without a sign; but for what it reported. */
-		if (event->mask & FAN_MODIFY || (event->mask & FAN_CLOSE_WRITE && !is_former(member, event->pid)))
+		if (event->mask & FAN_MODIFY ||
+		    (event->mask & FAN_CLOSE_WRITE && !(is_former(member, event->pid) && is_dead(event->pid))))
 			member->foreign++;
 		doubt(member);
 	}
@@ -185,8 +248,6 @@ static void drain(struct companies *all)
 
 		if (length < 0 && errno == EINTR)
 			continue;
-		if (length < 0 && errno != EAGAIN) /* no descriptors left: the event is lost */
-			doubt_everybody(all);
 		if (length <= 0)
 			return;
 		/* Each event says how long it is, and the kernel writes whole ones. */
@@ -213,12 +274,14 @@ static void census_found(void *context, size_t index, pid_t process)
 	const struct census_file *file = &round->files[index];
 
 	LOCK_SCOPE(&round->all->lock);
-	for (struct member *member = of_file(*bucket_of(round->all, file), file); member;
-	     member = of_file(member->next, file)) {
-		if (process != 0 && is_known(member, process))
-			continue;
-		member->found_any = true;
-		member->found = process;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct member *member = round->all->buckets[i]; member; member = member->next) {
+			if (member->file.device != file->device || member->file.inode != file->inode ||
+			    (process != 0 && is_known(member, process)))
+				continue;
+			member->found_any = true;
+			member->found = process;
+		}
 	}
 }
 
@@ -229,7 +292,7 @@ static void begin_round(struct companies *all, struct round *round)
 	for (size_t i = 0; i < BUCKETS; i++) {
 		for (struct member *member = all->buckets[i]; member; member = member->next) {
 			if (!member->marked || member->blind || round->count == CENSUS_FILES_MAX ||
-			    !(member->doubtful || member->accompanied))
+			    !(member->doubtful || member->accompanied || member->uncounted))
 				continue;
 			member->doubtful = false;
 			member->being_counted = true;
@@ -240,13 +303,14 @@ static void begin_round(struct companies *all, struct round *round)
 	}
 }
 
-static void end_round(struct companies *all)
+static void end_round(struct companies *all, bool counted)
 {
 	for (size_t i = 0; i < BUCKETS; i++) {
 		for (struct member *member = all->buckets[i]; member; member = member->next) {
 			if (!member->being_counted)
 				continue;
 			member->being_counted = false;
+			member->uncounted = !counted;
 			member->accompanied = member->found_any ||
 					      (member->is_block && census_has_back_doors(member->file.device));
 			member->other = member->found;
@@ -281,6 +345,7 @@ static void *census_thread(void *argument)
 	struct companies *all = argument;
 	struct timespec delay = { .tv_nsec = CENSUS_DELAY_NS };
 	struct round *round = malloc(sizeof(*round));
+	int error;
 
 	if (!round) /* everybody stays doubtful */
 		return NULL;
@@ -293,11 +358,11 @@ static void *census_thread(void *argument)
 		pthread_mutex_lock(&all->lock);
 		begin_round(all, round);
 		pthread_mutex_unlock(&all->lock);
-		/* Without /proc everybody stays as doubtful as before. */
-		if (round->count == 0 || !census(round->files, round->count, census_found, round))
+		if (round->count == 0)
 			continue;
+		error = census(round->files, round->count, census_found, round);
 		pthread_mutex_lock(&all->lock);
-		end_round(all);
+		end_round(all, error == 0 || (error == -EACCES && all->trusted));
 		pthread_mutex_unlock(&all->lock);
 	}
 	return NULL;
@@ -321,7 +386,8 @@ static void mark(struct member *member)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", member->fd);
 	member->marked = true;
-	member->blind = fanotify_mark(member->all->fd, FAN_MARK_ADD, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD,
+	member->blind = member->handle.length_bytes == 0 ||
+			fanotify_mark(member->all->fd, FAN_MARK_ADD, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD,
 				      path) != 0;
 	doubt(member);
 	start_thread(member->all);
@@ -332,29 +398,47 @@ static void member_know(struct company *company, pid_t process)
 	struct member *member = (struct member *)company;
 
 	LOCK_SCOPE(&member->all->lock);
-	if (member->known_count < KNOWN_MAX)
-		member->known[member->known_count++] = process;
+	/* What it did until now it has not reported. */
+	if (member->marked)
+		drain(member->all);
+	if (member->known_count < KNOWN_MAX) {
+		member->known[member->known_count].process = process;
+		member->known[member->known_count++].pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	}
 	if (!member->marked)
 		mark(member);
 	else
 		doubt(member); /* it may have been the only stranger */
 }
 
-static void member_forget(struct company *company, pid_t process)
+static void remove_known(struct member *member, pid_t process)
+{
+	for (size_t i = 0; i < member->known_count; i++) {
+		if (member->known[i].process == process) {
+			if (member->known[i].pidfd >= 0)
+				close(member->known[i].pidfd);
+			member->known[i] = member->known[--member->known_count];
+			return;
+		}
+	}
+}
+
+/*
+ * The kernel tells of a close when it likes: the process may have written since.
+ * What it had reported was taken from the queue when it ended (reporter.c); what
+ * is there now is not reported, unless it died in the midst of a write.
+ */
+static void member_forget(struct company *company, pid_t process, bool in_flight)
 {
 	struct member *member = (struct member *)company;
 
 	LOCK_SCOPE(&member->all->lock);
-	/* What it did until now it has reported. */
-	drain(member->all);
-	for (size_t i = 0; i < member->known_count; i++) {
-		if (member->known[i] == process) {
-			member->known[i] = member->known[--member->known_count];
-			break;
-		}
-	}
+	if (in_flight)
+		drain(member->all);
+	remove_known(member, process);
 	if (!is_known(member, process))
 		member->former[member->former_next++ % FORMER_MAX] = process;
+	drain(member->all);
 	/* It may go on writing without a word. */
 	doubt(member);
 }
@@ -367,15 +451,20 @@ static void member_look(struct company *company, struct company_state *state)
 	if (member->marked)
 		drain(member->all);
 	*state = (struct company_state){ .foreign = member->foreign, .other = member->other };
-	if (member->blind)
+	if (!member->all->whole_view)
+		state->why_not = "processes outside of this PID namespace cannot be seen (see pidns=)";
+	else if (member->blind)
 		state->why_not = "its filesystem does not tell who opens files";
+	else if (member->uncounted)
+		state->why_not = "not every process can be looked at (this needs root, and /proc)";
 	else if (member->accompanied)
 		state->why_not = member->other ? "another process has it open for writing" :
 						 "a loop device or something else stands on it";
 	else if (!member->marked || member->doubtful || member->being_counted)
 		state->why_not = "who else has it open is being found out";
 	state->alone = !state->why_not;
-	state->in_doubt = !state->alone && !member->blind && !member->accompanied;
+	state->in_doubt = !state->alone && member->all->whole_view && !member->blind && !member->accompanied &&
+			  !member->uncounted;
 }
 
 static void member_close(struct company *company)
@@ -385,20 +474,39 @@ static void member_close(struct company *company)
 	char path[32];
 
 	pthread_mutex_lock(&all->lock);
-	for (struct member **at = bucket_of(all, &member->file); *at; at = &(*at)->next) {
+	for (struct member **at = bucket_of(all, &member->handle); *at; at = &(*at)->next) {
 		if (*at == member) {
 			*at = member->next;
 			break;
 		}
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", member->fd);
-	if (member->marked && !of_file(*bucket_of(all, &member->file), &member->file))
+	if (member->marked && !of_handle(*bucket_of(all, &member->handle), &member->handle))
 		fanotify_mark(all->fd, FAN_MARK_REMOVE, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD, path);
 	pthread_mutex_unlock(&all->lock);
+	while (member->known_count > 0)
+		remove_known(member, member->known[0].process);
 	free(member);
 }
 
 static const struct company_ops member_ops = { member_look, member_know, member_forget, member_close };
+
+static struct handle handle_of_file(int fd)
+{
+	union {
+		struct file_handle head;
+		unsigned char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} found = { .head.handle_bytes = MAX_HANDLE_SZ };
+	struct handle handle = { 0 };
+	int mount;
+
+	if (name_to_handle_at(fd, "", &found.head, &mount, AT_EMPTY_PATH) != 0)
+		return handle;
+	handle.type = found.head.handle_type;
+	handle.length_bytes = found.head.handle_bytes;
+	memcpy(handle.bytes, found.head.f_handle, handle.length_bytes);
+	return handle;
+}
 
 int company_new(struct companies *all, int fd, struct company **company)
 {
@@ -410,22 +518,34 @@ int company_new(struct companies *all, int fd, struct company **company)
 	member->all = all;
 	member->fd = fd;
 	member->file = census_file_of(fd);
+	member->handle = handle_of_file(fd);
 	member->is_block = member->file.inode == 0;
 	LOCK_SCOPE(&all->lock);
-	member->next = *bucket_of(all, &member->file);
-	*bucket_of(all, &member->file) = member;
+	member->next = *bucket_of(all, &member->handle);
+	*bucket_of(all, &member->handle) = member;
 	*company = &member->company;
 	return 0;
 }
 
-int companies_new(struct companies **out)
+/* The initial PID namespace has a number of its own (include/linux/proc_ns.h, PROC_PID_INIT_INO). */
+static bool in_initial_pid_namespace(void)
+{
+	char text[64];
+	ssize_t length = readlink("/proc/self/ns/pid", text, sizeof(text) - 1);
+
+	return length > 0 && (text[length] = '\0', strcmp(text, "pid:[4026531836]") == 0);
+}
+
+int companies_new(bool trusted, struct companies **out)
 {
 	struct companies *all = calloc(1, sizeof(*all));
 	pthread_condattr_t attributes;
 
 	if (!all)
 		return -ENOMEM;
-	all->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+	all->trusted = trusted;
+	all->whole_view = trusted || in_initial_pid_namespace();
+	all->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
 				O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
 	if (all->fd < 0) {
 		free(all);

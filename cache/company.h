@@ -39,16 +39,24 @@ struct company_ops {
 	void (*look)(struct company *company, struct company_state *state);
 	/* This process reports what it writes. Counted: forget it as often as it was made known. */
 	void (*know)(struct company *company, pid_t process);
-	void (*forget)(struct company *company, pid_t process);
+	void (*forget)(struct company *company, pid_t process, bool in_flight); /* was it in the midst of a write? */
 	void (*close)(struct company *company);
 };
 
 struct companies; /* the fanotify queue and the census, of all images */
 
-/* -errno without the privilege. Starts a thread when it is first needed. */
-int companies_new(struct companies **companies);
+/*
+ * `trusted`: everybody who writes to images is in this PID namespace, and may be
+ * looked at (else that is only believed of the initial namespace, and tried).
+ * -errno without the privilege. Starts a thread when it is first needed.
+ */
+int companies_new(bool trusted, struct companies **companies);
 
-/* Of the file or device behind `fd`, which is borrowed and outlives it. -ENOMEM. Costs nothing until somebody reports. */
+/*
+ * Of the file or device behind `fd`, which is borrowed and outlives it; of this
+ * machine: asked after a file of another one the kernel might wait. -ENOMEM.
+ * Costs nothing until somebody reports.
+ */
 int company_new(struct companies *companies, int fd, struct company **company);
 
 /* The process a thread belongs to; the thread itself when that cannot be found out. */

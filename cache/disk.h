@@ -35,5 +35,8 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 /* The descriptor it reads from; borrowed. */
 int disk_fd(const struct cache_device *device);
 
+/* Does it never know that nothing changed? */
+bool disk_is_blind(const struct cache_device *device);
+
 /* The logical sector size of a block device in bytes, 0 for a file. */
 uint32_t disk_sector_bytes(const struct cache_device *device);

@@ -15,6 +15,15 @@ struct run {
 	uint64_t image_bytes, length_bytes, file_bytes;
 };
 
+/*
+ * Files in more pieces than this are not guarded: no writer makes such on purpose,
+ * and each open one would cost memory and time of its reporters.
+ */
+#define RUNS_MAX 8192
+
+/* More ranges than this: then all of the image. */
+#define GIVEN_UP_MAX 16
+
 struct guard {
 	struct guard_link link;
 	_Atomic unsigned references;
@@ -28,6 +37,8 @@ struct guard {
 
 	pthread_mutex_t lock; /* leaf */
 	unsigned char *saved, *lost; /* lock: a bit for each chunk */
+	struct cache_range given_up[GIVEN_UP_MAX]; /* lock: what is in them and not saved is lost as well */
+	unsigned given_up_count;		   /* lock */
 	uint64_t touched;	     /* lock: how many chunks are one or the other */
 	uint64_t saved_bytes;	     /* lock */
 };
@@ -53,6 +64,8 @@ static int collect_runs(struct guard *guard)
 	uint64_t size_bytes = version->entry.size_bytes;
 	struct fat_cursor cursor = { 0 };
 
+	if (version->extents.count > RUNS_MAX)
+		return -ENOTSUP;
 	guard->runs = calloc(version->extents.count ? version->extents.count : 1, sizeof(*guard->runs));
 	if (!guard->runs)
 		return -ENOMEM;
@@ -156,7 +169,7 @@ bool guard_touches(const struct guard *guard, const struct cache_range *range)
 static void for_each_chunk(struct guard *guard, const struct cache_range *range,
 			   bool (*each)(struct guard *guard, uint64_t chunk, void *context), void *context)
 {
-	uint64_t range_end = range->offset_bytes + range->length_bytes;
+	uint64_t range_end = range->offset_bytes + range->length_bytes, last = UINT64_MAX;
 
 	for (size_t i = first_run(guard, range->offset_bytes); i < guard->run_count; i++) {
 		const struct run *run = &guard->runs[i];
@@ -167,9 +180,11 @@ static void for_each_chunk(struct guard *guard, const struct cache_range *range,
 			return;
 		start = run->file_bytes + (start - run->image_bytes);
 		end = run->file_bytes + (end - run->image_bytes);
-		for (uint64_t chunk = start / CHUNK_BYTES; chunk * CHUNK_BYTES < end; chunk++)
-			if (!each(guard, chunk, context))
+		for (uint64_t chunk = start / CHUNK_BYTES; chunk * CHUNK_BYTES < end; chunk++) {
+			if (chunk != last && !each(guard, chunk, context))
 				return;
+			last = chunk;
+		}
 	}
 }
 
@@ -180,11 +195,36 @@ static bool bit(const unsigned char *bits, uint64_t chunk)
 	return bits[chunk / 8] & (1U << chunk % 8);
 }
 
+/* Has the chunk a byte in one of the ranges? Each turn takes one run of the chunk. */
+static bool is_given_up(const struct guard *guard, uint64_t chunk)
+{
+	const struct cache_version *version = guard->version;
+	uint64_t at = chunk * CHUNK_BYTES, end = min_u64(at + CHUNK_BYTES, version->entry.size_bytes);
+	struct fat_cursor cursor = { 0 };
+
+	while (guard->given_up_count > 0 && at < end) {
+		uint64_t image_bytes, run_bytes;
+
+		if (!fat_extents_map(&version->fat, &version->extents, at, &cursor, &image_bytes, &run_bytes))
+			return true;
+		image_bytes += version->volume_offset_bytes;
+		run_bytes = min_u64(run_bytes, end - at);
+		for (unsigned i = 0; i < guard->given_up_count; i++)
+			if (image_bytes < guard->given_up[i].offset_bytes + guard->given_up[i].length_bytes &&
+			    guard->given_up[i].offset_bytes < image_bytes + run_bytes)
+				return true;
+		at += run_bytes;
+	}
+	return false;
+}
+
 static enum guard_state state_locked(const struct guard *guard, uint64_t chunk)
 {
-	if (chunk >= guard->chunk_count || bit(guard->lost, chunk))
+	if (chunk >= guard->chunk_count)
 		return GUARD_LOST;
-	return bit(guard->saved, chunk) ? GUARD_SAVED : GUARD_IN_IMAGE;
+	if (bit(guard->saved, chunk))
+		return GUARD_SAVED;
+	return bit(guard->lost, chunk) || is_given_up(guard, chunk) ? GUARD_LOST : GUARD_IN_IMAGE;
 }
 
 enum guard_state guard_state(struct guard *guard, uint64_t chunk)
@@ -329,20 +369,17 @@ bool guard_save_now(struct guard *guard, const struct cache_range *range)
 	return settled;
 }
 
-static bool lose_chunk(struct guard *guard, uint64_t chunk, void *context)
-{
-	unsigned *lost = context;
-
-	*lost += settle_chunk(guard, chunk, guard->lost, 0);
-	return true;
-}
-
 unsigned guard_lose(struct guard *guard, const struct cache_range *range)
 {
-	unsigned lost = 0;
-
-	for_each_chunk(guard, range, lose_chunk, &lost);
-	return lost;
+	if (!guard_touches(guard, range))
+		return 0;
+	LOCK_SCOPE(&guard->lock);
+	guard->touched++;
+	if (guard->given_up_count < GIVEN_UP_MAX)
+		guard->given_up[guard->given_up_count++] = *range;
+	else
+		guard->given_up[0] = (struct cache_range){ 0, UINT64_MAX };
+	return 1;
 }
 
 int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t length_bytes)

@@ -16,7 +16,7 @@
 
 struct guard;
 
-/* Of a version with a chain, which outlives it. One reference, the caller's. -ENOMEM, -EIO. */
+/* Of a version with a chain, which outlives it. One reference, the caller's. -ENOMEM, -EIO; -ENOTSUP: in too many pieces. */
 int guard_new(struct cache_version *version, struct guard **guard);
 struct guard *guard_ref(struct guard *guard);
 void guard_unref(struct guard *guard); /* NULL is fine */
@@ -33,7 +33,7 @@ void guard_save(struct guard *guard, const struct cache_range *range, const _Ato
 /* The same without waiting for anything. False: something of it is left to guard_save. */
 bool guard_save_now(struct guard *guard, const struct cache_range *range);
 
-/* What of the range is not saved by now is lost. Never blocks. Returns how many chunks. */
+/* What of the range is not saved by now is lost. Takes no time. Returns 1, or 0 when it is about nothing. */
 unsigned guard_lose(struct guard *guard, const struct cache_range *range);
 
 enum guard_state {
@@ -59,6 +59,8 @@ void guard_release_version(struct guard *guard);
 struct guard_link {
 	struct guard *next, **link; /* link is NULL when it is in no list */
 	uint64_t epoch;
+	uint64_t serial; /* of the saving it is in as `item` */
+	size_t item;
 };
 struct guard_link *guard_link(struct guard *guard);
 uint64_t guard_saved_bytes(struct guard *guard);

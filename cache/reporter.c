@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "cache/reports_inside.h"
 
@@ -59,6 +60,7 @@ void reporter_free(struct reporter *reporter)
 {
 	struct reports *reports;
 	pid_t process;
+	bool in_flight;
 
 	if (!reporter)
 		return;
@@ -70,13 +72,15 @@ void reporter_free(struct reporter *reporter)
 			break;
 		}
 	}
-	reports_end_flights(reports, reporter, true, 0);
+	in_flight = reporter->flights > 0;
+	if (in_flight)
+		reports_end_flights(reports, reporter, true, 0);
 	process = reporter->process;
 	reports->speaking -= process != 0;
 	reports->distrusted -= reporter->distrusted;
 	pthread_mutex_unlock(&reports->lock);
 	if (process != 0 && reports->company)
-		reports->company->ops->forget(reports->company, process);
+		reports->company->ops->forget(reports->company, process, in_flight);
 	pthread_mutex_destroy(&reporter->lock);
 	free(reporter);
 	reports_unref(reports);
@@ -85,17 +89,15 @@ void reporter_free(struct reporter *reporter)
 /* Which process writes; asked once for each thread. */
 static pid_t process_of(struct reporter *reporter, pid_t thread)
 {
-	pid_t process;
+	unsigned slot = (unsigned)thread % THREADS_KNOWN;
 
-	for (unsigned i = 0; i < reporter->thread_count; i++)
-		if (reporter->threads[i] == thread)
-			return reporter->processes[i];
-	process = thread > 0 ? company_process_of(thread) : 0;
-	if (reporter->thread_count < sizeof(reporter->threads) / sizeof(reporter->threads[0])) {
-		reporter->threads[reporter->thread_count] = thread;
-		reporter->processes[reporter->thread_count++] = process;
+	if (thread <= 0)
+		return 0;
+	if (reporter->threads[slot] != thread) {
+		reporter->threads[slot] = thread;
+		reporter->processes[slot] = company_process_of(thread);
 	}
-	return process;
+	return reporter->processes[slot];
 }
 
 /* ---- taking in; under both locks ----------------------------------------- */
@@ -105,34 +107,78 @@ struct taking {
 	pid_t process;
 	struct saving *saving;
 	bool spoke; /* it said what only a reporter of ranges says */
+	unsigned events;
+	bool ended; /* nothing of this reporter is in flight any more */
 };
 
-/* One more range of a guard to be saved before the answer. Without memory it is lost at once. */
-static void save_before_answer(struct taking *taking, struct guard *guard, const struct cache_range *range)
+/*
+ * A server writes one record at a time, or a few. Each is held against what is in
+ * flight and open, while the image waits: more at once are not followed.
+ */
+#define EVENTS_MAX 256
+
+/* A write cannot be about more open files than this. */
+#define SAVING_ITEMS_MAX 1024
+
+/* Room for one more item of the saving, which is made with the first. NULL: there is none. */
+static struct saving_item *one_more(struct taking *taking)
 {
 	struct reports *reports = taking->reporter->reports;
 	struct saving *saving = taking->saving;
 
 	if (!saving) {
 		saving = taking->saving = calloc(1, sizeof(*saving));
-		if (saving)
-			saving->reports = reports_ref(reports);
+		if (!saving)
+			return NULL;
+		saving->reports = reports_ref(reports);
+		reports->saving_serial++;
 	}
-	if (saving && saving->count == saving->capacity) {
+	if (saving->count == saving->capacity) {
 		size_t capacity = saving->capacity ? saving->capacity * 2 : 4;
-		void *grown = reallocarray(saving->items, capacity, sizeof(*saving->items));
+		void *grown = capacity > SAVING_ITEMS_MAX ? NULL :
+							    reallocarray(saving->items, capacity, sizeof(*saving->items));
 
-		if (grown) {
-			saving->items = grown;
-			saving->capacity = capacity;
-		}
+		if (!grown)
+			return NULL;
+		saving->items = grown;
+		saving->capacity = capacity;
 	}
-	if (!saving || saving->count == saving->capacity) {
+	return &saving->items[saving->count++];
+}
+
+/* From the first byte of the one to the last of the other. */
+static struct cache_range span_of(const struct cache_range *a, const struct cache_range *b)
+{
+	uint64_t start = min_u64(a->offset_bytes, b->offset_bytes);
+	uint64_t end = max_u64(a->offset_bytes + a->length_bytes, b->offset_bytes + b->length_bytes);
+
+	return (struct cache_range){ start, end - start };
+}
+
+/*
+ * A range of a guard is to be saved before the answer; all ranges of one report
+ * as one. Without room it is lost at once.
+ */
+static void save_before_answer(struct taking *taking, struct guard *guard, const struct cache_range *range)
+{
+	struct reports *reports = taking->reporter->reports;
+	struct guard_link *link = guard_link(guard);
+	struct saving_item *item;
+
+	if (taking->saving && link->serial == reports->saving_serial) {
+		item = &taking->saving->items[link->item];
+		item->range = span_of(&item->range, range);
+		return;
+	}
+	item = one_more(taking);
+	if (!item) {
 		reports->lost += guard_lose(guard, range);
 		return;
 	}
 	guard_hold_version(guard);
-	saving->items[saving->count++] = (struct saving_item){ guard_ref(guard), *range };
+	*item = (struct saving_item){ guard_ref(guard), *range };
+	link->serial = reports->saving_serial;
+	link->item = (size_t)(item - taking->saving->items);
 }
 
 static void begin_write(struct taking *taking, const struct notify_event *event)
@@ -152,10 +198,11 @@ static void begin_write(struct taking *taking, const struct notify_event *event)
 	if (event->length_bytes == 0)
 		return;
 	flight.dull = reports_is_dull(reports, &flight.range);
-	if (reporter->distrusted || !reports_add_flight(reports, &flight)) {
+	if (reporter->distrusted || taking->events > EVENTS_MAX || !reports_add_flight(reports, &flight)) {
 		/* Not followed any further: as if it had been done by a stranger. */
 		reports_distrust(reports, reporter);
 		reports_start_over(reports);
+		return;
 	}
 	if (flight.dull)
 		return;
@@ -169,6 +216,7 @@ static void take_event(void *context, const struct notify_event *event)
 	struct taking *taking = context;
 	struct reports *reports = taking->reporter->reports;
 
+	taking->events++;
 	switch (event->kind) {
 	case NOTIFY_BEGIN:
 		taking->spoke = true;
@@ -176,9 +224,13 @@ static void take_event(void *context, const struct notify_event *event)
 		break;
 	case NOTIFY_END:
 		taking->spoke = true;
-		reports_end_flights(reports, taking->reporter, false, event->id);
+		if (taking->events > EVENTS_MAX)
+			reports_distrust(reports, taking->reporter);
+		else
+			reports_end_flights(reports, taking->reporter, false, event->id);
 		break;
 	case NOTIFY_FLUSH:
+		reports->last_end_ns = reports->monotonic_ns();
 		reports_start_over(reports);
 		break;
 	}
@@ -197,10 +249,13 @@ static bool take_in(struct taking *taking, const void *bytes, size_t length_byte
 {
 	struct reporter *reporter = taking->reporter;
 	struct reports *reports = reporter->reports;
+	size_t flights;
 	bool introduced;
 
 	LOCK_SCOPE(&reports->lock);
+	flights = reporter->flights;
 	notify_feed(&reporter->parser, bytes, length_bytes, take_event, taking);
+	taking->ended = reporter->flights == 0 && (flights > 0 || taking->spoke);
 	introduced = introduces_itself(taking);
 	if (introduced) {
 		reporter->process = taking->process;
@@ -244,6 +299,9 @@ struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void
 	taking.process = process_of(reporter, thread);
 	if (take_in(&taking, bytes, length_bytes) && company)
 		company->ops->know(company, taking.process);
+	/* All it has reported is done: what the kernel tells of it from now on it has not reported. */
+	if (company && taking.ended && taking.process != 0)
+		company->ops->look(company, &(struct company_state){ 0 });
 	return save_now(taking.saving);
 }
 

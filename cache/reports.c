@@ -16,7 +16,7 @@
 #include "base/cleanup.h"
 #include "cache/reports_inside.h"
 
-/* A reporter with more writes in flight than any server has is not believed, nor one whose write never ends. */
+/* A reporter with more writes in flight than any server has is not believed. */
 #define IN_FLIGHT_MAX 4096
 #define IN_FLIGHT_MAX_NS (5 * INT64_C(1000000000))
 
@@ -135,6 +135,7 @@ static void end_flight(struct reports *reports, size_t index)
 		log_write(reports, &flight->range, flight->begun_ns);
 		reports->busy_count--;
 	}
+	flight->reporter->flights--;
 	*flight = reports->flights[--reports->flight_count];
 }
 
@@ -171,7 +172,10 @@ bool reports_add_flight(struct reports *reports, const struct flight *flight)
 		reports->flights = grown;
 		reports->flight_capacity = capacity;
 	}
+	if (reports->flight_count == 0)
+		reports->window_begin_ns = clock_ns(CLOCK_REALTIME);
 	reports->flights[reports->flight_count++] = *flight;
+	flight->reporter->flights++;
 	reports->busy_count += !flight->dull;
 	return true;
 }
@@ -195,17 +199,27 @@ static bool unexplained(struct reports *reports, const struct cache_observation 
 	bool moved = seen->stamp_ns != reports->stamp_ns;
 
 	reports->stamp_ns = seen->stamp_ns;
-	return moved && reports->flight_count == 0 && seen->stamp_ns > reports->window_end_ns + STAMP_MARGIN_NS;
+	if (!moved || seen->stamp_ns <= reports->window_end_ns + STAMP_MARGIN_NS)
+		return false;
+	return reports->flight_count == 0 || seen->stamp_ns < reports->window_begin_ns - STAMP_MARGIN_NS;
 }
 
-static void distrust_the_slow(struct reports *reports, int64_t now_ns)
+/* A write that takes so long may never end: until it does, it is as if nobody reported. */
+static bool is_stuck(const struct reports *reports, int64_t now_ns)
 {
-	for (size_t i = 0; i < reports->flight_count; i++) {
-		if (now_ns - reports->flights[i].begun_ns > IN_FLIGHT_MAX_NS) {
-			reports_distrust(reports, reports->flights[i].reporter);
-			return; /* the others are found by the next look */
-		}
-	}
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (now_ns - reports->flights[i].begun_ns > IN_FLIGHT_MAX_NS)
+			return true;
+	return false;
+}
+
+/* A device has no time stamp, but counters; they move by themselves while what was reported is written back. */
+#define WRITEBACK_NS (60 * INT64_C(1000000000))
+
+static bool moved_at_rest(const struct reports *reports, const struct cache_observation *seen)
+{
+	return seen->stamp_ns == 0 && seen->generation != reports->device_generation && reports->flight_count == 0 &&
+	       seen->now_ns - reports->last_end_ns > WRITEBACK_NS;
 }
 
 /* It takes the census this long at most, where there are not very many processes; open files wait for it. */
@@ -215,7 +229,8 @@ static enum reports_state judge(struct reports *reports, const struct company_st
 				const struct cache_observation *seen)
 {
 	/* When the last reporter went and nobody else came, nobody writes: as good as a report of it. */
-	if ((reports->speaking == 0 && reports->state == REPORTS_INEXACT) || reports->distrusted > 0 || seen->blind)
+	if ((reports->speaking == 0 && reports->state == REPORTS_INEXACT) || reports->distrusted > 0 || seen->blind ||
+	    is_stuck(reports, seen->now_ns))
 		return REPORTS_INEXACT;
 	if (company->alone)
 		return REPORTS_EXACT;
@@ -239,11 +254,11 @@ void reports_observe(struct reports *reports, struct cache_observation *seen)
 	if (reports->company)
 		reports->company->ops->look(reports->company, &company);
 	LOCK_SCOPE(&reports->lock);
-	distrust_the_slow(reports, seen->now_ns);
 	state = judge(reports, &company, seen);
 	if ((state == REPORTS_INEXACT) != (reports->state == REPORTS_INEXACT) || company.foreign != reports->foreign ||
 	    seen->size_bytes != reports->size_bytes ||
-	    (state == REPORTS_INEXACT ? seen->generation != reports->device_generation : unexplained(reports, seen)))
+	    (state == REPORTS_INEXACT ? seen->generation != reports->device_generation :
+					unexplained(reports, seen) || moved_at_rest(reports, seen)))
 		reports_start_over(reports);
 	if (state == REPORTS_IN_DOUBT)
 		reports->generation++;
@@ -254,8 +269,9 @@ void reports_observe(struct reports *reports, struct cache_observation *seen)
 	reports->stamp_ns = seen->stamp_ns;
 	reports->device_generation = seen->generation;
 	seen->generation = reports->generation;
-	seen->in_flight = (unsigned)reports->busy_count;
+	seen->in_flight = state == REPORTS_INEXACT ? 0 : (unsigned)reports->busy_count;
 	seen->exact = state == REPORTS_EXACT;
+	seen->in_doubt = state != REPORTS_EXACT && reports->speaking > 0 && company.in_doubt;
 	if (state == REPORTS_EXACT)
 		seen->steady = true;
 	else if (state == REPORTS_IN_DOUBT)
@@ -458,12 +474,14 @@ void reports_status(struct reports *reports, struct reports_status *status)
 		}
 		status->reporters++;
 	}
-	status->exact = reports->speaking > 0 && reports->distrusted == 0 && company.alone && !reports->blind;
+	status->exact = reports->speaking > 0 && reports->distrusted == 0 && company.alone && !reports->blind &&
+			!is_stuck(reports, reports->monotonic_ns());
 	status->other = company.other;
 	if (reports->speaking > 0 && !status->exact)
 		status->why_not = reports->distrusted ? "a reporter cannot be followed" :
 				  reports->blind      ? "writers on other machines cannot be seen" :
-							company.why_not;
+				  company.why_not     ? company.why_not :
+							"a write has been in flight for too long";
 	status->writes = reports->writes;
 	status->written_bytes = reports->written_bytes;
 	status->in_flight = (unsigned)reports->flight_count;

@@ -15,6 +15,9 @@
 /* Writes that ended and are remembered; of what is older anything may be true. */
 #define LOG_ENTRIES 1024
 
+/* nbdkit has 16 threads for each connection. */
+#define THREADS_KNOWN 128
+
 enum reports_state {
 	REPORTS_INEXACT, /* others write too, or may: the device's own signs count */
 	REPORTS_IN_DOUBT, /* somebody was seen: nothing is concluded until it is known who */
@@ -51,13 +54,15 @@ struct reports {
 	struct cache_range *dull;
 	size_t dull_count;
 	struct guard *guards;
+	uint64_t saving_serial;
 
 	/* What the last look saw. */
 	enum reports_state state;
 	int64_t doubt_ns; /* since when it is in doubt */
 	bool blind;
 	uint64_t device_generation, foreign, size_bytes;
-	int64_t stamp_ns, window_end_ns; /* real time */
+	int64_t stamp_ns;		       /* real time, as the next two: */
+	int64_t window_begin_ns, window_end_ns; /* writes were in flight */
 
 	int64_t (*monotonic_ns)(void); /* constant after the start */
 	struct reporter *reporters;
@@ -72,10 +77,11 @@ struct reporter {
 
 	pthread_mutex_t lock; /* held while a piece of the stream is taken in; then reports->lock inside */
 	struct notify_parser parser;
-	pid_t threads[8], processes[8]; /* of whom it is known which process they belong to */
-	unsigned thread_count;
+	/* Of whom it is known which process they belong to; by thread, of two in one place the later one. */
+	pid_t threads[THREADS_KNOWN], processes[THREADS_KNOWN];
 	pid_t process; /* reports->lock from here: whom it speaks for; 0: it has not said anything */
 	bool distrusted;
+	size_t flights; /* of the reports' */
 	uint64_t writes;
 };
 

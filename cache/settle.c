@@ -71,7 +71,8 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 	}
 	if (quiet_ns >= flux_ns)
 		return true;
-	op->retry_ns = flux_ns - quiet_ns;
+	/* A doubt is soon over, and then it may be known that there was nothing to wait for. */
+	op->retry_ns = image->seen.in_doubt ? RETRY_SOON_NS : flux_ns - quiet_ns;
 	/* What is old now may be gone when it is opened: whoever asks for the last time gets what will stay. */
 	if (op->careful)
 		return false;

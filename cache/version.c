@@ -76,6 +76,9 @@ void version_detach(struct cache_version *version)
 		version_free(version);
 }
 
+/* A file in more pieces is not kept for the next lookup: a hostile image has many of them. */
+#define IDLE_EXTENTS_MAX 4096
+
 /* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
 void version_look(struct cache_version *version)
 {
@@ -88,6 +91,8 @@ void version_look(struct cache_version *version)
 		return;
 	if (version->detached)
 		version_free(version);
+	else if (version->extents.count > IDLE_EXTENTS_MAX)
+		version_supersede(version);
 	else
 		image_count_idle(version->image);
 }

@@ -87,14 +87,40 @@ static int read_unlocked(struct cache_version *version, struct cache_op *op, str
 	return again != 0 ? again : error;
 }
 
+/*
+ * What was saved of it is the version's, for those who have it open, though nobody
+ * has read it yet; what was lost is another's by now.
+ */
+static bool guard_agrees(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash)
+{
+	size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, version->entry.size_bytes - chunk * CHUNK_BYTES);
+	enum guard_state state = guard_state(version->guard, chunk);
+	struct chunk_hash saved;
+	void *buffer;
+	bool agrees = false;
+
+	if (state != GUARD_SAVED)
+		return state == GUARD_IN_IMAGE;
+	buffer = cache_buffer_get(CHUNK_BYTES);
+	if (buffer && guard_read(version->guard, chunk * CHUNK_BYTES, buffer, length_bytes) == 0) {
+		saved = chunk_hash_of(buffer, length_bytes);
+		agrees = saved.low == hash->low && saved.high == hash->high;
+	}
+	cache_buffer_put(buffer, CHUNK_BYTES);
+	return agrees;
+}
+
 /* Does the reading hold what is known of the version? Unknown chunks fit anything. */
 static bool reading_matches(const struct cache_version *version, const struct reading *reading)
 {
 	uint64_t count = chunk_count(version);
 
-	for (uint64_t chunk = 0; chunk < count; chunk++)
+	for (uint64_t chunk = 0; chunk < count; chunk++) {
 		if (chunk_known(version, chunk) && !chunk_equal(version, chunk, &reading->hashes[chunk]))
 			return false;
+		if (version->guard && !guard_agrees(version, chunk, &reading->hashes[chunk]))
+			return false;
+	}
 	return true;
 }
 

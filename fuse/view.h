@@ -47,6 +47,7 @@ struct view_image {
 struct view_settings {
 	struct cache *cache; /* borrowed */
 	bool believe_nothing;
+	bool whole_view; /* all who write to images are in this PID namespace */
 	int64_t settle_ns;
 	size_t unused_max; /* images kept open though nobody uses them */
 };

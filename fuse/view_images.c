@@ -47,7 +47,7 @@ int view_images_new(struct view *view, const struct view_settings *settings, str
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
 		log_line(LOG_LEVEL_WARNING, "inotify is not to be had: every image is read again at every open");
-	if (companies_new(&images->companies) != 0)
+	if (companies_new(settings->whole_view, &images->companies) != 0)
 		images->companies = NULL; /* reports are then no more than hints; status says so */
 	*out = images;
 	return 0;
@@ -210,11 +210,13 @@ static int open_image(const struct view_image *image)
 }
 
 /* The image closes its reports before its device, so the descriptor may be shared. */
-static int make_reports(struct view_images *images, int fd, struct cache_image *cache)
+static int make_reports(struct view_images *images, const struct cache_device *device, struct cache_image *cache)
 {
 	struct company *company = NULL;
 	struct reports *reports;
-	int error = images->companies ? company_new(images->companies, fd, &company) : 0;
+	/* Who writes on other machines cannot be known, and to ask who does here might wait for one. */
+	bool alone = images->companies && !disk_is_blind(device);
+	int error = alone ? company_new(images->companies, disk_fd(device), &company) : 0;
 
 	if (error == 0)
 		error = reports_new(company, &reports);
@@ -241,7 +243,7 @@ static int make_cache(struct view_image *image, struct cache_image **cache)
 	if (error != 0)
 		return error == -ENOMEM ? error : -EIO;
 	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
-	return error != 0 ? error : make_reports(images, disk_fd(device), *cache);
+	return error != 0 ? error : make_reports(images, device, *cache);
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)

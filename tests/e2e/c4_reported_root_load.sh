@@ -26,7 +26,7 @@ requires fuse
 options=()
 [ "${REPORTS:-}" != no ] || { options=(-o control=none) && plain_control; }
 # Through libfuse's own trace of requests, which -d turns on.
-"$IMAGEFS" -d "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
+"$IMAGEFS" -d -o pidns=trusted "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
 PIDS+=($!)
 wait_until 10 is_mounted
 wait_until 10 test -e "$CONTROL/board"

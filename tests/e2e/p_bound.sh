@@ -35,6 +35,9 @@ while field("reports") != "exact":
         print(open(control + "/slow").read())
         sys.exit(77)
     time.sleep(0.02)
+# A rest of the writer's, after which nothing need be read to be believed.
+os.stat(shown + "/slow/kernel.img")
+time.sleep(0.5)
 reader = os.open(shown + "/slow/kernel.img", os.O_RDONLY)
 os.posix_fadvise(reader, 0, 0, os.POSIX_FADV_RANDOM) # nothing is read ahead
 assert os.pread(reader, 4096, 0) == b"old." * 1024

@@ -23,7 +23,7 @@ static void start(void)
 	cr_assert_eq(ftruncate(fd, 8192), 0);
 	close(fd);
 	image_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (companies_new(&companies) != 0)
+	if (companies_new(true, &companies) != 0)
 		cr_skip_test("fanotify is for root");
 	cr_assert_eq(company_new(companies, image_fd, &company), 0);
 }
@@ -156,7 +156,7 @@ Test(cache_company, c5_a_reporter_is_no_stranger)
 	order(&other, 'x');
 	cr_expect(look().alone);
 	cr_expect_eq(look().foreign, before);
-	company->ops->forget(company, other.process);
+	company->ops->forget(company, other.process, false);
 	cr_expect_not(look().alone, "it may go on without a word");
 	cr_expect(becomes_alone(false));
 	order(&other, 'x');
@@ -166,7 +166,7 @@ Test(cache_company, c5_a_reporter_is_no_stranger)
 	end_other(&other);
 }
 
-Test(cache_company, c5_a_reporter_that_goes_is_no_stranger_when_it_closes)
+Test(cache_company, c5_a_reporter_that_ends_is_no_stranger_when_it_closes)
 {
 	struct other other = begin_other();
 	uint64_t before;
@@ -175,16 +175,32 @@ Test(cache_company, c5_a_reporter_that_goes_is_no_stranger_when_it_closes)
 	cr_assert(becomes_alone(true));
 	order(&other, 'w');
 	order(&other, 'x');
-	before = look().foreign;
-	order(&other, 'x'); /* not looked at before it goes */
-	company->ops->forget(company, other.process);
-	order(&other, 'c');
+	before = look().foreign; /* what it reported ended here */
+	end_other(&other);
+	company->ops->forget(company, other.process, false);
 	cr_expect(becomes_alone(true));
 	cr_expect_eq(look().foreign, before);
-	/* The next time it is one like any other. */
+}
+
+Test(cache_company, c5_what_a_process_wrote_before_and_after_it_reported_is_a_stranger_s)
+{
+	struct other other = begin_other();
+	uint64_t before;
+
+	company->ops->know(company, getppid());
+	cr_assert(becomes_alone(true));
+	before = look().foreign;
 	order(&other, 'w');
+	order(&other, 'x');
+	company->ops->know(company, other.process);
+	cr_expect_gt(look().foreign, before, "before");
+	before = look().foreign;
+	order(&other, 'x');
+	cr_expect_eq(look().foreign, before, "reported");
+	order(&other, 'x');
 	order(&other, 'c');
-	cr_expect_gt(look().foreign, before);
+	company->ops->forget(company, other.process, false);
+	cr_expect_gt(look().foreign, before, "after");
 	end_other(&other);
 }
 

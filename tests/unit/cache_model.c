@@ -776,6 +776,13 @@ static void nobody(struct company *company, pid_t process)
 	(void)process;
 }
 
+static void forgotten(struct company *company, pid_t process, bool in_flight)
+{
+	(void)company;
+	(void)process;
+	(void)in_flight;
+}
+
 static void nothing(struct company *company)
 {
 	(void)company;
@@ -783,7 +790,7 @@ static void nothing(struct company *company)
 
 static void begin_reports(struct run *run)
 {
-	static const struct company_ops ops = { look, nobody, nobody, nothing };
+	static const struct company_ops ops = { look, nobody, forgotten, nothing };
 	static struct company company = { &ops };
 	struct reports *reports;
 

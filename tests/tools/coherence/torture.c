@@ -429,8 +429,11 @@ static void wait_until_exact(struct writer *writer, const char *status_path)
 		if (file)
 			fclose(file);
 		text[length] = '\0';
-		if (strstr(text, "\"exact\": true"))
+		if (strstr(text, "\"exact\": true")) {
+			/* A writer's rest: what came before is settled, and the first update has a beginning. */
+			nanosleep(&(struct timespec){ .tv_nsec = 2 * settle_ns }, NULL);
 			return;
+		}
 		nanosleep(&(struct timespec){ .tv_nsec = MS }, NULL);
 	}
 	die("%s: never exact", status_path);
