@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,15 @@
 #include "fuse/log.h"
 #include "fuse/mount.h"
 #include "fuse/parallel.h"
+#include "fuse/privileges.h"
 #include "fuse/request.h"
 #include "fuse/session.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5
+
+/* Its last requests are answered within the patience of one. */
+#define READY_SECONDS 5
 
 /* A change younger than this is not settled: ctime moves before data does (FACTS section 2). */
 #define SETTLE_NS (2 * INT64_C(1000000000))
@@ -42,6 +47,8 @@ struct daemon {
 	struct fuse_session *session;
 	struct control *control; /* NULL: there are no control files */
 	pthread_t main_thread;
+	pthread_t ready_thread; /* valid once ready_started */
+	atomic_bool ready_started;
 	volatile sig_atomic_t ending;
 };
 
@@ -251,10 +258,24 @@ static void *ready_thread(void *argument)
 static void start_ready_thread(struct imagefs *fs)
 {
 	struct daemon *daemon = (struct daemon *)fs;
-	pthread_t thread;
+	if (pthread_create(&daemon->ready_thread, NULL, ready_thread, daemon) == 0)
+		atomic_store(&daemon->ready_started, true);
+}
 
-	if (pthread_create(&thread, NULL, ready_thread, daemon) == 0)
-		pthread_detach(thread);
+/*
+ * Somebody may unmount before we have said that we are ready. A process that ends while
+ * one of its threads waits for an answer of its own never ends: the kernel waits for the
+ * answer, and the descriptor that would break the connection is closed only behind it.
+ */
+static void wait_for_ready_thread(struct daemon *daemon)
+{
+	struct timespec until;
+
+	if (!atomic_load(&daemon->ready_started))
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += READY_SECONDS;
+	pthread_timedjoin_np(daemon->ready_thread, NULL, &until);
 }
 
 static int start_threads(struct daemon *daemon)
@@ -291,7 +312,7 @@ static void say_if_empty(struct daemon *daemon)
 
 static int serve(struct daemon *daemon)
 {
-	int result;
+	int result, error;
 
 	if (!control_mount(&daemon->control))
 		return 1;
@@ -300,6 +321,9 @@ static int serve(struct daemon *daemon)
 		return 1; /* libfuse has said why */
 	}
 	parallel_arrange(daemon->session);
+	error = privileges_drop();
+	if (error != 0)
+		log_line(LOG_LEVEL_WARNING, "cannot give up privileges: %s", strerror(-error));
 	if (start_threads(daemon) != 0) {
 		fprintf(stderr, "imagefs: cannot start threads\n");
 		mount_detach(daemon->options.mountpoint);
@@ -313,11 +337,14 @@ static int serve(struct daemon *daemon)
 	result = session_loop(daemon->session);
 	/* Ended from outside (umount), or by a signal: both are a good end. */
 	daemon_notify("STOPPING=1");
+	wait_for_ready_thread(daemon);
 	control_end(daemon->control);
 	if (!daemon->ending && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
-	if (!daemon->ending)
+	if (!daemon->ending) {
+		privileges_to_unmount(true);
 		fuse_session_unmount(daemon->session);
+	}
 	return !daemon->ending && result < 0;
 }
 

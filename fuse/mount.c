@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "fuse/privileges.h"
 
 /* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
 #define READAHEAD_KIB "8192"
@@ -81,7 +82,12 @@ static void run_fusermount(const char *mountpoint)
 
 void mount_detach(const char *mountpoint)
 {
-	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno == EPERM)
+	int error;
+
+	privileges_to_unmount(true);
+	error = umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 ? errno : 0;
+	privileges_to_unmount(false);
+	if (error == EPERM)
 		run_fusermount(mountpoint);
 }
 

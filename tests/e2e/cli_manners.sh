@@ -39,6 +39,16 @@ status=0
 wait $pid || status=$?
 is "exit status after umount" $status 0
 
+# Unmounted before it could say that it is ready: it ends all the same.
+for round in $(seq 30); do
+	"$IMAGEFS" -f "$SRC" "$MNT" 2>"$T/foreground.log" &
+	pid=$!
+	until is_mounted; do :; done
+	umount -l "$MNT" 2>/dev/null || fusermount3 -uz "$MNT"
+	wait_until 15 gone $pid
+	wait $pid || fail "round $round: exit $?"
+done
+
 # Ended with a file open: the mount goes, the daemon ends.
 "$IMAGEFS" -f "$SRC" "$MNT" 2>"$T/foreground.log" &
 pid=$!

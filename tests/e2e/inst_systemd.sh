@@ -47,7 +47,8 @@ is "tftpd-hpa after stop" "$(state ActiveState tftpd-hpa.service)" inactive
 is "result" "$(state Result)" success
 
 # As the unit confines it, everything works: reports, and who else writes.
-echo 'OPTIONS=control_group=0,uid=33' >>"$ROOT/etc/imagefs/boot.conf"
+# (This system sees its own processes only; nobody else is at its images.)
+echo 'OPTIONS=control_group=0,uid=33,pidns=trusted' >>"$ROOT/etc/imagefs/boot.conf"
 inside systemctl start imagefs@boot.service
 is "options" "$(inside stat -c %u /srv/boot/jammy/config.txt)" 33
 if inside nbdkit --version >/dev/null 2>&1; then

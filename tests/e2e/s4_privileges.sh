@@ -1,0 +1,71 @@
+#!/bin/bash
+# S4: mounted, the daemon has DAC_READ_SEARCH and SYS_PTRACE, in every thread, and can get
+# SYS_ADMIN for the unmount and nothing else, whatever it runs; and with that everything
+# works: images of others that come and are replaced, devices, exact reports, both ends.
+. "$(dirname "$0")/../lib.sh"
+. "$HERE/reports.sh"
+requires root netns nbdkit
+secret() { chown 12345:12345 "$1" && chmod 600 "$1"; }
+board "$SRC/first.img" first
+secret "$SRC/first.img"
+board "$T/disk" disk
+loop_device disk "$T/disk"
+ln -s "$disk" "$SRC/disk.img"
+mount_reported
+
+pid=$(daemon_pid)
+is "threads" "$(($(find "/proc/$pid/task" -mindepth 1 -maxdepth 1 | wc -l) > 2))" 1
+for thread in "/proc/$pid/task"/*; do
+	status=$(cat "$thread/status") || continue
+	field() { awk -v name="$1:" '$1 == name { print $2 }' <<<"$status"; }
+	is "effective" "$(field CapEff)" 0000000000080004 # CAP_DAC_READ_SEARCH 2, CAP_SYS_PTRACE 19
+	is "permitted" "$(field CapPrm)" 0000000000280004 # CAP_SYS_ADMIN 21
+	is "bounding" "$(field CapBnd)" 0000000000280004
+	is "inheritable" "$(field CapInh)" 0000000000000000
+	is "no_new_privs" "$(field NoNewPrivs)" 1
+done
+
+is "somebody else's" "$(cat "$MNT/first/config.txt")" first
+is "a device" "$(cat "$MNT/disk/config.txt")" disk
+put changed "$SRC/first.img" /config.txt
+is "changed" "$(cat "$MNT/first/config.txt")" changed
+board "$T/new.img" replaced
+secret "$T/new.img"
+mv "$T/new.img" "$SRC/first.img"
+is "replaced" "$(cat "$MNT/first/config.txt")" replaced
+board "$T/new.img" new
+secret "$T/new.img"
+mv "$T/new.img" "$SRC/new.img"
+is "new" "$(cat "$MNT/new/config.txt")" new
+[ "$(cat /sys/class/bdi/0:"$(stat -c %d "$MNT")"/read_ahead_kb)" = 8192 ] || fail "readahead"
+# More than memory may hold goes to /var/tmp.
+dd if=/dev/urandom of="$T/large" bs=1M count=2 status=none
+put @"$T/large" "$SRC/new.img" /large
+cmp "$MNT/new/large" "$T/large"
+
+# A server of another user's reports: believed only when /proc was looked through.
+start_reporting nbdkit-log "$SRC/first.img"
+"$PYTHON" -c 'import nbd, sys
+n = nbd.NBD(); n.connect_uri(sys.argv[1]); n.pwrite(n.pread(512, 0), 0)' "$URI"
+wait_until 20 is_exact first
+chmod 666 "$SRC/first.img"
+setpriv --reuid 12345 --regid 12345 --clear-groups sh -c 'exec 8<>"$1" sleep 100' - "$SRC/first.img" &
+stranger=$!
+wait_until 20 is_not_exact first
+kill "$stranger"
+wait_until 20 is_exact first
+
+kill -TERM "$pid"
+wait_until 10 gone "$pid"
+not_mounted || fail "still mounted"
+not_mounted "$CONTROL" || fail "control files are still mounted"
+[ ! -e "$CONTROL" ] || fail "$CONTROL stays"
+# umount ends both, too; and a dead mount is taken over.
+mount_imagefs
+umount "$MNT"
+no_control() { not_mounted "$CONTROL" && [ ! -e "$CONTROL" ]; }
+wait_until 10 no_control
+mount_imagefs
+kill -KILL "$(daemon_pid)"
+mount_imagefs
+is "after a crash" "$(cat "$MNT/new/config.txt")" new
