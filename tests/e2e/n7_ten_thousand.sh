@@ -29,4 +29,4 @@ is "one gone" "$(ls -U "$MNT" | wc -l)" 19999
 for n in $(seq -f %05g 0 7 2000); do cat "$MNT/$n/config.txt"; done >/dev/null
 pid=$(daemon_pid)
 kib=$(awk '/VmRSS/ { print $2 }' "/proc/$pid/status")
-[ "$kib" -lt 65536 ] || fail "$kib KiB resident"
+[ "$kib" -lt 98304 ] || fail "$kib KiB resident"
