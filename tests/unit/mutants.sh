@@ -173,14 +173,14 @@ mutant "guards outlast a stranger" reports reports.c 's/reports->epoch\+\+;//; s
 mutant "what falls out of the log did not happen" reports reports.c \
 	's/reports->floor = reports->log\[reports->log_first\].generation;//'
 mutant "strangers do not matter" reports reports.c 's/ \|\| company.foreign != reports->foreign//'
-mutant "a time stamp needs no explanation" reports reports.c 's/: unexplained\(reports, seen\)/: false/'
+mutant "a time stamp needs no explanation" reports reports.c 's/unexplained\(reports, seen\) \|\|/false ||/'
 mutant "what was dull is known" reports reports.c \
 	's/(reports->busy_count \+= !reports->flights\[i\].dull;\n\t\}\n)\treports_start_over\(reports\);/$1/'
 mutant "a broken stream is trusted" reports reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
 mutant "a stream of two processes is trusted" reports reporter.c 's/ \|\| taking->process != reporter->process//'
 mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
 mutant "nothing is saved before it is overwritten" model guard.c \
-	's/for_each_chunk\(guard, range, save_chunk, &save\);/(void)save_chunk;/'
+	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "what was saved is not read" model read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
 mutant "a doubt is no doubt" reports reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
 mutant "events of strangers are not counted" company company.c 's/member->foreign\+\+;\n\t\tdoubt\(member\);/;/'
