@@ -23,6 +23,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/checked.h"
+
 /* Reads of metadata start and end on this grid, or end at the end of the device. */
 #define CACHE_BLOCK_BYTES 4096U
 
@@ -30,6 +32,15 @@ struct cache_range {
 	uint64_t offset_bytes;
 	uint64_t length_bytes;
 };
+
+/* From the first byte of the one to the last of the other. */
+static inline struct cache_range cache_range_span(const struct cache_range *a, const struct cache_range *b)
+{
+	uint64_t start = min_u64(a->offset_bytes, b->offset_bytes);
+	uint64_t end = max_u64(a->offset_bytes + a->length_bytes, b->offset_bytes + b->length_bytes);
+
+	return (struct cache_range){ start, end - start };
+}
 
 struct cache_observation {
 	uint64_t generation;

@@ -21,7 +21,7 @@ struct run {
  */
 #define RUNS_MAX 8192
 
-/* More ranges than this: then all of the image. */
+/* More ranges than this: then what is between the last ones, too. */
 #define GIVEN_UP_MAX 16
 
 struct guard {
@@ -371,14 +371,18 @@ bool guard_save_now(struct guard *guard, const struct cache_range *range)
 
 unsigned guard_lose(struct guard *guard, const struct cache_range *range)
 {
+	struct cache_range *last;
+
 	if (!guard_touches(guard, range))
 		return 0;
 	LOCK_SCOPE(&guard->lock);
 	guard->touched++;
-	if (guard->given_up_count < GIVEN_UP_MAX)
-		guard->given_up[guard->given_up_count++] = *range;
+	last = guard->given_up_count > 0 ? &guard->given_up[guard->given_up_count - 1] : NULL;
+	/* A writer goes on where it was: mostly one range is enough. */
+	if (last && (guard->given_up_count == GIVEN_UP_MAX || range->offset_bytes == last->offset_bytes + last->length_bytes))
+		*last = cache_range_span(last, range);
 	else
-		guard->given_up[0] = (struct cache_range){ 0, UINT64_MAX };
+		guard->given_up[guard->given_up_count++] = *range;
 	return 1;
 }
 

@@ -146,15 +146,6 @@ static struct saving_item *one_more(struct taking *taking)
 	return &saving->items[saving->count++];
 }
 
-/* From the first byte of the one to the last of the other. */
-static struct cache_range span_of(const struct cache_range *a, const struct cache_range *b)
-{
-	uint64_t start = min_u64(a->offset_bytes, b->offset_bytes);
-	uint64_t end = max_u64(a->offset_bytes + a->length_bytes, b->offset_bytes + b->length_bytes);
-
-	return (struct cache_range){ start, end - start };
-}
-
 /*
  * A range of a guard is to be saved before the answer; all ranges of one report
  * as one. Without room it is lost at once.
@@ -167,7 +158,7 @@ static void save_before_answer(struct taking *taking, struct guard *guard, const
 
 	if (taking->saving && link->serial == reports->saving_serial) {
 		item = &taking->saving->items[link->item];
-		item->range = span_of(&item->range, range);
+		item->range = cache_range_span(&item->range, range);
 		return;
 	}
 	item = one_more(taking);
