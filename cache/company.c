@@ -129,9 +129,10 @@ static struct member *of_handle(struct member *member, const struct handle *hand
 }
 
 /* pidfd_send_signal(2): a number may be another process's by now. */
+/* Without CAP_KILL other users' processes may not be sent even nothing; that they are there is said all the same. */
 static bool is_alive(int pidfd)
 {
-	return pidfd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0;
+	return pidfd >= 0 && (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM);
 }
 
 static bool is_known(const struct member *member, pid_t process)

@@ -43,8 +43,13 @@ dd if=/dev/urandom of="$T/large" bs=1M count=2 status=none
 put @"$T/large" "$SRC/new.img" /large
 cmp "$MNT/new/large" "$T/large"
 
-# A server of another user's reports: believed only when /proc was looked through.
-start_reporting nbdkit-log "$SRC/first.img"
+# What another user's server reports: believed only when /proc was looked through.
+chmod 777 "$T"
+setpriv --reuid 12345 --regid 12345 --clear-groups nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" \
+	--filter=log file "$SRC/first.img" logfile="$CONTROL/first"
+wait_until 10 test -s "$T/nbdkit.pid"
+PIDS+=("$(cat "$T/nbdkit.pid")")
+URI="nbd+unix:///?socket=$T/nbdkit.sock"
 "$PYTHON" -c 'import nbd, sys
 n = nbd.NBD(); n.connect_uri(sys.argv[1]); n.pwrite(n.pread(512, 0), 0)' "$URI"
 wait_until 20 is_exact first
