@@ -109,6 +109,7 @@ client = nbd.NBD()
 client.connect_uri(sys.argv[1])
 client.pwrite(b"new!" * 128, (1 << 20) + fat.cluster_at(fat.find("config.txt")[1]))
 PY
+wait_until 5 head -c 8 "$MNT/board/config.txt" # a new client is asked after for a moment
 is "config.txt, written" "$(head -c 8 "$MNT/board/config.txt")" 'new!new!'
 [ $(($(requests READ) - reads)) -gt 0 ] || fail "a read of new bytes was not counted"
 [ "$(accesses)" -gt 0 ] || fail "a read of the image was not counted"
