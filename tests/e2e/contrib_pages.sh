@@ -1,0 +1,116 @@
+#!/bin/bash
+# contrib_pages.sh NAME: the page contrib/NAME/README.md, followed to the letter as root, in a
+# system under a systemd of its own, after that of contrib/systemd; then what it promises.
+. "$(dirname "$0")/../lib.sh"
+. "$HERE/system.sh"
+page=$1
+make_system
+install_build "$BUILD"
+for name in jammy noble; do board "$ROOT/srv/images/$name.img" $name; done
+ln -s jammy.img "$ROOT/srv/images/89025d75"
+# Of this system's processes imagefs would not know whether there are others (imagefs(8), pidns).
+mkdir -p "$ROOT/etc/systemd/system/imagefs@.service.d"
+printf '[Service]\nExecStart=\nExecStart=/usr/bin/imagefs -f -o pidns=trusted,${OPTIONS} ${SOURCE} ${MOUNTPOINT}\n' \
+	>"$ROOT/etc/systemd/system/imagefs@.service.d/test.conf"
+
+follow() { # follow NAME
+	"$PYTHON" "$TOOLS/blocks.py" "$TOP/contrib/$1/README.md" >"$ROOT/root/page"
+	[ -s "$ROOT/root/page" ] || fail "$1: no commands"
+	inside bash -ex /root/page >"$T/page.out" 2>&1 && return
+	cat "$T/page.out"
+	inside journalctl -q --no-pager -n 20 -o cat || true
+	fail "contrib/$1/README.md: a command failed"
+}
+needs() { for program; do inside sh -c 'command -v "$1"' - "$program" >/dev/null || skip "needs $program"; done; }
+fetched() { # fetched NAME TEXT: over TFTP
+	listens() { nsenter -t "$SYSTEM_PID" -n cat /proc/net/udp | grep -q ':0045 '; }
+	wait_until 10 listens
+	nsenter -t "$SYSTEM_PID" -n "$PYTHON" "$TOOLS/tftp.py" get 127.0.0.1 69 "$1" --out "$T/got" >/dev/null || {
+		inside journalctl -q --no-pager -n 20 -o cat
+		fail "$1: not over TFTP"
+	}
+	is "$1 over TFTP" "$(cat "$T/got")" "$2"
+}
+reports_from() { # reports_from URI FORM: a write by a client is reported, and believed
+	inside "$PYTHON" - "$1" "$2" <<'PYTHON'
+import json, sys, time
+import nbd as libnbd
+nbd = libnbd.NBD()
+deadline = time.monotonic() + 20
+while True:
+    try:
+        nbd.connect_uri(sys.argv[1])
+        break
+    except libnbd.Error:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        nbd = libnbd.NBD()
+nbd.pwrite(nbd.pread(512, 0), 0)
+while True:
+    images = json.load(open("/run/imagefs/boot/status.json"))["images"]
+    reports = [image["reports"] for image in images if image["name"] == "jammy"][0]
+    if reports["writes"] >= 1 and reports["exact"]:
+        break
+    assert time.monotonic() < deadline, reports
+    time.sleep(0.1)
+assert reports["reporters"][0]["form"] == sys.argv[2], reports
+nbd.shutdown()
+PYTHON
+}
+start_dnsmasq_as_packaged() { # where only dnsmasq-base is: what dnsmasq's package adds
+	inside sh -c 'mkdir -p /etc/dnsmasq.d; id dnsmasq >/dev/null 2>&1 || useradd -r dnsmasq
+		test -e /lib/systemd/system/dnsmasq.service || printf "[Service]\nExecStart=/usr/sbin/dnsmasq -k --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d,*.conf\n" >/etc/systemd/system/dnsmasq.service
+		systemctl daemon-reload'
+	# The network that the file's dhcp-range speaks of.
+	inside sh -c 'ip link add lan0 type bridge 2>/dev/null; ip addr add 192.168.1.1/24 dev lan0 2>/dev/null; ip link set lan0 up' || true
+}
+
+start_system
+follow systemd
+is "mounted" "$(inside cat /srv/boot/89025d75/config.txt)" jammy
+case $page in
+systemd) ;;
+dnsmasq)
+	needs dnsmasq
+	start_dnsmasq_as_packaged
+	follow dnsmasq
+	# By MAC: this request comes from nowhere that has one, and finds no directory of its own.
+	fetched 89025d75/config.txt jammy ;;
+tftpd-hpa)
+	needs in.tftpd
+	follow tftpd-hpa
+	fetched 89025d75/config.txt jammy ;;
+nbd-server)
+	needs nbd-server
+	follow nbd-server
+	reports_from nbd://127.0.0.1/jammy nbd-server ;;
+nbdkit)
+	needs nbdkit
+	[ -n "$(find "$ROOT"/usr/lib -name nbdkit-imagefs-filter.so)" ] || cp "${FILTER:-$BUILD/contrib/nbdkit/nbdkit-imagefs-filter.so}" \
+		"$ROOT/$(nbdkit --dump-config | sed -n 's/^filterdir=//p')/" || skip "needs the filter"
+	follow nbdkit
+	reports_from nbd://127.0.0.1/jammy.img text ;;
+qemu-nbd)
+	needs qemu-nbd
+	follow qemu-nbd
+	reports_from nbd://127.0.0.1:10810/jammy 'qemu-nbd trace' ;;
+tgt)
+	needs tgtd tgtadm
+	follow tgt ;;
+u-boot)
+	needs mkimage mcopy
+	follow u-boot ;;
+nfs)
+	needs dnsmasq
+	start_dnsmasq_as_packaged
+	follow nfs
+	inside sh -c 'cp /usr/share/doc/imagefs/examples/dnsmasq/imagefs.conf /etc/dnsmasq.d/ && systemctl restart dnsmasq'
+	fetched 1a2b3c4d/cmdline.txt "$(cat "$ROOT/srv/nfs/pi7/boot/firmware/cmdline.txt")"
+	fetched 89025d75/config.txt jammy ;;
+nobodd)
+	mkdir -p "$ROOT/etc/nobodd"
+	printf '[board:10000000abcd1234]\nimage = /srv/images/noble.img\npartition = 1\n' >"$ROOT/etc/nobodd/nobodd.conf"
+	follow nobodd
+	is "a board of nobodd's" "$(inside cat /srv/boot/abcd1234/config.txt)" noble ;;
+*) fail "what does $page promise?" ;;
+esac
