@@ -61,7 +61,7 @@ void stat_of_attributes(const struct imagefs *fs, const struct cache_attributes 
 	st->st_ctim = st->st_mtim; /* as vfat: FAT knows no time of change of the entry */
 }
 
-/* Never empty: a TFTP server that can open a directory would serve an empty file (FACTS section 4). */
+/* Never empty: a TFTP server that can open a directory would serve an empty file. */
 void stat_of_directory(const struct imagefs *fs, uint64_t id, int64_t modified_seconds, struct stat *st)
 {
 	stat_common(fs, id, directory_mode(fs->options), 4096, 4096, st);

@@ -25,7 +25,7 @@ bool mount_is_below(const char *inner, const struct stat *outer);
 
 /*
  * Raise the mount's readahead, the one knob that decides how fast a cold file
- * is read (FACTS section 1). Quietly does nothing where it may not.
+ * is read. Quietly does nothing where it may not.
  */
 void mount_set_readahead(const char *mountpoint);
 

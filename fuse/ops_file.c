@@ -67,7 +67,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	struct imagefs *fs = userdata;
 
-	/* Pages are never invalidated: another version is another inode (FACTS section 1). */
+	/* Pages are never invalidated: another version is another inode. */
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	parallel_want(connection);
 	connection->max_background = 64;
