@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -16,6 +17,9 @@
 #include "fuse/session.h"
 
 #define DEFAULT_PARENT "/run/imagefs"
+
+/* A daemon that was unmounted is gone by then, unless it is somebody else's that stays. */
+#define LEAVING_MS 1000
 
 /* ---- its place ------------------------------------------------------------ */
 
@@ -101,6 +105,22 @@ static int make_directories(const char *directory, bool *made)
 	return error;
 }
 
+/*
+ * After `umount` and `mount` in one breath the daemon before us may still be taking its
+ * control files away: then they are worth a moment's wait.
+ */
+static const char *take_over(const char *directory, struct stat *st)
+{
+	const char *problem = mount_take_over(directory, st);
+
+	for (int i = 0; problem && i < LEAVING_MS / 20; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+		mkdir(directory, 0755); /* it takes that away, too */
+		problem = mount_take_over(directory, st);
+	}
+	return problem;
+}
+
 static const char *prepare_directory(struct control *control)
 {
 	CLEANUP_FREE char *existing = existing_part(control->directory);
@@ -117,7 +137,7 @@ static const char *prepare_directory(struct control *control)
 	/* What a crash left in the default place was made by us, too. */
 	if (!control->options->control)
 		control->remove_directory = true;
-	problem = mount_take_over(control->directory, &st);
+	problem = take_over(control->directory, &st);
 	if (problem) {
 		control->remove_directory = false;
 		return problem;
@@ -184,6 +204,8 @@ bool control_mount(struct control **control)
 {
 	if (!*control)
 		return true;
+	/* The daemon before us may have taken the directory away only now; for a second time it will not. */
+	mkdir((*control)->directory, 0755);
 	(*control)->session = new_session(*control);
 	if (!(*control)->session || fuse_session_mount((*control)->session, (*control)->directory) != 0)
 		return refuse(control, "cannot be mounted");

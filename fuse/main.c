@@ -37,7 +37,7 @@
 /* Its last requests are answered within the patience of one. */
 #define READY_SECONDS 5
 
-/* A change younger than this is not settled: ctime moves before data does (FACTS section 2). */
+/* A change younger than this is not settled: ctime moves before data does. */
 #define SETTLE_NS (2 * INT64_C(1000000000))
 
 struct daemon {

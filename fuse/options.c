@@ -2,7 +2,7 @@
 /*
  * options: imagefs's own, vfat's, and all those that mount(8) adds to what a
  * line in fstab says. What mount(8) and systemd mean for themselves is accepted
- * and dropped, since libfuse refuses it (FACTS section 1); what is left over is
+ * and dropped, since libfuse refuses it; what is left over is
  * a mistake of the user's and is named.
  */
 #include "fuse/options.h"
@@ -338,7 +338,7 @@ static void print_help(void)
 	       "  -o control_group=G  group of the files in it (default: each image's)\n"
 	       "  -o allow_other   let other users in (default for root)\n"
 	       "\n"
-	       "In fstab:  /srv/images /srv/boot fuse.imagefs nofail 0 0\n"
+	       "In fstab:  /srv/images /srv/boot fuse.imagefs ro,nofail 0 0\n"
 	       "Unmount:   umount MOUNTPOINT, or fusermount3 -u MOUNTPOINT\n"
 	       "See imagefs(8).\n");
 }

@@ -263,8 +263,10 @@ daemon_pid() {
 
 is_mounted() { awk -v p="${1:-$MNT}" '$2 == p && $3 ~ /^fuse/ { found = 1 } END { exit !found }' /proc/self/mounts; }
 not_mounted() { ! is_mounted "$@"; }
-# Ended; who has to reap it may take its time (an init without namespaces does).
-gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+# Ended, with all of its threads; who has to reap it may take its time (an init without namespaces does).
+gone() {
+	! kill -0 "$1" 2>/dev/null || { grep -q '^State:[[:space:]]*Z' "/proc/$1/status" && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 1 ]; } 2>/dev/null
+}
 
 unmount_imagefs() {
 	local point=${1:-$MNT} pid

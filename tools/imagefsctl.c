@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,13 +57,15 @@ static const struct command {
 	int (*run)(const char *control, int count, char **arguments);
 	const char *option; /* the only one it knows, as its first argument; NULL: it looks at them itself */
 	bool needs_control;
+	int least, most; /* names beside that option */
+	const char *misused;
 } commands[] = {
-	{ "status", command_status, "--json", true },
-	{ "flush", command_flush, "--all", true },
-	{ "metrics", command_metrics, "", true },
-	{ "check", command_check, NULL, false },
-	{ "ls", command_ls, NULL, false },
-	{ "cat", command_cat, NULL, false },
+	{ "status", command_status, "--json", true, 0, 1, "one image at a time" },
+	{ "flush", command_flush, "--all", true, 1, INT_MAX, "which image? or --all" },
+	{ "metrics", command_metrics, "", true, 0, 0, "it takes no argument" },
+	{ "check", command_check, NULL, false, 0, INT_MAX, NULL },
+	{ "ls", command_ls, NULL, false, 0, INT_MAX, NULL },
+	{ "cat", command_cat, NULL, false, 0, INT_MAX, NULL },
 };
 
 static const struct command *command_of(const char *name)
@@ -75,9 +78,16 @@ static const struct command *command_of(const char *name)
 
 static int check_arguments(const struct command *command, int count, char **arguments)
 {
-	for (int i = 0; i < count && command->option; i++)
-		if (arguments[i][0] == '-' && (i > 0 || strcmp(arguments[i], command->option) != 0))
+	bool option = count > 0 && command->option && strcmp(arguments[0], command->option) == 0;
+	int names = count - option;
+
+	for (int i = option; i < count && command->option; i++)
+		if (arguments[i][0] == '-')
 			return ctl_misused(arguments[i], "unknown option");
+	if (names > command->most)
+		return ctl_misused(arguments[option + command->most], command->misused);
+	if (names < command->least && !option)
+		return ctl_misused(command->name, command->misused);
 	return OK;
 }
 

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Bad input to every program: one clear line that names what is wrong, exit status 1 (2 for
+# wrong usage), and nothing is changed. A table: STATUS | what must be named | command.
+. "$(dirname "$0")/../lib.sh"
+export PATH=$TOP/tools:$(dirname "$IMAGEFS"):$PATH
+cd "$T"
+mkdir empty full
+board full/a.img text
+head -c 100000 /dev/urandom >noise
+echo text >text
+: >nothing
+truncate -s 1G sparse
+cp full/a.img cut.img && truncate -s 1100000 cut.img
+table() {
+	cat <<'TABLE'
+2 | SOURCE is missing | imagefs
+2 | MOUNTPOINT is missing | imagefs full
+2 | --nonsense | imagefs --nonsense full mnt
+2 | nonsense | imagefs -o nonsense full mnt
+2 | extra | imagefs full mnt extra
+2 | umask=8 | imagefs -o umask=8 full mnt
+2 | settle=x | imagefs -o settle=x full mnt
+2 | keep=-1 | imagefs -o keep=-1 full mnt
+2 | changes=some | imagefs -o changes=some full mnt
+2 | control= | imagefs -o control= full mnt
+2 | control_group=no-such-group | imagefs -o control_group=no-such-group full mnt
+2 | tz=CET | imagefs -o tz=CET full mnt
+1 | nowhere | imagefs nowhere mnt
+1 | nowhere | imagefs full nowhere
+1 | text | imagefs full text
+1 | text | imagefs text mnt
+1 | nothing | imagefs nothing mnt
+1 | sparse | imagefs sparse mnt
+1 | noise | imagefs noise mnt
+2 | --help | imagefsctl
+2 | nonsense | imagefsctl nonsense
+2 | nonsense | imagefsctl --nonsense
+2 | board2 | imagefsctl status board1 board2
+2 | flush | imagefsctl flush
+1 | nowhere | imagefsctl --control nowhere status
+1 | empty | imagefsctl --control empty status
+1 | empty | imagefsctl --control empty flush a
+1 | empty | imagefsctl --control empty metrics
+2 | check | imagefsctl check
+2 | board1 | imagefsctl metrics board1
+2 | nowhere | imagefsctl check ./nowhere
+1 | noise | imagefsctl ls ./noise
+2 | cat | imagefsctl cat ./full/a.img
+1 | nowhere.txt | imagefsctl cat ./full/a.img nowhere.txt
+1 | a.img | imagefsctl ls ./full/a.img:7
+1 | nowhere | nobodd-boards nowhere
+2 | --nonsense | nobodd-boards --nonsense
+1 | text | nobodd-boards text
+1 | noise | nobodd-boards noise
+2 | nonsense | install-deps nonsense
+2 | --nonsense | build-deb --nonsense
+2 | one directory | build-deb a b
+2 | nonsense | make-pi-image --nonsense out.img
+2 | usage | make-pi-image
+TABLE
+}
+state() { find . -mindepth 1 -not -name 'std*' -printf '%P %s %T@ %l\n' | sort; }
+state >std-before
+failures=0
+while IFS='|' read -r status named command; do
+	status=${status// /} named=${named# } named=${named% }
+	read -ra words <<<"$command"
+	got=0
+	"${words[@]}" >stdout 2>stderr </dev/null || got=$?
+	problem=
+	[ "$got" = "$status" ] || problem="exit status $got, not $status"
+	grep -qF -- "$named" stderr || problem="does not name '$named'"
+	[ "$status" = 2 ] || [ "$(wc -l <stderr)" = 1 ] || problem="$(wc -l <stderr) lines"
+	[ "$(wc -l <stderr)" -le 40 ] || problem="floods the screen"
+	grep -qiE 'traceback|assert|segmentation' stderr && problem="crashed"
+	state >std-after
+	cmp -s std-before std-after || problem="changed something: $(diff std-before std-after | tail -n1)"
+	if [ -n "$problem" ]; then
+		echo "${command# }: $problem: $(tail -n1 stderr)"
+		failures=$((failures + 1))
+	fi
+done < <(table)
+is "wrong" $failures 0
+not_mounted || fail "mounted"
