@@ -251,7 +251,13 @@ void control_wait_until_answered(const struct control *control)
 
 void control_end(struct control *control)
 {
-	if (!control || atomic_exchange(&control->ending, true))
+	/* Held to the end of it: the process must not end while another thread is at it. */
+	static pthread_mutex_t ending = PTHREAD_MUTEX_INITIALIZER;
+
+	if (!control)
+		return;
+	LOCK_SCOPE(&ending);
+	if (atomic_exchange(&control->ending, true))
 		return;
 	/* Unless it was unmounted by hand: then what is there now is not ours. */
 	if (!fuse_session_exited(control->session))

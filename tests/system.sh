@@ -10,7 +10,7 @@
 requires root netns fuse nsenter
 ROOT=$T/root
 BUILD=$(realpath -m "${BUILD:-$TOP/build}")
-SYSTEM_PID= CGROUP=
+SYSTEM_PID='' CGROUP=''
 
 make_system() { # an overlay of / at $ROOT, with an empty /srv, /etc/imagefs and /run
 	local lower=/

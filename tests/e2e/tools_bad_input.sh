@@ -3,7 +3,7 @@
 # wrong usage), and nothing is changed. A table: STATUS | what must be named | command.
 . "$(dirname "$0")/../lib.sh"
 export PATH=$TOP/tools:$(dirname "$IMAGEFS"):$PATH
-cd "$T"
+cd "$T" || exit 1
 mkdir empty full
 board full/a.img text
 head -c 100000 /dev/urandom >noise

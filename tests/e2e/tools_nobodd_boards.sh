@@ -56,7 +56,7 @@ complains() {
 	[ "$want" = 2 ] || is "$named: lines" "$(wc -l <"$T/err")" 1
 	is "$named: changed" "$(links "$SRC")" "$before"
 }
-rm -r "$T/etc"
+rm -r "${T:?}/etc"
 complains 1 'no [board' <<<'[tftp]'
 complains 1 wrong.conf <<<'nonsense'
 complains 1 '[board:xyz]' <<<$'[board:xyz]\nimage = /nowhere'
