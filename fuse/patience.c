@@ -29,14 +29,26 @@ static void count_call(struct patience *patience, unsigned call, pid_t caller, i
 	patience->calls[call].answered_ns = now_ns;
 }
 
+/* Under the lock: was this waited for in vain, by this thread or while it stood in the kernel? */
+static bool in_vain(const struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
+{
+	unsigned asked = slot_of(question), call = slot_of((uint64_t)caller);
+
+	/* Since the wait in vain, not since the last answer: whoever keeps asking waits again in a moment. */
+	if (patience->questions[asked].question != question ||
+	    now_ns - patience->questions[asked].refused_ns >= CLOSE_NS)
+		return false;
+	return caller == 0 || patience->questions[asked].caller == caller ||
+	       atomic_load(&patience->underway[call].caller) != caller ||
+	       now_ns - atomic_load(&patience->underway[call].answered_ns) >= CLOSE_NS;
+}
+
 int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t allowed_ns, int64_t now_ns)
 {
-	unsigned call = slot_of((uint64_t)caller), asked = slot_of(question);
+	unsigned call = slot_of((uint64_t)caller);
 
 	LOCK_SCOPE(&patience->lock);
-	/* Since the wait in vain, not since the last answer: whoever keeps asking waits again in a moment. */
-	if (patience->questions[asked].question == question &&
-	    now_ns - patience->questions[asked].refused_ns < CLOSE_NS)
+	if (in_vain(patience, caller, question, now_ns))
 		return now_ns;
 	/* A caller in a PID namespace that we do not see has no number to know it by. */
 	if (caller == 0)
@@ -68,16 +80,20 @@ bool patience_careful(struct patience *patience, pid_t caller)
 	       atomic_load(&patience->calls[call].stale);
 }
 
-void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns)
+void patience_answered(struct patience *patience, pid_t caller, bool waited, int64_t now_ns)
 {
 	unsigned call = slot_of((uint64_t)caller);
 
+	atomic_store(&patience->underway[call].answered_ns, now_ns);
+	atomic_store(&patience->underway[call].caller, caller);
+	if (!waited)
+		return;
 	LOCK_SCOPE(&patience->lock);
 	if (patience->calls[call].caller == caller)
 		patience->calls[call].answered_ns = now_ns;
 }
 
-void patience_refused(struct patience *patience, uint64_t question, int64_t now_ns)
+void patience_refused(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
 {
 	unsigned asked = slot_of(question);
 
@@ -87,6 +103,7 @@ void patience_refused(struct patience *patience, uint64_t question, int64_t now_
 		return;
 	patience->questions[asked].question = question;
 	patience->questions[asked].refused_ns = now_ns;
+	patience->questions[asked].caller = caller;
 }
 
 void patience_ends(struct patience *patience, pid_t caller)

@@ -11,7 +11,10 @@
  * FUSE does not say which requests belong together. But a thread makes one
  * system call at a time: its waiting is counted together as long as its requests
  * follow each other closely. And what was waited for in vain a moment ago is
- * looked at once more, but not waited for again.
+ * looked at once more, but not waited for again; unless another thread asks that
+ * was on its way here a moment ago, in an earlier name of its path, and so has not
+ * stood in the kernel all that time. It may be the one that knows that the last
+ * write is done (CONTRACT C1).
  *
  * These are guesses, that can only make a wait shorter or longer.
  */
@@ -38,7 +41,13 @@ struct patience {
 	struct {
 		uint64_t question;
 		int64_t refused_ns; /* when it was answered EIO after a wait */
+		pid_t caller;	    /* who had waited; 0: not known */
 	} questions[PATIENCE_SLOTS];
+	/* By thread, without the lock: when it was last answered in the midst of a path. */
+	struct {
+		_Atomic pid_t caller;
+		_Atomic int64_t answered_ns;
+	} underway[PATIENCE_SLOTS];
 };
 
 void patience_init(struct patience *patience);
@@ -59,8 +68,11 @@ void patience_init(struct patience *patience);
  */
 int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t question, int64_t allowed_ns, int64_t now_ns);
 
-/* What waited is being answered, and the system call may go on; before the answer, which the next request follows. */
-void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
+/*
+ * A request is being answered, and the system call may go on; before the answer,
+ * which the next request follows. `waited`: patience_begin was asked about it.
+ */
+void patience_answered(struct patience *patience, pid_t caller, bool waited, int64_t now_ns);
 
 /*
  * It is answered ESTALE. The kernel walks the whole path once more, and what is
@@ -69,8 +81,8 @@ void patience_answered(struct patience *patience, pid_t caller, int64_t now_ns);
 void patience_stale(struct patience *patience, pid_t caller, int64_t allowed_ns, int64_t now_ns);
 bool patience_careful(struct patience *patience, pid_t caller);
 
-/* The wait was in vain: the answer is EIO. */
-void patience_refused(struct patience *patience, uint64_t question, int64_t now_ns);
+/* The wait of `caller` was in vain: the answer is EIO. */
+void patience_refused(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns);
 
 /* The system call is over, or what the kernel asks next is the same question. */
 void patience_ends(struct patience *patience, pid_t caller);

@@ -4,7 +4,10 @@ A fetch is judged by what was going on (see rounds.py):
 
   before the update    the old release
   during it            old, new, or refused
-  after sync returned  new, at once; with a server that reports nothing is refused either
+  after sync returned  new. Refused is what begins while the image is not at rest yet, and
+                       with reports hardly any of that: what the server of other clients has
+                       just waited for in vain it is refused again for a moment, instead of
+                       waiting once more. The next try brings what is new.
   after a loss of power, at rest: old, new, or refused. Anything else must be byte for byte
                        what is on the disk (mtools says so): a half-written file that is sound
                        in itself, which imagefs(8) says nobody can know. After the careful way
@@ -19,6 +22,13 @@ import collections
 import time
 
 import release as rel
+
+
+# Who was refused is refused again, without a wait, for 60 ms (fuse/patience.c); and a bit.
+REFUSED_AGAIN = 0.1
+
+# Without reports: what lasted for that many settle times is believed (cache/settle.c); and a wait.
+LASTING, WAIT = 10, 0.5
 
 
 class Judge:
@@ -37,18 +47,19 @@ class Judge:
         self.shas.update((name, rel.sha256(data)) for name, data in files.items())
 
     def patient(self, way, name, deadline):
-        """(the answer, how often it was refused before)"""
-        refused = 0
+        """(the answer, the times at which those began that were refused before)"""
+        refused = []
         while (got := way(name)).got == "refused" and time.monotonic() < deadline:
-            refused += 1
-            time.sleep(0.1)  # who asks again at once counts as the same request, and does not wait
+            refused.append(got.start)
+            time.sleep(REFUSED_AGAIN)
         return got, refused
 
     def before(self):
         for name in self.shas:
-            got, _ = self.patient(self.view.read, name, time.monotonic() + 10)
+            got, refused = self.patient(self.view.read, name, time.monotonic() + 10)
             if got.sha != self.shas[name]:
                 self.is_wrong("%s before the update: %s" % (name, got.got))
+            self.counts["before updates", "refused at first" if refused else "old"] += 1
 
     def during(self, fetches, writes, begun, new):
         """A line that says what they got."""
@@ -79,19 +90,21 @@ class Judge:
 
     def synced(self, when, extra):
         """Every file at once, then the whole tree, which has one extra overlay with these bytes."""
+        rest = when + (REFUSED_AGAIN if self.reports else LASTING * self.settle + WAIT)
         refused = 0
         for name in rel.NAMES:
             for way in (self.view.read,) if name == rel.KERNEL else (self.view.read, self.view.fetch):
                 got, times = self.patient(way, name, when + 30)
-                refused += times
+                refused += len(times)
+                for start in times:
+                    if start > rest:
+                        self.is_wrong("%s, %.2f s after sync, by %s: refused at rest" % (name, start - when, got.how))
                 if got.sha != self.shas[name]:
                     self.is_wrong("%s after sync, by %s: %s" % (name, got.how, got.got))
                 self.counts["after sync", "new" if got.sha == self.shas[name] else "not new"] += 1
         took = time.monotonic() - when
         if refused:
-            self.counts["after sync", "refused"] += refused
-            if self.reports:
-                self.is_wrong("%d refused after sync, though the server reports" % refused)
+            self.counts["after sync", "refused before"] += refused
         self.whole_tree(rel.sha256(extra))
         return "all new within %.0f ms of sync%s" % (took * 1e3, ", %d refused before" % refused if refused else "")
 
@@ -101,13 +114,21 @@ class Judge:
             try:
                 have = self.view.tree()
                 break
-            except OSError:
+            except OSError as error:
+                if self.reports:
+                    self.is_wrong("the tree after sync: refused at rest: %s" % error)
                 if time.monotonic() > deadline:
                     raise
         missing = [name for name, sha in self.shas.items() if have.pop(name, None) != sha]
         more = {name: sha for name, sha in have.items() if not name.endswith(".bak")}
         if missing or list(more.values()) != [extra]:
             self.is_wrong("the tree after sync: not as it should be: %s; more than should be: %s" % (missing, sorted(more)))
+
+    def few_refused(self):
+        """With reports; to be asked in the end."""
+        refused, new = self.counts["after sync", "refused before"], self.counts["after sync", "new"]
+        if self.reports and refused > max(2, 0.05 * new):
+            self.is_wrong("%d of %d fetches after sync were refused at first" % (refused, new))
 
     def at_rest(self, last_write, new, careful):
         """What a loss of power left: {name: sha256 or None}, and a line that says so."""

@@ -295,6 +295,7 @@ def main():
         session.board.power_off()
     if session.judge.reports and not session.counts["updates", "with reports relied on"]:
         session.judge.is_wrong("imagefs never relied on what the server reports")
+    session.judge.few_refused()
     took = time.monotonic() - session.begun
     session.say("%s: %d rounds, %.1f s each" % (server, len(plan), took / len(plan)))
     for line in session.judge.summary():
