@@ -17,7 +17,7 @@
 /* Deeper trees are refused: Linux cannot name them either (PATH_MAX / 2). */
 #define DEPTH_MAX 2048
 
-/* An image keeps this many nodes that nobody uses, for the next lookup. */
+/* An image keeps this many nodes that nobody uses, for the next lookup: an unchanged file then has its number again. */
 #define IDLE_NODES_MAX 1024
 
 /* ---- life ---------------------------------------------------------------- */
@@ -118,23 +118,50 @@ void dir_trim(struct cache_dir *dir)
 	}
 }
 
-/* A node became idle; keep it for the next lookup unless there are too many. */
+/* The nodes below that nobody uses. Recursion as in dir_detach. */
+static size_t idle_below(const struct cache_dir *dir)
+{
+	size_t count = dir->content ? fat_dir_count(dir->content) : 0, idle = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct slot *slot = &dir->slots[i];
+
+		if (slot->kind == SLOT_FILE)
+			idle += node_idle(&slot->version->node);
+		else if (slot->kind == SLOT_DIR)
+			idle += node_idle(&slot->dir->node) + idle_below(slot->dir);
+	}
+	return idle;
+}
+
+/*
+ * A node became idle; keep it for the next lookup unless there are too many. The
+ * same few go and come back all the time, and a version that is freed costs an
+ * unchanged file its inode number: so it counts how many are idle now, not how
+ * often one became so. Until it is counted again there are twice as many at most.
+ */
 void image_count_idle(struct cache_image *image)
 {
-	if (++image->idle_nodes <= IDLE_NODES_MAX)
+	size_t idle = 0;
+
+	if (++image->idle_events <= IDLE_NODES_MAX)
+		return;
+	image->idle_events = 0;
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		idle += volume->root ? idle_below(volume->root) : 0;
+	if (idle <= IDLE_NODES_MAX)
 		return;
 	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
 		if (volume->root)
 			dir_trim(volume->root);
-	image->idle_nodes = 0;
 }
 
-/* Its users went: free it if the image dropped it, else count it among the idle. */
+/* Its users went: free it if the image dropped it, else count it among the idle. A root is never freed for that. */
 void dir_look(struct cache_dir *dir)
 {
 	if (dir->detached)
 		dir_free(dir);
-	else
+	else if (dir->parent)
 		image_count_idle(dir->image);
 }
 

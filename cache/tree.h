@@ -81,7 +81,7 @@ struct cache_image {
 	struct cache_volume *volumes; /* list */
 	_Atomic(const char *) problem; /* no lock */
 	_Atomic(struct node *) looks;  /* no lock: nodes whose users went */
-	size_t idle_nodes;	       /* attached nodes without users, about */
+	size_t idle_events;	       /* how often a node lost its last user, since they were counted */
 };
 
 /*

@@ -2,6 +2,7 @@
 /* cache/dir.c: names, ids and listings of a directory that changes. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cache_reader.h"
@@ -345,6 +346,68 @@ Test(cache_dir, c6_a_name_that_moves_during_a_look_is_not_missed)
 	cr_expect_null(memory.turn, "nothing moved");
 	node_put_any(&node);
 	node_put_any(&directory);
+	end();
+}
+
+/* The kernel forgets what it likes, and looks up a few names again and again. */
+Test(cache_dir, c3_an_unchanged_file_that_nobody_uses_for_a_while_keeps_its_id)
+{
+	uint64_t kernel_id, below_id, config_id;
+
+	start(DEVICE_EVENTS);
+	kernel_id = id_of("kernel8-long-name.img");
+	below_id = id_of("overlays/a.dtb");
+	config_id = id_of("config.txt");
+	for (int i = 0; i < 5000; i++) {
+		cr_assert_eq(id_of("config.txt"), config_id, "at look %d", i);
+		cr_assert_eq(error_of("absent.txt"), -ENOENT);
+	}
+	cr_expect_eq(id_of("kernel8-long-name.img"), kernel_id);
+	cr_expect_eq(id_of("overlays/a.dtb"), below_id);
+	end();
+}
+
+#define MANY 2040 /* empty files, in a directory of one cluster */
+
+static void name_of_many(unsigned i, char *short_name, char *path)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "F%07u   ", i);
+	memcpy(short_name, name, 12);
+	snprintf(path, 32, "overlays/f%07u", i);
+}
+
+Test(cache_dir, s1_only_so_many_nodes_that_nobody_uses_are_kept)
+{
+	char short_name[12], path[32];
+	uint64_t first_id, config_id;
+	struct cache_node held;
+
+	volume = small_volume_new(65536);
+	small_volume_put(&volume, &config);
+	small_volume_put_directory(&volume, 1, "OVERLAYS   ", 9);
+	for (unsigned i = 0; i < MANY; i++) {
+		name_of_many(i, short_name, path);
+		small_volume_put_in(&volume, 9, &(struct file){ .short_name = short_name, .slot = 2 + i });
+	}
+	memory_device_init(&memory, DEVICE_EVENTS, volume.bytes, volume.size_bytes);
+	reader_init(&reader, &memory);
+	cr_assert_eq(reader_walk(&reader, "config.txt", &held), 0);
+	config_id = held.attributes.id;
+	first_id = id_of("overlays/f0000000");
+	for (unsigned i = 0; i < 512; i++) {
+		name_of_many(i, short_name, path);
+		id_of(path);
+	}
+	cr_expect_eq(id_of("overlays/f0000000"), first_id, "not too many yet");
+	for (unsigned i = 512; i < MANY; i++) {
+		name_of_many(i, short_name, path);
+		id_of(path);
+	}
+	cr_expect_neq(id_of("overlays/f0000000"), first_id, "all are kept for ever");
+	cr_expect_eq(id_of("config.txt"), config_id, "it is in use");
+	node_put_any(&held);
 	end();
 }
 
