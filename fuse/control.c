@@ -18,8 +18,11 @@
 
 #define DEFAULT_PARENT "/run/imagefs"
 
-/* A daemon that was unmounted is gone by then, unless it is somebody else's that stays. */
-#define LEAVING_MS 1000
+/* A daemon that was unmounted has taken its control files away by then, on a busy machine too. */
+#define LEAVING_MS 6000
+
+/* The directory may be taken away just after it was made, by that daemon. */
+#define MOUNT_TRIES 3
 
 /* ---- its place ------------------------------------------------------------ */
 
@@ -106,16 +109,37 @@ static int make_directories(const char *directory, bool *made)
 }
 
 /*
- * After `umount` and `mount` in one breath the daemon before us may still be taking its
- * control files away: then they are worth a moment's wait.
+ * A control mount says in /proc/mounts which mount it belongs to: imagefsctl, too, looks
+ * there. Not the bare path, which umount(8) would take for this mount's as well. To be
+ * freed; NULL: no memory.
  */
-static const char *take_over(const char *directory, struct stat *st)
+static char *source_of(const struct control *control)
 {
+	char *source;
+
+	return asprintf(&source, "imagefs:%s", control->options->mountpoint) < 0 ? NULL : source;
+}
+
+/*
+ * After `umount` and `mount` in one breath the daemon before us may still be taking its
+ * control files away: they are worth a moment's wait. That nothing is mounted on our
+ * mountpoint is known here, so a control mount that belongs to it is that daemon's.
+ * Anybody else's stays.
+ */
+static const char *take_over(const struct control *control, struct stat *st)
+{
+	CLEANUP_FREE char *source = source_of(control);
+	const char *directory = control->directory;
 	const char *problem = mount_take_over(directory, st);
 
-	for (int i = 0; problem && i < LEAVING_MS / 20; i++) {
-		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
-		mkdir(directory, 0755); /* it takes that away, too */
+	for (int tries = 0, waited = 0; problem && tries < MOUNT_TRIES && waited < LEAVING_MS / 20;) {
+		if (source && mount_has_source(directory, source)) {
+			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+			waited++;
+		} else {
+			mkdir(directory, 0755); /* it takes that away, too */
+			tries++;
+		}
 		problem = mount_take_over(directory, st);
 	}
 	return problem;
@@ -137,7 +161,7 @@ static const char *prepare_directory(struct control *control)
 	/* What a crash left in the default place was made by us, too. */
 	if (!control->options->control)
 		control->remove_directory = true;
-	problem = take_over(control->directory, &st);
+	problem = take_over(control, &st);
 	if (problem) {
 		control->remove_directory = false;
 		return problem;
@@ -186,10 +210,6 @@ static struct fuse_session *new_session(struct control *control)
 
 	fuse_opt_add_arg(&arguments, "imagefs");
 	session_add_argument(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control", NULL);
-	/*
-	 * Says in /proc/mounts which mount it belongs to: imagefsctl looks there. Not
-	 * the bare path, which umount(8) would take for this mount's as well.
-	 */
 	session_add_argument(&arguments, "-ofsname=imagefs:", options->mountpoint);
 	if (getuid() == 0 || options->allow_other_given)
 		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
@@ -202,12 +222,19 @@ static struct fuse_session *new_session(struct control *control)
 
 bool control_mount(struct control **control)
 {
+	bool mounted = false;
+
 	if (!*control)
 		return true;
-	/* The daemon before us may have taken the directory away only now; for a second time it will not. */
-	mkdir((*control)->directory, 0755);
 	(*control)->session = new_session(*control);
-	if (!(*control)->session || fuse_session_mount((*control)->session, (*control)->directory) != 0)
+	if (!(*control)->session)
+		return refuse(control, "cannot be mounted");
+	/* The daemon before us may take the directory away only now: between these two at worst, and only once. */
+	for (int tries = 0; !mounted && tries < MOUNT_TRIES; tries++) {
+		mkdir((*control)->directory, 0755);
+		mounted = fuse_session_mount((*control)->session, (*control)->directory) == 0;
+	}
+	if (!mounted)
 		return refuse(control, "cannot be mounted");
 	parallel_arrange((*control)->session);
 	return true;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "fuse/privileges.h"
 
 /* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
@@ -20,51 +21,31 @@
 /* A crash may have been taken over more than once: at most this many mounts are peeled off. */
 #define DEAD_MOUNTS_MAX 16
 
-/* mountinfo writes space, tab, newline and backslash as three octal digits (proc(5)). In place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
-			text += 3;
-		}
-	}
-	*to = '\0';
-}
-
 /*
- * A line of /proc/self/mountinfo whose mount point is `mountpoint`; the last one
- * is on top. Returns false when there is none. (proc(5): fields 3 and 5, and the
- * file system's type after " - ".)
+ * The mount that is seen at `mountpoint`. Returns false when none was put there, or
+ * when all that were are hidden below something else; as in a mount namespace with a
+ * file system of its own over /run, which inherited what the others see.
  */
-static bool find_mount(const char *mountpoint, char *device, size_t device_size, char *type, size_t type_size)
+static bool find_mount(const char *mountpoint, struct mountinfo *found)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	CLEANUP_FREE char *line = NULL;
+	int seen = mountinfo_id_at(mountpoint);
+	struct mountinfo mount;
 	size_t size = 0;
-	bool found = false;
+	bool any = false;
 
 	if (!file)
 		return false;
 	while (getline(&line, &size, file) > 0) {
-		char numbers[64], root[4096], point[4096], kind[64];
-		const char *rest = strstr(line, " - ");
-
-		if (!rest || sscanf(line, "%*d %*d %63s %4095s %4095s", numbers, root, point) != 3 ||
-		    sscanf(rest, " - %63s", kind) != 1)
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.point, mountpoint) != 0 ||
+		    (seen != MOUNTINFO_UNKNOWN && mount.id != seen))
 			continue;
-		unescape(point);
-		if (strcmp(point, mountpoint) != 0)
-			continue;
-		snprintf(device, device_size, "%s", numbers);
-		snprintf(type, type_size, "%s", kind);
-		found = true;
+		*found = mount; /* if the number is not known, the last one is on top */
+		any = true;
 	}
 	fclose(file);
-	return found;
+	return any;
 }
 
 static void run_fusermount(const char *mountpoint)
@@ -133,7 +114,7 @@ static int stat_now(const char *path, struct stat *st)
 const char *mount_take_over(const char *directory, struct stat *st)
 {
 	CLEANUP_FREE char *real = NULL;
-	char device[64], type[64];
+	struct mountinfo mount;
 
 	for (int i = 0; stat_now(directory, st) != 0; i++) {
 		if (errno != ENOTCONN && errno != ECONNABORTED)
@@ -145,9 +126,17 @@ const char *mount_take_over(const char *directory, struct stat *st)
 	if (!S_ISDIR(st->st_mode))
 		return strerror(ENOTDIR);
 	real = realpath(directory, NULL);
-	if (find_mount(real ? real : directory, device, sizeof(device), type, sizeof(type)) && strncmp(type, "fuse", 4) == 0)
+	if (find_mount(real ? real : directory, &mount) && strncmp(mount.type, "fuse", 4) == 0)
 		return "already mounted or mount point busy";
 	return NULL;
+}
+
+bool mount_has_source(const char *directory, const char *source)
+{
+	CLEANUP_FREE char *real = realpath(directory, NULL);
+	struct mountinfo mount;
+
+	return find_mount(real ? real : directory, &mount) && strcmp(mount.source, source) == 0;
 }
 
 bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
@@ -171,11 +160,12 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
 
 void mount_set_readahead(const char *mountpoint)
 {
-	char device[64], type[64], path[128];
+	struct mountinfo mount;
+	char path[128];
 
-	if (!find_mount(mountpoint, device, sizeof(device), type, sizeof(type)))
+	if (!find_mount(mountpoint, &mount))
 		return;
-	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", device);
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", mount.device);
 	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	/* Not root, or no sysfs: 128 KiB stays, and it is only slower. */

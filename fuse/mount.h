@@ -20,6 +20,9 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
  */
 const char *mount_take_over(const char *directory, struct stat *st);
 
+/* Is what is mounted on `directory`, and seen there, something of that source (the first column of /proc/mounts)? */
+bool mount_has_source(const char *directory, const char *source);
+
 /* Is `inner` (which is there) the directory of `outer`, or below it? */
 bool mount_is_below(const char *inner, const struct stat *outer);
 

@@ -16,26 +16,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "base/text.h"
 
 #define MOUNTS_SHOWN CONTROL_SOURCES_MAX
 
 /* ---- the control directory ------------------------------------------------ */
-
-/* mountinfo writes space, tab, newline and backslash as three octal digits (proc(5)). In place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0'));
-			text += 3;
-		}
-	}
-	*to = '\0';
-}
 
 struct mounts {
 	size_t count;
@@ -47,22 +33,23 @@ static bool find_mounts(struct mounts *mounts)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	CLEANUP_FREE char *line = NULL;
+	struct mountinfo mount;
 	size_t size = 0;
 
 	mounts->count = 0;
 	if (!file)
 		return false;
 	while (mounts->count < MOUNTS_SHOWN && getline(&line, &size, file) > 0) {
-		char point[4096], source[4096];
-		const char *rest = strstr(line, " - fuse.imagefs-control ");
+		int seen;
 
-		if (!rest || sscanf(line, "%*d %*d %*s %*s %4095s", point) != 1 ||
-		    sscanf(rest, " - %*s %4095s", source) != 1)
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.type, "fuse.imagefs-control") != 0)
 			continue;
-		unescape(point);
-		unescape(source);
-		mounts->control[mounts->count] = strdup(point);
-		mounts->shown[mounts->count++] = strdup(strchr(source, ':') ? strchr(source, ':') + 1 : source);
+		seen = mountinfo_id_at(mount.point);
+		if (seen != MOUNTINFO_UNKNOWN && seen != mount.id)
+			continue; /* hidden below another */
+		mounts->control[mounts->count] = strdup(mount.point);
+		mounts->shown[mounts->count++] =
+			strdup(strchr(mount.source, ':') ? strchr(mount.source, ':') + 1 : mount.source);
 	}
 	fclose(file);
 	return true;
