@@ -49,7 +49,7 @@ struct daemon {
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
-	volatile sig_atomic_t ending;
+	atomic_bool ending; /* a signal takes the mount away */
 };
 
 /* ---- before -------------------------------------------------------------- */
@@ -153,6 +153,7 @@ static bool check_source(struct daemon *daemon)
 }
 
 /* libfuse's own complaints, in our form. Its trace of requests is for -d, as it is. */
+__attribute__((format(printf, 2, 0)))
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	char line[512];
@@ -218,7 +219,7 @@ static void *signal_thread(void *argument)
 		sigwait(&signals, &signal);
 	while (signal == SIGHUP && !daemon->options.foreground);
 	daemon_notify("STOPPING=1\nSTATUS=Unmounting");
-	daemon->ending = 1;
+	atomic_store(&daemon->ending, true);
 	mount_detach(daemon->options.mountpoint);
 	control_end(daemon->control);
 	sigtimedwait(&signals, NULL, &grace);
