@@ -11,6 +11,9 @@ for round in $(seq 25); do
 	umount "$MNT"
 done
 
+no_daemon() { [ -z "$(pids_of_daemons "$MNT ")" ]; }
+wait_until 10 no_daemon
+
 # A signal: the process ends when both mounts have gone, whoever of its threads takes them away.
 for round in $(seq 25); do
 	mount_imagefs
