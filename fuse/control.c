@@ -213,7 +213,7 @@ static struct fuse_session *new_session(struct control *control)
 	session_add_argument(&arguments, "-ofsname=imagefs:", options->mountpoint);
 	if (getuid() == 0 || options->allow_other_given)
 		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
-	if (options->debug)
+	if (options->debug & LOG_DEBUG_REQUESTS)
 		session_add_argument(&arguments, "-odebug", NULL);
 	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), control);
 	fuse_opt_free_args(&arguments);

@@ -112,6 +112,8 @@ void report_close(struct report *report)
 	if (!report->attaching)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
+	if (reporter)
+		log_debug(LOG_DEBUG_REPORTS, "%s: a server has closed its control file", report->name);
 	reporter_free(reporter);
 	report_put(report);
 }
@@ -219,7 +221,9 @@ static int64_t attach_run(struct job *job)
 	if (report->closed)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
-	if (error != 0)
+	if (error == 0)
+		log_debug(LOG_DEBUG_REPORTS, "%s: a server's reports are taken in", report->name);
+	else
 		log_line(LOG_LEVEL_INFO, "%s: a server's reports cannot be taken in yet: %s", report->name,
 			 strerror(-error));
 	answer_open(attaching);

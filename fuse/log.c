@@ -10,11 +10,24 @@
 #include <unistd.h>
 
 static enum log_level max_level = LOG_LEVEL_NOTICE;
+static unsigned debugged; /* of enum log_debug */
 static atomic_bool use_syslog; /* set by the thread that reports, while others may log */
 
 void log_set_level(enum log_level level)
 {
 	max_level = level;
+}
+
+void log_set_debug(unsigned what)
+{
+	debugged = what;
+	if (what != 0)
+		max_level = LOG_LEVEL_DEBUG;
+}
+
+bool log_debugs(enum log_debug what)
+{
+	return (debugged & what) != 0;
 }
 
 void log_to_syslog(void)

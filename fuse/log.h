@@ -17,6 +17,26 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7,
 };
 
+/* What can be followed in detail (--debug=), each by itself. */
+enum log_debug {
+	LOG_DEBUG_REQUESTS = 1, /* the kernel's, as libfuse prints them */
+	LOG_DEBUG_FILES = 2,	/* what was asked for, found or not */
+	LOG_DEBUG_IMAGES = 4,	/* opened, and closed */
+	LOG_DEBUG_REPORTS = 8,	/* servers that begin to report, and end */
+	LOG_DEBUG_ALL = 15,
+};
+
+/* `what` is of enum log_debug; 0 at first. With any, all levels are logged. Before threads are started. */
+void log_set_debug(unsigned what);
+
+/* A line at LOG_LEVEL_DEBUG, if that is followed. */
+#define log_debug(what, ...)                                       \
+	do {                                                       \
+		if (log_debugs(what))                              \
+			log_line(LOG_LEVEL_DEBUG, __VA_ARGS__);    \
+	} while (0)
+bool log_debugs(enum log_debug what);
+
 /* Lines above `level` are dropped; the default is LOG_LEVEL_NOTICE. Before threads are started. */
 void log_set_level(enum log_level level);
 

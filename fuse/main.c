@@ -152,7 +152,7 @@ static bool check_source(struct daemon *daemon)
 	return false;
 }
 
-/* libfuse's own complaints, in our form. Its trace of requests is for -d, as it is. */
+/* libfuse's own complaints, in our form. Its trace of requests is as it is. */
 __attribute__((format(printf, 2, 0)))
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
@@ -175,7 +175,7 @@ static bool make_session(struct daemon *daemon)
 	session_add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
 	session_add_argument(arguments, "-ofsname=", options->source);
 	session_add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
-	if (options->debug)
+	if (options->debug & LOG_DEBUG_REQUESTS)
 		session_add_argument(arguments, "-odebug", NULL);
 	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
@@ -356,8 +356,7 @@ static int run(struct daemon *daemon)
 
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
-	if (options->debug)
-		log_set_level(LOG_LEVEL_DEBUG);
+	log_set_debug(options->debug);
 	/* A lock or pipe of whoever started us must not stay open as long as the mount. */
 	if (!options->foreground)
 		close_range(3, ~0U, 0);

@@ -28,6 +28,7 @@ enum {
 	KEY_VERSION,
 	KEY_FOREGROUND,
 	KEY_DEBUG,
+	KEY_DEBUG_SOME,
 	KEY_VERBOSE,
 	KEY_DROP,
 	KEY_RW,
@@ -47,6 +48,8 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("-d", KEY_DEBUG),
 	FUSE_OPT_KEY("--debug", KEY_DEBUG),
 	FUSE_OPT_KEY("debug", KEY_DEBUG),
+	FUSE_OPT_KEY("--debug=", KEY_DEBUG_SOME),
+	FUSE_OPT_KEY("debug=", KEY_DEBUG_SOME),
 	FUSE_OPT_KEY("-v", KEY_VERBOSE),
 	FUSE_OPT_KEY("--verbose", KEY_VERBOSE),
 	FUSE_OPT_KEY("uid=", KEY_VALUE),
@@ -244,6 +247,34 @@ static int parse_control_group(struct parse *parse, const char *argument)
 	return 0;
 }
 
+/* Names with commas (in a list of -o, with colons). */
+static int parse_debug(struct parse *parse, const char *argument)
+{
+	static const struct {
+		const char *name;
+		enum log_debug what;
+	} known[] = {
+		{ "requests", LOG_DEBUG_REQUESTS }, { "files", LOG_DEBUG_FILES },     { "images", LOG_DEBUG_IMAGES },
+		{ "reports", LOG_DEBUG_REPORTS },   { "all", LOG_DEBUG_ALL },
+	};
+	const char *at = strchr(argument, '=') + 1;
+
+	parse->options->foreground = true;
+	for (;;) {
+		size_t length = strcspn(at, ",:"), i = 0;
+
+		while (i < sizeof(known) / sizeof(known[0]) &&
+		       (strlen(known[i].name) != length || strncmp(known[i].name, at, length) != 0))
+			i++;
+		if (i == sizeof(known) / sizeof(known[0]))
+			return refuse(parse, "is of requests, files, images, reports, all", argument);
+		parse->options->debug |= known[i].what;
+		if (at[length] == '\0')
+			return 0;
+		at += length + 1;
+	}
+}
+
 static int parse_word(struct parse *parse, const char *argument)
 {
 	struct options *options = parse->options;
@@ -280,8 +311,11 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 			parse->options->foreground = true;
 		return 0;
 	case KEY_DEBUG:
-		parse->options->debug = parse->options->foreground = true;
+		parse->options->debug = LOG_DEBUG_ALL;
+		parse->options->foreground = true;
 		return 0;
+	case KEY_DEBUG_SOME:
+		return parse_debug(parse, argument);
 	case KEY_VERBOSE:
 		parse->options->verbose = true;
 		return 0;
@@ -319,8 +353,9 @@ static void print_help(void)
 	       "SOURCE is a directory of images, or one image (a file or a block device).\n"
 	       "\n"
 	       "  -f               stay in the foreground\n"
-	       "  -v               say more in the log\n"
-	       "  -d               debug: print every request (implies -f)\n"
+	       "  -v, --verbose    say more in the log\n"
+	       "  -d, --debug      follow everything in detail (implies -f)\n"
+	       "  --debug=WHAT,... of it requests, files, images, reports\n"
 	       "  -h, --help       this text\n"
 	       "  -V, --version    the version\n"
 	       "\n"

@@ -14,7 +14,7 @@ struct options {
 	char *source;	  /* owned */
 	char *mountpoint; /* owned; absolute */
 	bool foreground;
-	bool debug; /* libfuse's own trace of requests */
+	unsigned debug; /* of enum log_debug */
 	bool verbose;
 	bool rw_asked;	  /* mounted ro all the same */
 	bool allow_other_given;

@@ -2,8 +2,8 @@
 /*
  * request_asked: requests as asked.h wants to hear of them, and the log's lines.
  *
- * At -v a line for each name that is not there, at -d one for each file that is
- * opened; only so many of a board in a while.
+ * At -v a line for each name that is not there, with --debug=files one for each file
+ * that is opened; only so many of a board in a while.
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static void say(const struct request *request, const char *board, const char *pa
 	const struct view_image *image = request->inode->image;
 
 	if (outcome == ASKED_OPENED)
-		log_line(LOG_LEVEL_DEBUG, "%s: %s%s%s: opened, version %llu", image->name, board, *board ? ": " : "", path,
-			 (unsigned long long)request->inode->id);
+		log_debug(LOG_DEBUG_FILES, "%s: %s%s%s: opened, version %llu", image->name, board, *board ? ": " : "",
+			  path, (unsigned long long)request->inode->id);
 	else if (outcome == ASKED_ABSENT)
 		log_line(LOG_LEVEL_INFO, "%s: %s%s%s: asked for, and not there", image ? image->name : "/", board,
 			 *board ? ": " : "", path);

@@ -101,6 +101,8 @@ static void unlink_image(struct view_images *images, struct view_image *image)
 
 static void image_free(struct view_image *image)
 {
+	if (atomic_load(&image->cache))
+		log_debug(LOG_DEBUG_IMAGES, "%s: closed", image->name);
 	cache_image_put(atomic_load(&image->cache));
 	free(image->name);
 	free(image->file);
@@ -262,6 +264,8 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 	if (!atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
 		cache_image_put(*cache); /* somebody was faster */
 		*cache = none;
+	} else {
+		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
 	}
 	return 0;
 }

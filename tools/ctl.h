@@ -13,6 +13,9 @@ enum { OK = 0, FAILED = 1, USAGE = 2 };
 int ctl_fail(const char *what, const char *why);
 int ctl_misused(const char *what, const char *why);
 
+/* If `option` is one of the arguments it becomes the first; the others keep their order. */
+void ctl_option_first(const char *option, int count, char **arguments);
+
 /* ---- the control directory (ctl_control.c) -------------------------------- */
 
 /* The only control directory there is, for the caller to free; else NULL, and it was said why. */

@@ -226,10 +226,12 @@ static int list(struct opened *opened, const char *path, bool details)
 
 int command_ls(const char *control, int count, char **arguments)
 {
-	bool details = count > 0 && strcmp(arguments[0], "-l") == 0;
 	struct opened opened = { 0 };
+	bool details;
 	int result;
 
+	ctl_option_first("-l", count, arguments);
+	details = count > 0 && strcmp(arguments[0], "-l") == 0;
 	count -= details;
 	arguments += details;
 	for (int i = 0; i < count; i++)

@@ -68,6 +68,27 @@ static const struct command {
 	{ "cat", command_cat, NULL, false, 0, INT_MAX, NULL },
 };
 
+void ctl_option_first(const char *option, int count, char **arguments)
+{
+	for (int i = 1; i < count; i++) {
+		char *found = arguments[i];
+
+		if (strcmp(found, option) != 0)
+			continue;
+		memmove(arguments + 1, arguments, (size_t)i * sizeof(*arguments));
+		arguments[0] = found;
+		return;
+	}
+}
+
+static bool asks_for_help(int count, char **arguments)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(arguments[i], "--help") == 0 || strcmp(arguments[i], "-h") == 0)
+			return true;
+	return false;
+}
+
 static const struct command *command_of(const char *name)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
@@ -110,6 +131,12 @@ static int run(const char *given, int count, char **arguments)
 	if (!command)
 		return count > 0 ? ctl_misused(arguments[0], "unknown command") :
 				   ctl_misused("", "status, flush, metrics, check, ls or cat?");
+	if (asks_for_help(count - 1, arguments + 1)) {
+		print_help();
+		return OK;
+	}
+	if (command->option)
+		ctl_option_first(command->option, count - 1, arguments + 1);
 	result = check_arguments(command, count - 1, arguments + 1);
 	if (result != OK)
 		return result;

@@ -2,7 +2,8 @@
 _imagefs() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} last head=
 	local options='uid= gid= umask= fmask= dmask= tz=UTC time_offset= partition= settle=
-		changes=auto changes=none keep= control= control_group= pidns=trusted allow_other nofail'
+		changes=auto changes=none keep= control= control_group= pidns=trusted allow_other nofail debug='
+	local debug='requests files images reports'
 	COMPREPLY=()
 	if [ "$previous" = -o ]; then
 		# A list with commas: what is before the last one stays. (bash may part words at `=`.)
@@ -10,8 +11,13 @@ _imagefs() {
 		[ "$last" = "$current" ] || head=${current%,*},
 		mapfile -t COMPREPLY < <(compgen -P "$head" -W "$options" -- "$last")
 		compopt -o nospace 2>/dev/null
+	elif [[ $current == --debug=* || $previous == --debug || ${COMP_WORDS[COMP_CWORD - 2]:-} == --debug ]]; then
+		# Where bash parts words at `=` that is a word, or the one before this.
+		last=${current#--debug=} last=${last#=}
+		[ "${last%,*}" = "$last" ] || head=${last%,*},
+		mapfile -t COMPREPLY < <(compgen -P "$head" -W "$debug" -- "${last##*,}")
 	elif [[ $current == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '-f -v --verbose -d --debug -o -h --help -V --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W '-f -v --verbose -d --debug --debug= -o -h --help -V --version' -- "$current")
 	else
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		compopt -o filenames 2>/dev/null

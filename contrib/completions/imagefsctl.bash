@@ -17,15 +17,19 @@ _imagefsctl() {
 	if [[ $previous == -c || $previous == --control ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		compopt -o filenames 2>/dev/null
+	elif [[ $command == check && $previous == --pi ]]; then
+		mapfile -t COMPREPLY < <(compgen -W '3 4 5' -- "$current")
 	elif [ -z "$command" ]; then
 		mapfile -t COMPREPLY < <(compgen -W 'status flush metrics check ls cat -c --control -h --help -V --version' -- "$current")
 	elif [[ $current == -* ]]; then
 		case $command in
-		status|check) word=--json ;;
+		status) word=--json ;;
+		check) word='--json --pi' ;;
 		flush) word=--all ;;
+		ls) word=-l ;;
 		*) word= ;;
 		esac
-		mapfile -t COMPREPLY < <(compgen -W "$word" -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W "$word -h --help" -- "$current")
 	elif [ "$command" != metrics ]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_imagefsctl_images)" -- "$current")
 		case $command in check|ls|cat) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current") ;; esac

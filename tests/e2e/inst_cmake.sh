@@ -32,29 +32,39 @@ bash_knows() { # bash_knows WORDS...: the completions of the last of them
 	bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); "_$1" 2>/dev/null; printf "%s\n" "${COMPREPLY[@]}"' \
 		- "$R/share/bash-completion/completions/$1" "$@"
 }
+zsh_knows() { "$TOOLS/known.zsh" "$R/share/zsh/site-functions" "$*"; }
+# knows LINE OPTION...: both shells complete each of them at the end of LINE.
+knows() {
+	local words shell
+	read -ra words <<<"$1"
+	[[ $1 != *' ' ]] || words+=('')
+	for shell in bash zsh; do
+		command -v $shell >/dev/null || continue
+		if [ $shell = bash ]; then bash_knows "${words[@]}"; else zsh_knows "$1"; fi >"$T/known"
+		for option in "${@:2}"; do grep -qE -- "^$option(=.*)?\$" "$T/known" || fail "$shell: $1: does not know $option"; done
+	done
+}
 for program in imagefs imagefsctl; do
 	"$R/bin/$program" --help >"$T/help"
-	bash_knows $program - >"$T/known"
-	grep -oE '(^|[ ,])--?[a-zA-Z][a-z]*' "$T/help" | tr -d ' ,' | sort -u | while read -r option; do
-		[[ $program = imagefs && $option = -u ]] && continue # fusermount3's
-		[[ $program = imagefsctl && $option =~ ^--(json|all)$ ]] && continue
-		grep -qx -- "$option" "$T/known" || [ "$option" = -o ] || fail "$program: bash does not know $option"
-		grep -q -- "$option" "$R/share/zsh/site-functions/_$program" || fail "$program: zsh does not know $option"
-	done
+	# Of lines that begin with an option: those before the text.
+	mapfile -t options < <(sed -nE 's/^  (-.*)/\1/p' "$T/help" | sed -E 's/ {2,}.*//' | grep -oE '(^|[ ,])--?[a-zA-Z][a-z]*' | tr -d ' ,' | sort -u)
+	[ ${#options[@]} -ge 5 ] || fail "no options in $program --help"
+	knows "$program -" "${options[@]}"
 done
-"$R/bin/imagefs" --help | sed -n 's/^  -o \([a-z_]*\).*/\1/p' | while read -r option; do
-	bash_knows imagefs -o "$option" | grep -q "^$option" || fail "bash does not know -o $option"
-	grep -q "$option" "$R/share/zsh/site-functions/_imagefs" || fail "zsh does not know -o $option"
-done
-"$R/bin/imagefsctl" --help | sed -n 's/^  \([a-z]\+\).*/\1/p' | while read -r command; do
-	bash_knows imagefsctl "$command" | grep -qx "$command" || fail "bash does not know $command"
-	grep -q "'$command:" "$R/share/zsh/site-functions/_imagefsctl" || fail "zsh does not know $command"
-done
+mapfile -t options < <("$R/bin/imagefs" --help | grep -oE '^  -o .*' | grep -oE '(^  -o |,)[a-z_]+' | sed 's/.*[ ,]//' | sort -u)
+knows 'imagefs -o ' "${options[@]}" fmask dmask debug
+knows 'imagefs --debug=' requests files images reports
+# `  check [--json] [--pi 3|4|5] IMAGE   text`: a command, and its options.
+"$R/bin/imagefsctl" --help | sed -nE 's/^  ([a-z]+.*)/\1/p' | sed -E 's/ {2,}.*//' >"$T/commands"
+[ "$(wc -l <"$T/commands")" -ge 6 ] || fail "no commands in imagefsctl --help"
+while read -r -u 9 command rest; do
+	knows 'imagefsctl ' "$command"
+	mapfile -t options < <(grep -oE -- '--?[a-z]+' <<<"$rest" || true)
+	knows "imagefsctl $command -" "${options[@]}" --help
+done 9<"$T/commands"
+knows 'imagefsctl check --pi ' 3 4 5
 is "after a comma" "$(bash_knows imagefs -o uid=1,fma)" uid=1,fmask=
-is "flush --all" "$(bash_knows imagefsctl flush --)" --all
-if command -v zsh >/dev/null; then
-	for program in imagefs imagefsctl; do zsh -n "$R/share/zsh/site-functions/_$program"; done
-fi
+is "flush --a" "$(bash_knows imagefsctl flush --a)" --all
 is "--help fits a screen" "$(("$("$R/bin/imagefs" --help | wc -l)" <= 40))" 1
 # Versions agree.
 version=$("$R/bin/imagefs" --version | cut -d' ' -f2)
