@@ -25,6 +25,7 @@ table() {
 2 | control= | imagefs -o control= full mnt
 2 | control_group=no-such-group | imagefs -o control_group=no-such-group full mnt
 2 | tz=CET | imagefs -o tz=CET full mnt
+2 | --debug=some | imagefs --debug=some full mnt
 1 | nowhere | imagefs nowhere mnt
 1 | nowhere | imagefs full nowhere
 1 | text | imagefs full text
@@ -46,6 +47,7 @@ table() {
 2 | nowhere | imagefsctl check ./nowhere
 1 | noise | imagefsctl ls ./noise
 2 | cat | imagefsctl cat ./full/a.img
+2 | --pi | imagefsctl check --pi 9 ./full/a.img
 1 | nowhere.txt | imagefsctl cat ./full/a.img nowhere.txt
 1 | a.img | imagefsctl ls ./full/a.img:7
 1 | nowhere | nobodd-boards nowhere
