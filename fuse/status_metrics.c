@@ -3,7 +3,9 @@
  * status_metrics: for Prometheus, in its text exposition format 0.0.4.
  *
  * Images that nobody asked for have no series of their own: there may be ten
- * thousand. Counters of an image begin anew when it was closed in between.
+ * thousand. Counters of an image begin anew when it was closed in between. Those
+ * of boards are of at most ASKED_BOARDS_MAX, and of ASKED_MISSING names each: a
+ * name that is asked for seldom gives way, and begins anew.
  */
 #include "base/text.h"
 #include "fuse/status.h"
@@ -110,6 +112,61 @@ static void write_of_images(FILE *out, const struct status *status, const struct
 	}
 }
 
+static void write_board(FILE *out, const char *metric, const char *image, const char *board)
+{
+	fprintf(out, "%s{image=", metric);
+	text_write_label(out, image);
+	fputs(",board=", out);
+	text_write_label(out, board);
+}
+
+enum of_board { BOARD_OPENED, BOARD_ABSENT, BOARD_NAMES };
+
+/* Of one board; its log is copied, since together they would be large. */
+static void write_of_board(FILE *out, const char *metric, enum of_board what, const char *image, struct asked_board *board)
+{
+	struct asked_copy copy;
+
+	asked_copy(&board->log, &copy);
+	if (what != BOARD_NAMES) {
+		write_board(out, metric, image, board->name);
+		fprintf(out, "} %.17g\n", (double)(what == BOARD_OPENED ? copy.opened : copy.absent));
+		return;
+	}
+	for (size_t i = 0; i < copy.missing_count; i++) {
+		write_board(out, metric, image, board->name);
+		fputs(",name=", out);
+		text_write_label(out, copy.missing[i].name);
+		fprintf(out, "} %.17g\n", (double)copy.missing[i].count);
+	}
+}
+
+static void write_of_boards(FILE *out, const struct status *status)
+{
+	static const char *const metrics_of_boards[][2] = {
+		[BOARD_OPENED] = { "imagefs_board_opens_total", "Files that the board opened." },
+		[BOARD_ABSENT] = { "imagefs_board_not_found_total",
+				   "Names that the board asked for and that are not there." },
+		[BOARD_NAMES] = { "imagefs_board_name_not_found_total", "The same, of the names asked for most." },
+	};
+
+	for (enum of_board what = BOARD_OPENED; what <= BOARD_NAMES; what++) {
+		const char *metric = metrics_of_boards[what][0];
+
+		write_head(out, metric, "counter", metrics_of_boards[what][1]);
+		for (size_t i = 0; i < status->count; i++) {
+			const struct status_image *image = &status->images[i];
+
+			for (size_t j = 0; j < image->found->board_count; j++) {
+				struct asked_board *board = asked_board(status->asked, image->found->boards[j]);
+
+				if (board)
+					write_of_board(out, metric, what, image->name, board);
+			}
+		}
+	}
+}
+
 static void write_single(FILE *out, const char *name, const char *type, const char *help, double value)
 {
 	write_head(out, name, type, help);
@@ -143,4 +200,5 @@ void status_write_metrics(FILE *out, const struct status *status)
 		     status->unattached);
 	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		write_of_images(out, status, &metrics[i]);
+	write_of_boards(out, status);
 }

@@ -65,6 +65,10 @@ is "of an image: all" "$(ctl status jammy | grep -c '^last requests')" 4
 ctl metrics >"$T/metrics"
 grep -qx 'imagefs_image_opens_total{image="jammy"} 10' "$T/metrics" || fail "$(cat "$T/metrics")"
 grep -qx 'imagefs_image_not_found_total{image="jammy"} 4' "$T/metrics" || fail "$(cat "$T/metrics")"
+grep -qx 'imagefs_board_opens_total{image="jammy",board="89025d75"} 2' "$T/metrics" || fail "$(cat "$T/metrics")"
+grep -qx 'imagefs_board_not_found_total{image="focal",board="dc-a6-32-01-36-c2"} 2' "$T/metrics" || fail "$(cat "$T/metrics")"
+grep -qx 'imagefs_board_name_not_found_total{image="jammy",board="89025d75",name="kernel8.img"} 4' "$T/metrics" ||
+	fail "$(cat "$T/metrics")"
 grep -qx 'imagefs_root_not_found_total 4' "$T/metrics" || fail "$(cat "$T/metrics")"
 
 # What a file that was opened is now: another version, seen as such.
@@ -99,6 +103,8 @@ PY
 is "counted" "$(status "status['not_found'], len(status['names_not_found']), max(len(a['requests']) for a in asked.values())")" "(3006, 16, 16)"
 ctl status >"$T/out"
 ctl status jammy >>"$T/out"
+ctl metrics >"$T/metrics"
+is "names as metrics" "$(grep -c '^imagefs_board_name_not_found_total{image="jammy",board="89025d75"' "$T/metrics")" 16
 ! grep -q $'\033' "$T/out" || fail "control characters of a name"
 [ "$(grep -c . "$T/out")" -lt 150 ] || fail "too long: $(wc -l <"$T/out") lines"
 
