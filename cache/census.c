@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/loop.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,16 +164,62 @@ static void look_at_process(struct look *look, int proc, const char *name)
 		closedir(threads);
 }
 
+/* ---- loop devices -------------------------------------------------------- */
+
+/*
+ * What a loop device stands on is asked once, and remembered by its diskseq
+ * (Documentation/ABI/stable/sysfs-block), which is another whenever a device is
+ * set up. To ask it is to open it, and whoever looks out for writers to that very
+ * device is startled: another imagefs, of which it is an image, would take its
+ * census, and open them all in its turn.
+ */
+struct loop {
+	uint64_t diskseq; /* 0: empty */
+	dev_t device, rdevice;
+	ino_t inode;
+	bool writable;
+};
+
+#define LOOPS_KNOWN 256 /* more may mean to ask again */
+
+static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER; /* leaf */
+static struct loop loops[LOOPS_KNOWN];
+
+static bool recall_loop(uint64_t diskseq, struct loop *loop)
+{
+	LOCK_SCOPE(&loops_lock);
+	*loop = loops[diskseq % LOOPS_KNOWN];
+	return loop->diskseq == diskseq;
+}
+
+static void remember_loop(const struct loop *loop)
+{
+	LOCK_SCOPE(&loops_lock);
+	loops[loop->diskseq % LOOPS_KNOWN] = *loop;
+}
+
+/* 0: before Linux 5.15, or it is gone. */
+static uint64_t diskseq_of(const char *name)
+{
+	char path[300], text[32];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/sys/block/%.200s/diskseq", name);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	return strtoull(text, NULL, 10);
+}
+
 /* loop(4): LOOP_GET_STATUS64 names the file behind a device by device and inode number. */
-static void look_at_loop(struct look *look, const char *name)
+static bool ask_loop(struct look *look, const char *name, struct loop *loop)
 {
 	struct loop_info64 info;
 	char path[300];
-	long index;
 
-	snprintf(path, sizeof(path), "/sys/block/%.200s/loop", name);
-	if (access(path, F_OK) != 0)
-		return;
 	snprintf(path, sizeof(path), "/dev/%.200s", name);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -182,12 +229,37 @@ static void look_at_loop(struct look *look, const char *name)
 			note_error(look, EACCES);
 		else if (errno != ENXIO)
 			note_failure(look);
-		return;
+		return false;
 	}
-	index = index_of(look, (dev_t)info.lo_device, info.lo_inode);
-	if (index < 0 && info.lo_rdevice != 0)
-		index = index_of(look, (dev_t)info.lo_rdevice, 0);
-	if (index >= 0 && !(info.lo_flags & LO_FLAGS_READ_ONLY))
+	loop->device = (dev_t)info.lo_device;
+	loop->rdevice = (dev_t)info.lo_rdevice;
+	loop->inode = info.lo_inode;
+	loop->writable = !(info.lo_flags & LO_FLAGS_READ_ONLY);
+	return true;
+}
+
+static void look_at_loop(struct look *look, const char *name)
+{
+	uint64_t diskseq = diskseq_of(name);
+	struct loop loop;
+	char path[300];
+	long index;
+
+	snprintf(path, sizeof(path), "/sys/block/%.200s/loop", name);
+	if (access(path, F_OK) != 0)
+		return;
+	if (diskseq == 0 || !recall_loop(diskseq, &loop)) {
+		if (!ask_loop(look, name, &loop))
+			return;
+		loop.diskseq = diskseq;
+		/* The answer is this one's only if it was there all the time. */
+		if (diskseq != 0 && diskseq_of(name) == diskseq)
+			remember_loop(&loop);
+	}
+	index = index_of(look, loop.device, loop.inode);
+	if (index < 0 && loop.rdevice != 0)
+		index = index_of(look, loop.rdevice, 0);
+	if (index >= 0 && loop.writable)
 		look->found(look->context, (size_t)index, 0);
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fanotify.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -236,23 +237,88 @@ Test(cache_company, c4_readers_do_not_matter_for_long)
 	end_other(&other);
 }
 
-Test(cache_company, c5_a_loop_device_is_company)
+/* losetup's device, or a skipped test. */
+static void set_up_loop(const char *file, char device[64])
 {
-	char command[256], device[64] = "";
-	struct timespec pause = { .tv_nsec = 2000000 };
+	char command[256];
 	FILE *pipe;
 
-	snprintf(command, sizeof(command), "losetup -f --show %s 2>/dev/null", path);
+	snprintf(command, sizeof(command), "losetup -f --show %s 2>/dev/null", file);
 	pipe = popen(command, "r");
-	if (!pipe || !fgets(device, sizeof(device), pipe) || pclose(pipe) != 0)
+	if (!pipe || !fgets(device, 64, pipe) || pclose(pipe) != 0)
 		cr_skip_test("no loop devices");
-	company->ops->know(company, getppid());
-	for (int i = 0; i < 5000 && (look().alone || !look().why_not || look().why_not[0] != 'a'); i++) {
-		cr_expect_not(look().alone);
-		nanosleep(&pause, NULL);
-	}
 	device[strcspn(device, "\n")] = '\0';
+}
+
+static void detach_loop(const char *device)
+{
+	char command[256];
+
 	snprintf(command, sizeof(command), "losetup -d %s", device);
 	cr_expect_eq(system(command), 0);
+}
+
+/* How often we opened what is watched, since the last time. */
+static unsigned own_opens(int watch)
+{
+	_Alignas(struct fanotify_event_metadata) char buffer[4096];
+	unsigned opens = 0;
+	ssize_t length;
+
+	while ((length = read(watch, buffer, sizeof(buffer))) > 0) {
+		const struct fanotify_event_metadata *event = (const void *)buffer;
+
+		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+			opens += event->pid == getpid();
+	}
+	return opens;
+}
+
+/* Whoever has an image in another loop device would take each look at it for a writer that comes. */
+Test(cache_company, c5_other_loop_devices_are_opened_once)
+{
+	int watch = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
+	char other_path[] = "/tmp/cache_company.XXXXXX", device[64] = "";
+	struct other other = begin_other();
+	int other_fd = mkstemp(other_path);
+
+	cr_assert(watch >= 0 && other_fd >= 0);
+	cr_assert_eq(ftruncate(other_fd, 1 << 20), 0);
+	set_up_loop(other_path, device);
+	unlink(other_path);
+	cr_assert_eq(fanotify_mark(watch, FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, device), 0);
+	company->ops->know(company, getppid());
 	cr_expect(becomes_alone(true));
+	cr_expect_geq(own_opens(watch), 1, "it was never asked");
+	for (int i = 0; i < 3; i++) {
+		order(&other, 'r');
+		cr_expect_not(look().alone);
+		cr_expect(becomes_alone(true));
+	}
+	if (access("/sys/block/loop0/diskseq", F_OK) == 0)
+		cr_expect_eq(own_opens(watch), 0);
+	close(watch);
+	detach_loop(device);
+	close(other_fd);
+	end_other(&other);
+}
+
+/* Set up anew, it is another's by now. */
+Test(cache_company, c5_a_loop_device_is_company)
+{
+	char device[64] = "";
+	struct timespec pause = { .tv_nsec = 2000000 };
+
+	for (int round = 0; round < 2; round++) {
+		set_up_loop(path, device);
+		if (round == 0)
+			company->ops->know(company, getppid());
+		for (int i = 0; i < 5000 && (look().alone || !look().why_not || look().why_not[0] != 'a'); i++) {
+			cr_expect_not(look().alone);
+			nanosleep(&pause, NULL);
+		}
+		cr_expect_not(look().alone);
+		detach_loop(device);
+		cr_expect(becomes_alone(true));
+	}
 }
