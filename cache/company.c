@@ -69,6 +69,7 @@ struct member {
 	uint64_t foreign;
 	bool doubtful;	   /* a census is wanted */
 	bool being_counted; /* and this one is under way; doubtful again if more was seen since it began */
+	int64_t doubt_ns;   /* CLOCK_MONOTONIC: since when it is one or the other */
 	bool blind;	   /* no mark could be had: never alone */
 	bool uncounted;	   /* the last census could not look at everybody */
 	pid_t other, found; /* by the last census, by the one under way */
@@ -176,8 +177,18 @@ static void no_longer_former(struct member *member, pid_t process)
 			member->former[i] = 0;
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void doubt(struct member *member)
 {
+	if (!member->doubtful && !member->being_counted)
+		member->doubt_ns = now_ns();
 	if (!member->doubtful)
 		pthread_cond_signal(&member->all->wanted);
 	member->doubtful = true;
@@ -451,7 +462,11 @@ static void member_look(struct company *company, struct company_state *state)
 	LOCK_SCOPE(&member->all->lock);
 	if (member->marked)
 		drain(member->all);
-	*state = (struct company_state){ .foreign = member->foreign, .other = member->other };
+	*state = (struct company_state){
+		.foreign = member->foreign,
+		.other = member->other,
+		.doubt_ns = member->doubt_ns,
+	};
 	if (!member->all->whole_view)
 		state->why_not = "processes outside of this PID namespace cannot be seen (see pidns=)";
 	else if (member->blind)

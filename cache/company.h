@@ -24,6 +24,7 @@
 struct company_state {
 	bool alone;	     /* as far as can be known, only the known processes write */
 	bool in_doubt;	     /* it was alone, somebody was seen, and is being asked after */
+	int64_t doubt_ns;    /* since when (CLOCK_MONOTONIC), while in_doubt */
 	uint64_t foreign;    /* grows with each change by another process */
 	pid_t other;	     /* one that has the image open for writing, or 0 */
 	const char *why_not; /* constant text when not alone */

@@ -236,9 +236,8 @@ static enum reports_state judge(struct reports *reports, const struct company_st
 		return REPORTS_EXACT;
 	if (!company->in_doubt || reports->state == REPORTS_INEXACT)
 		return REPORTS_INEXACT;
-	if (reports->state == REPORTS_EXACT)
-		reports->doubt_ns = seen->now_ns;
-	return seen->now_ns - reports->doubt_ns <= DOUBT_MAX_NS ? REPORTS_IN_DOUBT : REPORTS_INEXACT;
+	/* Of this doubt: between two looks one may have ended, and another begun. */
+	return seen->now_ns - company->doubt_ns <= DOUBT_MAX_NS ? REPORTS_IN_DOUBT : REPORTS_INEXACT;
 }
 
 /*

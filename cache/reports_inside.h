@@ -58,7 +58,6 @@ struct reports {
 
 	/* What the last look saw. */
 	enum reports_state state;
-	int64_t doubt_ns; /* since when it is in doubt */
 	bool blind;
 	uint64_t device_generation, foreign, size_bytes;
 	int64_t stamp_ns;		       /* real time, as the next two: */

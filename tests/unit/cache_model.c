@@ -768,6 +768,7 @@ static void look(struct company *company, struct company_state *state)
 		run->doubt_ns = run->memory.now_ns;
 	state->in_doubt = run->doubt_ns && run->memory.now_ns - run->doubt_ns < DOUBT_NS;
 	state->alone = !state->in_doubt;
+	state->doubt_ns = run->doubt_ns;
 }
 
 static void nobody(struct company *company, pid_t process)

@@ -268,7 +268,7 @@ Test(cache_reports, c5_a_doubt_for_nothing_takes_nothing_back)
 	uint64_t before = observe().generation, during;
 
 	tell(reporter, "write 0 512 1\ndone 1\n");
-	others = (struct company_state){ .in_doubt = true };
+	others = (struct company_state){ .in_doubt = true, .doubt_ns = now_ns };
 	during = observe().generation;
 	cr_expect_gt(during, before);
 	cr_expect_gt(observe().generation, during, "looked at each time");
@@ -285,13 +285,28 @@ Test(cache_reports, c5_a_doubt_that_lasts_is_company)
 {
 	uint64_t before = observe().generation;
 
-	others = (struct company_state){ .in_doubt = true };
+	others = (struct company_state){ .in_doubt = true, .doubt_ns = now_ns };
 	observe();
 	now_ns += SECOND;
 	observe();
 	others = (struct company_state){ .alone = true };
 	observe();
 	cr_expect_eq(changes_since(before), -1);
+}
+
+Test(cache_reports, c5_doubts_with_an_end_between_them_are_no_company)
+{
+	uint64_t before = observe().generation;
+
+	others = (struct company_state){ .in_doubt = true, .doubt_ns = now_ns };
+	observe();
+	/* The first one ends, and nobody looks. */
+	now_ns += SECOND;
+	others.doubt_ns = now_ns - SECOND / 100;
+	observe();
+	others = (struct company_state){ .alone = true };
+	observe();
+	cr_expect_eq(changes_since(before), 0);
 }
 
 Test(cache_reports, c5_when_all_have_gone_and_nobody_came_nothing_is_written)

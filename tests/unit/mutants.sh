@@ -183,6 +183,8 @@ mutant "nothing is saved before it is overwritten" model guard.c \
 	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "what was saved is not read" model read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
 mutant "a doubt is no doubt" reports reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
+mutant "doubts have no end" reports reports.c 's/seen->now_ns - company->doubt_ns/seen->now_ns - 1/'
+mutant "loop devices are opened by each census" company census.c 's/\|\| !recall_loop\(diskseq, &loop\)/|| true/'
 mutant "events of strangers are not counted" company company.c 's/member->foreign\+\+;\n\t\tdoubt\(member\);/;/'
 mutant "who had it open before is not looked for" company company.c 's/member->accompanied = member->found_any \|\|/member->accompanied = /'
 mutant "loop devices are not looked for" company census.c 's/\tlook_at_loops\(&look\);//'
