@@ -450,8 +450,10 @@ bool reports_exact(struct reports *reports)
 static void status_of_guards(struct reports *reports, struct reports_status *status)
 {
 	status->saved_bytes = reports->saved_bytes;
-	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
+	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next) {
 		status->saved_bytes += guard_saved_bytes(guard);
+		status->guarded += guard_link(guard)->epoch == reports->epoch;
+	}
 }
 
 void reports_status(struct reports *reports, struct reports_status *status)

@@ -91,6 +91,7 @@ struct reports_status {
 	uint64_t writes, written_bytes; /* reported so far, by all */
 	unsigned in_flight;
 	int64_t quiet_ns;	/* since the last reported write ended; -1: none yet */
+	unsigned guarded;	/* open versions that reported writes wait for */
 	uint64_t saved_bytes;	/* kept before they were overwritten, in all */
 	uint64_t lost;		/* chunks that could not be kept in time */
 };

@@ -74,7 +74,8 @@ static void write_reports(FILE *out, const struct status_image *image)
 		fprintf(out, "%.6f", (double)reports->quiet_ns / 1e9);
 	else
 		fputs("null", out);
-	fprintf(out, ", \"saved_bytes\": %" PRIu64 ", \"lost\": %" PRIu64 "}", reports->saved_bytes, reports->lost);
+	fprintf(out, ", \"guarded_files\": %u, \"saved_bytes\": %" PRIu64 ", \"lost\": %" PRIu64 "}", reports->guarded,
+		reports->saved_bytes, reports->lost);
 }
 
 static void write_image(FILE *out, const struct status *status, const struct status_image *image)

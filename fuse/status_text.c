@@ -235,6 +235,7 @@ static void write_image_reports(FILE *out, const struct status_image *image)
 		reports->written_bytes, reports->in_flight);
 	if (reports->quiet_ns >= 0)
 		fprintf(out, "quiet: %.3f s\n", (double)reports->quiet_ns / 1e9);
+	fprintf(out, "guarded files: %u\n", reports->guarded);
 	fprintf(out, "kept before a write: %" PRIu64 " bytes; lost: %" PRIu64 "\n", reports->saved_bytes, reports->lost);
 }
 
