@@ -270,6 +270,23 @@ gone() {
 	! kill -0 "$1" 2>/dev/null || { grep -q '^State:[[:space:]]*Z' "/proc/$1/status" && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -le 1 ]; } 2>/dev/null
 }
 
+# Of a daemon with -d, whose output is in $T/trace: so many requests of that kind.
+requests() { grep -c "opcode: $1 " "$T/trace" || true; }
+
+# without_reads WHAT COMMAND...: the command causes no READ request. The page cache serves "for
+# as long as the kernel keeps it" (C4), and a kernel may reclaim pages at will (DAMON does): so it
+# fails only if there is a READ each of five times. What else it counted is of the last time.
+without_reads() {
+	local what=$1 try before
+	shift
+	for ((try = 0; try < 5; try++)); do
+		before=$(requests READ)
+		"$@"
+		[ "$(requests READ)" != "$before" ] || return 0
+	done
+	is "READ requests $what, the fifth time" $(($(requests READ) - before)) 0
+}
+
 unmount_imagefs() {
 	local point=${1:-$MNT} pid
 	pid=$(daemon_pid "$point") || pid=

@@ -30,7 +30,6 @@ options=()
 PIDS+=($!)
 wait_until 10 is_mounted
 wait_until 10 test -e "$CONTROL/board"
-requests() { grep -c "opcode: $1 " "$T/trace" || true; }
 start_reporting "$server" "$SRC/board.img"
 
 ask() { # ask WHOM: a line to it, and its answer's last word
@@ -62,20 +61,20 @@ for ((try = 0; try < 200 && steady < 3; try++)); do
 done
 [ $steady = 3 ] || fail "files that nobody writes are read from the image again and again"
 
+fetch_often() {
+	asked=$(requests OPEN) written=$(writes)
+	accesses >/dev/null
+	for ((i = 0; i < opens; i++)); do cat "$MNT/board/$file" >/dev/null; done
+	image_reads=$(accesses)
+}
+
 begun=$(writes)
 for file in "${files[@]}"; do
 	wanted=$(mcopy -Q -i "$SRC/board.img@@1M" "::$file" - | sha256sum)
 	is "the first read of $file" "$(sha256sum <"$MNT/board/$file")" "$wanted"
 	inode=$(stat -c %i "$MNT/board/$file")
-	# "For as long as the kernel keeps it": one that reclaims pages at will gets another try.
-	for ((try = 0; try < 5; try++)); do
-		reads=$(requests READ) asked=$(requests OPEN) written=$(writes)
-		accesses >/dev/null
-		for ((i = 0; i < opens; i++)); do cat "$MNT/board/$file" >/dev/null; done
-		[ "$(requests READ)" != "$reads" ] || break
-	done
-	is "READ requests for $file" $(($(requests READ) - reads)) 0
-	is "reads of the image for $file" "$(accesses)" 0
+	without_reads "for $file" fetch_often
+	is "reads of the image for $file" "$image_reads" 0
 	[ $(($(requests OPEN) - asked)) -ge "$opens" ] || fail "the trace does not show what is asked"
 	[ $(($(writes) - written)) -ge 1 ] || fail "nothing was written meanwhile"
 	is "the inode number of $file" "$(stat -c %i "$MNT/board/$file")" "$inode"
@@ -86,12 +85,7 @@ ended=$(writes)
 start superblock "$PYTHON" "$TOOLS/load.py" "$URI" $((17 * MIB)):4096 --sizes 4096 --pause 20
 for file in "${files[@]}"; do
 	inode=$(stat -c %i "$MNT/board/$file")
-	for ((try = 0; try < 5; try++)); do
-		reads=$(requests READ)
-		for ((i = 0; i < opens; i++)); do cat "$MNT/board/$file" >/dev/null; done
-		[ "$(requests READ)" != "$reads" ] || break
-	done
-	is "READ requests for $file beside a superblock's writes" $(($(requests READ) - reads)) 0
+	without_reads "for $file beside a superblock's writes" fetch_often
 	is "the inode number of $file beside a superblock's writes" "$(stat -c %i "$MNT/board/$file")" "$inode"
 done
 superblocks=$(ask superblock)
