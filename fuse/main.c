@@ -304,7 +304,9 @@ static void say_if_empty(struct daemon *daemon)
 	struct cache_op op = { .may_block = true };
 	struct view_list list;
 
-	if (view_is_single(daemon->fs.view) || view_list(daemon->fs.view, &op, daemon->fs.queue, &list) != 0)
+	/* The mount waits for this: no image is looked into if there is another way to tell. */
+	if (view_is_single(daemon->fs.view) || view_has_names(daemon->fs.view) ||
+	    view_list(daemon->fs.view, &op, daemon->fs.queue, &list) != 0)
 		return;
 	if (list.count == 0)
 		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);

@@ -111,6 +111,9 @@ struct view_list {
 int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list);
 void view_list_free(struct view_list *list);
 
+/* Does a look at SOURCE's names alone tell that there is something to list? Opens no image. */
+bool view_has_names(const struct view *view);
+
 /* The only image, when SOURCE is one. -EIO when it is not there now, -ENOMEM. */
 int view_single(struct view *view, struct view_target *target);
 

@@ -8,6 +8,12 @@
  * side by side in their own lanes, and those that do not answer in time are
  * listed by what their name says: one dead device must not hide ten thousand
  * boards.
+ *
+ * Side by side, but only so many at a time: each is a thread, and ten thousand of
+ * them would cost more memory than all else. As long as they come back, more are
+ * of no use, and the rest is worth waiting for; when none does, more are sent
+ * after them. Those without a suffix go first, since nothing is known of them:
+ * a listing without them says that they are not there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +26,12 @@
 #include "fuse/view_images.h"
 #include "fuse/view_links.h"
 
+/* For one file; and for all, as long as one after the other is found out about. */
 #define PATIENCE_NS (300 * INT64_C(1000000))
+#define LATEST_NS (5000 * INT64_C(1000000))
+/* So many at a time; and so many more each time that none came back for so long. */
+#define WINDOW 32
+#define STALLED_NS (50 * INT64_C(1000000))
 /* FAT partitions of one image that are listed; all can be asked for. */
 #define LISTED_MAX 64
 #define RETRY_NS (20 * INT64_C(1000000))
@@ -32,21 +43,26 @@ struct probe {
 	struct view *view;
 	char *name; /* in the mount */
 	int result; /* batch->lock: -EINPROGRESS until it is known, 0 an image or link, else not shown */
-	bool is_link;
-	unsigned numbers[LISTED_MAX];
-	size_t total;
+	unsigned *numbers; /* NULL: it has no more than one */
+	size_t number_count;
 	int64_t until_ns;
-	bool named;   /* as an image, by its suffix */
+	bool is_link;
+	bool named; /* as an image, by its suffix */
 };
 
 struct batch {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
-	int dir_fd;	     /* SOURCE */
-	unsigned pending;    /* lock: jobs under way */
-	unsigned references; /* lock: the listing, and each job */
+	int dir_fd; /* SOURCE */
+	/* These under the lock: */
+	unsigned pending;    /* jobs under way */
+	unsigned wanted;     /* the listing is to be woken when fewer are */
+	unsigned finished;   /* jobs, ever */
+	unsigned references; /* the listing, and each job */
+	/* The listing's, and nobody's when that is done: */
 	struct probe **probes;
 	size_t count, capacity;
+	size_t next; /* to be sent: probe `next`, if it has no suffix; from `count` on those that have one */
 };
 
 void view_list_free(struct view_list *list)
@@ -74,8 +90,21 @@ static int list_add(struct view_list *list, const char *name, bool is_link)
 
 /* ---- one file ------------------------------------------------------------ */
 
+/* Only where there is a choice. Without memory none is listed, and all can be asked for. */
+static void keep_numbers(struct probe *probe, const unsigned *numbers, size_t total)
+{
+	size_t count = total < LISTED_MAX ? total : LISTED_MAX;
+
+	if (total < 2 || !(probe->numbers = reallocarray(NULL, count, sizeof(*numbers))))
+		return;
+	memcpy(probe->numbers, numbers, count * sizeof(*numbers));
+	probe->number_count = count;
+}
+
 static int probe_file(struct probe *probe, bool may_block)
 {
+	unsigned numbers[LISTED_MAX];
+	size_t total;
 	struct cache_op op = { .may_block = may_block };
 	struct cache_image *cache;
 	struct view_target target;
@@ -88,13 +117,13 @@ static int probe_file(struct probe *probe, bool may_block)
 		return 0;
 	error = view_image_open(target.image, &op, &cache);
 	if (error == 0)
-		error = cache_image_partitions(cache, &op, probe->numbers, LISTED_MAX, &probe->total);
+		error = cache_image_partitions(cache, &op, numbers, LISTED_MAX, &total);
 	view_image_put(target.image);
 	if (error == -EAGAIN || error == -EINPROGRESS)
 		return error;
 	/* Named as an image, it is one, whatever it holds. */
-	if (error != 0)
-		probe->total = 0;
+	if (error == 0)
+		keep_numbers(probe, numbers, total);
 	return 0;
 }
 
@@ -108,6 +137,7 @@ static void batch_put(struct batch *batch)
 	if (!last)
 		return;
 	for (size_t i = 0; i < batch->count; i++) {
+		free(batch->probes[i]->numbers);
 		free(batch->probes[i]->name);
 		free(batch->probes[i]);
 	}
@@ -121,15 +151,18 @@ static void batch_put(struct batch *batch)
 static int64_t probe_run(struct job *job)
 {
 	struct probe *probe = (struct probe *)job;
+	struct batch *batch = probe->batch;
 	int result = probe_file(probe, true);
 
-	if ((result == -EINPROGRESS || result == -EAGAIN) && queue_now_ns() < probe->until_ns)
+	/* -ESTALE: another file has just taken its place. */
+	if ((result == -EINPROGRESS || result == -EAGAIN || result == -ESTALE) && queue_now_ns() < probe->until_ns)
 		return RETRY_NS;
-	pthread_mutex_lock(&probe->batch->lock);
+	LOCK_SCOPE(&batch->lock);
 	probe->result = result;
-	if (--probe->batch->pending == 0)
-		pthread_cond_signal(&probe->batch->done);
-	pthread_mutex_unlock(&probe->batch->lock);
+	batch->finished++;
+	batch->pending--;
+	if (batch->pending < batch->wanted)
+		pthread_cond_signal(&batch->done);
 	return 0;
 }
 
@@ -166,8 +199,8 @@ static struct batch *batch_new(int dir_fd)
 	return batch;
 }
 
-/* Keep the probe with what it found, or set it going on its own. */
-static int batch_add(struct batch *batch, struct probe *probe, struct queue *queue, int64_t deadline_ns)
+/* Keep the probe with what it found; if that is nothing yet, it is to be sent. */
+static int batch_add(struct batch *batch, struct probe *probe)
 {
 	if (batch->count == batch->capacity) {
 		size_t capacity = batch->capacity ? batch->capacity * 2 : 64;
@@ -179,30 +212,12 @@ static int batch_add(struct batch *batch, struct probe *probe, struct queue *que
 		batch->capacity = capacity;
 	}
 	batch->probes[batch->count++] = probe;
-	if (probe->result != -EAGAIN && probe->result != -EINPROGRESS)
-		return 0;
-	probe->result = -EINPROGRESS;
-	probe->until_ns = deadline_ns;
-	probe->job = (struct job){
-		.run = probe_run,
-		.done = probe_done,
-		.expire = probe_expire,
-		.lane = queue_lane_of_name(queue, probe->name),
-		.deadline_ns = deadline_ns,
-	};
-	/* It hung when it was last looked at, and does so still: not one more thread for it. */
-	if (queue_lane_stuck(probe->job.lane))
-		return 0;
-	pthread_mutex_lock(&batch->lock);
-	batch->pending++;
-	batch->references++;
-	pthread_mutex_unlock(&batch->lock);
-	queue_submit(queue, &probe->job);
+	if (probe->result == -EAGAIN)
+		probe->result = -EINPROGRESS;
 	return 0;
 }
 
-static int probe_name(struct batch *batch, struct view *view, struct queue *queue, const char *file,
-		      int64_t deadline_ns)
+static int probe_name(struct batch *batch, struct view *view, const char *file)
 {
 	struct probe *probe;
 	int error;
@@ -217,23 +232,78 @@ static int probe_name(struct batch *batch, struct view *view, struct queue *queu
 	probe->view = view;
 	probe->named = view_has_suffix(file);
 	probe->result = probe->name ? probe_file(probe, false) : -ENOMEM;
-	error = batch_add(batch, probe, queue, deadline_ns);
+	error = batch_add(batch, probe);
 	if (error != 0) {
+		free(probe->numbers);
 		free(probe->name);
 		free(probe);
 	}
 	return error;
 }
 
-static void batch_wait(struct batch *batch, int64_t deadline_ns)
+/* Under the batch's lock: set it going on its own. False: it is not to be sent. */
+static bool send_probe(struct batch *batch, struct probe *probe, struct queue *queue)
 {
-	struct timespec until = { .tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000 };
+	probe->until_ns = queue_now_ns() + PATIENCE_NS;
+	probe->job = (struct job){
+		.run = probe_run,
+		.done = probe_done,
+		.expire = probe_expire,
+		.lane = queue_lane_of_name(queue, probe->name),
+		.deadline_ns = probe->until_ns,
+	};
+	/* It hung when it was last looked at, and does so still: not one more thread for it. */
+	if (queue_lane_stuck(probe->job.lane))
+		return false;
+	batch->pending++;
+	batch->references++;
+	queue_submit(queue, &probe->job);
+	return true;
+}
 
-	pthread_mutex_lock(&batch->lock);
-	while (batch->pending > 0)
-		if (pthread_cond_timedwait(&batch->done, &batch->lock, &until) == ETIMEDOUT)
+/* Under the batch's lock: send the next one. False: there is none. Each is looked at twice. */
+static bool send_next(struct batch *batch, struct queue *queue)
+{
+	while (batch->next < batch->count * 2) {
+		size_t at = batch->next++;
+		bool named = at >= batch->count;
+		struct probe *probe = batch->probes[named ? at - batch->count : at];
+
+		if (probe->named == named && probe->result == -EINPROGRESS && send_probe(batch, probe, queue))
+			return true;
+	}
+	return false;
+}
+
+/* Send them, and wait for what comes back. Ends at LATEST_NS at the latest. */
+static void batch_run(struct batch *batch, struct queue *queue)
+{
+	int64_t start_ns = queue_now_ns(), stalled_ns = 0;
+	unsigned window = WINDOW;
+
+	LOCK_SCOPE(&batch->lock);
+	for (int64_t now_ns = start_ns; now_ns < start_ns + LATEST_NS; now_ns = queue_now_ns()) {
+		unsigned finished = batch->finished;
+		struct timespec until = { .tv_sec = (now_ns + STALLED_NS) / 1000000000,
+					  .tv_nsec = (now_ns + STALLED_NS) % 1000000000 };
+
+		while (batch->pending < window && send_next(batch, queue))
+			;
+		if (batch->pending == 0)
 			break;
-	pthread_mutex_unlock(&batch->lock);
+		batch->wanted = window / 2 + 1;
+		if (pthread_cond_timedwait(&batch->done, &batch->lock, &until) != ETIMEDOUT ||
+		    batch->finished != finished) {
+			stalled_ns = 0;
+			continue;
+		}
+		/* What is out there now has had its time. */
+		stalled_ns += STALLED_NS;
+		if (stalled_ns >= PATIENCE_NS)
+			break;
+		window += WINDOW;
+	}
+	batch->wanted = 0;
 }
 
 static int list_probe(struct view_list *list, const struct probe *probe)
@@ -248,7 +318,7 @@ static int list_probe(struct view_list *list, const struct probe *probe)
 		return 0;
 	error = list_add(list, probe->name, probe->is_link);
 	/* NAME:N is always there to be asked for; shown where there is a choice (N3). */
-	for (size_t i = 0; error == 0 && probe->total > 1 && i < probe->total && i < LISTED_MAX; i++) {
+	for (size_t i = 0; error == 0 && i < probe->number_count; i++) {
 		snprintf(name, sizeof(name), "%s:%u", probe->name, probe->numbers[i]);
 		error = list_add(list, name, false);
 	}
@@ -289,9 +359,25 @@ static int list_batch(struct batch *batch, struct view_list *list)
 	return error;
 }
 
+bool view_has_names(const struct view *view)
+{
+	int fd = view_source_open(view);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	bool found = false;
+
+	if (!dir) {
+		cleanup_close_fd(&fd);
+		return false;
+	}
+	for (struct dirent *entry; !found && (entry = readdir(dir));)
+		found = view_can_be_shown(entry->d_name) &&
+			(entry->d_type == DT_LNK || (entry->d_type == DT_REG && view_has_suffix(entry->d_name)));
+	closedir(dir);
+	return found;
+}
+
 int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list)
 {
-	int64_t deadline_ns = queue_now_ns() + PATIENCE_NS;
 	struct batch *batch;
 	int dir_fd, error = 0;
 	DIR *dir;
@@ -310,9 +396,10 @@ int view_list(struct view *view, struct cache_op *op, struct queue *queue, struc
 		return -EIO;
 	}
 	for (struct dirent *entry; error == 0 && (entry = readdir(dir));)
-		error = probe_name(batch, view, queue, entry->d_name, deadline_ns);
+		error = probe_name(batch, view, entry->d_name);
 	closedir(dir);
-	batch_wait(batch, deadline_ns);
+	if (error == 0)
+		batch_run(batch, queue);
 	if (error == 0)
 		error = list_batch(batch, list);
 	batch_put(batch);
