@@ -136,8 +136,9 @@ struct dir_reader {
 	const struct fat_volume *volume;
 	struct source *source;
 	struct fat_long_name long_name;
-	unsigned char *buffer; /* READ_BYTES_MAX */
-	bool at_end;	       /* the entry that ends the directory was met */
+	unsigned char *buffer;	/* READ_BYTES_MAX */
+	uint32_t directory_count; /* entries that are directories, "." and ".." too, whatever their names */
+	bool at_end;		  /* the entry that ends the directory was met */
 };
 
 static int take_raw_entry(struct dir_reader *reader, const unsigned char *raw)
@@ -153,6 +154,8 @@ static int take_raw_entry(struct dir_reader *reader, const unsigned char *raw)
 			fat_long_name_add(&reader->long_name, raw);
 			return 0;
 		}
+		if ((raw[DIR_ATTR] & (FAT_ATTR_VOLUME_ID | FAT_ATTR_DIRECTORY)) == FAT_ATTR_DIRECTORY)
+			reader->directory_count++;
 		if (!(raw[DIR_ATTR] & FAT_ATTR_VOLUME_ID) && !is_dot_entry(raw))
 			error = add_entry(reader->dir, reader->volume, &reader->long_name, raw);
 	}
@@ -202,6 +205,23 @@ static int read_chain(struct dir_reader *reader, uint32_t first_cluster)
 	return error;
 }
 
+static bool is_root(const struct fat_volume *volume, uint32_t first_cluster)
+{
+	return first_cluster == 0 || (volume->type == FAT_TYPE_32 && first_cluster == volume->root_cluster);
+}
+
+/*
+ * Linux (fs/fat/inode.c, fat_validate_dir) refuses a subdirectory with fewer than
+ * two directories in it: "." and ".." are, and it does not ask for their names.
+ * On a live image it is one whose first cluster is not written yet, or is another's.
+ */
+static int read_subdirectory(struct dir_reader *reader, uint32_t first_cluster)
+{
+	int error = read_chain(reader, first_cluster);
+
+	return error == 0 && reader->directory_count < 2 ? -EIO : error;
+}
+
 static int read_entries(struct fat_dir *dir, const struct fat_volume *volume, struct source *source,
 			uint32_t first_cluster)
 {
@@ -210,9 +230,9 @@ static int read_entries(struct fat_dir *dir, const struct fat_volume *volume, st
 
 	if (!buffer)
 		return -ENOMEM;
-	if (first_cluster == 0 && volume->type != FAT_TYPE_32)
-		return read_fixed_root(&reader);
-	return read_chain(&reader, first_cluster ? first_cluster : volume->root_cluster);
+	if (!is_root(volume, first_cluster))
+		return read_subdirectory(&reader, first_cluster);
+	return volume->type == FAT_TYPE_32 ? read_chain(&reader, volume->root_cluster) : read_fixed_root(&reader);
 }
 
 /* Hash the names, and leave the entries out whose name already leads to an earlier one. */

@@ -165,7 +165,8 @@ struct fat_dir; /* a decoded directory; immutable after fat_dir_read */
  * Read and decode the directory that starts at `first_cluster`; 0 means the
  * root, whatever the type. So a caller that follows a subdirectory's entry must
  * refuse (-EIO) one whose first_cluster is 0: only ".." may mean the root so.
- * The first entry with a first byte of 0x00 ends it.
+ * The first entry with a first byte of 0x00 ends it. One that is not the root and
+ * has fewer than two directories in it, "." and "..", is -EIO, as for Linux vfat.
  * Volume labels, "." and "..", deleted entries and names that cannot be file
  * names (CONTRACT N6) are left out; a bad long name leaves its
  * short name standing alone; a later entry whose visible name already finds an

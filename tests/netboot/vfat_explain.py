@@ -137,8 +137,13 @@ class Image:
             cluster = self.fat.get(cluster)
         return cluster
 
-    def dot_entries(self, path):
-        return sum(slot[0] not in (0, 0xe5) and slot[11] & 0x18 == 0x10 for _, slot in self.slots_of(path))
+    def has_dot_entries_behind_end(self, path):
+        """Has it two directories in it only by counting what is behind a slot that begins with 0?"""
+        slots = [slot for _, slot in self.slots_of(path)]
+        end = next((at for at, slot in enumerate(slots) if slot[0] == 0), len(slots))
+        before, behind = (sum(slot[0] not in (0, 0xe5) and slot[11] & 0x18 == 0x10 for slot in part)
+                          for part in (slots[:end], slots[end:]))
+        return before < 2 <= before + behind
 
     def is_behind_end(self, path):
         """Is there a slot of that name behind one that begins with 0?"""
@@ -182,13 +187,13 @@ class Image:
         if theirs and path.endswith("/") and theirs.type == "x":
             return "unsafe-name" if self.has_unsafe_name(place) else None
         if ours and path.endswith("/"):
-            return "last-free-or-bad" if self.chain_end(place) == BAD[self.fat.bits] else None
+            if self.chain_end(place) == BAD[self.fat.bits]:
+                return "last-free-or-bad"
+            return "behind-the-end" if self.has_dot_entries_behind_end(place) else None
         if theirs and theirs.type == "e" and theirs.content == "ENOENT" and place.endswith("."):
             return "trailing-dots"
         if theirs and theirs.type == "e" and ours and ours.type == "d":
-            if imagefs.get(path + "/"):
-                return "broken-directory"
-            return "no-dot-entries" if self.dot_entries(path) < 2 else None
+            return "broken-directory" if imagefs.get(path + "/") else None
         if ours and ours.type == "e" and theirs and theirs.type == "d":
             return "leads-back" if self.leads_back(path) else None
         if ours is None and PADDING in path or theirs is None and any(other.startswith(path + PADDING) for other in vfat):

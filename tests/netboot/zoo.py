@@ -321,6 +321,13 @@ def entries():
             volume.directory(b"DIR%02X      " % attributes, [short_entry(b"INNER   TXT")], attributes=attributes,
                              size=number)
         volume.directory(b"NODOTS     ", [short_entry(b"INNER   TXT")], dots=False)
+        volume.directory(b"ONEDOT     ", [short_entry(b".          ", 0x10, 5), short_entry(b"INNER   TXT")], dots=False)
+        volume.directory(b"TWODIRS    ", [short_entry(b"EMPTY1     ", 0x10, 0), short_entry(b"EMPTY2     ", 0x10, 0),
+                                          short_entry(b"INNER   TXT")], dots=False)
+        volume.directory(b"LABELLED   ", [short_entry(b".          ", 0x18, 5), short_entry(b"..         ", 0x18, 0)], dots=False)
+        volume.directory(b"DOTSBEHIND ", [short_entry(b"BEFORE  TXT"), bytes(32), short_entry(b".          ", 0x10, 5),
+                                          short_entry(b"..         ", 0x10, 0)], dots=False)
+        volume.directory(b"ZEROES     ", [bytes(32)], dots=False)
         volume.directory(b"EMPTY      ", [])
         volume.directory(b"WITHSIZE   ", [short_entry(b"INNER   TXT")], size=12345)
         volume.directory(b"DOTSLATER  ", [short_entry(b"INNER   TXT"), short_entry(b".          ", 0x10, 5),

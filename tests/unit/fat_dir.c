@@ -419,6 +419,7 @@ Test(fat_dir, a_long_name_may_cross_clusters)
 	at = fat_image_long(slots, "a name that takes three slots here", "ANAMET~1   ");
 	fat_image_entry(at, "ANAMET~1   ", 0x20, 0, 0);
 	memset(fat_image_cluster(image, 20), 0xE5, 512);
+	fat_image_dots(image, 20);
 	memcpy(fat_image_cluster(image, 20) + 512 - 64, slots, 64);
 	memcpy(fat_image_cluster(image, 40), slots + 64, 64);
 	dir = read_dir(image, 20);
@@ -433,6 +434,7 @@ Test(fat_dir, a_chain_that_is_broken_or_loops_is_an_io_error)
 	const uint32_t chain[] = { 20, 21, 22 };
 
 	fat_image_chain(image, chain, COUNT(chain));
+	fat_image_dots(image, 20);
 	cr_assert_eq(read_error(image, 20), 0);
 	fat_image_link(image, 22, 0);
 	cr_assert_eq(read_error(image, 20), -EIO);
@@ -451,11 +453,39 @@ Test(fat_dir, a_directory_may_contain_itself)
 	struct fat_dir *dir;
 
 	fat_image_link(image, 20, 0xFFF);
-	fat_image_entry(fat_image_cluster(image, 20), "SELF       ", 0x10, 20, 0);
+	fat_image_entry(fat_image_dots(image, 20), "SELF       ", 0x10, 20, 0);
 	dir = read_dir(image, 20);
 	cr_assert_eq(fat_dir_entry(dir, 0)->first_cluster, 20);
 	fat_dir_free(dir);
 	fat_image_free(image);
+}
+
+/* As Linux's fat_validate_dir: any two directories will do. */
+Test(fat_dir, a_subdirectory_without_dot_entries_is_an_io_error)
+{
+	static const int types[] = { 12, 16, 32 };
+
+	for (size_t i = 0; i < COUNT(types); i++) {
+		struct fat_image *image = fat_image_new((struct fat_image_shape){
+			.type = types[i], .clusters = types[i] == 16 ? 4085 : 100 });
+		unsigned char *inside = fat_image_cluster(image, 20);
+		const uint32_t chain[] = { 20, 21 };
+
+		fat_image_chain(image, chain, COUNT(chain));
+		cr_expect_eq(read_error(image, 20), -EIO, "as it was allocated");
+		fat_image_entry(inside, "FILE       ", 0x20, 0, 0);
+		fat_image_entry(inside + 32, "LABEL      ", 0x18, 0, 0);
+		cr_expect_eq(read_error(image, 20), -EIO, "as it was when it was a file's");
+		inside = fat_image_entry(inside, ".          ", 0x10, 20, 0);
+		cr_expect_eq(read_error(image, 20), -EIO, "one of them");
+		memset(fat_image_entry(inside, "FILE       ", 0x20, 0, 0), 0xe5, 512 - 64);
+		fat_image_entry(fat_image_cluster(image, 21), "A/B        ", 0x10, 0, 0);
+		cr_expect_eq(read_error(image, 20), 0, "two directories, whatever they are called");
+		cr_expect_eq(read_error(image, 0), 0, "the root has none");
+		if (types[i] == 32)
+			cr_expect_eq(read_error(image, image->volume.root_cluster), 0, "the root by its number");
+		fat_image_free(image);
+	}
 }
 
 Test(fat_dir, the_errors_of_the_source_are_passed_on)
@@ -473,6 +503,7 @@ Test(fat_dir, a_directory_beyond_the_end_of_the_source_is_an_io_error)
 	struct fat_image *image = small_image();
 
 	fat_image_link(image, 100, 0xFFF);
+	fat_image_dots(image, 100);
 	cr_assert_eq(read_error(image, 100), 0);
 	image->source.size_bytes = (uint64_t)(fat_image_cluster(image, 100) - image->bytes);
 	cr_assert_eq(read_error(image, 100), -EIO);
@@ -487,28 +518,29 @@ static struct fat_image *large_directory(uint32_t clusters)
 
 	for (uint32_t i = 0; i < clusters; i++)
 		fat_image_link(image, 10 + i, i + 1 < clusters ? 11 + i : 0x0FFFFFFF);
+	fat_image_dots(image, 10);
 	return image;
 }
 
 Test(fat_dir, the_largest_directory_of_65536_entries_is_read)
 {
 	struct fat_image *image = large_directory(32);
-	unsigned char *at = fat_image_cluster(image, 10);
+	unsigned char *at = fat_image_dots(image, 10);
 	struct fat_dir *dir;
 	char name[12];
 
-	for (int i = 0; i < 65536; i++) {
+	for (int i = 0; i < 65534; i++) {
 		snprintf(name, sizeof(name), "F%07d   ", i);
 		at = fat_image_entry(at, name, 0x20, 0, 0);
 	}
 	dir = read_dir(image, 10);
-	cr_assert_eq(fat_dir_count(dir), 65536);
+	cr_assert_eq(fat_dir_count(dir), 65534);
 	cr_assert_eq(fat_dir_size_bytes(dir), 2 * 1024 * 1024);
-	for (int i = 0; i < 65536; i++) {
+	for (int i = 0; i < 65534; i++) {
 		snprintf(name, sizeof(name), "f%07d", i);
 		cr_assert_eq(fat_dir_find(dir, name), i);
 	}
-	cr_assert_eq(fat_dir_find(dir, "f0065536"), -ENOENT);
+	cr_assert_eq(fat_dir_find(dir, "f0065534"), -ENOENT);
 	fat_dir_free(dir);
 	fat_image_free(image);
 }
@@ -524,10 +556,10 @@ Test(fat_dir, a_directory_of_more_is_an_io_error)
 Test(fat_dir, the_largest_directory_of_one_name_costs_no_more_than_others)
 {
 	struct fat_image *image = large_directory(32);
-	unsigned char *at = fat_image_cluster(image, 10);
+	unsigned char *at = fat_image_dots(image, 10);
 	struct fat_dir *dir;
 
-	for (int i = 0; i < 65536; i++)
+	for (int i = 0; i < 65534; i++)
 		at = fat_image_entry(at, "SAME       ", 0x20, (uint32_t)i, 0);
 	dir = read_dir(image, 10);
 	cr_assert_eq(fat_dir_count(dir), 1);
@@ -540,7 +572,7 @@ Test(fat_dir, what_is_behind_the_end_mark_is_not_read)
 	struct fat_image *image = large_directory(32);
 	struct fat_dir *dir;
 
-	fat_image_entry(fat_image_cluster(image, 10), "ONE        ", 0x20, 0, 0);
+	fat_image_entry(fat_image_dots(image, 10), "ONE        ", 0x20, 0, 0);
 	dir = read_dir(image, 10);
 	cr_assert_eq(fat_dir_count(dir), 1);
 	cr_assert_eq(fat_dir_size_bytes(dir), 2 * 1024 * 1024);

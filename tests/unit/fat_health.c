@@ -47,7 +47,7 @@ Test(fat_health, a_sound_volume)
 
 		at = fat_image_entry(at, "EMPTY      ", 0, 0, 0);
 		fat_image_entry(at, "D          ", FAT_ATTR_DIRECTORY, 20, 0);
-		fat_image_entry(fat_image_cluster(image, 20), "B          ", 0, 30, 512);
+		fat_image_entry(fat_image_dots(image, 20), "B          ", 0, 30, 512);
 		CHAIN(image, 10, 12, 11);
 		CHAIN(image, 20);
 		CHAIN(image, 30);
@@ -126,7 +126,7 @@ Test(fat_health, directories_that_lead_back_are_not_followed)
 	struct fat_health health;
 
 	fat_image_entry(at, "E          ", FAT_ATTR_DIRECTORY, 20, 0);
-	fat_image_entry(fat_image_cluster(image, 20), "SELF       ", FAT_ATTR_DIRECTORY, 20, 0);
+	fat_image_entry(fat_image_dots(image, 20), "SELF       ", FAT_ATTR_DIRECTORY, 20, 0);
 	CHAIN(image, 20);
 	health = health_of(image);
 	cr_assert_eq(health.directories, 3);

@@ -174,6 +174,13 @@ unsigned char *fat_image_entry(unsigned char *at, const char *name, uint8_t attr
 	return at + 32;
 }
 
+unsigned char *fat_image_dots(struct fat_image *image, uint32_t cluster)
+{
+	unsigned char *at = fat_image_entry(fat_image_cluster(image, cluster), ".          ", 0x10, cluster, 0);
+
+	return fat_image_entry(at, "..         ", 0x10, 0, 0);
+}
+
 unsigned char *fat_image_slot(unsigned char *at, uint8_t ordinal, uint8_t checksum, const uint16_t *units)
 {
 	static const int place[13] = { 1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30 };

@@ -61,6 +61,9 @@ unsigned char *fat_image_cluster(struct fat_image *image, uint32_t cluster);
 unsigned char *fat_image_entry(unsigned char *at, const char *name, uint8_t attributes, uint32_t cluster,
 			       uint32_t size);
 
+/* Write the "." and ".." of the directory at `cluster`, which is one of the root's; returns what is behind them. */
+unsigned char *fat_image_dots(struct fat_image *image, uint32_t cluster);
+
 /* Write one slot of a long name. `units` are its 13. */
 unsigned char *fat_image_slot(unsigned char *at, uint8_t ordinal, uint8_t checksum, const uint16_t *units);
 
