@@ -193,6 +193,32 @@ void reports_set_clock(struct reports *reports, int64_t (*clock)(void))
 
 /* ---- what the image asks ------------------------------------------------- */
 
+/*
+ * A write that takes so long may never end: its client may be gone, and its
+ * server wait for the data. Until it does, what it reaches is as if nobody reported.
+ */
+static bool is_lasting(const struct flight *flight, int64_t now_ns)
+{
+	return now_ns - flight->begun_ns > IN_FLIGHT_MAX_NS;
+}
+
+static bool is_stuck(const struct reports *reports, int64_t now_ns)
+{
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (!reports->flights[i].dull && is_lasting(&reports->flights[i], now_ns))
+			return true;
+	return false;
+}
+
+/* May something be written at this moment? */
+static bool executing(const struct reports *reports, int64_t now_ns)
+{
+	for (size_t i = 0; i < reports->flight_count; i++)
+		if (!is_lasting(&reports->flights[i], now_ns))
+			return true;
+	return false;
+}
+
 /* A time stamp that no reported write explains: somebody writes without a sign. */
 static bool unexplained(struct reports *reports, const struct cache_observation *seen)
 {
@@ -201,16 +227,7 @@ static bool unexplained(struct reports *reports, const struct cache_observation 
 	reports->stamp_ns = seen->stamp_ns;
 	if (!moved || seen->stamp_ns <= reports->window_end_ns + STAMP_MARGIN_NS)
 		return false;
-	return reports->flight_count == 0 || seen->stamp_ns < reports->window_begin_ns - STAMP_MARGIN_NS;
-}
-
-/* A write that takes so long may never end: until it does, it is as if nobody reported. */
-static bool is_stuck(const struct reports *reports, int64_t now_ns)
-{
-	for (size_t i = 0; i < reports->flight_count; i++)
-		if (now_ns - reports->flights[i].begun_ns > IN_FLIGHT_MAX_NS)
-			return true;
-	return false;
+	return !executing(reports, seen->now_ns) || seen->stamp_ns < reports->window_begin_ns - STAMP_MARGIN_NS;
 }
 
 /* A device has no time stamp, but counters; they move by themselves while what was reported is written back. */
@@ -218,8 +235,8 @@ static bool is_stuck(const struct reports *reports, int64_t now_ns)
 
 static bool moved_at_rest(const struct reports *reports, const struct cache_observation *seen)
 {
-	return seen->stamp_ns == 0 && seen->generation != reports->device_generation && reports->flight_count == 0 &&
-	       seen->now_ns - reports->last_end_ns > WRITEBACK_NS;
+	return seen->stamp_ns == 0 && seen->generation != reports->device_generation &&
+	       !executing(reports, seen->now_ns) && seen->now_ns - reports->last_end_ns > WRITEBACK_NS;
 }
 
 /* It takes the census this long at most, where there are not very many processes; open files wait for it. */

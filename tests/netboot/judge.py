@@ -27,13 +27,18 @@ import release as rel
 # Who was refused is refused again, without a wait, for 60 ms (fuse/patience.c); and a bit.
 REFUSED_AGAIN = 0.1
 
+# With reports: a write that was announced is waited for so long, done or not (cache/reports.c).
+ANNOUNCED = 5
+
 # Without reports: what lasted for that many settle times is believed (cache/settle.c); and a wait.
 LASTING, WAIT = 10, 0.5
 
 
 class Judge:
-    def __init__(self, view, image, settle, reports, say):
-        self.view, self.image, self.settle, self.reports, self.say = view, image, settle, reports, say
+    def __init__(self, view, image, settle, reports, relied_on, say):
+        """reports: does the server; relied_on(): does imagefs, just now?"""
+        self.view, self.image, self.settle, self.reports, self.relied_on, self.say = (
+            view, image, settle, reports, relied_on, say)
         self.shas = {}  # {name: sha256} of what is to be there
         self.untouched = []  # those that no update brings
         self.counts, self.wrong = collections.Counter(), 0
@@ -90,14 +95,13 @@ class Judge:
 
     def synced(self, when, extra):
         """Every file at once, then the whole tree, which has one extra overlay with these bytes."""
-        rest = when + (REFUSED_AGAIN if self.reports else LASTING * self.settle + WAIT)
         refused = 0
         for name in rel.NAMES:
             for way in (self.view.read,) if name == rel.KERNEL else (self.view.read, self.view.fetch):
                 got, times = self.patient(way, name, when + 30)
                 refused += len(times)
                 for start in times:
-                    if start > rest:
+                    if start - when > self.until_rest():
                         self.is_wrong("%s, %.2f s after sync, by %s: refused at rest" % (name, start - when, got.how))
                 if got.sha != self.shas[name]:
                     self.is_wrong("%s after sync, by %s: %s" % (name, got.how, got.got))
@@ -108,6 +112,9 @@ class Judge:
         self.whole_tree(rel.sha256(extra))
         return "all new within %.0f ms of sync%s" % (took * 1e3, ", %d refused before" % refused if refused else "")
 
+    def until_rest(self):
+        return REFUSED_AGAIN if self.relied_on() else LASTING * self.settle + WAIT
+
     def whole_tree(self, extra):
         deadline = time.monotonic() + 10
         while True:
@@ -115,7 +122,7 @@ class Judge:
                 have = self.view.tree()
                 break
             except OSError as error:
-                if self.reports:
+                if self.relied_on():
                     self.is_wrong("the tree after sync: refused at rest: %s" % error)
                 if time.monotonic() > deadline:
                     raise
@@ -132,10 +139,11 @@ class Judge:
 
     def at_rest(self, last_write, new, careful):
         """What a loss of power left: {name: sha256 or None}, and a line that says so."""
-        found, counts, deadline = {}, collections.Counter(), last_write + 3
+        found, counts, deadline = {}, collections.Counter(), last_write + (ANNOUNCED + 1 if self.reports else 3)
         new = {name: rel.sha256(data) for name, data in new.items()}
         for name, old in self.shas.items():
-            got, _ = self.patient(self.view.read, name, deadline)
+            # What is refused for good has waited; after that each is asked again, since mtools was a stranger.
+            got, _ = self.patient(self.view.read, name, max(deadline, time.monotonic() + WAIT))
             found[name] = got.sha if got.sha in (old, new.get(name)) else None
             if got.sha == old:
                 counts["untouched" if name in self.untouched else "old"] += 1
@@ -151,7 +159,7 @@ class Judge:
                 if careful or (rel.sha256(true) if true is not None else "") != got.sha:
                     self.is_wrong("%s at rest: %s (%s), on the disk: %s" % (
                         name, got.got, got.sha[:8], "absent" if true is None else rel.sha256(true)[:8]))
-            served, _ = self.patient(self.view.fetch, name, deadline)
+            served, _ = self.patient(self.view.fetch, name, max(deadline, time.monotonic() + WAIT))
             if served.sha != got.sha:
                 self.is_wrong("%s at rest: %s, and by TFTP %s" % (name, got.got, served.got))
         self.counts.update({("after a loss of power", kind): count for kind, count in counts.items()})

@@ -94,7 +94,8 @@ class Session:
         self.board = Board(scratch, "tap0", "52:54:00:77:00:01")
         self.view = View(os.path.join(mount, board), ADDRESS, board, self.releases.known)
         self.writes = Writes(self.image)
-        self.judge = Judge(self.view, self.image, SETTLE, self.server in REPORTING, self.say)
+        reports = self.server in REPORTING
+        self.judge = Judge(self.view, self.image, SETTLE, reports, lambda: reports and not self.why_not_relied_on(), self.say)
         self.judge.publish({**self.first, **self.untouched})
         self.judge.untouched = list(self.untouched)
         self.counts, self.begun, self.sectors, self.grown = self.judge.counts, time.monotonic(), 0, False
@@ -108,15 +109,19 @@ class Session:
     def release_of(self, name):
         return self.releases.known[name, self.judge.shas[name]]
 
-    def trusted(self):
-        """Whether imagefs relies on the server's reports; nothing when it has none."""
-        if not self.judge.reports:
-            return ""
+    def why_not_relied_on(self):
+        """None: imagefs relies on the server's reports."""
         with open(os.path.join(os.environ["CONTROL"], "status.json"), encoding="utf-8") as file:
             images = json.load(file)["images"]
-        exact = next(image["reports"]["exact"] for image in images if image["name"] == "board")
-        self.counts["updates", "with reports relied on" if exact else "with reports in doubt"] += 1
-        return "; imagefs relies on the reports" if exact else "; imagefs does not rely on the reports"
+        reports = next(image["reports"] for image in images if image["name"] == "board")
+        return None if reports["exact"] else reports["why_not"] or "nobody reports"
+
+    def trusted(self):
+        if not self.judge.reports:
+            return ""
+        why_not = self.why_not_relied_on()
+        self.counts["updates", "with reports in doubt" if why_not else "with reports relied on"] += 1
+        return "; imagefs does not rely on the reports: " + why_not if why_not else "; imagefs relies on the reports"
 
     # --- the board starts ---------------------------------------------------------
 

@@ -407,6 +407,35 @@ Test(cache_reports, p_a_write_that_never_ends_is_not_waited_for)
 	cr_expect_eq(changes_since(before), 0);
 }
 
+Test(cache_reports, p_nor_does_it_matter_in_a_dull_place)
+{
+	struct cache_range dull = { 10 * MIB, 10 * MIB };
+	struct timespec real;
+	uint64_t before;
+
+	reports_set_dull(reports, &dull, 1);
+	tell(reporter, "write 10485760 4096 1\n");
+	now_ns += 6 * SECOND;
+	before = observe().generation;
+	cr_expect(is_exact());
+	cr_expect_eq(changes_since(before), 0);
+	tell(reporter, "write 0 512 2\ndone 2\n");
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), 1);
+	/* But it explains nothing. */
+	clock_gettime(CLOCK_REALTIME, &real);
+	before = observe().generation;
+	device.stamp_ns = (real.tv_sec + 10) * SECOND;
+	cr_expect_gt(observe().generation, before);
+	cr_expect_eq(changes_since(before), -1);
+	/* Until there is no partition there any more. */
+	reports_set_dull(reports, NULL, 0);
+	observe();
+	cr_expect_not(is_exact());
+	tell(reporter, "done 1\n");
+	cr_expect(is_exact());
+}
+
 Test(cache_reports, p_a_flood_of_begun_writes_is_not_followed)
 {
 	char line[64];
