@@ -42,25 +42,5 @@ qemu-nbd)
 esac
 listens() { grep -qE "^ *[0-9]+: [0-9A-F]+:$(printf %04X 10809) [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6; }
 wait_until 10 listens
-"$PYTHON" - "$CONTROL/status.json" "$form" "$jammy" $noble <<'PYTHON'
-import json, sys, time
-import nbd as libnbd
-status, form = sys.argv[1:3]
-for uri, name in zip(sys.argv[3:], ("jammy", "noble")):
-    nbd = libnbd.NBD()
-    nbd.connect_uri(uri)
-    assert nbd.can_flush() and nbd.can_fua() and nbd.can_trim(), uri
-    nbd.pwrite(nbd.pread(512, 0), 0, libnbd.CMD_FLAG_FUA)
-    nbd.trim(4096, nbd.get_size() - 4096)
-    nbd.flush()
-    deadline = time.monotonic() + 20
-    while True:
-        reports = [image["reports"] for image in json.load(open(status))["images"] if image["name"] == name][0]
-        if reports["writes"] >= 2 and reports["in_flight"] == 0 and reports["exact"]:
-            break
-        assert time.monotonic() < deadline, reports
-        time.sleep(0.05)
-    assert reports["reporters"][0]["form"] == form, reports
-    print(name, reports)
-    nbd.shutdown()
-PYTHON
+"$PYTHON" "$TOOLS/reported.py" "$CONTROL/status.json" jammy "$form" "$jammy"
+[ -z "$noble" ] || "$PYTHON" "$TOOLS/reported.py" "$CONTROL/status.json" noble "$form" "$noble"
