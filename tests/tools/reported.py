@@ -1,6 +1,6 @@
 """A client's writes to an image are reported, understood and believed.
 
-usage: reported.py STATUS-JSON IMAGE FORM URI
+usage: reported.py STATUS-JSON IMAGE FORM URI [SECONDS]
 """
 import json
 import sys
@@ -8,8 +8,8 @@ import time
 
 import nbd as libnbd
 
-status, image, form, uri = sys.argv[1:]
-deadline = time.monotonic() + 20
+status, image, form, uri = sys.argv[1:5]
+deadline = time.monotonic() + int((sys.argv[5:] or ["20"])[0])
 
 
 def in_time(what):
