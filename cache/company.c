@@ -49,6 +49,17 @@ struct handle {
 	unsigned char bytes[MAX_HANDLE_SZ];
 };
 
+/* Who reports of one image. Most images have nobody. */
+struct reporters {
+	struct {
+		pid_t process;
+		int pidfd; /* or -1 */
+	} known[KNOWN_MAX];
+	size_t known_count;
+	pid_t former[FORMER_MAX]; /* the last that were known, a ring: what they still do is close the image */
+	size_t former_next;
+};
+
 struct member {
 	struct company company; /* first: a company is a member */
 	struct companies *all;
@@ -59,13 +70,7 @@ struct member {
 
 	/* The rest under all->lock. */
 	bool marked;
-	struct {
-		pid_t process;
-		int pidfd; /* or -1 */
-	} known[KNOWN_MAX];
-	size_t known_count;
-	pid_t former[FORMER_MAX]; /* the last that were known, a ring: what they still do is close the image */
-	size_t former_next;
+	struct reporters *reporters; /* NULL: nobody has ever reported of it */
 	uint64_t foreign;
 	bool doubtful;	   /* a census is wanted */
 	bool being_counted; /* and this one is under way; doubtful again if more was seen since it began */
@@ -138,8 +143,10 @@ static bool is_alive(int pidfd)
 
 static bool is_known(const struct member *member, pid_t process)
 {
-	for (size_t i = 0; i < member->known_count; i++)
-		if (member->known[i].process == process && is_alive(member->known[i].pidfd))
+	const struct reporters *reporters = member->reporters;
+
+	for (size_t i = 0; reporters && i < reporters->known_count; i++)
+		if (reporters->known[i].process == process && is_alive(reporters->known[i].pidfd))
 			return true;
 	return false;
 }
@@ -164,17 +171,17 @@ static bool is_dead(pid_t process)
 /* A reporter that went, and has not opened the image again. */
 static bool is_former(const struct member *member, pid_t process)
 {
-	for (size_t i = 0; i < FORMER_MAX; i++)
-		if (process != 0 && member->former[i] == process)
+	for (size_t i = 0; member->reporters && i < FORMER_MAX; i++)
+		if (process != 0 && member->reporters->former[i] == process)
 			return true;
 	return false;
 }
 
 static void no_longer_former(struct member *member, pid_t process)
 {
-	for (size_t i = 0; i < FORMER_MAX; i++)
-		if (member->former[i] == process)
-			member->former[i] = 0;
+	for (size_t i = 0; member->reporters && i < FORMER_MAX; i++)
+		if (member->reporters->former[i] == process)
+			member->reporters->former[i] = 0;
 }
 
 static int64_t now_ns(void)
@@ -408,14 +415,19 @@ static void mark(struct member *member)
 static void member_know(struct company *company, pid_t process)
 {
 	struct member *member = (struct member *)company;
+	struct reporters *reporters;
 
 	LOCK_SCOPE(&member->all->lock);
 	/* What it did until now it has not reported. */
 	if (member->marked)
 		drain(member->all);
-	if (member->known_count < KNOWN_MAX) {
-		member->known[member->known_count].process = process;
-		member->known[member->known_count++].pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	if (!member->reporters)
+		member->reporters = calloc(1, sizeof(*member->reporters));
+	reporters = member->reporters;
+	/* Without memory it is a stranger. */
+	if (reporters && reporters->known_count < KNOWN_MAX) {
+		reporters->known[reporters->known_count].process = process;
+		reporters->known[reporters->known_count++].pidfd = (int)syscall(SYS_pidfd_open, process, 0);
 	}
 	if (!member->marked)
 		mark(member);
@@ -423,13 +435,13 @@ static void member_know(struct company *company, pid_t process)
 		doubt(member); /* it may have been the only stranger */
 }
 
-static void remove_known(struct member *member, pid_t process)
+static void remove_known(struct reporters *reporters, pid_t process)
 {
-	for (size_t i = 0; i < member->known_count; i++) {
-		if (member->known[i].process == process) {
-			if (member->known[i].pidfd >= 0)
-				close(member->known[i].pidfd);
-			member->known[i] = member->known[--member->known_count];
+	for (size_t i = 0; i < reporters->known_count; i++) {
+		if (reporters->known[i].process == process) {
+			if (reporters->known[i].pidfd >= 0)
+				close(reporters->known[i].pidfd);
+			reporters->known[i] = reporters->known[--reporters->known_count];
 			return;
 		}
 	}
@@ -443,13 +455,17 @@ static void remove_known(struct member *member, pid_t process)
 static void member_forget(struct company *company, pid_t process, bool in_flight)
 {
 	struct member *member = (struct member *)company;
+	struct reporters *reporters;
 
 	LOCK_SCOPE(&member->all->lock);
+	reporters = member->reporters;
 	if (in_flight)
 		drain(member->all);
-	remove_known(member, process);
-	if (!is_known(member, process))
-		member->former[member->former_next++ % FORMER_MAX] = process;
+	if (reporters) {
+		remove_known(reporters, process);
+		if (!is_known(member, process))
+			reporters->former[reporters->former_next++ % FORMER_MAX] = process;
+	}
 	drain(member->all);
 	/* It may go on writing without a word. */
 	doubt(member);
@@ -500,8 +516,9 @@ static void member_close(struct company *company)
 	if (member->marked && !of_handle(*bucket_of(all, &member->handle), &member->handle))
 		fanotify_mark(all->fd, FAN_MARK_REMOVE, FAN_OPEN | FAN_MODIFY | FAN_CLOSE_WRITE, AT_FDCWD, path);
 	pthread_mutex_unlock(&all->lock);
-	while (member->known_count > 0)
-		remove_known(member, member->known[0].process);
+	while (member->reporters && member->reporters->known_count > 0)
+		remove_known(member->reporters, member->reporters->known[0].process);
+	free(member->reporters);
 	free(member);
 }
 

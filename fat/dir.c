@@ -27,13 +27,14 @@
 /* As much as is read at once: a run of clusters may be 2 MiB, and most directories end early. */
 #define READ_BYTES_MAX ((size_t)64 * 1024)
 #define DIRECTORY_BYTES_MAX (FAT_DIRECTORY_ENTRIES_MAX * FAT_ENTRY_BYTES)
-#define STRINGS_BYTES ((size_t)4 * 1024)
+#define STRINGS_BYTES_MIN ((size_t)224)
+#define STRINGS_BYTES_MAX ((size_t)4 * 1024)
 
-/* Strings of a directory, in blocks that never move. */
+/* Strings of a directory, in blocks that never move. Each is twice as large as the one before: most are small. */
 struct string_block {
 	struct string_block *next;
-	size_t used_bytes;
-	char bytes[STRINGS_BYTES];
+	size_t used_bytes, size_bytes;
+	char bytes[];
 };
 
 struct fat_dir {
@@ -52,14 +53,21 @@ struct fat_dir {
 static const char *keep_string(struct fat_dir *dir, const char *string, size_t length)
 {
 	struct string_block *block = dir->strings;
-	size_t bytes = length + 1; /* at most FAT_NAME_BUFFER_BYTES, far less than a block */
+	size_t bytes = length + 1; /* at most FAT_NAME_BUFFER_BYTES, far less than the largest block */
 
-	if (!block || STRINGS_BYTES - block->used_bytes < bytes) {
-		block = malloc(sizeof(*block));
+	if (!block || block->size_bytes - block->used_bytes < bytes) {
+		size_t size_bytes = block ? 2 * block->size_bytes : STRINGS_BYTES_MIN;
+
+		if (size_bytes > STRINGS_BYTES_MAX)
+			size_bytes = STRINGS_BYTES_MAX;
+		while (size_bytes < bytes)
+			size_bytes *= 2;
+		block = malloc(sizeof(*block) + size_bytes);
 		if (!block)
 			return NULL;
 		block->next = dir->strings;
 		block->used_bytes = 0;
+		block->size_bytes = size_bytes;
 		dir->strings = block;
 	}
 
@@ -75,7 +83,7 @@ static const char *keep_string(struct fat_dir *dir, const char *string, size_t l
 static struct fat_entry *new_entry(struct fat_dir *dir)
 {
 	if (dir->count == dir->capacity) {
-		size_t wider = dir->capacity ? 2 * dir->capacity : 16;
+		size_t wider = dir->capacity ? 2 * dir->capacity : 4;
 		struct fat_entry *entries = reallocarray(dir->entries, wider, sizeof(*entries));
 
 		if (!entries)

@@ -10,6 +10,20 @@
 #define WINDOW_NS (10 * INT64_C(1000000000))
 #define WINDOW_LINES 40
 
+struct asked_kept_request {
+	char *name;
+	uint64_t version;
+	int64_t when_ns;
+	unsigned times;
+	enum asked_outcome outcome;
+};
+
+struct asked_kept_missing {
+	char *name;
+	uint64_t count;
+	int64_t when_ns;
+};
+
 void asked_init(struct asked *asked)
 {
 	memset(asked, 0, sizeof(*asked));
@@ -28,8 +42,15 @@ struct asked_log *asked_log_new(void)
 
 void asked_log_free(struct asked_log *log)
 {
-	if (log)
-		pthread_mutex_destroy(&log->lock);
+	if (!log)
+		return;
+	for (size_t i = 0; i < log->recent_room && i < log->recent_count; i++)
+		free(log->recent[i].name);
+	for (size_t i = 0; i < log->missing_count; i++)
+		free(log->missing[i].name);
+	free(log->recent);
+	free(log->missing);
+	pthread_mutex_destroy(&log->lock);
 	free(log);
 }
 
@@ -137,43 +158,93 @@ struct asked_board *asked_who(struct asked *asked, pid_t thread, const void *ima
 /* ---- what ----------------------------------------------------------------- */
 
 /* The end of a long path says more than its beginning. */
-static void set_name(char out[ASKED_NAME_BYTES], const char *name)
+static const char *shortened(const char *name)
 {
 	size_t length = strlen(name);
 
-	snprintf(out, ASKED_NAME_BYTES, "%s", length < ASKED_NAME_BYTES ? name : name + length - (ASKED_NAME_BYTES - 1));
+	return length < ASKED_NAME_BYTES ? name : name + length - (ASKED_NAME_BYTES - 1);
 }
 
-static struct asked_request *place_in_ring(struct asked_log *log, const char *name, enum asked_outcome outcome,
-					   uint64_t version)
+/* The next place of the ring, which grows to its full size before it is one. NULL: no memory. */
+static struct asked_kept_request *next_in_ring(struct asked_log *log)
 {
-	struct asked_request *last = &log->recent[(log->recent_count + ASKED_RECENT - 1) % ASKED_RECENT];
+	if (log->recent_count == log->recent_room && log->recent_room < ASKED_RECENT) {
+		size_t room = log->recent_room ? log->recent_room * 2 : 2;
+		void *grown = reallocarray(log->recent, room, sizeof(*log->recent));
 
-	if (log->recent_count > 0 && last->outcome == outcome && last->version == version &&
-	    strcmp(last->name, name) == 0)
-		return last;
-	last = &log->recent[log->recent_count++ % ASKED_RECENT];
-	*last = (struct asked_request){ .outcome = outcome, .version = version };
-	strcpy(last->name, name);
-	return last;
+		if (!grown)
+			return NULL;
+		log->recent = grown;
+		log->recent_room = room;
+	}
+	return &log->recent[log->recent_count % log->recent_room];
 }
 
-/* That of the name; else a free one; else that of the fewest, of them the oldest. */
-static struct asked_missing *place_of_missing(struct asked_log *log, const char *name)
+/* NULL: no memory. */
+static struct asked_kept_request *place_in_ring(struct asked_log *log, const char *name, enum asked_outcome outcome,
+						uint64_t version)
 {
-	struct asked_missing *least = &log->missing[0];
+	struct asked_kept_request *place;
+	char *copy;
 
-	for (size_t i = 0; i < ASKED_MISSING; i++) {
-		struct asked_missing *missing = &log->missing[i];
+	if (log->recent_count > 0) {
+		place = &log->recent[(log->recent_count - 1) % log->recent_room];
+		if (place->outcome == outcome && place->version == version && strcmp(place->name, name) == 0)
+			return place;
+	}
+	copy = strdup(name);
+	place = copy ? next_in_ring(log) : NULL;
+	if (!place) {
+		free(copy);
+		return NULL;
+	}
+	if (log->recent_count >= log->recent_room)
+		free(place->name);
+	log->recent_count++;
+	*place = (struct asked_kept_request){ .name = copy, .outcome = outcome, .version = version };
+	return place;
+}
 
-		if (missing->count > 0 && strcmp(missing->name, name) == 0)
+/* A place for one more, with a name that may be freed; NULL: they are as many as may be, or no memory. */
+static struct asked_kept_missing *add_missing(struct asked_log *log)
+{
+	struct asked_kept_missing *grown;
+
+	if (log->missing_count == ASKED_MISSING)
+		return NULL;
+	grown = reallocarray(log->missing, log->missing_count + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	log->missing = grown;
+	grown[log->missing_count] = (struct asked_kept_missing){ .name = NULL };
+	return &grown[log->missing_count++];
+}
+
+/* That of the name; else a new one; else that of the fewest, of them the oldest. NULL: no memory. */
+static struct asked_kept_missing *place_of_missing(struct asked_log *log, const char *name)
+{
+	struct asked_kept_missing *least = NULL, *added;
+	char *copy;
+
+	for (size_t i = 0; i < log->missing_count; i++) {
+		struct asked_kept_missing *missing = &log->missing[i];
+
+		if (strcmp(missing->name, name) == 0)
 			return missing;
-		if (missing->count < least->count ||
+		if (!least || missing->count < least->count ||
 		    (missing->count == least->count && missing->when_ns < least->when_ns))
 			least = missing;
 	}
-	*least = (struct asked_missing){ .count = 0 };
-	strcpy(least->name, name);
+	copy = strdup(name);
+	added = copy ? add_missing(log) : NULL;
+	if (added)
+		least = added;
+	if (!copy || !least) {
+		free(copy);
+		return NULL;
+	}
+	free(least->name);
+	*least = (struct asked_kept_missing){ .name = copy };
 	return least;
 }
 
@@ -186,24 +257,28 @@ static bool may_log(struct asked_log *log, int64_t now_ns)
 	return log->window_lines++ < WINDOW_LINES;
 }
 
+/* What there is no memory for is counted, and nothing else. */
 bool asked_note(struct asked_log *log, int64_t now_ns, const char *name, enum asked_outcome outcome, uint64_t version)
 {
-	char shortened[ASKED_NAME_BYTES];
-	struct asked_request *request;
+	struct asked_kept_request *request;
 
-	set_name(shortened, name);
+	name = shortened(name);
 	LOCK_SCOPE(&log->lock);
-	request = place_in_ring(log, shortened, outcome, version);
-	request->when_ns = now_ns;
-	request->times++;
+	request = place_in_ring(log, name, outcome, version);
+	if (request) {
+		request->when_ns = now_ns;
+		request->times++;
+	}
 	if (outcome == ASKED_OPENED)
 		log->opened++;
 	if (outcome == ASKED_ABSENT) {
-		struct asked_missing *missing = place_of_missing(log, shortened);
+		struct asked_kept_missing *missing = place_of_missing(log, name);
 
 		log->absent++;
-		missing->count++;
-		missing->when_ns = now_ns;
+		if (missing) {
+			missing->count++;
+			missing->when_ns = now_ns;
+		}
 	}
 	return may_log(log, now_ns);
 }
@@ -225,11 +300,22 @@ void asked_copy(struct asked_log *log, struct asked_copy *copy)
 	if (!log)
 		return;
 	pthread_mutex_lock(&log->lock);
-	for (size_t i = 0; i < ASKED_RECENT && i < log->recent_count; i++)
-		copy->recent[copy->recent_count++] = log->recent[(log->recent_count - 1 - i) % ASKED_RECENT];
-	for (size_t i = 0; i < ASKED_MISSING; i++)
-		if (log->missing[i].count > 0)
-			copy->missing[copy->missing_count++] = log->missing[i];
+	for (size_t i = 0; i < log->recent_room && i < log->recent_count; i++) {
+		const struct asked_kept_request *kept = &log->recent[(log->recent_count - 1 - i) % log->recent_room];
+		struct asked_request *request = &copy->recent[copy->recent_count++];
+
+		*request = (struct asked_request){
+			.outcome = kept->outcome, .version = kept->version, .when_ns = kept->when_ns, .times = kept->times
+		};
+		strcpy(request->name, kept->name);
+	}
+	for (size_t i = 0; i < log->missing_count; i++) {
+		const struct asked_kept_missing *kept = &log->missing[i];
+		struct asked_missing *missing = &copy->missing[copy->missing_count++];
+
+		*missing = (struct asked_missing){ .count = kept->count, .when_ns = kept->when_ns };
+		strcpy(missing->name, kept->name);
+	}
 	copy->opened = log->opened;
 	copy->absent = log->absent;
 	pthread_mutex_unlock(&log->lock);
