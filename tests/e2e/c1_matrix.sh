@@ -73,7 +73,7 @@ tgt() { # tgt BSTYPE
 		tid=$((i + 1))
 		tgtadm -C 7 --lld iscsi --op new --mode target --tid $tid -T "iqn.2024-01.test:b$i"
 		tgtadm -C 7 --lld iscsi --op new --mode logicalunit --tid $tid --lun 1 \
-			-b "$SRC/b$i.img" --bstype "$1"
+			-b "$(realpath "$SRC/b$i.img")" --bstype "$1"
 		tgtadm -C 7 --lld iscsi --op update --mode logicalunit --tid $tid --lun 1 --params thin_provisioning=1
 		tgtadm -C 7 --lld iscsi --op bind --mode target --tid $tid -I ALL
 		add "iscsi:iscsi://127.0.0.1:3260/iqn.2024-01.test:b$i/1"
@@ -85,13 +85,16 @@ behind_loop() { # behind_loop [losetup options]: the image is the file, the writ
 	loop_device device "$image" "$@"
 	add "direct:$device"
 }
-loop_node() { # loop_node KIND-OF-WRITER: the image is the device
+become_device() { # the image is the device, as a zvol or a logical volume would be
 	local device
 	requires root loop
 	mv "$image" "$T/b$i"
 	loop_device device "$T/b$i"
 	ln -s "$device" "$image"
-	add "$1:$device"
+}
+loop_node() { # loop_node KIND-OF-WRITER
+	become_device
+	add "$1:$(readlink "$image")"
 }
 start_writer() {
 	case $writer in
@@ -109,6 +112,7 @@ start_writer() {
 		each qemu_nbd "$cache" "$aio" ;;
 	tgt-rdwr) tgt rdwr ;;
 	tgt-aio) tgt aio ;;
+	tgt-rdwr-device) each become_device && tgt rdwr ;;
 	behind-loop) each behind_loop ;;
 	behind-loop-direct) each behind_loop --direct-io=on ;;
 	loop-node) each loop_node file ;;

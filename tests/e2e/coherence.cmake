@@ -25,7 +25,7 @@ foreach(writer
 	qemu-nbd-writethrough-threads qemu-nbd-writethrough-io_uring
 	qemu-nbd-none-threads qemu-nbd-none-native qemu-nbd-none-io_uring
 	qemu-nbd-directsync-threads qemu-nbd-directsync-native qemu-nbd-directsync-io_uring
-	tgt-rdwr tgt-aio
+	tgt-rdwr tgt-aio tgt-rdwr-device
 	behind-loop behind-loop-direct loop-node loop-node-direct)
 	coherence_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
 endforeach()

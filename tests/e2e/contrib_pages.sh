@@ -39,8 +39,20 @@ start_dnsmasq_as_packaged() { # where only dnsmasq-base is: what dnsmasq's packa
 	inside sh -c 'mkdir -p /etc/dnsmasq.d; id dnsmasq >/dev/null 2>&1 || useradd -r dnsmasq
 		test -e /lib/systemd/system/dnsmasq.service || printf "[Service]\nExecStart=/usr/sbin/dnsmasq -k --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d,*.conf\n" >/etc/systemd/system/dnsmasq.service
 		systemctl daemon-reload'
-	# The network that the file's dhcp-range speaks of.
-	inside sh -c 'ip link add lan0 type bridge 2>/dev/null; ip addr add 192.168.1.1/24 dev lan0 2>/dev/null; ip link set lan0 up' || true
+	# The network that the file's dhcp-range speaks of, and a board at the end of the cable.
+	unshare -n sleep infinity &
+	board_pid=$!
+	PIDS+=($board_pid)
+	board_network() { [ "$(readlink "/proc/$board_pid/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+	wait_until 5 board_network
+	at_server() { nsenter -t "$SYSTEM_PID" -n "$@"; }
+	at_board() { nsenter -t "$board_pid" -n "$@"; }
+	at_server ip link add lan0 type veth peer name board0 address dc:a6:32:01:36:c2 || skip "no veth"
+	at_server ip addr add 192.168.1.1/24 dev lan0
+	at_server ip link set lan0 up
+	at_server ip link set board0 netns "$board_pid"
+	at_board ip addr add 192.168.1.50/24 dev board0
+	at_board ip link set board0 up
 }
 
 start_system
@@ -52,8 +64,14 @@ dnsmasq)
 	needs dnsmasq
 	start_dnsmasq_as_packaged
 	follow dnsmasq
-	# By MAC: this request comes from nowhere that has one, and finds no directory of its own.
-	fetched 89025d75/config.txt jammy ;;
+	# This one is from an address that has no MAC, and gets no prefix.
+	fetched 89025d75/config.txt jammy
+	# The board's DHCP server is another; this one tells where TFTP is, with the word that a Pi looks for.
+	at_board "$PYTHON" "$TOOLS/dhcp_offer.py" board0 >"$T/offer" || fail "no offer"
+	grep -q '^192\.168\.1\.1 PXEClient .*Raspberry Pi Boot   ' "$T/offer" || fail "offered: $(cat "$T/offer")"
+	by_mac() { at_board "$PYTHON" "$TOOLS/tftp.py" get 192.168.1.1 69 config.txt --out "$T/got" >/dev/null; }
+	wait_until 10 by_mac # the first one finds no ARP entry at times
+	is "by its MAC" "$(cat "$T/got")" jammy ;;
 tftpd-hpa)
 	needs in.tftpd
 	follow tftpd-hpa
