@@ -105,9 +105,10 @@ class Image:
             return "start-0"
         end = self.clusters() + 2
         met = []
-        for _ in range(-(-size // self.fat.cluster_bytes)):
-            if not 2 <= cluster < end:
-                return "out-of-range" if not met else None
+        count = -(-size // self.fat.cluster_bytes)
+        for number in range(count):
+            if not 2 <= cluster < end:  # of the first and the last vfat does not ask what follows
+                return "out-of-range" if number in (0, count - 1) else None
             if cluster in met:
                 return "loop"
             if self.fat.cluster_at(cluster) + self.fat.cluster_bytes > self.length:
