@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cache/tree.h"
+#include "cache/version.h"
 
 /* Deeper trees are refused: Linux cannot name them either (PATH_MAX / 2). */
 #define DEPTH_MAX 2048
@@ -379,6 +379,14 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 	entry = fat_dir_entry(dir->content, (size_t)index);
 	if (!dir_settled(dir, op, slot->since_ns))
 		return -EINPROGRESS;
+	/*
+	 * The open would answer it -ESTALE, and the kernel look up once more, but
+	 * once only. A writer may begin before the open that follows then, or another
+	 * reader have filled the slot before the last write: a second -ESTALE is the
+	 * reader's.
+	 */
+	if (slot->kind == SLOT_FILE && version_is_gone(slot->version))
+		version_supersede(slot->version);
 	error = fill_slot(dir, entry, slot);
 	if (error != 0)
 		return error;

@@ -165,9 +165,8 @@ bool guard_touches(const struct guard *guard, const struct cache_range *range)
 	       guard->runs[at].image_bytes < range->offset_bytes + range->length_bytes;
 }
 
-/* Calls `each` for the chunks of the range, until it returns false. Bounded by the runs, and by the chunks in each. */
-static void for_each_chunk(struct guard *guard, const struct cache_range *range,
-			   bool (*each)(struct guard *guard, uint64_t chunk, void *context), void *context)
+void guard_each_chunk(struct guard *guard, const struct cache_range *range,
+		      bool (*each)(struct guard *guard, uint64_t chunk, void *context), void *context)
 {
 	uint64_t range_end = range->offset_bytes + range->length_bytes, last = UINT64_MAX;
 
@@ -345,7 +344,7 @@ void guard_save(struct guard *guard, const struct cache_range *range, const _Ato
 	size_t buffer_bytes = cache_device_buffer_bytes(CHUNK_BYTES);
 	struct save save = { over, cache_buffer_get(buffer_bytes) };
 
-	for_each_chunk(guard, range, save_chunk, &save);
+	guard_each_chunk(guard, range, save_chunk, &save);
 	cache_buffer_put(save.buffer, buffer_bytes);
 }
 
@@ -363,9 +362,9 @@ bool guard_save_now(struct guard *guard, const struct cache_range *range)
 	bool settled = true;
 
 	if (buffer)
-		for_each_chunk(guard, range, save_chunk_now, buffer);
+		guard_each_chunk(guard, range, save_chunk_now, buffer);
 	cache_buffer_put(buffer, CHUNK_BYTES);
-	for_each_chunk(guard, range, is_settled, &settled);
+	guard_each_chunk(guard, range, is_settled, &settled);
 	return settled;
 }
 

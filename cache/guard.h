@@ -25,6 +25,13 @@ void guard_unref(struct guard *guard); /* NULL is fine */
 bool guard_touches(const struct guard *guard, const struct cache_range *range);
 
 /*
+ * Calls `each` for the chunks (CHUNK_BYTES) of the file that the range holds bytes
+ * of, until it returns false. Bounded by the version's runs, and the chunks in each.
+ */
+void guard_each_chunk(struct guard *guard, const struct cache_range *range,
+		      bool (*each)(struct guard *guard, uint64_t chunk, void *context), void *context);
+
+/*
  * Save what the range is about to lose, chunk by chunk; blocks. What cannot be
  * read is lost. Ends early once *over is set.
  */

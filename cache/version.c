@@ -25,6 +25,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/checked.h"
+#include "cache/buffer.h"
 #include "cache/version.h"
 
 /* ---- life ---------------------------------------------------------------- */
@@ -237,6 +239,58 @@ bool version_untouched(struct cache_version *version, uint64_t generation)
 		untouched = untouched && !guard_touches(guard, &ranges[i]);
 	guard_unref(guard);
 	return untouched;
+}
+
+/* More is for the open, which reads it whole. */
+#define GONE_CHUNKS_MAX 16
+
+struct gone {
+	struct cache_version *version;
+	unsigned char *buffer;
+	unsigned looked;
+	bool is_gone;
+};
+
+static bool chunk_is_gone(struct guard *guard, uint64_t chunk, void *context)
+{
+	struct gone *gone = context;
+	struct cache_version *version = gone->version;
+	size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, version->entry.size_bytes - chunk * CHUNK_BYTES);
+	struct chunk_hash hash;
+
+	(void)guard;
+	if (gone->looked == GONE_CHUNKS_MAX)
+		return false;
+	if (!chunk_known(version, chunk))
+		return true;
+	gone->looked++;
+	if (version_read_now(version, chunk * CHUNK_BYTES, length_bytes, gone->buffer) != 0)
+		return true;
+	hash = chunk_hash_of(gone->buffer, length_bytes);
+	gone->is_gone = !chunk_equal(version, chunk, &hash);
+	return !gone->is_gone;
+}
+
+bool version_is_gone(struct cache_version *version)
+{
+	struct cache_image *image = version->image;
+	struct gone gone = { .version = version };
+	struct cache_range ranges[CHANGES_MAX];
+	struct guard *guard;
+	size_t in_flight;
+	int count;
+
+	if (!image->reports || version->known_count == 0 || version->data_checked == 0)
+		return false;
+	count = reports_changes(image->reports, version->data_checked, ranges, CHANGES_MAX, &in_flight);
+	if (count <= 0 || guard_new(version, &guard) != 0)
+		return false;
+	gone.buffer = cache_buffer_get(CHUNK_BYTES);
+	for (int i = 0; gone.buffer && i < count && !gone.is_gone && gone.looked < GONE_CHUNKS_MAX; i++)
+		guard_each_chunk(guard, &ranges[i], chunk_is_gone, &gone);
+	cache_buffer_put(gone.buffer, CHUNK_BYTES);
+	guard_unref(guard);
+	return gone.is_gone;
 }
 
 bool version_older_than_burst(struct cache_version *version)

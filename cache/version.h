@@ -21,6 +21,13 @@ struct cache_range version_range(const struct cache_version *version);
 /* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
 bool version_untouched(struct cache_version *version, uint64_t generation);
 
+/*
+ * Is a chunk that is known another by now, of those that were written since the
+ * version was last true? Then it is gone, whatever else it holds. Looks at what
+ * is at hand only, and never waits: false says nothing.
+ */
+bool version_is_gone(struct cache_version *version);
+
 /* Were its clusters not written by the writes that go on in its partition? */
 bool version_older_than_burst(struct cache_version *version);
 
