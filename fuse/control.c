@@ -150,7 +150,7 @@ static const char *prepare_directory(struct control *control)
 	CLEANUP_FREE char *existing = existing_part(control->directory);
 	const char *problem = existing ? conflict(existing, NULL, control->options) : strerror(ENOMEM);
 	struct stat st;
-	char *real;
+	char *real = NULL;
 	int error;
 
 	if (problem)
@@ -166,7 +166,11 @@ static const char *prepare_directory(struct control *control)
 		control->remove_directory = false;
 		return problem;
 	}
-	real = realpath(control->directory, NULL);
+	/* The daemon before us has unmounted, and may take the directory away only now. */
+	for (int tries = 0; !real && tries < MOUNT_TRIES; tries++) {
+		mkdir(control->directory, 0755);
+		real = realpath(control->directory, NULL);
+	}
 	if (!real)
 		return strerror(errno);
 	free(control->directory);
