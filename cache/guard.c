@@ -128,6 +128,20 @@ void guard_unref(struct guard *guard)
 	free(guard);
 }
 
+struct cache_range guard_span(const struct guard *guard)
+{
+	struct cache_range span = { 0 };
+
+	if (guard->run_count > 0)
+		span = (struct cache_range){ guard->runs[0].image_bytes, guard->runs[0].length_bytes };
+	for (size_t i = 1; i < guard->run_count; i++) {
+		struct cache_range run = { guard->runs[i].image_bytes, guard->runs[i].length_bytes };
+
+		span = cache_range_span(&span, &run);
+	}
+	return span;
+}
+
 void guard_hold_version(struct guard *guard)
 {
 	node_use(guard->version->image, &guard->version->node);

@@ -24,6 +24,9 @@ void guard_unref(struct guard *guard); /* NULL is fine */
 /* Does the range of the image hold bytes of the version? */
 bool guard_touches(const struct guard *guard, const struct cache_range *range);
 
+/* From its first byte in the image to its last. */
+struct cache_range guard_span(const struct guard *guard);
+
 /*
  * Calls `each` for the chunks (CHUNK_BYTES) of the file that the range holds bytes
  * of, until it returns false. Bounded by the version's runs, and the chunks in each.

@@ -101,6 +101,12 @@ static bool text_line(const struct notify_sink *sink, struct notify_words line)
 		notify_end(sink, id);
 		return true;
 	}
+	if (notify_take_text(&line, "ledger")) {
+		if (take_argument(&line, &id) != 1 || !take_end(&line))
+			return false;
+		sink->event(sink->context, &(struct notify_event){ .kind = NOTIFY_LEDGER, .id = id });
+		return true;
+	}
 	if (!notify_take_text(&line, "flush") || !take_end(&line))
 		return false;
 	sink->event(sink->context, &(struct notify_event){ .kind = NOTIFY_FLUSH });
@@ -112,7 +118,7 @@ static bool text_recognises(struct notify_words line)
 {
 	take_blanks(&line);
 	return notify_take_text(&line, "write") || notify_take_text(&line, "done") ||
-	       notify_take_text(&line, "flush");
+	       notify_take_text(&line, "flush") || notify_take_text(&line, "ledger");
 }
 
 /* ---- lines ----------------------------------------------------------------- */

@@ -43,6 +43,7 @@
  *                   write OFFSET LENGTH [ID]   these bytes are about to change
  *                   done [ID]                  the writes begun with that ID have ended
  *                   flush                      look at everything again
+ *                   ledger FD                  more of these are posted in memory: ledger.h
  *               numbers in decimal or 0x...; ID is up to 64 bits, 0 if left out.
  *               Words are parted by blanks; empty lines mean nothing; a line counts
  *               when its newline has come. Any other line breaks the stream.
@@ -71,6 +72,7 @@ enum notify_kind {
 	NOTIFY_BEGIN, /* bytes [offset, offset + length) may change from now on, until the end of `id` */
 	NOTIFY_END,   /* every write begun with `id` and not ended yet has ended, well or not */
 	NOTIFY_FLUSH, /* text: something may have changed that was not reported as a write */
+	NOTIFY_LEDGER, /* text: the reporter's descriptor `id` is its ledger */
 };
 
 struct notify_event {

@@ -72,9 +72,11 @@ void reporter_free(struct reporter *reporter)
 			break;
 		}
 	}
+	if (reporter->ledger)
+		reporter_take_posted(reporter);
 	in_flight = reporter->flights > 0;
 	if (in_flight)
-		reports_end_flights(reports, reporter, true, 0);
+		reports_end_flights(reports, reporter, true, 0, reports->monotonic_ns());
 	process = reporter->process;
 	reports->speaking -= process != 0;
 	reports->distrusted -= reporter->distrusted;
@@ -82,6 +84,7 @@ void reporter_free(struct reporter *reporter)
 	if (process != 0 && reports->company)
 		reports->company->ops->forget(reports->company, process, in_flight);
 	pthread_mutex_destroy(&reporter->lock);
+	ledger_unshare(reporter->ledger);
 	free(reporter);
 	reports_unref(reports);
 }
@@ -110,12 +113,6 @@ struct taking {
 	unsigned events;
 	bool ended; /* nothing of this reporter is in flight any more */
 };
-
-/*
- * A server writes one record at a time, or a few. Each is held against what is in
- * flight and open, while the image waits: more at once are not followed.
- */
-#define EVENTS_MAX 256
 
 /* A write cannot be about more open files than this. */
 #define SAVING_ITEMS_MAX 1024
@@ -172,53 +169,69 @@ static void save_before_answer(struct taking *taking, struct guard *guard, const
 	link->item = (size_t)(item - taking->saving->items);
 }
 
-static void begin_write(struct taking *taking, const struct notify_event *event)
+bool reporter_begin_write(struct reporter *reporter, struct flight *flight, bool followed)
 {
-	struct reporter *reporter = taking->reporter;
 	struct reports *reports = reporter->reports;
-	struct flight flight = {
-		.reporter = reporter,
-		.id = event->id,
-		.range = { event->offset_bytes, event->length_bytes },
-		.begun_ns = reports->monotonic_ns(),
-	};
 
 	reporter->writes++;
 	reports->writes++;
-	reports->written_bytes += event->length_bytes;
-	if (event->length_bytes == 0)
+	reports->written_bytes += flight->range.length_bytes;
+	flight->reporter = reporter;
+	flight->dull = reports_is_dull(reports, &flight->range);
+	if (!reporter->distrusted && followed && reports_add_flight(reports, flight))
+		return true;
+	reports_distrust(reports, reporter);
+	reports_start_over(reports);
+	return false;
+}
+
+static void save_before_write(struct taking *taking, const struct flight *flight)
+{
+	if (flight->dull)
 		return;
-	flight.dull = reports_is_dull(reports, &flight.range);
-	if (reporter->distrusted || taking->events > EVENTS_MAX || !reports_add_flight(reports, &flight)) {
-		/* Not followed any further: as if it had been done by a stranger. */
-		reports_distrust(reports, reporter);
-		reports_start_over(reports);
-		return;
-	}
-	if (flight.dull)
-		return;
-	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
-		if (guard_touches(guard, &flight.range))
-			save_before_answer(taking, guard, &flight.range);
+	for (struct guard *guard = taking->reporter->reports->guards; guard; guard = guard_link(guard)->next)
+		if (guard_touches(guard, &flight->range))
+			save_before_answer(taking, guard, &flight->range);
+}
+
+static void share_ledger(struct taking *taking, uint64_t fd)
+{
+	struct reporter *reporter = taking->reporter;
+	struct ledger *ledger;
+
+	/* Of a process that is seen from here as it sees itself; the others do without. */
+	if (taking->process != 0 && !reporter->ledger &&
+	    ledger_share(taking->process, fd, reporter->reports->monotonic_ns(), &ledger) == 0)
+		reporter_use_ledger(reporter, ledger);
 }
 
 static void take_event(void *context, const struct notify_event *event)
 {
 	struct taking *taking = context;
 	struct reports *reports = taking->reporter->reports;
+	struct flight flight;
 
 	taking->events++;
 	switch (event->kind) {
 	case NOTIFY_BEGIN:
 		taking->spoke = true;
-		begin_write(taking, event);
+		flight = (struct flight){
+			.id = event->id,
+			.range = { event->offset_bytes, event->length_bytes },
+			.begun_ns = reports->monotonic_ns(),
+		};
+		if (reporter_begin_write(taking->reporter, &flight, taking->events <= REPORTS_EVENTS_MAX))
+			save_before_write(taking, &flight);
 		break;
 	case NOTIFY_END:
 		taking->spoke = true;
-		if (taking->events > EVENTS_MAX)
+		if (taking->events > REPORTS_EVENTS_MAX)
 			reports_distrust(reports, taking->reporter);
 		else
-			reports_end_flights(reports, taking->reporter, false, event->id);
+			reports_end_flights(reports, taking->reporter, false, event->id, reports->monotonic_ns());
+		break;
+	case NOTIFY_LEDGER:
+		share_ledger(taking, event->id);
 		break;
 	case NOTIFY_FLUSH:
 		reports->last_end_ns = reports->monotonic_ns();
@@ -226,6 +239,24 @@ static void take_event(void *context, const struct notify_event *event)
 		break;
 	}
 }
+
+/* The reporter waits now for what it has posted. */
+static void save_before_posted(struct taking *taking)
+{
+	struct reports *reports = taking->reporter->reports;
+
+	reporter_take_posted(taking->reporter);
+	for (size_t i = 0; i < reports->flight_count; i++) {
+		struct flight *flight = &reports->flights[i];
+
+		if (flight->reporter == taking->reporter && flight->unkept) {
+			save_before_write(taking, flight);
+			flight->unkept = false;
+		}
+	}
+}
+
+/* ---- what is written to the control file ----------------------------------- */
 
 /* Does it speak for a process, now that it has said something? The text form only once it spoke of writes. */
 static bool introduces_itself(const struct taking *taking)
@@ -246,7 +277,9 @@ static bool take_in(struct taking *taking, const void *bytes, size_t length_byte
 	LOCK_SCOPE(&reports->lock);
 	flights = reporter->flights;
 	notify_feed(&reporter->parser, bytes, length_bytes, take_event, taking);
-	taking->ended = reporter->flights == 0 && (flights > 0 || taking->spoke);
+	if (reporter->ledger)
+		save_before_posted(taking);
+	taking->ended = reporter->flights == 0 && (flights > 0 || taking->spoke || reporter->ledger);
 	introduced = introduces_itself(taking);
 	if (introduced) {
 		reporter->process = taking->process;

@@ -17,7 +17,7 @@
 #include "cache/reports_inside.h"
 
 /* A reporter with more writes in flight than any server has is not believed. */
-#define IN_FLIGHT_MAX 4096
+#define IN_FLIGHT_MAX 1024
 #define IN_FLIGHT_MAX_NS (5 * INT64_C(1000000000))
 
 /* A file's time stamp may be taken from a clock that ticks, and that a server's end of a write is ahead of. */
@@ -34,6 +34,17 @@ static int64_t clock_ns(clockid_t clock)
 static int64_t monotonic_ns(void)
 {
 	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* What the other clock showed then. */
+static int64_t real_time_ns(const struct reports *reports, int64_t at_ns)
+{
+	return clock_ns(CLOCK_REALTIME) - (reports->monotonic_ns() - at_ns);
+}
+
+static int64_t max_i64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -105,9 +116,18 @@ void reports_start_over(struct reports *reports)
 	reports->floor_ns = reports->monotonic_ns();
 }
 
-static void log_write(struct reports *reports, const struct cache_range *range, int64_t begun_ns)
+const struct log_entry *reports_log_entry(const struct reports *reports, size_t back)
+{
+	return &reports->log[(reports->log_first + reports->log_count - 1 - back) % LOG_ENTRIES];
+}
+
+/* What several reporters posted is taken one after the other: no entry is to be older than the one before. */
+static void log_write(struct reports *reports, const struct cache_range *range, int64_t begun_ns, int64_t ended_ns)
 {
 	struct log_entry *entry;
+
+	if (reports->log_count > 0 && reports_log_entry(reports, 0)->ended_ns > ended_ns)
+		ended_ns = reports_log_entry(reports, 0)->ended_ns;
 
 	if (reports->log_count == LOG_ENTRIES) {
 		reports->floor = reports->log[reports->log_first].generation;
@@ -116,37 +136,41 @@ static void log_write(struct reports *reports, const struct cache_range *range, 
 		reports->log_count--;
 	}
 	entry = &reports->log[(reports->log_first + reports->log_count++) % LOG_ENTRIES];
-	*entry = (struct log_entry){ ++reports->generation, *range, begun_ns, reports->monotonic_ns() };
-}
-
-/* The newest but `back`. */
-static const struct log_entry *log_entry(const struct reports *reports, size_t back)
-{
-	return &reports->log[(reports->log_first + reports->log_count - 1 - back) % LOG_ENTRIES];
+	*entry = (struct log_entry){ ++reports->generation, *range, begun_ns, ended_ns };
 }
 
 /* ---- writes in flight; all under the lock -------------------------------- */
 
-static void end_flight(struct reports *reports, size_t index)
+/* It was not waited with until the old bytes were kept, or its reporter died before it was done. */
+static void lose_unkept(struct reports *reports, const struct cache_range *range)
+{
+	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
+		if (guard_touches(guard, range))
+			reports->lost += guard_lose(guard, range);
+}
+
+static void end_flight(struct reports *reports, size_t index, int64_t at_ns)
 {
 	struct flight *flight = &reports->flights[index];
 
+	if (flight->unkept)
+		lose_unkept(reports, &flight->range);
 	if (!flight->dull) {
-		log_write(reports, &flight->range, flight->begun_ns);
+		log_write(reports, &flight->range, flight->begun_ns, at_ns);
 		reports->busy_count--;
 	}
 	flight->reporter->flights--;
 	*flight = reports->flights[--reports->flight_count];
 }
 
-void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id)
+void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id, int64_t at_ns)
 {
 	/* Each turn goes one back, and what fills the gap was looked at before. */
 	for (size_t i = reports->flight_count; i-- > 0;)
 		if (reports->flights[i].reporter == reporter && (all || reports->flights[i].id == id))
-			end_flight(reports, i);
-	reports->last_end_ns = reports->monotonic_ns();
-	reports->window_end_ns = clock_ns(CLOCK_REALTIME);
+			end_flight(reports, i, at_ns);
+	reports->last_end_ns = max_i64(reports->last_end_ns, at_ns);
+	reports->window_end_ns = max_i64(reports->window_end_ns, real_time_ns(reports, at_ns));
 }
 
 void reports_distrust(struct reports *reports, struct reporter *reporter)
@@ -155,7 +179,7 @@ void reports_distrust(struct reports *reports, struct reporter *reporter)
 		return;
 	reporter->distrusted = true;
 	reports->distrusted++;
-	reports_end_flights(reports, reporter, true, 0);
+	reports_end_flights(reports, reporter, true, 0, reports->monotonic_ns());
 	reports_start_over(reports);
 }
 
@@ -173,7 +197,7 @@ bool reports_add_flight(struct reports *reports, const struct flight *flight)
 		reports->flight_capacity = capacity;
 	}
 	if (reports->flight_count == 0)
-		reports->window_begin_ns = clock_ns(CLOCK_REALTIME);
+		reports->window_begin_ns = real_time_ns(reports, flight->begun_ns);
 	reports->flights[reports->flight_count++] = *flight;
 	flight->reporter->flights++;
 	reports->busy_count += !flight->dull;
@@ -202,7 +226,7 @@ static bool is_lasting(const struct flight *flight, int64_t now_ns)
 	return now_ns - flight->begun_ns > IN_FLIGHT_MAX_NS;
 }
 
-static bool is_stuck(const struct reports *reports, int64_t now_ns)
+bool reports_is_stuck(const struct reports *reports, int64_t now_ns)
 {
 	for (size_t i = 0; i < reports->flight_count; i++)
 		if (!reports->flights[i].dull && is_lasting(&reports->flights[i], now_ns))
@@ -247,7 +271,7 @@ static enum reports_state judge(struct reports *reports, const struct company_st
 {
 	/* When the last reporter went and nobody else came, nobody writes: as good as a report of it. */
 	if ((reports->speaking == 0 && reports->state == REPORTS_INEXACT) || reports->distrusted > 0 || seen->blind ||
-	    is_stuck(reports, seen->now_ns))
+	    reports_is_stuck(reports, seen->now_ns))
 		return REPORTS_INEXACT;
 	if (company->alone)
 		return REPORTS_EXACT;
@@ -270,6 +294,7 @@ void reports_observe(struct reports *reports, struct cache_observation *seen)
 	if (reports->company)
 		reports->company->ops->look(reports->company, &company);
 	LOCK_SCOPE(&reports->lock);
+	reports_take_posted(reports);
 	state = judge(reports, &company, seen);
 	if ((state == REPORTS_INEXACT) != (reports->state == REPORTS_INEXACT) || company.foreign != reports->foreign ||
 	    seen->size_bytes != reports->size_bytes ||
@@ -301,6 +326,7 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 
 	*in_flight = 0;
 	LOCK_SCOPE(&reports->lock);
+	reports_take_posted(reports);
 	if (reports->state != REPORTS_EXACT || generation < reports->floor || reports->busy_count > capacity)
 		return -1;
 	for (size_t i = 0; i < reports->flight_count; i++)
@@ -308,7 +334,7 @@ int reports_changes(struct reports *reports, uint64_t generation, struct cache_r
 			ranges[count++] = reports->flights[i].range;
 	*in_flight = count;
 	for (size_t back = 0; back < reports->log_count; back++) {
-		const struct log_entry *entry = log_entry(reports, back);
+		const struct log_entry *entry = reports_log_entry(reports, back);
 
 		if (entry->generation <= generation)
 			break;
@@ -345,6 +371,7 @@ int reports_burst(struct reports *reports, const struct cache_range *where, int6
 	bool in_flight;
 
 	LOCK_SCOPE(&reports->lock);
+	reports_take_posted(reports);
 	if (reports->state != REPORTS_EXACT)
 		return -ENOTSUP;
 	in_flight = any_in_flight(reports, where);
@@ -355,7 +382,7 @@ int reports_burst(struct reports *reports, const struct cache_range *where, int6
 	};
 	/* Back in time, to the first rest that was long enough. */
 	for (size_t back = 0; back < reports->log_count; back++) {
-		const struct log_entry *entry = log_entry(reports, back);
+		const struct log_entry *entry = reports_log_entry(reports, back);
 
 		if (where && !overlap(&entry->range, where))
 			continue;
@@ -379,6 +406,7 @@ void reports_set_dull(struct reports *reports, const struct cache_range *ranges,
 	if (!copy)
 		count = 0;
 	LOCK_SCOPE(&reports->lock);
+	reports_take_posted(reports);
 	if (count == reports->dull_count && (count == 0 || memcmp(ranges, reports->dull, count * sizeof(*ranges)) == 0)) {
 		free(copy);
 		return;
@@ -397,113 +425,8 @@ void reports_set_dull(struct reports *reports, const struct cache_range *ranges,
 	reports_start_over(reports);
 }
 
-/* ---- guards -------------------------------------------------------------- */
-
-/* Under the lock. */
-static bool written_since(const struct reports *reports, const struct guard *guard, uint64_t generation)
-{
-	for (size_t back = 0; back < reports->log_count; back++) {
-		const struct log_entry *entry = log_entry(reports, back);
-
-		if (entry->generation <= generation)
-			return false;
-		if (guard_touches(guard, &entry->range))
-			return true;
-	}
-	return false;
-}
-
-int reports_guard(struct reports *reports, struct guard *guard, uint64_t generation)
-{
-	struct guard_link *link = guard_link(guard);
-
-	LOCK_SCOPE(&reports->lock);
-	if (reports->state != REPORTS_EXACT)
-		return -ENOTSUP;
-	for (size_t i = 0; i < reports->flight_count; i++)
-		if (guard_touches(guard, &reports->flights[i].range))
-			return -EAGAIN;
-	if (generation < reports->floor || written_since(reports, guard, generation))
-		return -ESTALE;
-	link->epoch = reports->epoch;
-	link->next = reports->guards;
-	link->link = &reports->guards;
-	if (reports->guards)
-		guard_link(reports->guards)->link = &link->next;
-	reports->guards = guard;
-	return 0;
-}
-
-void reports_unguard(struct reports *reports, struct guard *guard)
-{
-	struct guard_link *link = guard_link(guard);
-
-	LOCK_SCOPE(&reports->lock);
-	if (!link->link)
-		return;
-	*link->link = link->next;
-	if (link->next)
-		guard_link(link->next)->link = link->link;
-	link->link = NULL;
-	reports->saved_bytes += guard_saved_bytes(guard);
-}
-
-int reports_guard_stands(struct reports *reports, struct guard *guard)
-{
-	LOCK_SCOPE(&reports->lock);
-	if (reports->state == REPORTS_INEXACT || guard_link(guard)->epoch != reports->epoch)
-		return -ENOTSUP;
-	return reports->state == REPORTS_EXACT ? 0 : -EAGAIN;
-}
-
 bool reports_exact(struct reports *reports)
 {
 	LOCK_SCOPE(&reports->lock);
 	return reports->state == REPORTS_EXACT;
-}
-
-/* ---- status -------------------------------------------------------------- */
-
-static void status_of_guards(struct reports *reports, struct reports_status *status)
-{
-	status->saved_bytes = reports->saved_bytes;
-	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next) {
-		status->saved_bytes += guard_saved_bytes(guard);
-		status->guarded += guard_link(guard)->epoch == reports->epoch;
-	}
-}
-
-void reports_status(struct reports *reports, struct reports_status *status)
-{
-	struct company_state company = { .why_not = "the daemon may not see who else writes (it needs root)" };
-
-	*status = (struct reports_status){ 0 };
-	if (reports->company)
-		reports->company->ops->look(reports->company, &company);
-	LOCK_SCOPE(&reports->lock);
-	for (struct reporter *reporter = reports->reporters; reporter; reporter = reporter->next) {
-		if (reporter->process == 0)
-			continue;
-		if (status->reporters < REPORTS_STATUS_REPORTERS) {
-			status->reporter[status->reporters].process = reporter->process;
-			status->reporter[status->reporters].form =
-				reporter->distrusted ? NOTIFY_FORM_BROKEN : reporter->parser.form;
-			status->reporter[status->reporters].writes = reporter->writes;
-		}
-		status->reporters++;
-	}
-	status->exact = reports->speaking > 0 && reports->distrusted == 0 && company.alone && !reports->blind &&
-			!is_stuck(reports, reports->monotonic_ns());
-	status->other = company.other;
-	if (reports->speaking > 0 && !status->exact)
-		status->why_not = reports->distrusted ? "a reporter cannot be followed" :
-				  reports->blind      ? "writers on other machines cannot be seen" :
-				  company.why_not     ? company.why_not :
-							"a write has been in flight for too long";
-	status->writes = reports->writes;
-	status->written_bytes = reports->written_bytes;
-	status->in_flight = (unsigned)reports->flight_count;
-	status->quiet_ns = reports->last_end_ns == 0 ? -1 : reports->monotonic_ns() - reports->last_end_ns;
-	status->lost = reports->lost;
-	status_of_guards(reports, status);
 }

@@ -10,6 +10,7 @@
 
 #include "cache/company.h"
 #include "cache/guard.h"
+#include "cache/ledger.h"
 #include "cache/reports.h"
 
 /* Writes that ended and are remembered; of what is older anything may be true. */
@@ -36,6 +37,7 @@ struct flight {
 	struct cache_range range;
 	int64_t begun_ns;
 	bool dull;
+	bool unkept; /* posted in a ledger: what it is about to overwrite has not been kept */
 };
 
 struct reports {
@@ -54,6 +56,7 @@ struct reports {
 	struct cache_range *dull;
 	size_t dull_count;
 	struct guard *guards;
+	struct cache_range watch; /* every guard is within it; empty without any */
 	uint64_t saving_serial;
 
 	/* What the last look saw. */
@@ -82,20 +85,49 @@ struct reporter {
 	bool distrusted;
 	size_t flights; /* of the reports' */
 	uint64_t writes;
+	struct ledger *ledger; /* or NULL */
+	uint64_t taken;	       /* of its records, */
+	int64_t taken_ns;      /* and when last */
 };
 
 /* ---- reports.c; all under the lock --------------------------------------- */
 
+/* The newest but `back`, of log_count. */
+const struct log_entry *reports_log_entry(const struct reports *reports, size_t back);
+
 /* Anything may have changed. */
 void reports_start_over(struct reports *reports);
+
+/* A write that takes so long may never end: until it does, it is as if nobody reported. */
+bool reports_is_stuck(const struct reports *reports, int64_t now_ns);
 
 bool reports_is_dull(const struct reports *reports, const struct cache_range *range);
 
 /* A write is announced. False: there are more than can be followed. */
 bool reports_add_flight(struct reports *reports, const struct flight *flight);
 
-/* The reporter's writes of that id have ended; or `all` of them. */
-void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id);
+/* The reporter's writes of that id have ended at that time; or `all` of them. */
+void reports_end_flights(struct reports *reports, const struct reporter *reporter, bool all, uint64_t id, int64_t at_ns);
 
 /* Its reporter is not believed any more, until it is closed. */
 void reports_distrust(struct reports *reports, struct reporter *reporter);
+
+/* ---- reporter.c ------------------------------------------------------------ */
+
+/*
+ * A server writes one record at a time, or a few. Each is held against what is in
+ * flight and open, while the image waits: more at once are not followed.
+ */
+#define REPORTS_EVENTS_MAX 256
+
+/* Of `flight` all but reporter and dull are given. `followed`: it is one of few. False: it is as if a stranger did it. */
+bool reporter_begin_write(struct reporter *reporter, struct flight *flight, bool followed);
+
+/* ---- posted.c -------------------------------------------------------------- */
+
+/* From now on it posts there, too. Taken over. */
+void reporter_use_ledger(struct reporter *reporter, struct ledger *ledger);
+
+/* Take in what was posted: in its ledger, which it has; in all of them. */
+void reporter_take_posted(struct reporter *reporter);
+void reports_take_posted(struct reports *reports);

@@ -51,9 +51,9 @@ reports() { awk -v file="$1" '$3 == file { sub(/^[0-9]+ [0-9]+ [^ ]+ [0-9]+ /, "
 closed() { wait_until 10 is_closed "$1"; }
 is_closed() { [ "$(reports "$1" | tail -n1)" = close ]; }
 
-# checked: the whole log keeps to the rules, and has this many writes.
+# checked [OPTION]: the whole log keeps to the rules, and has this many writes.
 checked() {
 	local text
-	text=$("$PYTHON" "$TOOLS/check_reports.py" "$LOG") || fail "the log: $text"
+	text=$("$PYTHON" "$TOOLS/check_reports.py" "$LOG" "$@") || fail "the log: $text"
 	echo "$NAME: $text"
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stream: the two texts, one of which fills while the other is sent. */
+/* stream: the ledger, or the two texts, one of which fills while the other is sent. */
 #include "stream.h"
 
 #include <errno.h>
@@ -7,15 +7,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <nbdkit-filter.h>
+
+#include "cache/ledger.h"
 
 #define FUSE_SUPER_MAGIC 0x65735546
 
 /* "write ", "done " and three numbers of 20 digits. */
 #define LINE_MAX_BYTES 72
+/* So many ticks imagefs may stay behind with what is posted while more and more is. */
+#define TICKS_BEHIND 8
+
 /* 220 writes of one image in flight: those of 14 connections with nbdkit's 16 threads. */
 #define TEXT_BYTES 16384
 
@@ -30,6 +37,9 @@ struct stream {
 	pthread_mutex_t lock;	      /* for all below; released during write(2) */
 	pthread_cond_t answered[2];   /* the batches with even and odd numbers */
 	int fd;			      /* of the control file, or -1 */
+	struct ledger *ledger;	      /* where imagefs serves it, else NULL */
+	uint64_t posted;	      /* in the ledger, at the last tick */
+	unsigned ticks_behind;
 	bool sending;		      /* the fd and the text that is not being filled are a sender's */
 	bool quiet;		      /* nothing was sent since the last tick */
 	bool missed;		      /* something was changed without a report */
@@ -68,16 +78,30 @@ static struct text *text_being_filled(struct stream *stream)
 
 static bool has_room(struct stream *stream)
 {
+	if (stream->ledger)
+		return ledger_untaken(stream->ledger) < LEDGER_RECORDS;
 	return text_being_filled(stream)->length + LINE_MAX_BYTES <= TEXT_BYTES;
 }
 
-static void say(struct stream *stream, const char *word)
+static int64_t now_ns(void)
 {
-	struct text *text = text_being_filled(stream);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void say_to(struct text *text, const char *word)
+{
 	size_t length = strlen(word);
 
 	memcpy(text->bytes + text->length, word, length);
 	text->length += length;
+}
+
+static void say(struct stream *stream, const char *word)
+{
+	say_to(text_being_filled(stream), word);
 }
 
 /* By hand: printf takes a tenth of what the whole report does. */
@@ -94,14 +118,31 @@ static void say_number(struct stream *stream, uint64_t number, char end)
 	say(stream, digits + at);
 }
 
+/* There is room. The change is known at once, or with the batch. */
 static void say_change(struct stream *stream, struct change *change)
 {
+	change->reported = true;
+	change->batch = stream->batch;
+	if (stream->ledger) {
+		ledger_post(stream->ledger, change->id, change->offset_bytes, change->length_bytes, now_ns());
+		if (!ledger_is_watched(stream->ledger, change->offset_bytes, change->length_bytes))
+			change->batch = 0;
+		return;
+	}
 	say(stream, "write ");
 	say_number(stream, change->offset_bytes, ' ');
 	say_number(stream, change->length_bytes, ' ');
 	say_number(stream, change->id, '\n');
-	change->reported = true;
-	change->batch = stream->batch;
+}
+
+static void say_done(struct stream *stream, const struct change *change)
+{
+	if (stream->ledger) {
+		ledger_post(stream->ledger, change->id, 0, 0, now_ns());
+		return;
+	}
+	say(stream, "done ");
+	say_number(stream, change->id, '\n');
 }
 
 /* ---- sending ----------------------------------------------------------------- */
@@ -122,10 +163,18 @@ static int write_text(int fd, const struct text *text)
 	return 0;
 }
 
+static void give_up_ledger(struct stream *stream)
+{
+	if (stream->ledger)
+		munmap(stream->ledger, sizeof(*stream->ledger));
+	stream->ledger = NULL;
+}
+
 /* There is nobody to report to, and what was reported is known to nobody. */
 static void lose(struct stream *stream, int error)
 {
 	stream->fd = -1;
+	give_up_ledger(stream);
 	stream->missed = true;
 	text_being_filled(stream)->length = 0;
 	for (struct change *change = stream->in_flight; change; change = change->next)
@@ -137,13 +186,24 @@ static void lose(struct stream *stream, int error)
 	stream->need();
 }
 
-/* Send what has gathered, unless somebody is sending. Releases the lock meanwhile. */
+/* Has imagefs taken nothing, although it was told to? Then it never will. */
+static bool is_stuck(struct stream *stream, uint64_t untaken)
+{
+	return stream->ledger && untaken >= LEDGER_RECORDS && ledger_untaken(stream->ledger) >= untaken;
+}
+
+/*
+ * Send what has gathered, unless somebody is sending. Releases the lock meanwhile. With
+ * a ledger it is an empty line: imagefs takes what was posted before it answers that.
+ */
 static void send_text(struct stream *stream)
 {
 	const struct text *text = text_being_filled(stream);
-	uint64_t batch = stream->batch++;
+	uint64_t batch = stream->batch++, untaken = stream->ledger ? ledger_untaken(stream->ledger) : 0;
 	int fd = stream->fd, error;
 
+	if (text->length == 0)
+		say_to(&stream->text[batch & 1], "\n");
 	text_being_filled(stream)->length = 0;
 	stream->sending = true;
 	stream->quiet = false;
@@ -154,6 +214,10 @@ static void send_text(struct stream *stream)
 		close(fd);
 
 	pthread_mutex_lock(&stream->lock);
+	if (!error && is_stuck(stream, untaken)) {
+		error = EPROTO;
+		close(fd);
+	}
 	stream->sending = false;
 	stream->sent = batch;
 	pthread_cond_broadcast(&stream->answered[batch & 1]);
@@ -191,12 +255,48 @@ static int open_control_file(const char *path)
 	return fd;
 }
 
+/* A ledger for imagefs to share, as its *fd; NULL: there can be none. */
+static struct ledger *offer_ledger(int *fd)
+{
+	struct ledger *ledger = MAP_FAILED;
+
+	*fd = memfd_create("imagefs-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd == -1)
+		return NULL;
+	if (ftruncate(*fd, sizeof(*ledger)) == 0 && fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0)
+		ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (ledger == MAP_FAILED) {
+		close(*fd);
+		return NULL;
+	}
+	atomic_store(&ledger->made_ns, (uint64_t)now_ns());
+	atomic_store(&ledger->magic, LEDGER_MAGIC);
+	return ledger;
+}
+
+/* The offer was answered; or the control file is lost. */
+static void take_up_ledger(struct stream *stream, struct ledger *ledger, int fd)
+{
+	close(fd);
+	stream->ledger = ledger;
+	stream->posted = 0;
+	if (stream->fd == -1 || !atomic_load(&ledger->imagefs_serves))
+		give_up_ledger(stream);
+}
+
 static void introduce(struct stream *stream, int fd)
 {
 	struct change *change;
+	struct ledger *ledger;
+	int ledger_fd;
 
 	/* What comes with it is the first that imagefs hears of this process; from then on silence counts. */
 	stream->fd = fd;
+	ledger = offer_ledger(&ledger_fd);
+	if (ledger) {
+		say(stream, "ledger ");
+		say_number(stream, (uint64_t)ledger_fd, '\n');
+	}
 	say(stream, stream->missed ? "flush\ndone\n" : "done\n");
 	for (change = stream->in_flight; change && has_room(stream); change = change->next)
 		say_change(stream, change);
@@ -204,10 +304,12 @@ static void introduce(struct stream *stream, int fd)
 		/* More than can be said at once. Another time, then. */
 		close(fd);
 		lose(stream, ENOBUFS);
-		return;
+	} else {
+		stream->missed = false;
+		send_text(stream);
 	}
-	stream->missed = false;
-	send_text(stream);
+	if (ledger)
+		take_up_ledger(stream, ledger, ledger_fd);
 	if (stream->fd != -1)
 		stream->told = false;
 }
@@ -234,10 +336,11 @@ void stream_connect(struct stream *stream, const char *path)
 void stream_free(struct stream *stream)
 {
 	pthread_mutex_lock(&stream->lock);
-	if (stream->fd != -1 && text_being_filled(stream)->length > 0)
+	if (stream->fd != -1 && (stream->ledger || text_being_filled(stream)->length > 0))
 		send_text(stream);
 	if (stream->fd != -1)
 		close(stream->fd);
+	give_up_ledger(stream);
 	pthread_mutex_unlock(&stream->lock);
 	pthread_cond_destroy(&stream->answered[0]);
 	pthread_cond_destroy(&stream->answered[1]);
@@ -261,7 +364,8 @@ void stream_begin(struct stream *stream, struct change *change)
 	while (stream->fd != -1 && !(change->reported && stream->sent >= change->batch)) {
 		if (!change->reported && has_room(stream))
 			say_change(stream, change);
-		send_or_wait(stream, change->reported ? change->batch : stream->batch);
+		else
+			send_or_wait(stream, change->reported ? change->batch : stream->batch);
 	}
 	if (!change->reported)
 		stream->missed = true;
@@ -276,10 +380,8 @@ void stream_end(struct stream *stream, struct change *change)
 	while (change->reported && !has_room(stream))
 		send_or_wait(stream, stream->batch);
 	reported = change->reported;
-	if (reported) {
-		say(stream, "done ");
-		say_number(stream, change->id, '\n');
-	}
+	if (reported)
+		say_done(stream, change);
 	*change->link = change->next;
 	if (change->next)
 		change->next->link = change->link;
@@ -288,17 +390,44 @@ void stream_end(struct stream *stream, struct change *change)
 		stream->need();
 }
 
+/* Is imagefs to be told by us, since nobody else does? */
+static bool is_due(struct stream *stream)
+{
+	uint64_t posted;
+
+	if (stream->fd == -1 || stream->sending)
+		return false;
+	if (text_being_filled(stream)->length > 0)
+		return stream->quiet;
+	if (!stream->ledger)
+		return false;
+	posted = atomic_load_explicit(&stream->ledger->posted, memory_order_relaxed);
+	if (ledger_untaken(stream->ledger) == 0)
+		stream->ticks_behind = 0;
+	else if (posted != stream->posted && ++stream->ticks_behind < TICKS_BEHIND)
+		stream->posted = posted;
+	else
+		return true;
+	return false;
+}
+
+static bool has_something_to_say(struct stream *stream)
+{
+	return text_being_filled(stream)->length > 0 || (stream->ledger && ledger_untaken(stream->ledger) > 0);
+}
+
 enum stream_need stream_tick(struct stream *stream)
 {
 	enum stream_need need = STREAM_NEEDS_FILE;
 
 	pthread_mutex_lock(&stream->lock);
-	if (stream->fd != -1 && stream->quiet && !stream->sending && text_being_filled(stream)->length > 0)
+	if (is_due(stream)) {
+		stream->ticks_behind = 0;
 		send_text(stream);
+	}
 	/* While requests carry the ends, a look now and then is cheaper than being called by each of them. */
 	if (stream->fd != -1)
-		need = !stream->quiet || text_being_filled(stream)->length > 0 ? STREAM_NEEDS_TICK
-									       : STREAM_NEEDS_NOTHING;
+		need = !stream->quiet || has_something_to_say(stream) ? STREAM_NEEDS_TICK : STREAM_NEEDS_NOTHING;
 	stream->quiet = true;
 	pthread_mutex_unlock(&stream->lock);
 	return need;

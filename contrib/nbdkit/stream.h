@@ -14,6 +14,9 @@
  * are served in parallel share one write(2) too: while one is on its way, the next ones
  * gather.
  *
+ * Where imagefs may look into this process both are posted in memory that they share
+ * (cache/ledger.h), and the client waits only for a write that somebody's open files may need.
+ *
  * imagefs trusts a process that reports to report all that it writes to that image.
  * So every change is made known here, reported or not. What is said first on a newly
  * opened control file names all that are in flight then, in one write(2); what is not

@@ -4,6 +4,7 @@
 # of a connection that only reads.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../filter.sh"
+[ $# = 0 ] || export LEDGER=$1 # all: reports are posted, and each waits
 start_control_log
 cat >"$T/plugin" <<'PLUGIN'
 echo "plugin begin $4 $3" >>"$LOG"

@@ -4,6 +4,7 @@
 # those that meet share a write(2). With control files that answer late nothing changes.
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../filter.sh"
+[ $# = 0 ] || export LEDGER=$1 # all: reports are posted, and each waits
 start_control_log
 
 load() { # load CONNECTIONS DEPTH COUNT EXPORT...

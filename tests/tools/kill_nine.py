@@ -17,7 +17,8 @@ of which version it is. What must hold:
     killed; then a new connection and its first request are done within 5 s;
   - while the daemon is dead, and when it is back, new clients connect as well;
   - what is read is one version, not older than the last that was complete before the
-    open; except while a killed server has left a version half written;
+    open; except while a killed server has left a version half written, or the client was
+    silent for about the settle time in the midst of one (a busy machine stops it);
   - a second after all is up again the newest version is read.
 """
 import errno
@@ -36,6 +37,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from fatedit import Fat  # noqa: E402
 
 TIMEOUT = 5.0
+SILENCE = 0.15  # nearly the settle time
 START = 1 << 20
 SECTOR, BLOCK = 512, 4096
 
@@ -205,6 +207,9 @@ class Board:
         self.bytes, = struct.unpack_from("<I", entry[1], 28)
         self.at = START + fat.cluster_at(start)
         self.begun = self.done = self.written = 0
+        self.acknowledged = time.monotonic()  # the last write, by the client
+        self.silent = 0.0  # when a silence ended in the midst of a version
+        self.silences = 0  # mixtures read then
         self.half = False  # a server's death has left a version half written
         self.expected_loss = False
         self.over = self.pushing = False
@@ -225,8 +230,13 @@ class Board:
     def write_version(self, version):
         blocks = list(range(0, self.bytes, BLOCK))
         self.random.shuffle(blocks)
+        self.acknowledged = time.monotonic()
         for self.written, block in enumerate(blocks):
             self.client.write(sectors(version, block // SECTOR, BLOCK // SECTOR), self.at + block)
+            now = time.monotonic()
+            if now - self.acknowledged > SILENCE:
+                self.silent = now
+            self.acknowledged = now
 
     def push(self):
         client, noise = Client(self.server), random.Random(1).randbytes(BLOCK)
@@ -275,6 +285,7 @@ class Board:
 
     def look(self):
         """What a reader gets: a version, None when refused; at least what was done before."""
+        opened = time.monotonic()
         oldest, dead, half = self.done, self.daemon.dead, self.half or self.expected_loss
         try:
             with open(self.path, "rb", buffering=0) as file:
@@ -291,6 +302,9 @@ class Board:
             return version
         if half or self.half or self.expected_loss:
             self.half_reads += 1
+            return None
+        if self.silent > opened - 1 or (self.begun > self.done and time.monotonic() - self.acknowledged > SILENCE):
+            self.silences += 1
             return None
         seen = sorted({struct.unpack_from("<Q", data, at)[0] for at in range(0, len(data) - 8, SECTOR)})
         raise Failed("read %d bytes of versions %s, of which %d was complete and %d begun" % (
@@ -363,10 +377,11 @@ def main():
     daemon.process.terminate()
     daemon.process.wait()
     os.kill(server.pid, signal.SIGTERM)
-    print("%s: %d kills (%s), %d versions and %d other writes, %d reads, %d refused or with the daemon dead, %d of a half-written version; "
+    print("%s: %d kills (%s), %d versions and %d other writes, %d reads, %d refused or with the daemon dead, %d of a half-written version, %d of one "
+          "that the client stopped in; "
           "slowest request %.0f ms (%s): %d failures" % (
               kind, sum(counts.values()), ", ".join("%s %d" % pair for pair in sorted(counts.items())),
-              board.versions, board.pushed, board.reads, board.refused, board.half_reads, board.slowest[0] * 1e3, board.slowest[1],
+              board.versions, board.pushed, board.reads, board.refused, board.half_reads, board.silences, board.slowest[0] * 1e3, board.slowest[1],
               len(board.failures)))
     for failure in board.failures[:5]:
         print("kill_nine.py: %s" % failure, file=sys.stderr)

@@ -2,7 +2,7 @@
 foreach(name cache_dir cache_footprint cache_image cache_model cache_version)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()
-foreach(name cache_company cache_disk cache_kept cache_notify cache_notify_qemu cache_reports cache_watch)
+foreach(name cache_company cache_disk cache_kept cache_ledger cache_notify cache_notify_qemu cache_reports cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")

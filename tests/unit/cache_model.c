@@ -30,10 +30,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cache/company.h"
 #include "cache/reports.h"
+#include "cache/reports_inside.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -297,6 +299,8 @@ struct plan {
 	enum task task;
 	bool large;	 /* files are above the keep limit */
 	bool slow;	 /* the writer takes its time, but never the flux time */
+	bool posted;	 /* the writer reports in a ledger where it may */
+	bool rude;	 /* and waits for nothing: open files are lost then, but not mixed */
 	bool later;	 /* files are kept after their first read was answered */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
@@ -316,6 +320,7 @@ struct run {
 	unsigned char *bytes;
 	unsigned turns, burst, done;
 	struct reporter *reporter; /* or NULL */
+	struct ledger *ledger;	   /* of it, or NULL */
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
 	bool second_done;
@@ -352,9 +357,24 @@ static void report(struct run *run, const char *line)
 	saving_free(saving);
 }
 
+/* A write that is watched waits; its end does not. */
+static void post_step(struct run *run, const struct step *step)
+{
+	size_t length_bytes = step->phase == BEGIN ? step->length_bytes : 0;
+
+	ledger_post(run->ledger, step->offset_bytes, step->offset_bytes, length_bytes, run->memory.now_ns);
+	if (length_bytes > 0 && !run->plan->rude && ledger_is_watched(run->ledger, step->offset_bytes, length_bytes))
+		report(run, "\n");
+}
+
 static void report_step(struct run *run, const struct step *step)
 {
 	char line[96];
+
+	if (run->ledger) {
+		post_step(run, step);
+		return;
+	}
 
 	if (step->phase == BEGIN)
 		snprintf(line, sizeof(line), "write %llu %zu %llu\n", (unsigned long long)step->offset_bytes,
@@ -616,7 +636,7 @@ static int fetch(struct run *run, const char *name, size_t piece_bytes)
 	if (error != 0)
 		return error;
 	error = read_to_end(run, &handle, piece_bytes);
-	if (error != 0 && run->reporter)
+	if (error != 0 && run->reporter && !run->plan->rude)
 		broken(run, "kept: an open file was refused");
 	finish(&handle);
 	return error;
@@ -801,6 +821,11 @@ static void begin_reports(struct run *run)
 	cache_image_report_to(run->reader.image, reports);
 	cr_assert_eq(reporter_new(reports, &run->reporter), 0);
 	report(run, "done\n"); /* it introduces itself */
+	if (run->plan->posted) {
+		run->ledger = mmap(NULL, sizeof(*run->ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		cr_assert_neq(run->ledger, MAP_FAILED);
+		reporter_use_ledger(run->reporter, run->ledger);
+	}
 	run->memory.now_ns += SECOND;
 }
 
@@ -845,7 +870,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	warm_up(&run, &held);
 	run.open_for_writing = true;
 	do_task(&run);
-	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter && !plan->rude)
 		broken(&run, "kept: an open file was refused");
 	*turns = run.turns;
 	run.open_for_writing = false;
@@ -855,7 +880,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	expect_the_end(&run);
 	if (held.opened) {
 		held.at = 0;
-		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter && !plan->rude)
 			broken(&run, "kept: an open file was refused");
 	}
 	run.memory.now_ns += 10 * SECOND;
@@ -878,9 +903,10 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s:\n",
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s%s:\n",
 		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second, plan->doubt,
-		plan->large ? ", large" : "", plan->slow ? ", slow" : "", plan->later ? ", later" : "");
+		plan->rude ? ", rude" : plan->posted ? ", posted" : "", plan->large ? ", large" : "", plan->slow ? ", slow" : "",
+		plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
 }
@@ -989,9 +1015,8 @@ static void check_update(const struct update *update, struct plan *plan, uint64_
 	script_free(&script);
 }
 
-static void check_all(enum device_kind kind, bool slow, bool large)
+static void check_plan(struct plan plan)
 {
-	struct plan plan = { .kind = kind, .slow = slow, .large = large };
 	uint64_t seed = 1;
 
 	for (size_t i = 0; i < UPDATES; i++)
@@ -999,6 +1024,11 @@ static void check_all(enum device_kind kind, bool slow, bool large)
 			for (plan.warmth = 0; plan.warmth < WARMTHS; plan.warmth++)
 				check_update(&updates[i], &plan, &seed);
 	fprintf(stderr, "%lu interleavings\n", runs);
+}
+
+static void check_all(enum device_kind kind, bool slow, bool large)
+{
+	check_plan((struct plan){ .kind = kind, .slow = slow, .large = large });
 }
 
 Test(cache_model, events)
@@ -1044,4 +1074,19 @@ Test(cache_model, reported)
 Test(cache_model, reported_slowly_and_files_above_the_keep_limit)
 {
 	check_all(DEVICE_REPORTED, true, true);
+}
+
+Test(cache_model, posted)
+{
+	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true });
+}
+
+Test(cache_model, posted_slowly_and_files_above_the_keep_limit)
+{
+	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true, .slow = true, .large = true });
+}
+
+Test(cache_model, posted_and_not_waited_for)
+{
+	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true, .rude = true });
 }

@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cache/company.h"
 #include "cache/reports.h"
+#include "cache/reports_inside.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
@@ -518,4 +520,90 @@ Test(cache_reports, c5_what_is_older_than_a_burst_is_told_from_what_is_not)
 	cr_assert_eq(reports_burst(reports, NULL, 200 * MS, now_ns, &burst), 0);
 	cr_expect_eq(burst.generation, 0);
 	cr_expect_eq(burst.quiet_ns, 100 * MS);
+}
+
+/* ---- ledgers ---------------------------------------------------------------- */
+
+static struct ledger *ledger_of_reporter(void)
+{
+	struct ledger *ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(ledger, MAP_FAILED);
+	reporter_use_ledger(reporter, ledger);
+	return ledger;
+}
+
+Test(cache_reports, c5_whoever_asks_knows_what_was_posted)
+{
+	uint64_t before = observe().generation;
+	struct ledger *ledger = ledger_of_reporter();
+	struct cache_range ranges[8];
+	size_t in_flight;
+
+	ledger_post(ledger, 1, 4096, 512, now_ns);
+	ledger_post(ledger, 2, MIB, 8192, now_ns);
+	ledger_post(ledger, 1, 0, 0, now_ns);
+	cr_assert_eq(reports_changes(reports, before, ranges, 8, &in_flight), 2);
+	cr_expect_eq(in_flight, 1);
+	cr_expect_eq(ranges[0].offset_bytes, MIB);
+	cr_expect_eq(ranges[1].offset_bytes, 4096);
+	cr_expect_eq(ledger_untaken(ledger), 0);
+	ledger_post(ledger, 2, 0, 0, now_ns);
+	cr_expect_eq(observe().in_flight, 0);
+	cr_expect_gt(observe().generation, before);
+	ledger_post(ledger, 3, 0, 512, now_ns);
+	cr_expect_eq(quiet_ns(NULL), 0);
+}
+
+Test(cache_reports, c5_what_was_posted_is_as_old_as_it_is)
+{
+	struct ledger *ledger = ledger_of_reporter();
+
+	now_ns += 10 * SECOND;
+	ledger_post(ledger, 1, 4096, 512, now_ns);
+	ledger_post(ledger, 1, 0, 0, now_ns + MS);
+	now_ns += 500 * MS;
+	observe();
+	cr_expect_eq(quiet_ns(NULL), 500 * MS);
+	/* But no younger than now, and no older than what was taken before it. */
+	ledger_post(ledger, 2, 4096, 512, now_ns + SECOND);
+	ledger_post(ledger, 2, 0, 0, now_ns + SECOND);
+	cr_expect_eq(quiet_ns(NULL), 0);
+	now_ns += 10 * MS;
+	ledger_post(ledger, 2, 4096, 512, 5);
+	ledger_post(ledger, 2, 0, 0, 5);
+	cr_expect_eq(quiet_ns(NULL), 10 * MS);
+}
+
+Test(cache_reports, p_what_was_posted_when_its_reporter_went_is_written)
+{
+	struct ledger *ledger = ledger_of_reporter();
+	uint64_t before = observe().generation;
+
+	ledger_post(ledger, 1, 4096, 512, now_ns);
+	reporter_free(reporter);
+	cr_expect_eq(changes_since(before), 1);
+	cr_assert_eq(reporter_new(reports, &reporter), 0);
+}
+
+Test(cache_reports, s1_more_than_a_ledger_holds_is_not_believed)
+{
+	struct ledger *ledger = ledger_of_reporter();
+
+	atomic_store(&ledger->posted, LEDGER_RECORDS + 1);
+	observe();
+	cr_expect_not(is_exact());
+	cr_expect_eq(ledger_untaken(ledger), 0);
+}
+
+Test(cache_reports, s1_a_posted_range_is_cut_at_the_end_of_the_numbers)
+{
+	struct ledger *ledger = ledger_of_reporter();
+	uint64_t before = observe().generation;
+	struct cache_range ranges[8];
+	size_t in_flight;
+
+	ledger_post(ledger, 1, UINT64_MAX - 4096, UINT64_MAX, now_ns);
+	cr_assert_eq(reports_changes(reports, before, ranges, 8, &in_flight), 1);
+	cr_expect_eq(ranges[0].offset_bytes + ranges[0].length_bytes, UINT64_MAX);
 }

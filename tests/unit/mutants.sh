@@ -50,7 +50,7 @@ for helper in cache_device cache_reader cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \
-	cache_reports cache_company; do
+	cache_reports cache_company cache_ledger; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -165,9 +165,9 @@ mutant "what is in flight in a directory is not done yet" model dir.c \
 	's/ &&\n\t    dir->image->seen.in_flight == 0\)/)/'
 mutant "what is in flight in a file is not done yet" model version.c \
 	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0/version->data_checked == image->seen.generation/'
-mutant "a guard is set up while its bytes are written" model reports.c \
+mutant "a guard is set up while its bytes are written" model reports_guards.c \
 	's/if \(guard_touches\(guard, &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
-mutant "a guard is set up though its bytes were written" model reports.c \
+mutant "a guard is set up though its bytes were written" model reports_guards.c \
 	's/ \|\| written_since\(reports, guard, generation\)//'
 mutant "guards outlast a stranger" reports reports.c 's/reports->epoch\+\+;//; s/reports->floor = \+\+/++/'
 mutant "what falls out of the log did not happen" reports reports.c \
@@ -179,6 +179,18 @@ mutant "what was dull is known" reports reports.c \
 mutant "a broken stream is trusted" reports reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
 mutant "a stream of two processes is trusted" reports reporter.c 's/ \|\| taking->process != reporter->process//'
 mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
+mutant "what was posted before a guard is not looked at" model reports_guards.c \
+	's/reports_take_posted\(reports\);\n\terror = may_be/error = may_be/'
+mutant "a watch is kept to oneself" model reports_guards.c 's/ledger_watch\(reporter->ledger[^;]*;/;/'
+mutant "what was posted is kept by nobody" model reporter.c 's/\t\tsave_before_posted\(taking\);/;/'
+mutant "what nobody waited for was kept" model reports.c 's/if \(flight->unkept\)/if (0)/'
+mutant "what is being kept is in the image" model reports_guards.c 's/ \|\| is_being_kept\(reports, guard\)//'
+mutant "what was posted last goes with its reporter" reports reporter.c \
+	's/\tif \(reporter->ledger\)\n\t\treporter_take_posted\(reporter\);\n//'
+mutant "what was posted is as young as its taking" reports posted.c 's/\treturn time_ns < \(uint64_t\)reporter->taken_ns.*?;/\treturn now_ns;/'
+mutant "more than a ledger holds is read" reports posted.c 's/> LEDGER_RECORDS\)/> UINT64_MAX \/ 2)/'
+mutant "a ledger may shrink" ledger ledger.c 's/\(seals & SEALS\) == SEALS/true/'
+mutant "a ledger may be of another time" ledger ledger.c 's/ \|\| !is_of_this_clock\(ledger, now_ns\)//'
 mutant "nothing is saved before it is overwritten" model guard.c \
 	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "what was saved is not read" model read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
