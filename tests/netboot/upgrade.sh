@@ -36,7 +36,7 @@ target() {
 		$tgtadm --op bind --mode target --tid 1 -I ALL
 }
 # A board that lost its power says nothing, and its nbd-server would wait two hours for the rest of a write.
-sysctl -qw net.ipv4.tcp_keepalive_time=5 net.ipv4.tcp_keepalive_intvl=1 net.ipv4.tcp_keepalive_probes=3
+sysctl -qw net.ipv4.tcp_retries2=5 net.ipv4.tcp_keepalive_time=5 net.ipv4.tcp_keepalive_intvl=1 net.ipv4.tcp_keepalive_probes=3
 case $server in
 nbd-server|nbd-server-reporting)
 	requires nbd-server
