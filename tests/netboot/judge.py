@@ -136,10 +136,14 @@ class Judge:
         refused, new = self.counts["after sync", "refused before"], self.counts["after sync", "new"]
         if self.reports and refused > max(2, 0.05 * new):
             self.is_wrong("%d of %d fetches after sync were refused at first" % (refused, new))
+        refused, netboots = self.counts["board", "refused at first"], self.counts["board", "netboots"]
+        if refused > max(1, 0.05 * netboots):
+            self.is_wrong("%d of %d netboots were refused a file at first" % (refused, netboots))
 
-    def at_rest(self, last_write, new, careful):
-        """What a loss of power left: {name: sha256 or None}, and a line that says so."""
-        found, counts, deadline = {}, collections.Counter(), last_write + (ANNOUNCED + 1 if self.reports else 3)
+    def at_rest(self, last_write, announced, new, careful):
+        """What a loss of power left: {name: sha256 or None}, and a line that says so. `announced`: a write was that
+        never came."""
+        found, counts, deadline = {}, collections.Counter(), last_write + (ANNOUNCED + 1 if announced else 3)
         new = {name: rel.sha256(data) for name, data in new.items()}
         for name, old in self.shas.items():
             # What is refused for good has waited; after that each is asked again, since mtools was a stranger.

@@ -109,11 +109,16 @@ class Session:
     def release_of(self, name):
         return self.releases.known[name, self.judge.shas[name]]
 
-    def why_not_relied_on(self):
-        """None: imagefs relies on the server's reports."""
+    @staticmethod
+    def reports():
+        """What imagefs says of the server's reports."""
         with open(os.path.join(os.environ["CONTROL"], "status.json"), encoding="utf-8") as file:
             images = json.load(file)["images"]
-        reports = next(image["reports"] for image in images if image["name"] == "board")
+        return next(image["reports"] for image in images if image["name"] == "board")
+
+    def why_not_relied_on(self):
+        """None: imagefs relies on the server's reports."""
+        reports = self.reports()
         return None if reports["exact"] else reports["why_not"] or "nobody reports"
 
     def trusted(self):
@@ -137,11 +142,26 @@ class Session:
         self.say("  DHCP: %s; TFTP: %s" % (", ".join(asked) or "nothing", ", ".join(names) or "nothing"))
         return names
 
+    def start_up(self):
+        """A firmware that is refused a file begins again; once may be, when a server that
+        the board left behind has just gone, and what it wrote last is looked at anew."""
+        try:
+            return self.board.come_up()
+        except BoardFailed as failure:
+            if "@refused" not in str(failure):
+                raise
+        self.firmware_fetched()
+        self.say("  refused a file; it begins again")
+        self.counts["board", "refused at first"] += 1
+        self.board.power_off()
+        self.board.power_on()
+        return self.board.come_up()
+
     def come_up(self):
         """With what the view shows."""
         started = time.monotonic()
         try:
-            said = self.board.come_up()
+            said = self.start_up()
         except BoardFailed as failure:
             self.firmware_fetched()
             raise Failed("the board does not come up: %s" % failure) from failure
@@ -213,7 +233,8 @@ class Session:
         self.say("  power lost after %.1f s, %d of about %d writes%s; fetched meanwhile: %s" % (
             time.monotonic() - begun, len(self.writes.times) - before, about, "" if in_time else ", which was its end",
             self.judge.during(fetches, self.writes, begun, new)))
-        found, text = self.judge.at_rest(self.writes.times[-1], new, way == CAREFUL)
+        announced = self.judge.reports and self.reports()["in_flight"] > 0
+        found, text = self.judge.at_rest(self.writes.times[-1], announced, new, way == CAREFUL)
         self.say("  at rest: " + text)
         if None in found.values():
             self.repair(new)
