@@ -3,6 +3,8 @@
 # open is never refused because of an update whose writes are over in 250 ms, and what is
 # open is read to its end, whatever is written: 0 stale, 0 torn, 0 refused.
 # usage: c5_torture.sh nbd-server|nbdkit-log|nbdkit-filter|qemu-nbd [SECONDS]
+# A TFTP server's clients begin before the server's client is connected; what they are
+# refused until reports are exact is counted apart.
 #   SEED=n; LONG=yes: some bursts are too long to wait for, their refusals counted apart
 #   KERNEL=KIB of another kernel, which makes other states; TFTP=no; SETTLE=ms
 #   FETCHES=n: at least so many reads (500); MOUNT_OPTIONS for imagefs

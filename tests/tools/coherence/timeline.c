@@ -80,6 +80,7 @@ void timeline_save(const struct timeline *timeline, const char *path)
 
 	if (!out)
 		die("%s: %s", path, strerror(errno));
+	fprintf(out, "exact %ld\n", timeline->exact_ns);
 	for (unsigned i = 0; i < timeline->step_count; i++)
 		fprintf(out, "step %ld %ld %u %u\n", timeline->steps[i].start_ns, timeline->steps[i].end_ns,
 			timeline->steps[i].from, timeline->steps[i].to);
@@ -104,7 +105,7 @@ void timeline_load(struct timeline *timeline, const char *path)
 			timeline->steps[timeline->step_count++] = step;
 		} else if (sscanf(line, "silence %ld %ld", &step.start_ns, &step.end_ns) == 2) {
 			timeline_silence(timeline, step.start_ns, step.end_ns);
-		} else {
+		} else if (sscanf(line, "exact %ld", &timeline->exact_ns) != 1) {
 			die("%s: bad line: %s", path, line);
 		}
 	}
@@ -247,8 +248,8 @@ static void judge_one(const struct timeline *timeline, const struct states *stat
 	if (open_ms > 500 && verdicts->late++ < TOLD_MAX)
 		tell(timeline, states, record, "slow to open");
 	if (timeline->reported && !record->opened && (record->error == EIO || record->error == ESTALE) &&
-	    met_long_burst(timeline, record)) {
-		verdicts->refused_long++;
+	    (met_long_burst(timeline, record) || record->start_ns < timeline->exact_ns)) {
+		*(record->start_ns < timeline->exact_ns ? &verdicts->refused_early : &verdicts->refused_long) += 1;
 		series_add(&verdicts->refused_ms, open_ms);
 		return;
 	}
@@ -303,8 +304,9 @@ int verdicts_print(struct verdicts *verdicts, const char *who)
 	       who, verdicts->reads, verdicts->absent, verdicts->refused, verdicts->ended, verdicts->stale,
 	       verdicts->torn, verdicts->half, verdicts->refused_at_rest, verdicts->other);
 	if (verdicts->reported)
-		printf("    %lu refused in bursts too long to wait for; %lu held open, %lu until all was written over\n",
-		       verdicts->refused_long, verdicts->held, verdicts->overwritten);
+		printf("    %lu refused before reports were exact, %lu in bursts too long to wait for; "
+		       "%lu held open, %lu until all was written over\n",
+		       verdicts->refused_early, verdicts->refused_long, verdicts->held, verdicts->overwritten);
 	print_times("changed by an update", &verdicts->changed_ms);
 	print_times("not changed by an update", &verdicts->unchanged_ms);
 	print_times("no update near", &verdicts->rest_ms);

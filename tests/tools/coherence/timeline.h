@@ -15,7 +15,8 @@
  * Where the server reports its writes (CONTRACT C5) nothing may be refused, if the
  * writes of an update are over soon enough to wait for them: timeline_reported.
  * An open that meets a longer burst may be refused, and is counted apart; a read of
- * what is open may never be.
+ * what is open may never be. An open from before the reports were believed (others
+ * read while the writer still connects) is not judged by that.
  */
 #pragma once
 
@@ -46,6 +47,7 @@ struct timeline {
 	unsigned step_count, silence_count, long_count;
 	bool reported;
 	int64_t settle_ns;
+	int64_t exact_ns; /* with reports: since when they are believed; 0: from the beginning */
 };
 
 void timeline_begin(struct timeline *timeline, unsigned from, unsigned to);
@@ -78,7 +80,8 @@ void records_load(struct records *records, const struct states *states, const ch
 
 struct verdicts {
 	unsigned long reads, absent, refused, ended, refused_at_rest, stale, torn, half, other, late;
-	unsigned long refused_long, held, overwritten; /* with reports: in too long a burst */
+	unsigned long refused_early, refused_long; /* with reports: before they were exact, in too long a burst */
+	unsigned long held, overwritten;
 	bool reported;
 	struct series rest_ms, unchanged_ms, changed_ms, refused_ms;
 };

@@ -58,8 +58,12 @@ struct reader {
 	unsigned char *bytes;
 	struct records records;
 	bool slow, lists, holds;
+	_Atomic int64_t opening_ns; /* since when it waits for its open; 0: it does not */
 	pthread_t thread;
 };
+
+#define READERS_MAX 12
+static struct reader readers[READERS_MAX];
 
 static int read_file(struct reader *reader, int fd, struct content *content)
 {
@@ -147,7 +151,9 @@ static void read_once(struct reader *reader, unsigned name)
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name < states.name_count ? states.names[name] : "");
+	reader->opening_ns = record.start_ns;
 	fd = open(path, O_RDONLY | O_CLOEXEC | (reader->lists ? O_DIRECTORY : 0));
+	reader->opening_ns = 0;
 	record.error = fd < 0 ? errno : 0;
 	record.open_ns = now_ns();
 	record.opened = fd >= 0;
@@ -236,7 +242,8 @@ static int64_t burst_ns(uint64_t *random, size_t count)
 {
 	int64_t longest = (int64_t)count * settle_ns / 3, burst;
 
-	burst = (int64_t)random_below(random, 3) * 60 * MS + (int64_t)random_below(random, 60) * MS;
+	/* What is left of a reader's patience is for the machine, which is busy. */
+	burst = (int64_t)random_below(random, 3) * 45 * MS + (int64_t)random_below(random, 45) * MS;
 	if (with_long && random_below(random, 5) == 0)
 		burst = 400 * MS + (int64_t)random_below(random, 1200) * MS;
 	return burst < longest ? burst : longest;
@@ -301,10 +308,24 @@ static void move(struct timeline *timeline, struct writer *writer, unsigned from
 	free(parts);
 }
 
+/*
+ * A rest is one if those whom the update made wait could look meanwhile: on a busy
+ * machine they need longer. Who is not answered at all is not waited for.
+ */
+#define ANSWER_NS (1000 * MS)
+
+static void wait_for_readers(int64_t end_ns)
+{
+	for (unsigned i = 0; i < READERS_MAX; i++)
+		for (int64_t since_ns; (since_ns = readers[i].opening_ns) != 0 && since_ns <= end_ns &&
+				       now_ns() - end_ns < ANSWER_NS;)
+			sleep_ns(MS);
+}
+
 static void run_writer(struct timeline *timeline, struct writer *writer, double seconds, uint64_t random)
 {
 	static const int64_t rests_ms[] = { 0, 20, 150, 300, 600, 2600 };
-	int64_t end = now_ns() + (int64_t)(seconds * 1e9);
+	int64_t end = now_ns() + (int64_t)(seconds * 1e9), ended_ns;
 	unsigned state = 0;
 
 	while (now_ns() < end) {
@@ -313,8 +334,11 @@ static void run_writer(struct timeline *timeline, struct writer *writer, double 
 		next += next >= state;
 		move(timeline, writer, state, next, &random);
 		state = next;
+		ended_ns = now_ns();
 		sleep_ns(rests_ms[random_below(&random, reported && random_below(&random, 4) ? 5 : 6)] * MS +
 			 (reported ? settle_ns + 100 * MS : 0));
+		if (reported)
+			wait_for_readers(ended_ns);
 	}
 }
 
@@ -377,9 +401,8 @@ static int judge_others(const char *timeline_path, char **records_paths, int cou
 
 static int torture(struct writer *writer, double seconds, uint64_t seed, const char *save)
 {
-	struct reader readers[12] = { 0 };
-	unsigned count = alone ? 1 : reported ? 12 : 6;
-	struct timeline timeline = { 0 };
+	unsigned count = alone ? 1 : reported ? READERS_MAX : 6;
+	struct timeline timeline = { .exact_ns = reported ? now_ns() : 0 };
 	struct records all = { 0 };
 	struct verdicts verdicts = { 0 };
 	int status;
@@ -417,7 +440,7 @@ static int torture(struct writer *writer, double seconds, uint64_t seed, const c
 static void wait_until_exact(struct writer *writer, const char *status_path)
 {
 	unsigned char sector[SECTOR];
-	char text[65536];
+	static char text[65536];
 
 	writer_read(writer, 0, sector, sizeof(sector));
 	writer_write(writer, 0, sector, sizeof(sector));
@@ -430,6 +453,9 @@ static void wait_until_exact(struct writer *writer, const char *status_path)
 			fclose(file);
 		text[length] = '\0';
 		if (strstr(text, "\"exact\": true")) {
+			/* It is so for readers from the first look on, as they tell what went before. */
+			snprintf(text, sizeof(text), "%s/%s", directory, states.names[0]);
+			access(text, F_OK);
 			/* A writer's rest: what came before is settled, and the first update has a beginning. */
 			nanosleep(&(struct timespec){ .tv_nsec = 2 * settle_ns }, NULL);
 			return;
