@@ -40,7 +40,10 @@ void timeline_silence(struct timeline *timeline, int64_t start_ns, int64_t end_n
 	timeline->silences[timeline->silence_count++] = (struct silence){ start_ns, end_ns };
 }
 
-/* What was sound in a silence was there before the rest of the update, and is served until that is over. */
+/*
+ * What was sound in a silence was there before the rest of the update, and is served
+ * until that contradicts it, or is over. A silence that was extended stays as it is.
+ */
 static void extend_silences(struct timeline *timeline)
 {
 	for (unsigned i = 0; i < timeline->silence_count; i++)
@@ -56,7 +59,6 @@ void timeline_reported(struct timeline *timeline, int64_t settle_ns)
 
 	timeline->reported = true;
 	timeline->settle_ns = settle_ns;
-	extend_silences(timeline);
 	for (unsigned i = 0; i <= timeline->step_count; i++) {
 		const struct step *step = i < timeline->step_count ? &timeline->steps[i] : NULL;
 
@@ -280,9 +282,10 @@ static void judge_one(const struct timeline *timeline, const struct states *stat
 		tell(timeline, states, record, wrong);
 }
 
-void timeline_judge(const struct timeline *timeline, const struct states *states, const struct records *records,
+void timeline_judge(struct timeline *timeline, const struct states *states, const struct records *records,
 		    struct verdicts *verdicts)
 {
+	extend_silences(timeline);
 	verdicts->reported = timeline->reported;
 	for (size_t i = 0; i < records->count; i++)
 		judge_one(timeline, states, &records->all[i], verdicts);

@@ -86,6 +86,6 @@ struct verdicts {
 	struct series rest_ms, unchanged_ms, changed_ms, refused_ms;
 };
 
-void timeline_judge(const struct timeline *timeline, const struct states *states, const struct records *records,
+void timeline_judge(struct timeline *timeline, const struct states *states, const struct records *records,
 		    struct verdicts *verdicts);
 int verdicts_print(struct verdicts *verdicts, const char *who); /* what to exit with */
