@@ -10,7 +10,8 @@
  *
  * A writer that is silent for longer than the settle time half way through an
  * update leaves a half-updated image; what is sound of it may be served, as no
- * reader can know better. Reads that meet such a silence are counted apart.
+ * reader can know better. Reads that meet such a
+ * silence, or the rest of the update after it, are counted apart.
  *
  * Where the server reports its writes (CONTRACT C5) nothing may be refused, if the
  * writes of an update are over soon enough to wait for them: timeline_reported.
