@@ -427,6 +427,15 @@ void reports_set_dull(struct reports *reports, const struct cache_range *ranges,
 
 bool reports_exact(struct reports *reports)
 {
-	LOCK_SCOPE(&reports->lock);
-	return reports->state == REPORTS_EXACT;
+	struct company_state company = { 0 };
+	bool exact, followed;
+
+	pthread_mutex_lock(&reports->lock);
+	exact = reports->state == REPORTS_EXACT;
+	followed = reports->speaking > 0 && reports->distrusted == 0 && !reports->blind;
+	pthread_mutex_unlock(&reports->lock);
+	/* A reporter may have come since the last look. */
+	if (!exact && followed && reports->company)
+		reports->company->ops->look(reports->company, &company);
+	return exact || company.alone;
 }

@@ -71,7 +71,7 @@ void saving_free(struct saving *saving); /* after saving_run returned, or instea
 /* Look at everything again: for a user who knows better. */
 void reports_flush(struct reports *reports);
 
-/* Were the ranges believed at the last look? Never blocks. */
+/* Are the ranges believed, or would they be by a look at the image now? Never blocks. */
 bool reports_exact(struct reports *reports);
 
 /* ---- for status ------------------------------------------------------------ */

@@ -30,13 +30,14 @@ foreach(writer
 	coherence_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
 endforeach()
 
-coherence_e2e(c2_torture_nbd-server SCRIPT c2_torture ARGS nbd-server 30)
+# Those that hold many opens to a bound in milliseconds have the machine to themselves.
+coherence_e2e(c2_torture_nbd-server SERIAL SCRIPT c2_torture ARGS nbd-server 30)
 foreach(writer pwrite qemu-nbd loop-node)
-	coherence_e2e(c2_torture_${writer} SCRIPT c2_torture ARGS ${writer} 12)
+	coherence_e2e(c2_torture_${writer} SERIAL SCRIPT c2_torture ARGS ${writer} 12)
 endforeach()
 
 coherence_e2e(c4_steady)
-coherence_e2e(c6_flux)
+coherence_e2e(c6_flux SERIAL)
 coherence_e2e(c8_repartition)
 coherence_e2e(c8_mkfs)
 coherence_e2e(c8_moved)
@@ -64,7 +65,7 @@ function(reported_e2e name)
 endfunction()
 
 foreach(server nbd-server nbdkit-log nbdkit-filter)
-	reported_e2e(c5_torture_${server} SCRIPT c5_torture ARGS ${server} 15)
+	reported_e2e(c5_torture_${server} SERIAL SCRIPT c5_torture ARGS ${server} 15)
 	reported_e2e(c4_reported_root_load_${server} SCRIPT c4_reported_root_load ARGS ${server} 40)
 	reported_e2e(p_kill_minus_nine_${server} SCRIPT p_kill_minus_nine ARGS ${server} 12)
 endforeach()
