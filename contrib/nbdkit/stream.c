@@ -186,10 +186,16 @@ static void lose(struct stream *stream, int error)
 	stream->need();
 }
 
-/* Has imagefs taken nothing, although it was told to? Then it never will. */
-static bool is_stuck(struct stream *stream, uint64_t untaken)
+/* How many imagefs will have taken when it has answered, at least. */
+static uint64_t to_be_taken(struct stream *stream)
 {
-	return stream->ledger && untaken >= LEDGER_RECORDS && ledger_untaken(stream->ledger) >= untaken;
+	return stream->ledger ? atomic_load_explicit(&stream->ledger->posted, memory_order_relaxed) : 0;
+}
+
+/* It has answered, but not taken them: it never will. */
+static bool is_stuck(struct stream *stream, uint64_t count)
+{
+	return stream->ledger && to_be_taken(stream) - ledger_untaken(stream->ledger) < count;
 }
 
 /*
@@ -199,7 +205,7 @@ static bool is_stuck(struct stream *stream, uint64_t untaken)
 static void send_text(struct stream *stream)
 {
 	const struct text *text = text_being_filled(stream);
-	uint64_t batch = stream->batch++, untaken = stream->ledger ? ledger_untaken(stream->ledger) : 0;
+	uint64_t batch = stream->batch++, count = to_be_taken(stream);
 	int fd = stream->fd, error;
 
 	if (text->length == 0)
@@ -214,7 +220,7 @@ static void send_text(struct stream *stream)
 		close(fd);
 
 	pthread_mutex_lock(&stream->lock);
-	if (!error && is_stuck(stream, untaken)) {
+	if (!error && is_stuck(stream, count)) {
 		error = EPROTO;
 		close(fd);
 	}
