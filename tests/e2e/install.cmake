@@ -11,3 +11,12 @@ foreach(page systemd dnsmasq tftpd-hpa nbd-server nbdkit qemu-nbd tgt u-boot nfs
 	imagefs_e2e(contrib_pages_${page} SCRIPT contrib_pages ARGS ${page})
 	set_property(TEST e2e/contrib_pages_${page} APPEND PROPERTY ENVIRONMENT "BUILD=${CMAKE_BINARY_DIR}")
 endforeach()
+
+# What needs another kernel: a guest, made once.
+imagefs_e2e(targets_fixture TIMEOUT 600)
+set_tests_properties(e2e/targets_fixture PROPERTIES
+	FIXTURES_SETUP targets
+	ENVIRONMENT "TARGETS=${CMAKE_CURRENT_BINARY_DIR}/targets")
+imagefs_e2e(contrib_kernel TIMEOUT 400)
+set_property(TEST e2e/contrib_kernel APPEND PROPERTY ENVIRONMENT "TARGETS=${CMAKE_CURRENT_BINARY_DIR}/targets")
+set_property(TEST e2e/contrib_kernel APPEND PROPERTY FIXTURES_REQUIRED targets)

@@ -8,9 +8,9 @@ import tempfile
 
 class Guest:
     """files: {path in the guest: bytes}. Its 10.0.2.2 is this machine's loopback.
-    devices: more options for qemu."""
+    trees: directories whose content is in its root. devices: more options for qemu."""
 
-    def __init__(self, directory, files, scratch, devices=()):
+    def __init__(self, directory, files, scratch, devices=(), trees=(), memory_mib=256):
         overlay = os.path.join(scratch, "files")
         for path, data in files.items():
             place = os.path.join(overlay, path.lstrip("/"))
@@ -22,16 +22,18 @@ class Guest:
         with open(initrd, "wb") as out:
             with open(os.path.join(directory, "initrd"), "rb") as base:
                 out.write(base.read())
-            out.write(bytes(-out.tell() % 512))  # the next archive begins on a grid
-            out.flush()
-            names = subprocess.run(["find", "."], cwd=overlay, check=True, stdout=subprocess.PIPE)
-            subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=overlay, check=True,
-                           input=names.stdout, stdout=out)
+            for tree in [overlay, *trees]:
+                out.seek(0, os.SEEK_END)
+                out.write(bytes(-out.tell() % 512))  # each archive begins on a grid
+                out.flush()
+                names = subprocess.run(["find", "."], cwd=tree, check=True, stdout=subprocess.PIPE)
+                subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree, check=True,
+                               input=names.stdout, stdout=out)
         self.console = b""
         self.log = tempfile.TemporaryFile(dir=scratch)
         self.process = subprocess.Popen(
             ["qemu-system-x86_64"] + os.environ.get("QEMU_ACCEL", "-accel tcg").split() +
-            ["-m", "256", "-nographic", "-no-reboot", "-nodefaults", "-monitor", "none",
+            ["-m", str(memory_mib), "-nographic", "-no-reboot", "-nodefaults", "-monitor", "none",
              "-serial", "stdio", "-kernel", os.path.join(directory, "kernel"), "-initrd", initrd,
              "-append", "console=ttyS0 quiet panic=-1",
              "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,romfile="] + list(devices),
