@@ -17,6 +17,6 @@ imagefs_e2e(targets_fixture TIMEOUT 600)
 set_tests_properties(e2e/targets_fixture PROPERTIES
 	FIXTURES_SETUP targets
 	ENVIRONMENT "TARGETS=${CMAKE_CURRENT_BINARY_DIR}/targets")
-imagefs_e2e(contrib_kernel TIMEOUT 400)
+imagefs_e2e(contrib_kernel TIMEOUT 600)
 set_property(TEST e2e/contrib_kernel APPEND PROPERTY ENVIRONMENT "TARGETS=${CMAKE_CURRENT_BINARY_DIR}/targets")
 set_property(TEST e2e/contrib_kernel APPEND PROPERTY FIXTURES_REQUIRED targets)
