@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,4 +107,16 @@ static inline void text_write_label(FILE *out, const char *text)
 	fputc('"', out);
 	text_write_escaped(out, text, text_escape_label, "\xef\xbf\xbd");
 	fputc('"', out);
+}
+
+/* For people: "512B", "1.5MiB", "276MiB", with `space` before the unit. */
+static inline void text_write_size(FILE *out, uint64_t bytes, const char *space)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes;
+	size_t unit = 0;
+
+	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		value /= 1024;
+	fprintf(out, "%.*f%s%s", unit == 0 || value >= 100 ? 0 : 1, value, space, units[unit]);
 }

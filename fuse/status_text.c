@@ -25,13 +25,7 @@ void status_write_age(FILE *out, double seconds)
 
 static void write_bytes(FILE *out, uint64_t bytes)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		value /= 1024;
-	fprintf(out, unit == 0 || value >= 100 ? "%.0f%s" : "%.1f%s", value, units[unit]);
+	text_write_size(out, bytes, "");
 }
 
 static void write_process(FILE *out, pid_t process, const char *name)

@@ -245,6 +245,23 @@ mount_imagefs() {
 	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
 }
 
+# a_user: from now on `me COMMAND` is done by one without root, who may use fusermount3.
+a_user() {
+	AS=()
+	requires fuse fusermount3
+	if [ "$(id -u)" = 0 ]; then
+		requires setpriv
+		[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
+		if [ -z "$(find /dev/fuse -perm -o=w)" ]; then # as udev makes it, in this namespace only
+			requires netns
+			mknod -m 666 "$T/fuse" c 10 229
+			mount --bind "$T/fuse" /dev/fuse
+		fi
+		AS=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	fi
+}
+me() { "${AS[@]}" "$@"; }
+
 # Of this test alone: each has this test's directory among its arguments.
 pids_of_daemons() {
 	local process words

@@ -37,13 +37,7 @@ static void write_key(const struct writer *writer, const char *key)
 
 static void write_bytes(FILE *out, uint64_t bytes)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-	double value = (double)bytes;
-	size_t unit = 0;
-
-	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
-		value /= 1024;
-	fprintf(out, unit == 0 || value >= 100 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+	text_write_size(out, bytes, " ");
 }
 
 /* ---- what it is ------------------------------------------------------------ */

@@ -1,19 +1,7 @@
 #!/bin/bash
 # A user without privileges mounts through fusermount3: an own image, an own directory.
 . "$(dirname "$0")/../lib.sh"
-requires fuse fusermount3
-as=()
-if [ "$(id -u)" = 0 ]; then
-	requires setpriv
-	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
-	if [ -z "$(find /dev/fuse -perm -o=w)" ]; then # as udev makes it, in this namespace only
-		requires netns
-		mknod -m 666 "$T/fuse" c 10 229
-		mount --bind "$T/fuse" /dev/fuse
-	fi
-	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-fi
-me() { "${as[@]}" "$@"; }
+a_user
 board "$SRC/a.img" text
 ln -s a.img "$SRC/89025d75"
 [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$SRC" "$MNT" "$T"

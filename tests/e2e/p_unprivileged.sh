@@ -2,19 +2,7 @@
 # P: a user without privileges has control files where he asks for them, and his reports are
 # taken in; without being asked there are none.
 . "$(dirname "$0")/../lib.sh"
-requires fuse fusermount3
-as=()
-if [ "$(id -u)" = 0 ]; then
-	requires setpriv
-	[ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not setuid"
-	if [ -z "$(find /dev/fuse -perm -o=w)" ]; then # as udev makes it, in this namespace only
-		requires netns
-		mknod -m 666 "$T/fuse" c 10 229
-		mount --bind "$T/fuse" /dev/fuse
-	fi
-	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-fi
-me() { "${as[@]}" "$@"; }
+a_user
 board "$SRC/jammy.img" text
 [ "$(id -u)" != 0 ] || chown -R 65534:65534 "$SRC" "$MNT" "$T"
 me "$IMAGEFS" "$SRC" "$MNT" 2>"$T/imagefs.log" || fail "exit $?: $(cat "$T/imagefs.log")"

@@ -32,6 +32,26 @@ Test(text, ascii_and_utf8_stay)
 	WRITTEN(text_write_label, "jammy \xc3\xa9", "\"jammy \xc3\xa9\"");
 }
 
+static const char *size_of(uint64_t bytes, const char *space)
+{
+	static char text[64];
+	FILE *out = fmemopen(text, sizeof(text), "w");
+
+	text_write_size(out, bytes, space);
+	fclose(out);
+	return text;
+}
+
+Test(text, sizes)
+{
+	cr_assert_str_eq(size_of(0, ""), "0B");
+	cr_assert_str_eq(size_of(1023, " "), "1023 B");
+	cr_assert_str_eq(size_of(1024, ""), "1.0KiB");
+	cr_assert_str_eq(size_of(99 * 1024 + 512, ""), "99.5KiB");
+	cr_assert_str_eq(size_of(UINT64_C(276) << 20, " "), "276 MiB");
+	cr_assert_str_eq(size_of(UINT64_MAX, ""), "16.0EiB");
+}
+
 Test(text, what_each_form_has_to_escape)
 {
 	WRITTEN(text_write_json, "\"\\\n\t\x01\x7f/", "\"\\\"\\\\\\u000a\\u0009\\u0001\\u007f/\"");

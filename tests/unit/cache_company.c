@@ -266,10 +266,13 @@ static unsigned own_opens(int watch)
 	ssize_t length;
 
 	while ((length = read(watch, buffer, sizeof(buffer))) > 0) {
-		const struct fanotify_event_metadata *event = (const void *)buffer;
+		const struct fanotify_event_metadata *event;
 
-		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+		/* Records are padded to the alignment of their head: not a cast that clang likes, nor FAN_EVENT_NEXT. */
+		for (const char *at = buffer; at < buffer + length; at += event->event_len) {
+			event = (const void *)at;
 			opens += event->pid == getpid();
+		}
 	}
 	return opens;
 }
