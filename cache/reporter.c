@@ -194,15 +194,35 @@ static void save_before_write(struct taking *taking, const struct flight *flight
 			save_before_answer(taking, guard, &flight->range);
 }
 
-static void share_ledger(struct taking *taking, uint64_t fd)
+/* So many for one image: whoever looks at it takes what is in all of them. */
+#define LEDGERS_MAX 16
+
+static unsigned ledgers_of(const struct reports *reports)
+{
+	unsigned count = 0;
+
+	for (const struct reporter *reporter = reports->reporters; reporter; reporter = reporter->next)
+		count += reporter->ledger != NULL;
+	return count;
+}
+
+/*
+ * Only the first offer is looked at: that takes time, and a stream may be full of
+ * them. False: it does without.
+ */
+static bool share_ledger(struct taking *taking, uint64_t fd)
 {
 	struct reporter *reporter = taking->reporter;
+	bool again = reporter->offered;
 	struct ledger *ledger;
 
-	/* Of a process that is seen from here as it sees itself; the others do without. */
-	if (taking->process != 0 && !reporter->ledger &&
-	    ledger_share(taking->process, fd, reporter->reports->monotonic_ns(), &ledger) == 0)
-		reporter_use_ledger(reporter, ledger);
+	reporter->offered = true;
+	/* Of a process that is seen from here as it sees itself. */
+	if (again || taking->process == 0 || ledgers_of(reporter->reports) >= LEDGERS_MAX ||
+	    ledger_share(taking->process, fd, reporter->reports->monotonic_ns(), &ledger) != 0)
+		return false;
+	reporter_use_ledger(reporter, ledger);
+	return true;
 }
 
 static void take_event(void *context, const struct notify_event *event)
@@ -231,7 +251,8 @@ static void take_event(void *context, const struct notify_event *event)
 			reports_end_flights(reports, taking->reporter, false, event->id, reports->monotonic_ns());
 		break;
 	case NOTIFY_LEDGER:
-		share_ledger(taking, event->id);
+		if (share_ledger(taking, event->id))
+			taking->spoke = true;
 		break;
 	case NOTIFY_FLUSH:
 		reports->last_end_ns = reports->monotonic_ns();
@@ -327,6 +348,21 @@ struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void
 	if (company && taking.ended && taking.process != 0)
 		company->ops->look(company, &(struct company_state){ 0 });
 	return save_now(taking.saving);
+}
+
+void reporter_take_late(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
+{
+	struct saving *saving;
+
+	/* Who offered a ledger has been answered, and gone on without; another file may have its number by now. */
+	pthread_mutex_lock(&reporter->lock);
+	reporter->offered = true;
+	pthread_mutex_unlock(&reporter->lock);
+	saving = reporter_take(reporter, thread, bytes, length_bytes);
+	if (!saving)
+		return;
+	saving_give_up(saving);
+	saving_free(saving);
 }
 
 /* ---- copy before write --------------------------------------------------- */

@@ -185,6 +185,8 @@ void reports_distrust(struct reports *reports, struct reporter *reporter)
 
 bool reports_add_flight(struct reports *reports, const struct flight *flight)
 {
+	int64_t begun_ns;
+
 	if (reports->flight_count == reports->flight_capacity) {
 		size_t capacity = reports->flight_capacity ? reports->flight_capacity * 2 : 16;
 		struct flight *grown = capacity > IN_FLIGHT_MAX ?
@@ -196,8 +198,10 @@ bool reports_add_flight(struct reports *reports, const struct flight *flight)
 		reports->flights = grown;
 		reports->flight_capacity = capacity;
 	}
-	if (reports->flight_count == 0)
-		reports->window_begin_ns = real_time_ns(reports, flight->begun_ns);
+	/* What several reporters posted is not taken in its order. */
+	begun_ns = real_time_ns(reports, flight->begun_ns);
+	if (reports->flight_count == 0 || begun_ns < reports->window_begin_ns)
+		reports->window_begin_ns = begun_ns;
 	reports->flights[reports->flight_count++] = *flight;
 	flight->reporter->flights++;
 	reports->busy_count += !flight->dull;

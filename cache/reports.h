@@ -61,6 +61,12 @@ void reporter_free(struct reporter *reporter);
  */
 struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes);
 
+/*
+ * The same for what was written, and answered, before there was a reporter: its writes
+ * may have been executed, so it is too late to keep what they replaced. Never blocks.
+ */
+void reporter_take_late(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes);
+
 /* Keep the bytes. As long as the device takes; stops soon after saving_give_up. */
 void saving_run(struct saving *saving);
 

@@ -85,6 +85,7 @@ struct reporter {
 	bool distrusted;
 	size_t flights; /* of the reports' */
 	uint64_t writes;
+	bool offered;	       /* a ledger, in time or too late; under the reporter's own lock alone */
 	struct ledger *ledger; /* or NULL */
 	uint64_t taken;	       /* of its records, */
 	int64_t taken_ns;      /* and when last */

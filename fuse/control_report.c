@@ -161,21 +161,12 @@ static void forget_image(struct report *report)
 	count_unattached(report, true);
 }
 
-/*
- * Under the lock: tell what was written before there was anybody to tell. These
- * writes may have been executed, so it is too late to keep what they replaced.
- */
+/* Under the lock: tell what was written before there was anybody to tell. */
 static void tell_backlog(struct report *report, struct reporter *reporter)
 {
-	struct saving *saving;
-
 	if (report->backlog_bytes == 0)
 		return;
-	saving = reporter_take(reporter, report->thread, report->backlog, report->backlog_bytes);
-	if (saving) {
-		saving_give_up(saving);
-		saving_free(saving);
-	}
+	reporter_take_late(reporter, report->thread, report->backlog, report->backlog_bytes);
 	free(STEAL_POINTER(report->backlog));
 	report->backlog_bytes = 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* cache/reports.c: what follows from what servers report; company and clock are the test's. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -584,6 +585,106 @@ Test(cache_reports, p_what_was_posted_when_its_reporter_went_is_written)
 	reporter_free(reporter);
 	cr_expect_eq(changes_since(before), 1);
 	cr_assert_eq(reporter_new(reports, &reporter), 0);
+}
+
+/* A memfd for imagefs to find by its number. */
+static int offer_ledger(struct ledger **ledger)
+{
+	int fd = memfd_create("ledger", MFD_ALLOW_SEALING);
+
+	cr_assert_eq(ftruncate(fd, sizeof(**ledger)), 0);
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+	*ledger = mmap(NULL, sizeof(**ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	cr_assert_neq(*ledger, MAP_FAILED);
+	atomic_store(&(*ledger)->magic, LEDGER_MAGIC);
+	atomic_store(&(*ledger)->made_ns, (uint64_t)now_ns);
+	return fd;
+}
+
+/* Offered in a line of `to`, in time or too late: is it served? */
+static bool serves(struct reporter *to, int fd, const struct ledger *ledger, bool late)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "ledger %d\n", fd);
+	if (late)
+		reporter_take_late(to, getpid(), line, strlen(line));
+	else
+		tell(to, line);
+	return atomic_load(&ledger->imagefs_serves);
+}
+
+Test(cache_reports, p_a_ledger_alone_speaks_for_its_process)
+{
+	struct ledger *ledger;
+	int fd = offer_ledger(&ledger);
+
+	reporter_free(reporter);
+	cr_assert_eq(known, 0);
+	cr_assert_eq(reporter_new(reports, &reporter), 0);
+	cr_expect(serves(reporter, fd, ledger, false));
+	cr_expect_eq(known, 1);
+	observe();
+	cr_expect(is_exact());
+}
+
+Test(cache_reports, s2_a_second_offer_is_not_looked_at)
+{
+	struct ledger *ledger;
+	int fd = offer_ledger(&ledger);
+
+	tell(reporter, "ledger 999999\n");
+	cr_expect_not(serves(reporter, fd, ledger, false));
+}
+
+Test(cache_reports, p_a_ledger_that_was_offered_too_late_is_not_looked_at)
+{
+	struct ledger *ledger;
+	int fd = offer_ledger(&ledger);
+
+	cr_expect_not(serves(reporter, fd, ledger, true));
+	cr_expect_not(serves(reporter, fd, ledger, false), "nor is what comes afterwards");
+}
+
+Test(cache_reports, s2_an_image_has_so_many_ledgers)
+{
+	struct reporter *more[20];
+	unsigned served = 0;
+
+	for (size_t i = 0; i < 20; i++) {
+		struct ledger *ledger;
+		int fd = offer_ledger(&ledger);
+
+		cr_assert_eq(reporter_new(reports, &more[i]), 0);
+		served += serves(more[i], fd, ledger, false);
+	}
+	cr_expect_eq(served, 16);
+	for (size_t i = 0; i < 20; i++)
+		reporter_free(more[i]);
+}
+
+/* What several posted is taken one after the other: the one who began first may come last. */
+Test(cache_reports, c5_a_time_stamp_is_explained_by_whoever_began_first)
+{
+	struct ledger *ledger = ledger_of_reporter(), *others_ledger;
+	struct reporter *other;
+	int fd = offer_ledger(&others_ledger);
+	struct timespec real;
+	uint64_t before;
+
+	cr_assert_eq(reporter_new(reports, &other), 0);
+	cr_assert(serves(other, fd, others_ledger, false));
+	now_ns += SECOND;
+	before = observe().generation;
+	ledger_post(ledger, 1, 0, 512, now_ns);
+	now_ns += 100 * MS;
+	ledger_post(others_ledger, 1, MIB, 512, now_ns);
+	clock_gettime(CLOCK_REALTIME, &real);
+	device.stamp_ns = real.tv_sec * SECOND + real.tv_nsec - 90 * MS;
+	reports->window_end_ns = 0; /* the real clock has not moved since something ended */
+	observe();
+	cr_expect_eq(changes_since(before), 2);
+	reporter_free(other);
 }
 
 Test(cache_reports, s1_more_than_a_ledger_holds_is_not_believed)

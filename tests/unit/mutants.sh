@@ -189,6 +189,11 @@ mutant "what was posted last goes with its reporter" reports reporter.c \
 	's/\tif \(reporter->ledger\)\n\t\treporter_take_posted\(reporter\);\n//'
 mutant "what was posted is as young as its taking" reports posted.c 's/\treturn time_ns < \(uint64_t\)reporter->taken_ns.*?;/\treturn now_ns;/'
 mutant "more than a ledger holds is read" reports posted.c 's/> LEDGER_RECORDS\)/> UINT64_MAX \/ 2)/'
+mutant "every offer of a ledger is looked at" reports reporter.c 's/if \(again \|\| /if (/'
+mutant "a ledger may be offered too late" reports reporter.c 's/\tpthread_mutex_lock\(&reporter->lock\);\n\treporter->offered = true;\n.*?;//'
+mutant "an image may have any number of ledgers" reports reporter.c 's/ledgers_of\(reporter->reports\) >= LEDGERS_MAX/false/'
+mutant "who posts must say something as well" reports reporter.c 's/(share_ledger\(taking, event->id\)\)\n\t\t\ttaking->spoke = )true/$1false/'
+mutant "the first taken is the first begun" reports reports.c 's/ \|\| begun_ns < reports->window_begin_ns//'
 mutant "a ledger may shrink" ledger ledger.c 's/\(seals & SEALS\) == SEALS/true/'
 mutant "a ledger may be of another time" ledger ledger.c 's/ \|\| !is_of_this_clock\(ledger, now_ns\)//'
 mutant "nothing is saved before it is overwritten" model guard.c \
