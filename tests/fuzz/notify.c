@@ -56,7 +56,8 @@ static void hear(void *context, const struct notify_event *event)
 	enum notify_form form = hearer->parser.form;
 
 	REQUIRE(notify_form_is_exact(form));
-	REQUIRE(event->kind == NOTIFY_BEGIN || event->kind == NOTIFY_END || event->kind == NOTIFY_FLUSH);
+	REQUIRE(event->kind == NOTIFY_BEGIN || event->kind == NOTIFY_END || event->kind == NOTIFY_FLUSH ||
+		(event->kind == NOTIFY_LEDGER && form == NOTIFY_FORM_TEXT));
 	REQUIRE((event->kind == NOTIFY_BEGIN) == (event->length_bytes > 0));
 	REQUIRE(event->length_bytes <= UINT64_MAX - event->offset_bytes);
 	REQUIRE(event->kind == NOTIFY_BEGIN || event->offset_bytes == 0);
