@@ -34,6 +34,23 @@ closed board
 wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 
+# Full again before the answer comes, since what is taken is taken at once: nothing is lost.
+: >"$LOG"
+: >"$T/nbdkit.log"
+loads=()
+start_control_log 20
+start_filtered memory 32M imagefs="$REPORTED/board"
+for ((i = 0; i < 4; i++)); do
+	"$NBD_LOAD" "$(uri)" $((i << 20)) 1048576 4096 8 3000 >>"$T/load.txt" &
+	loads+=($!)
+done
+for pid in "${loads[@]}"; do wait "$pid" || fail "a write failed"; done
+closed board
+is "every write" "$(reports board | grep -c ^write)" 12000
+! grep 'not reported' "$T/nbdkit.log" || fail "what takes all is given up"
+wait_until 10 umount "$REPORTED"
+kill "$SERVER" && wait_until 10 gone "$SERVER"
+
 # Nothing is taken, although it is served: the ledger is full soon, and then there is none.
 : >"$LOG"
 : >"$T/nbdkit.log"
