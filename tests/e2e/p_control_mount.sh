@@ -52,7 +52,9 @@ unmount_imagefs
 # After a crash.
 mount_imagefs
 exec 7>"$CONTROL/jammy"
-kill -KILL "$(daemon_pid)"
+pid=$(daemon_pid)
+kill -KILL "$pid"
+wait_until 10 gone "$pid" # who is asked while it dies says that otherwise
 refuses 'not connected' ls "$CONTROL"
 mount_imagefs
 is "taken over" "$(names "$CONTROL")" 'jammy metrics status status.json '

@@ -179,7 +179,7 @@ mutant "what was dull is known" reports reports.c \
 mutant "a broken stream is trusted" reports reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
 mutant "a stream of two processes is trusted" reports reporter.c 's/ \|\| taking->process != reporter->process//'
 mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
-mutant "what was posted before a guard is not looked at" model reports_guards.c \
+mutant "what was posted before a guard is not looked at" version reports_guards.c \
 	's/reports_take_posted\(reports\);\n\terror = may_be/error = may_be/'
 mutant "a watch is kept to oneself" model reports_guards.c 's/ledger_watch\(reporter->ledger[^;]*;/;/'
 mutant "what was posted is kept by nobody" model reporter.c 's/\t\tsave_before_posted\(taking\);/;/'
