@@ -4,7 +4,8 @@
  *
  * CONTRACT C6 promises 500 ms to a TFTP server, which counts by its own open(2);
  * but open("a/b/c") is a lookup of each name and an open, and each of them may
- * find the image in flux. What ended in EIO the kernel asks again; and lookups
+ * find the image in flux. What ended in EIO the kernel asks again when it
+ * knew the name and looked it up to be sure, and goes on if it gets an answer; and lookups
  * of one name go one after the other, so that those who wait for the first
  * would each begin a wait of their own.
  *
@@ -36,6 +37,7 @@ struct patience {
 		int64_t deadline_ns;  /* of its system call */
 		int64_t answered_ns;  /* when its last request that waited was answered, or came */
 		_Atomic bool stale;   /* one was answered ESTALE: the kernel begins the path again, once */
+		uint64_t refused;     /* the question answered EIO, or 0: with another one another call begins */
 	} calls[PATIENCE_SLOTS];
 	/* By question, likewise. */
 	struct {
@@ -72,13 +74,13 @@ int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t questio
  * A request is being answered, and the system call may go on; before the answer,
  * which the next request follows. `waited`: patience_begin was asked about it.
  */
-void patience_answered(struct patience *patience, pid_t caller, bool waited, int64_t now_ns);
+void patience_answered(struct patience *patience, pid_t caller, uint64_t question, bool waited, int64_t now_ns);
 
 /*
  * It is answered ESTALE. The kernel walks the whole path once more, and what is
  * stale then again the caller gets to see: so those requests are careful.
  */
-void patience_stale(struct patience *patience, pid_t caller, int64_t allowed_ns, int64_t now_ns);
+void patience_stale(struct patience *patience, pid_t caller, uint64_t question, int64_t allowed_ns, int64_t now_ns);
 bool patience_careful(struct patience *patience, pid_t caller);
 
 /* The wait of `caller` was in vain: the answer is EIO. */

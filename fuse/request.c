@@ -57,12 +57,12 @@ static void count_answer(const struct request *request, int error)
 		return;
 	if (request->patience_ns != 0 && error == EIO)
 		patience_refused(patience, caller, question(request), queue_now_ns());
-	if (error == ESTALE)
-		patience_stale(patience, caller, allowed_ns(request), queue_now_ns());
+	else if (error == ESTALE)
+		patience_stale(patience, caller, question(request), allowed_ns(request), queue_now_ns());
 	else if ((error == 0 && opens) || error != 0)
 		patience_ends(patience, caller);
 	else
-		patience_answered(patience, caller, request->patience_ns != 0, queue_now_ns());
+		patience_answered(patience, caller, question(request), request->patience_ns != 0, queue_now_ns());
 }
 
 static bool is_careful(const struct request *request)

@@ -8,7 +8,7 @@
 #define START (1000 * MS)
 #define ALLOWED (420 * MS)
 
-enum { CONFIG = 77, KERNEL = 78 }; /* questions */
+enum { CONFIG = 77, KERNEL = 78, BOARD = 79 }; /* questions */
 enum { ANNA = 5, BERT = 6 };	   /* threads */
 
 static int64_t begin(struct patience *patience, pid_t caller, uint64_t question, int64_t now_ns)
@@ -22,7 +22,6 @@ static int64_t refuse(struct patience *patience)
 	patience_init(patience);
 	cr_assert_eq(begin(patience, ANNA, CONFIG, START), ALLOWED);
 	patience_refused(patience, ANNA, CONFIG, START + ALLOWED);
-	patience_ends(patience, ANNA);
 	return START + ALLOWED;
 }
 
@@ -32,7 +31,7 @@ Test(fuse_patience, the_requests_of_one_call_wait_together)
 
 	patience_init(&patience);
 	cr_assert_eq(begin(&patience, ANNA, CONFIG, START), ALLOWED);
-	patience_answered(&patience, ANNA, true, START + 100 * MS);
+	patience_answered(&patience, ANNA, CONFIG, true, START + 100 * MS);
 	cr_assert_eq(begin(&patience, ANNA, KERNEL, START + 110 * MS), ALLOWED - 110 * MS);
 	cr_assert_eq(begin(&patience, BERT, KERNEL, START + 110 * MS), ALLOWED);
 }
@@ -43,7 +42,7 @@ Test(fuse_patience, the_next_call_waits_anew)
 
 	patience_init(&patience);
 	begin(&patience, ANNA, CONFIG, START);
-	patience_answered(&patience, ANNA, true, START + 100 * MS);
+	patience_answered(&patience, ANNA, CONFIG, true, START + 100 * MS);
 	patience_ends(&patience, ANNA);
 	cr_assert_eq(begin(&patience, ANNA, KERNEL, START + 110 * MS), ALLOWED);
 }
@@ -54,7 +53,7 @@ Test(fuse_patience, what_was_waited_for_in_vain_is_not_waited_for_by_the_same_th
 	int64_t now_ns = refuse(&patience);
 
 	/* Not even when it has come by way of another name: a TFTP server has other clients. */
-	patience_answered(&patience, ANNA, false, now_ns + 1 * MS);
+	patience_answered(&patience, ANNA, BOARD, false, now_ns + 1 * MS);
 	cr_assert_eq(begin(&patience, ANNA, CONFIG, now_ns + 2 * MS), 0);
 	/* But in a moment, or for something else, it is. */
 	cr_assert_eq(begin(&patience, ANNA, CONFIG, now_ns + 60 * MS), ALLOWED);
@@ -69,7 +68,7 @@ Test(fuse_patience, nor_by_who_stood_in_the_kernel_meanwhile)
 
 	now_ns = refuse(&patience);
 	cr_assert_eq(begin(&patience, BERT, CONFIG, now_ns + 1 * MS), 0, "Bert was never seen");
-	patience_answered(&patience, BERT, false, START + 1 * MS);
+	patience_answered(&patience, BERT, BOARD, false, START + 1 * MS);
 	cr_assert_eq(begin(&patience, BERT, CONFIG, now_ns + 1 * MS), 0, "Bert was last seen when Anna came");
 	cr_assert_eq(begin(&patience, 0, CONFIG, now_ns + 1 * MS), 0, "nobody knows who it is");
 }
@@ -79,10 +78,10 @@ Test(fuse_patience, who_has_just_come_waits)
 	struct patience patience;
 	int64_t now_ns = refuse(&patience);
 
-	patience_answered(&patience, BERT, false, now_ns + 1 * MS);
+	patience_answered(&patience, BERT, BOARD, false, now_ns + 1 * MS);
 	cr_assert_eq(begin(&patience, BERT, CONFIG, now_ns + 2 * MS), ALLOWED);
 	/* Another thread has the place by now. */
-	patience_answered(&patience, BERT + PATIENCE_SLOTS, false, now_ns + 3 * MS);
+	patience_answered(&patience, BERT + PATIENCE_SLOTS, BOARD, false, now_ns + 3 * MS);
 	patience_ends(&patience, BERT);
 	cr_assert_eq(begin(&patience, BERT, CONFIG, now_ns + 4 * MS), 0);
 }
@@ -94,10 +93,32 @@ Test(fuse_patience, after_estale_the_second_walk_is_careful_and_has_the_same_end
 	patience_init(&patience);
 	cr_assert_not(patience_careful(&patience, ANNA));
 	begin(&patience, ANNA, CONFIG, START);
-	patience_stale(&patience, ANNA, ALLOWED, START + 300 * MS);
+	patience_stale(&patience, ANNA, CONFIG, ALLOWED, START + 300 * MS);
 	cr_assert(patience_careful(&patience, ANNA));
 	cr_assert_not(patience_careful(&patience, BERT));
 	cr_assert_eq(begin(&patience, ANNA, CONFIG, START + 301 * MS), ALLOWED - 301 * MS);
 	patience_ends(&patience, ANNA);
 	cr_assert_not(patience_careful(&patience, ANNA));
+}
+
+/* A name that it knew is looked up again when it could not be made sure of; with the answer the kernel goes on. */
+Test(fuse_patience, what_is_asked_again_after_a_refusal_is_of_the_same_call)
+{
+	struct patience patience;
+	int64_t now_ns = START + ALLOWED;
+
+	patience_init(&patience);
+	cr_assert_eq(begin(&patience, ANNA, BOARD, START), ALLOWED);
+	patience_refused(&patience, ANNA, BOARD, now_ns);
+	patience_answered(&patience, ANNA, BOARD, false, now_ns + 1 * MS);
+	cr_assert_leq(begin(&patience, ANNA, CONFIG, now_ns + 2 * MS), 0, "it has waited as long as it may");
+}
+
+Test(fuse_patience, another_question_after_a_refusal_is_another_call)
+{
+	struct patience patience;
+	int64_t now_ns = refuse(&patience);
+
+	patience_answered(&patience, ANNA, BOARD, false, now_ns + 1 * MS);
+	cr_assert_eq(begin(&patience, ANNA, KERNEL, now_ns + 2 * MS), ALLOWED);
 }
