@@ -17,6 +17,9 @@
  * stood in the kernel all that time. It may be the one that knows that the last
  * write is done (CONTRACT C1).
  *
+ * Who is in the midst of a path and was not heard of for long has stood in the
+ * kernel, behind another thread's lookup of the same name, and shares its deadline.
+ *
  * These are guesses, that can only make a wait shorter or longer.
  */
 #pragma once
@@ -45,6 +48,10 @@ struct patience {
 		int64_t refused_ns; /* when it was answered EIO after a wait */
 		pid_t caller;	    /* who had waited; 0: not known */
 	} questions[PATIENCE_SLOTS];
+	/* The last lookup that was waited for: others may have stood behind it in the kernel. */
+	struct {
+		int64_t answered_ns, deadline_ns;
+	} waited;
 	/* By thread, without the lock: when it was last answered in the midst of a path. */
 	struct {
 		_Atomic pid_t caller;
@@ -74,7 +81,13 @@ int64_t patience_begin(struct patience *patience, pid_t caller, uint64_t questio
  * A request is being answered, and the system call may go on; before the answer,
  * which the next request follows. `waited`: patience_begin was asked about it.
  */
-void patience_answered(struct patience *patience, pid_t caller, uint64_t question, bool waited, int64_t now_ns);
+enum patience_place {
+	PATIENCE_FIRST, /* the lookup that a path begins with */
+	PATIENCE_PATH,	/* a later one */
+	PATIENCE_OTHER, /* what may be the last thing that the call asks */
+};
+void patience_answered(struct patience *patience, pid_t caller, uint64_t question, enum patience_place place, bool waited,
+		       int64_t now_ns);
 
 /*
  * It is answered ESTALE. The kernel walks the whole path once more, and what is

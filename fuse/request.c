@@ -47,6 +47,13 @@ static int64_t allowed_ns(const struct request *request)
 	return reports && reports_exact(reports) ? PATIENCE_REPORTED_NS : PATIENCE_NS;
 }
 
+static enum patience_place place_of(const struct request *request)
+{
+	if (request->attempt != try_lookup)
+		return PATIENCE_OTHER;
+	return request->inode->kind == INODE_ROOT ? PATIENCE_FIRST : PATIENCE_PATH;
+}
+
 static void count_answer(const struct request *request, int error)
 {
 	struct patience *patience = &request->fs->patience;
@@ -62,7 +69,8 @@ static void count_answer(const struct request *request, int error)
 	else if ((error == 0 && opens) || error != 0)
 		patience_ends(patience, caller);
 	else
-		patience_answered(patience, caller, question(request), request->patience_ns != 0, queue_now_ns());
+		patience_answered(patience, caller, question(request), place_of(request), request->patience_ns != 0,
+				  queue_now_ns());
 }
 
 static bool is_careful(const struct request *request)
