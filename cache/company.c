@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cache/census.h"
 
 /* So many processes report of one image at a time; more are strangers. */
@@ -134,8 +135,10 @@ static struct member *of_handle(struct member *member, const struct handle *hand
 	return member;
 }
 
-/* pidfd_send_signal(2): a number may be another process's by now. */
-/* Without CAP_KILL other users' processes may not be sent even nothing; that they are there is said all the same. */
+/*
+ * pidfd_send_signal(2): a number may be another process's by now. Without CAP_KILL other users'
+ * processes may not be sent even nothing; that they are there is said all the same.
+ */
 static bool is_alive(int pidfd)
 {
 	return pidfd >= 0 && (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM);
@@ -184,18 +187,10 @@ static void no_longer_former(struct member *member, pid_t process)
 			member->reporters->former[i] = 0;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void doubt(struct member *member)
 {
 	if (!member->doubtful && !member->being_counted)
-		member->doubt_ns = now_ns();
+		member->doubt_ns = clock_now_ns(CLOCK_MONOTONIC);
 	if (!member->doubtful)
 		pthread_cond_signal(&member->all->wanted);
 	member->doubtful = true;

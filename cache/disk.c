@@ -22,6 +22,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cache/buffer.h"
 #include "cache/ring.h"
 #include "cache/watch.h"
@@ -69,14 +70,6 @@ struct disk {
 static struct disk *disk_of(struct cache_device *device)
 {
 	return (struct disk *)device;
-}
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* ---- signs of change ----------------------------------------------------- */
@@ -146,7 +139,7 @@ static int look(struct disk *disk, struct signs *signs)
 	signs->size_bytes = stx.stx_size;
 	signs->ctime_ns = stx.stx_ctime.tv_sec * 1000000000 + stx.stx_ctime.tv_nsec;
 	/* A ctime in the future (a stepped clock) is not settled either. */
-	age_ns = clock_ns(CLOCK_REALTIME) - signs->ctime_ns;
+	age_ns = clock_now_ns(CLOCK_REALTIME) - signs->ctime_ns;
 	return disk->kind == DISK_FILE && age_ns >= disk->settle_ns;
 }
 
@@ -181,7 +174,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	believable = look(disk, &signs);
 	if (believable < 0)
 		return believable;
-	now_ns = clock_ns(CLOCK_MONOTONIC);
+	now_ns = clock_now_ns(CLOCK_MONOTONIC);
 	writeback = is_writeback(disk, &signs, now_ns);
 	if (signs.events != disk->signs.events)
 		disk->event_ns = now_ns;
@@ -216,13 +209,13 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
  */
 static void first_look(struct disk *disk)
 {
-	int64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 	int believable = look(disk, &disk->signs);
 
 	disk->generation = 1;
 	disk->changed_ns = now_ns;
 	if (believable >= 0 && !disk->is_block) {
-		int64_t age_ns = clock_ns(CLOCK_REALTIME) - disk->signs.ctime_ns;
+		int64_t age_ns = clock_now_ns(CLOCK_REALTIME) - disk->signs.ctime_ns;
 
 		if (age_ns > 0)
 			disk->changed_ns -= age_ns;

@@ -130,16 +130,11 @@ void guard_unref(struct guard *guard)
 
 struct cache_range guard_span(const struct guard *guard)
 {
-	struct cache_range span = { 0 };
+	const struct run *first = guard->runs, *last = guard->runs + guard->run_count - 1;
 
-	if (guard->run_count > 0)
-		span = (struct cache_range){ guard->runs[0].image_bytes, guard->runs[0].length_bytes };
-	for (size_t i = 1; i < guard->run_count; i++) {
-		struct cache_range run = { guard->runs[i].image_bytes, guard->runs[i].length_bytes };
-
-		span = cache_range_span(&span, &run);
-	}
-	return span;
+	if (guard->run_count == 0)
+		return (struct cache_range){ 0 };
+	return (struct cache_range){ first->image_bytes, last->image_bytes + last->length_bytes - first->image_bytes };
 }
 
 void guard_hold_version(struct guard *guard)

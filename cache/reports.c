@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cache/reports_inside.h"
 
 /* A reporter with more writes in flight than any server has is not believed. */
@@ -23,23 +23,15 @@
 /* A file's time stamp may be taken from a clock that ticks, and that a server's end of a write is ahead of. */
 #define STAMP_MARGIN_NS (20 * INT64_C(1000000))
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int64_t monotonic_ns(void)
 {
-	return clock_ns(CLOCK_MONOTONIC);
+	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
 /* What the other clock showed then. */
 static int64_t real_time_ns(const struct reports *reports, int64_t at_ns)
 {
-	return clock_ns(CLOCK_REALTIME) - (reports->monotonic_ns() - at_ns);
+	return clock_now_ns(CLOCK_REALTIME) - (reports->monotonic_ns() - at_ns);
 }
 
 static int64_t max_i64(int64_t a, int64_t b)

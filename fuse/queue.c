@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define THREADS_MAX 2048
 #define IDLE_THREADS_KEPT 2
@@ -32,10 +33,7 @@ struct queue {
 
 int64_t queue_now_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
 static struct timespec timespec_of(int64_t ns)

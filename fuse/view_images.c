@@ -275,15 +275,13 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 void view_image_complain(struct view_image *image, const char *text)
 {
 	char *copy = strdup(text);
-	struct timespec now;
 
 	if (!copy)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	LOCK_SCOPE(&image->images->lock);
 	free(image->complaint);
 	image->complaint = copy;
-	image->complaint_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	image->complaint_ns = queue_now_ns();
 }
 
 char *view_image_complaint(struct view_image *image, int64_t *when_ns)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "cache/cache.h"
 #include "cache/watch.h"
@@ -35,21 +36,13 @@ struct opened {
 
 /* ---- waiting -------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
 /* Is the call to be made again, in a moment? */
 static bool again(int error, const struct cache_op *op, int64_t deadline_ns)
 {
 	int64_t pause_ns = op->retry_ns > 1000000 ? op->retry_ns : 1000000;
 	struct timespec pause = { pause_ns / 1000000000, pause_ns % 1000000000 };
 
-	if ((error != -EINPROGRESS && error != -EAGAIN) || now_ns() + pause_ns > deadline_ns)
+	if ((error != -EINPROGRESS && error != -EAGAIN) || clock_now_ns(CLOCK_MONOTONIC) + pause_ns > deadline_ns)
 		return false;
 	nanosleep(&pause, NULL);
 	return true;
@@ -58,7 +51,7 @@ static bool again(int error, const struct cache_op *op, int64_t deadline_ns)
 /* Calls of the cache wait for an image in flux: repeat until it is settled. */
 #define PATIENTLY(error, call)                                       \
 	do {                                                         \
-		int64_t patient_until_ns = now_ns() + PATIENCE_NS;   \
+		int64_t patient_until_ns = clock_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;   \
 		struct cache_op op;                                  \
 		do {                                                 \
 			op = (struct cache_op){ .may_block = true }; \
@@ -277,7 +270,7 @@ static int copy_out(struct cache_version *version, bool *started)
 /* A version that goes while nothing of it was shown is followed by the next: for a while. */
 static int cat(struct opened *opened, const char *path)
 {
-	int64_t deadline_ns = now_ns() + PATIENCE_NS;
+	int64_t deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
 	bool started = false;
 	int error;
 
@@ -298,7 +291,7 @@ static int cat(struct opened *opened, const char *path)
 			cache_version_close(node.version);
 		}
 		put_node(&node);
-	} while (error == -ESTALE && !started && now_ns() < deadline_ns);
+	} while (error == -ESTALE && !started && clock_now_ns(CLOCK_MONOTONIC) < deadline_ns);
 	return error == 0 ? OK : ctl_fail(path, reason(opened, error));
 }
 

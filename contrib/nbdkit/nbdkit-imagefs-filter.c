@@ -22,6 +22,7 @@
 
 #include <nbdkit-filter.h>
 
+#include "base/clock.h"
 #include "stream.h"
 
 #define RUN_DIR "/run/imagefs"
@@ -182,25 +183,17 @@ static void wake_thread(void)
 	pthread_mutex_unlock(&thread_lock);
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_SECOND + now.tv_nsec;
-}
-
 /* One look at all of them. *retry_ns is when control files are looked for next. */
 static enum stream_need look_at_exports(int64_t *retry_ns)
 {
 	enum stream_need most = STREAM_NEEDS_NOTHING, need;
-	bool retry = now_ns() >= *retry_ns;
+	bool retry = clock_now_ns(CLOCK_MONOTONIC) >= *retry_ns;
 
 	for (struct export_entry *entry = next_export(NULL); entry; entry = next_export(entry)) {
 		need = stream_tick(entry->stream);
 		if (need == STREAM_NEEDS_FILE && retry) {
 			look_for_control_file(entry);
-			*retry_ns = now_ns() + RETRY_NS;
+			*retry_ns = clock_now_ns(CLOCK_MONOTONIC) + RETRY_NS;
 		}
 		if (need > most)
 			most = need;
@@ -211,7 +204,7 @@ static enum stream_need look_at_exports(int64_t *retry_ns)
 /* Under the lock: until there is something to do. */
 static void sleep_until_needed(enum stream_need need, int64_t retry_ns)
 {
-	int64_t until_ns = need == STREAM_NEEDS_TICK ? now_ns() + TICK_NS : retry_ns;
+	int64_t until_ns = need == STREAM_NEEDS_TICK ? clock_now_ns(CLOCK_MONOTONIC) + TICK_NS : retry_ns;
 	struct timespec until = { until_ns / NS_PER_SECOND, until_ns % NS_PER_SECOND };
 
 	/* A tick comes after its time, whoever calls. */

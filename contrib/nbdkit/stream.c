@@ -14,6 +14,7 @@
 
 #include <nbdkit-filter.h>
 
+#include "base/clock.h"
 #include "cache/ledger.h"
 
 #define FUSE_SUPER_MAGIC 0x65735546
@@ -83,14 +84,6 @@ static bool has_room(struct stream *stream)
 	return text_being_filled(stream)->length + LINE_MAX_BYTES <= TEXT_BYTES;
 }
 
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static void say_to(struct text *text, const char *word)
 {
 	size_t length = strlen(word);
@@ -124,7 +117,7 @@ static void say_change(struct stream *stream, struct change *change)
 	change->reported = true;
 	change->batch = stream->batch;
 	if (stream->ledger) {
-		ledger_post(stream->ledger, change->id, change->offset_bytes, change->length_bytes, now_ns());
+		ledger_post(stream->ledger, change->id, change->offset_bytes, change->length_bytes, clock_now_ns(CLOCK_MONOTONIC));
 		if (!ledger_is_watched(stream->ledger, change->offset_bytes, change->length_bytes))
 			change->batch = 0;
 		return;
@@ -138,7 +131,7 @@ static void say_change(struct stream *stream, struct change *change)
 static void say_done(struct stream *stream, const struct change *change)
 {
 	if (stream->ledger) {
-		ledger_post(stream->ledger, change->id, 0, 0, now_ns());
+		ledger_post(stream->ledger, change->id, 0, 0, clock_now_ns(CLOCK_MONOTONIC));
 		return;
 	}
 	say(stream, "done ");
@@ -275,7 +268,7 @@ static struct ledger *offer_ledger(int *fd)
 		close(*fd);
 		return NULL;
 	}
-	atomic_store(&ledger->made_ns, (uint64_t)now_ns());
+	atomic_store(&ledger->made_ns, (uint64_t)clock_now_ns(CLOCK_MONOTONIC));
 	atomic_store(&ledger->magic, LEDGER_MAGIC);
 	return ledger;
 }

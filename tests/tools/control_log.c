@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cache/company.h"
 #include "cache/ledger.h"
 
@@ -45,12 +46,10 @@ static struct {
 
 static void share(const struct fuse_file_info *file, uint64_t fd)
 {
-	struct timespec now;
 	struct ledger *ledger;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!serve || ledger_share(company_process_of(fuse_get_context()->pid), fd,
-				   (int64_t)now.tv_sec * 1000000000 + now.tv_nsec, &ledger) != 0)
+	if (!serve || ledger_share(company_process_of(fuse_get_context()->pid), fd, clock_now_ns(CLOCK_MONOTONIC),
+				   &ledger) != 0)
 		return;
 	served[file->fh % HANDLES_MAX].ledger = ledger;
 	ledger_watch(ledger, 0, strcmp(serve, "all") == 0 ? UINT64_MAX : 0);

@@ -9,17 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cache/ledger.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* A memfd with a ledger in it, mapped for the one who posts. */
 static int offer(size_t size_bytes, int seals, uint64_t magic, int64_t made_ns, unsigned flags, struct ledger **mapped)
@@ -42,7 +35,7 @@ static int offer(size_t size_bytes, int seals, uint64_t magic, int64_t made_ns, 
 static int share(int fd)
 {
 	struct ledger *ledger;
-	int error = ledger_share(getpid(), (uint64_t)fd, now_ns(), &ledger);
+	int error = ledger_share(getpid(), (uint64_t)fd, clock_now_ns(CLOCK_MONOTONIC), &ledger);
 
 	if (error == 0)
 		ledger_unshare(ledger);
@@ -52,9 +45,9 @@ static int share(int fd)
 Test(cache_ledger, what_one_posts_the_other_sees)
 {
 	struct ledger *theirs, *ours;
-	int fd = offer(sizeof(*ours), SEALS, LEDGER_MAGIC, now_ns(), 0, &theirs);
+	int fd = offer(sizeof(*ours), SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, &theirs);
 
-	cr_assert_eq(ledger_share(getpid(), (uint64_t)fd, now_ns(), &ours), 0);
+	cr_assert_eq(ledger_share(getpid(), (uint64_t)fd, clock_now_ns(CLOCK_MONOTONIC), &ours), 0);
 	cr_expect_eq(ledger_posted(ours), 0);
 	ledger_post(theirs, 7, 4096, 512, 99);
 	cr_expect_eq(ledger_posted(ours), 1);
@@ -78,11 +71,11 @@ Test(cache_ledger, s1_what_could_go_away_under_the_reader_is_not_shared)
 {
 	size_t size = sizeof(struct ledger);
 
-	cr_expect_eq(share(offer(size, F_SEAL_SHRINK, LEDGER_MAGIC, now_ns(), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size, 0, LEDGER_MAGIC, now_ns(), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size - 4096, SEALS, LEDGER_MAGIC, now_ns(), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size + 4096, SEALS, LEDGER_MAGIC, now_ns(), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, now_ns(), 0, NULL)), 0);
+	cr_expect_eq(share(offer(size, F_SEAL_SHRINK, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size, 0, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size - 4096, SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size + 4096, SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), 0);
 }
 
 Test(cache_ledger, s1_files_that_are_no_memory_are_not_shared)
@@ -103,9 +96,9 @@ Test(cache_ledger, c5_another_magic_or_another_clock_is_no_ledger)
 {
 	size_t size = sizeof(struct ledger);
 
-	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC + 1, now_ns(), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, now_ns() + INT64_C(60000000000), 0, NULL)), -EPROTO);
-	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, now_ns() - INT64_C(60000000000), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC + 1, clock_now_ns(CLOCK_MONOTONIC), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC) + INT64_C(60000000000), 0, NULL)), -EPROTO);
+	cr_expect_eq(share(offer(size, SEALS, LEDGER_MAGIC, clock_now_ns(CLOCK_MONOTONIC) - INT64_C(60000000000), 0, NULL)), -EPROTO);
 }
 
 Test(cache_ledger, of_a_process_that_is_gone_there_is_none)
@@ -116,5 +109,5 @@ Test(cache_ledger, of_a_process_that_is_gone_there_is_none)
 	if (child == 0)
 		_exit(0);
 	cr_assert_eq(waitpid(child, NULL, 0), child);
-	cr_expect_eq(ledger_share(child, 3, now_ns(), &ledger), -ESRCH);
+	cr_expect_eq(ledger_share(child, 3, clock_now_ns(CLOCK_MONOTONIC), &ledger), -ESRCH);
 }
