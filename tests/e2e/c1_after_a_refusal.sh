@@ -8,18 +8,13 @@ board "$SRC/board.img" "$(head -c 400 /dev/zero | tr '\0' 0)"
 ln -s board.img "$SRC/89025d75"
 mount_reported
 "$PYTHON" - "$MNT/89025d75/config.txt" "$CONTROL/board" "$SRC/board.img" <<'PY'
-import errno, os, sys, threading, time
+import errno, sys, threading, time
+from text_reporter import TextReporter
 shown, control, image = sys.argv[1:]
-report, writer = os.open(control, os.O_WRONLY), os.open(image, os.O_RDWR)
-start = open(image, "rb").read().index(b"0" * 400)
-
-def status(name):
-    return next(line for line in open(control) if line.startswith(name + ": "))[len(name) + 2:].strip()
+reporter = TextReporter(control, image, b"0" * 400)
 
 def write(byte):
-    os.write(report, b"write %d 400 1\n" % start)
-    os.pwrite(writer, byte * 400, start)
-    os.write(report, b"done 1\n")
+    reporter.write(0, byte * 400)
 
 def read():
     began = time.monotonic()
@@ -36,10 +31,14 @@ class Reader(threading.Thread):
     def run(self):
         self.got, self.took = read()
 
-write(b"0")
-deadline = time.monotonic() + 20
-while status("reports") != "exact":
-    assert time.monotonic() < deadline, status("reports")
+def at_rest():
+    """What is read then: refused is who asks again too soon."""
+    deadline = time.monotonic() + 5
+    while (got := read()[0]) is None:
+        assert time.monotonic() < deadline, "refused for ever"
+    return got
+
+reporter.until_exact()
 refused = tried = slow = 0
 for number in range(8):
     first = Reader()
@@ -47,7 +46,7 @@ for number in range(8):
     first.start()
     while first.is_alive():
         write(b"x")
-        time.sleep(0.01)
+        first.join(0.01)
     last = b"%d" % number
     write(last)
     second = Reader()
@@ -59,8 +58,7 @@ for number in range(8):
     refused += second.got is None
     slow += second.took > 0.5
     assert second.got in (None, last * 400), second.got[:1]
-    time.sleep(0.1)
-    assert read()[0] == last * 400, "not seen at rest"
+    assert at_rest() == last * 400, "not seen at rest"
 print("%d refused during the writes, %d after the last one, %d slow" % (tried, refused, slow))
 assert tried >= 4, "hardly anybody was refused"
 # A busy machine may hold up a reader now and then.

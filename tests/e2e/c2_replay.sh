@@ -7,17 +7,17 @@
 requires root netns qemu-system-x86_64 nbd-server cpio
 GUEST=${GUEST:-$TOP/build/guest}
 [ -s "$GUEST/initrd" ] || skip "no guest: tests/guest/make-guest $GUEST"
-mkdir "$T/work"
-"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 0 "$T/work" - -
+mkdir "$T/exports"
+"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 0 "$T/exports" - -
 {
 	printf '[generic]\nport = 10809\nallowlist = true\nuser = root\ngroup = root\n'
 	for n in 0 1 2 3 4; do
-		printf '[%d]\nexportname = %s\ntransactionlog = %s\ndatalog = true\n' $n "$T/work/$n.img" "$T/work/$n.log"
+		printf '[%d]\nexportname = %s\ntransactionlog = %s\ndatalog = true\n' $n "$T/exports/$n.img" "$T/exports/$n.log"
 	done
 } >"$T/nbd.conf"
 nbd-server -C "$T/nbd.conf" -p "$T/nbd.pid" 2>"$T/nbd-server.log"
 wait_until 10 test -s "$T/nbd.pid"
 PIDS+=("$(cat "$T/nbd.pid")")
-cp --sparse=always "$T/work/start" "$SRC/board.img"
+cp --sparse=always "$T/exports/start" "$SRC/board.img"
 mount_imagefs
-"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 10809 "$T/work" "$SRC/board.img" "$MNT/board/kernel8.img" "${1:-5}"
+"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 10809 "$T/exports" "$SRC/board.img" "$MNT/board/kernel8.img" "${1:-5}"

@@ -10,41 +10,22 @@ head -c 262144 /dev/zero | tr '\0' A >"$T/content"
 put "@$T/content" "$SRC/board.img" /kernel8.img
 mount_reported
 "$PYTHON" - "$MNT/board/kernel8.img" "$CONTROL/board" "$SRC/board.img" <<'PY'
-import os, sys, time
+import os, sys
+from text_reporter import TextReporter, patiently
 shown, control, image = sys.argv[1:]
-report, writer = os.open(control, os.O_WRONLY), os.open(image, os.O_RDWR)
-start = open(image, "rb").read().index(b"A" * 65536)
-deadline = time.monotonic() + 20
-
-def status(name):
-    return next(line for line in open(control) if line.startswith(name + ": "))[len(name) + 2:].strip()
-
-def write(offset, length, byte):
-    os.write(report, b"write %d %d 1\n" % (start + offset, length))
-    os.pwrite(writer, byte * length, start + offset)
-    os.write(report, b"done 1\n")
-
-def patiently(call):
-    """When it is settled: as soon as it is not refused."""
-    while True:
-        try:
-            return call()
-        except OSError:
-            assert time.monotonic() < deadline, "refused for ever"
+reporter = TextReporter(control, image, b"A" * 65536)
 
 def content():
     with open(shown, "rb") as file:
         return file.read()
 
-os.write(report, b"write 0 1 1\ndone 1\n")
-while status("reports") != "exact":
-    assert time.monotonic() < deadline, status("reports")
+reporter.until_exact()
 assert patiently(content) == b"A" * 262144
 first = os.stat(shown).st_ino
-write(131072, 65536, b"A")
+reporter.write(131072, b"A" * 65536)
 assert patiently(content) == b"A" * 262144
 assert os.stat(shown).st_ino == first, "the same bytes, and another inode number"
-write(131072, 65536, b"B")
+reporter.write(131072, b"B" * 65536)
 second = patiently(lambda: os.stat(shown).st_ino)
 assert second != first, "other bytes, and the inode number of the old ones"
 assert patiently(content) == b"A" * 131072 + b"B" * 65536 + b"A" * 65536, "stale"

@@ -15,22 +15,22 @@ if [ $# = 0 ]; then
 	servers=(nbd-server nbdkit-delay)
 	[ ! -e "$FILTER" ] || servers+=(nbdkit-filter)
 fi
-mkdir "$T/work"
-"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 0 "$T/work" - -
+mkdir "$T/exports"
+"$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 0 "$T/exports" - -
 {
 	printf '[generic]\nport = 10809\nallowlist = true\nuser = root\ngroup = root\n'
 	for n in 0 1 2 3 4; do
-		printf '[%d]\nexportname = %s\ntransactionlog = %s\ndatalog = true\n' $n "$T/work/$n.img" "$T/work/$n.log"
+		printf '[%d]\nexportname = %s\ntransactionlog = %s\ndatalog = true\n' $n "$T/exports/$n.img" "$T/exports/$n.log"
 	done
 } >"$T/recorder.conf"
 nbd-server -C "$T/recorder.conf" -p "$T/recorder.pid" 2>"$T/recorder.log"
 wait_until 10 test -s "$T/recorder.pid"
 PIDS+=("$(cat "$T/recorder.pid")")
-for server in "${servers[@]}"; do cp --sparse=always "$T/work/start" "$SRC/$server.img"; done
+for server in "${servers[@]}"; do cp --sparse=always "$T/exports/start" "$SRC/$server.img"; done
 mount_reported "settle=${SETTLE:-200}"
 words=()
 for server in "${servers[@]}"; do
 	start_reporting "$server" "$SRC/$server.img"
 	words+=("$server=$URI")
 done
-"$PYTHON" "$HERE/guest/guest_replay_reported.py" "$GUEST" 10809 "$T/work" "$MNT" "${words[@]}"
+"$PYTHON" "$HERE/guest/guest_replay_reported.py" "$GUEST" 10809 "$T/exports" "$MNT" "${words[@]}"

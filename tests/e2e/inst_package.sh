@@ -31,13 +31,16 @@ is "after an upgrade" "$(inside cat /srv/boot/jammy/config.txt)" text
 # By the unit, by hand, and one that is in use.
 inside mount -t fuse.imagefs -o ro /srv/images '/srv/with space'
 inside imagefs /srv/images/jammy.img /srv/own
-inside sh -c 'exec 7</srv/own/config.txt; sleep 2' &
+mkfifo "$T/hold"
+exec 8<>"$T/hold"
+inside sh -c 'exec 7</srv/own/config.txt; read -r _' <&8 8<&- &
 holder=$!
 is_held() { inside sh -c 'ls -l /proc/[0-9]*/fd' 2>/dev/null | grep -q /srv/own/config.txt; }
 wait_until 10 is_held
 inside dpkg -r imagefs >"$T/dpkg" 2>&1 || fail "dpkg -r: $(cat "$T/dpkg")"
 is "mounts after removal" "$(inside grep -c fuse.imagefs /proc/self/mounts || true)" 0
 is "unit after removal" "$(inside systemctl is-active imagefs@boot.service || true)" inactive
+echo >&8
 wait $holder
 no_daemon() { ! inside pgrep -x imagefs; }
 wait_until 15 no_daemon

@@ -86,5 +86,7 @@ wait_until 10 grep -q ' write ' "$LOG"
 kill -STOP "$(control_log_pid)"
 client <<<'nbd.pwrite(bytes(512), 0)' &
 held=$!
-(sleep 0.5; kill -KILL "$(control_log_pid)") &
+is_held_up() { grep -qs request_wait_answer /proc/"$SERVER"/task/*/wchan; } # in write(2) to a file on FUSE
+wait_until 10 is_held_up
+kill -KILL "$(control_log_pid)"
 wait "$held"
