@@ -2,9 +2,12 @@
 foreach(name cache_dir cache_footprint cache_image cache_model cache_version)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()
-foreach(name cache_company cache_disk cache_kept cache_ledger cache_notify cache_notify_qemu cache_reports cache_watch)
+foreach(name cache_company cache_disk cache_kept cache_ledger cache_notify cache_notify_qemu cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
+imagefs_unit(cache_reports cache_reports.c cache_reported.c LIBS imagefs_cache)
+imagefs_unit(cache_posted cache_posted.c cache_reported.c cache_device.c cache_reader.c cache_volume.c fat_image.c
+	LIBS imagefs_cache)
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")
 
 # Without Criterion, which ThreadSanitizer does not let start.

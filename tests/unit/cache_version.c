@@ -3,12 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "cache/company.h"
-#include "cache/guard.h"
-#include "cache/reports_inside.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -693,75 +688,5 @@ Test(cache_version, s1_thousands_of_superseded_versions_cost_nothing)
 	expect_kept(150000, 0);
 	cr_expect_eq(read_at(&held, 1, 0, 150000), 0);
 	close_file(&held);
-	end();
-}
-
-/* ---- reported --------------------------------------------------------------- */
-
-static void alone(struct company *company, struct company_state *state)
-{
-	(void)company;
-	*state = (struct company_state){ .alone = true };
-}
-
-static void take_note(struct company *company, pid_t process)
-{
-	(void)company;
-	(void)process;
-}
-
-static void take_leave(struct company *company, pid_t process, bool in_flight)
-{
-	(void)company;
-	(void)process;
-	(void)in_flight;
-}
-
-static void go(struct company *company)
-{
-	(void)company;
-}
-
-static int64_t clock_of_memory(void)
-{
-	return memory.now_ns;
-}
-
-/* No step of the device, and so none of the model's, is between the look at the log and the guard. */
-Test(cache_version, c5_what_was_posted_before_a_guard_could_be_seen_is_in_flight)
-{
-	static const struct company_ops ops = { alone, take_note, take_leave, go };
-	static struct company company = { &ops };
-	struct reports *reports;
-	struct reporter *reporter;
-	struct ledger *ledger;
-	struct guard *guard;
-	struct cache_node held;
-	uint64_t first;
-
-	start(DEVICE_REPORTED);
-	cr_assert_eq(reports_new(&company, &reports), 0);
-	reports_set_clock(reports, clock_of_memory);
-	cache_image_report_to(reader.image, reports);
-	cr_assert_eq(reporter_new(reports, &reporter), 0);
-	cr_assert_null(reporter_take(reporter, getpid(), "done\n", 5));
-	ledger = mmap(NULL, sizeof(*ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	cr_assert_neq(ledger, MAP_FAILED);
-	reporter_use_ledger(reporter, ledger);
-	memory.now_ns += INT64_C(1000000000);
-	held = open_file("small.bin");
-	cr_assert(reports_exact(reports));
-
-	cr_assert_eq(guard_new(held.version, &guard), 0);
-	first = guard_span(guard).offset_bytes;
-	ledger_post(ledger, 1, first, 512, 1);
-	cr_expect_eq(reports_guard(reports, guard, UINT64_MAX), -EAGAIN);
-	ledger_post(ledger, 1, 0, 0, 1);
-	cr_expect_eq(reports_guard(reports, guard, UINT64_MAX), 0);
-	cr_expect(ledger_is_watched(ledger, first, 512));
-	reports_unguard(reports, guard);
-	guard_unref(guard);
-	close_file(&held);
-	reporter_free(reporter);
 	end();
 }

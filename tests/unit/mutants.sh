@@ -46,11 +46,11 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_reader cache_volume fat_image; do
+for helper in cache_device cache_reader cache_reported cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \
-	cache_reports cache_company cache_ledger; do
+	cache_reports cache_posted cache_company cache_ledger; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -179,21 +179,21 @@ mutant "what was dull is known" reports reports.c \
 mutant "a broken stream is trusted" reports reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
 mutant "a stream of two processes is trusted" reports reporter.c 's/ \|\| taking->process != reporter->process//'
 mutant "a write that never ends is waited for" reports reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
-mutant "what was posted before a guard is not looked at" version reports_guards.c \
+mutant "what was posted before a guard is not looked at" posted reports_guards.c \
 	's/reports_take_posted\(reports\);\n\terror = may_be/error = may_be/'
 mutant "a watch is kept to oneself" model reports_guards.c 's/ledger_watch\(reporter->ledger[^;]*;/;/'
 mutant "what was posted is kept by nobody" model reporter.c 's/\t\tsave_before_posted\(taking\);/;/'
 mutant "what nobody waited for was kept" model reports.c 's/if \(flight->unkept\)/if (0)/'
 mutant "what is being kept is in the image" model reports_guards.c 's/ \|\| is_being_kept\(reports, guard\)//'
-mutant "what was posted last goes with its reporter" reports reporter.c \
+mutant "what was posted last goes with its reporter" posted reporter.c \
 	's/\tif \(reporter->ledger\)\n\t\treporter_take_posted\(reporter\);\n//'
-mutant "what was posted is as young as its taking" reports posted.c 's/\treturn time_ns < \(uint64_t\)reporter->taken_ns.*?;/\treturn now_ns;/'
-mutant "more than a ledger holds is read" reports posted.c 's/> LEDGER_RECORDS\)/> UINT64_MAX \/ 2)/'
-mutant "every offer of a ledger is looked at" reports reporter.c 's/if \(again \|\| /if (/'
-mutant "a ledger may be offered too late" reports reporter.c 's/\tpthread_mutex_lock\(&reporter->lock\);\n\treporter->offered = true;\n.*?;//'
-mutant "an image may have any number of ledgers" reports reporter.c 's/ledgers_of\(reporter->reports\) >= LEDGERS_MAX/false/'
-mutant "who posts must say something as well" reports reporter.c 's/(share_ledger\(taking, event->id\)\)\n\t\t\ttaking->spoke = )true/$1false/'
-mutant "the first taken is the first begun" reports reports.c 's/ \|\| begun_ns < reports->window_begin_ns//'
+mutant "what was posted is as young as its taking" posted posted.c 's/\treturn time_ns < \(uint64_t\)reporter->taken_ns.*?;/\treturn now_ns;/'
+mutant "more than a ledger holds is read" posted posted.c 's/> LEDGER_RECORDS\)/> UINT64_MAX \/ 2)/'
+mutant "every offer of a ledger is looked at" posted reporter.c 's/if \(again \|\| /if (/'
+mutant "a ledger may be offered too late" posted reporter.c 's/\tpthread_mutex_lock\(&reporter->lock\);\n\treporter->offered = true;\n.*?;//'
+mutant "an image may have any number of ledgers" posted reporter.c 's/ledgers_of\(reporter->reports\) >= LEDGERS_MAX/false/'
+mutant "who posts must say something as well" posted reporter.c 's/(share_ledger\(taking, event->id\)\)\n\t\t\ttaking->spoke = )true/$1false/'
+mutant "the first taken is the first begun" posted reports.c 's/ \|\| begun_ns < reports->window_begin_ns//'
 mutant "a ledger may shrink" ledger ledger.c 's/\(seals & SEALS\) == SEALS/true/'
 mutant "a ledger may be of another time" ledger ledger.c 's/ \|\| !is_of_this_clock\(ledger, now_ns\)//'
 mutant "nothing is saved before it is overwritten" model guard.c \
