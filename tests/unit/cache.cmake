@@ -1,7 +1,9 @@
 # cache/: on a device in memory (cache_device.c), or on files where the kernel is the matter.
-foreach(name cache_dir cache_footprint cache_image cache_model cache_version)
+foreach(name cache_dir cache_footprint cache_image cache_version)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()
+imagefs_unit(cache_model cache_model.c cache_model_reader.c cache_model_script.c
+	cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 foreach(name cache_company cache_disk cache_kept cache_ledger cache_notify cache_notify_qemu cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()

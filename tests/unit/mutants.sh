@@ -46,7 +46,7 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_reader cache_reported cache_volume fat_image; do
+for helper in cache_device cache_model_reader cache_model_script cache_reader cache_reported cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \

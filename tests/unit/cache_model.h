@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cache_model: what the parts of the model check share. cache_model_script.c is what the
+ * writer writes, cache_model_reader.c what a reader does and may see, cache_model.c puts
+ * both in every order.
+ */
+#pragma once
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "cache_reader.h"
+#include "cache_volume.h"
+
+#define FLUX_NS (200 * MS)
+#define STEPS_MAX 64
+#define FRAMES_MAX 6
+#define FILES_MAX 4
+#define BURSTS_MAX 3
+#define DOUBT_NS (40 * MS)
+
+/* The file that most updates are about. */
+#define F_NAME "file-with-a-long-name.bin"
+
+/* ---- cache_model_script.c -------------------------------------------------- */
+
+/* All files of the volume; `complete` when the update (or the start) ends here. */
+struct frame {
+	struct file files[FILES_MAX];
+	bool complete;
+};
+
+struct update {
+	const char *what;
+	const char *name; /* the file that is fetched */
+	uint32_t cluster_bytes;
+	struct frame frames[FRAMES_MAX];
+};
+
+enum phase {
+	SIGN, /* only the sign of the write to come */
+	BEGIN, /* it is reported before it is done, */
+	LAND,
+	END, /* and when it was done */
+};
+
+struct step {
+	unsigned frame; /* whose bytes are written */
+	enum phase phase;
+	uint64_t offset_bytes;
+	size_t length_bytes;
+};
+
+/* An update as the bytes of its frames, and the writes between them in one order. */
+struct script {
+	const struct update *update;
+	struct small_volume frames[FRAMES_MAX];
+	unsigned frame_count;
+	struct step steps[STEPS_MAX];
+	unsigned step_count;
+};
+
+extern const struct update updates[];
+extern const size_t update_count;
+
+/* The frames of an update; to be freed. */
+void script_make(struct script *script, const struct update *update);
+void script_free(struct script *script);
+
+/* In how many orders its writes may be done; and put them into one of these. */
+unsigned script_orders(const struct script *script);
+void script_order(struct script *script, unsigned order, enum device_kind kind);
+
+/* ---- one run: cache_model.c ------------------------------------------------ */
+
+enum warmth {
+	COLD,	     /* nothing was looked at before */
+	WARM,	     /* all was read before, and closed */
+	HELD,	     /* opened, and the first piece read; it reads on at the end */
+	HELD_UNREAD, /* opened, and nothing read */
+	WARMTHS,
+};
+
+enum task {
+	FETCH,
+	FETCH_PIECES,
+	LIST,
+	BYSTAND, /* fetch a file that never changes */
+	TASKS,
+};
+
+struct plan {
+	enum device_kind kind;
+	enum warmth warmth;
+	enum task task;
+	bool large;	 /* files are above the keep limit */
+	bool slow;	 /* the writer takes its time, but never the flux time */
+	bool posted;	 /* the writer reports in a ledger where it may */
+	bool rude;	 /* and waits for nothing: open files are lost then, but not mixed */
+	bool later;	 /* files are kept after their first read was answered */
+	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
+			  */
+	unsigned doubt; /* 0, or from which turn on it is in doubt for a while who writes */
+	unsigned bursts;
+	unsigned at[BURSTS_MAX];    /* at which turn */
+	unsigned until[BURSTS_MAX]; /* how many steps are done then */
+};
+
+#define IDS_MAX 16
+
+struct run {
+	const struct script *script;
+	const struct plan *plan;
+	struct memory_device memory;
+	struct reader reader;
+	unsigned char *bytes;
+	unsigned turns, burst, done;
+	struct reporter *reporter; /* or NULL */
+	struct ledger *ledger;	   /* of it, or NULL */
+	bool in_step;		   /* what the writer's own step asks of the device is no turn */
+	bool open_for_writing;
+	bool second_done;
+	int64_t last_step_ns, pace_ns, doubt_ns;
+	bool trace;
+	const char *wrong; /* the rule that was broken */
+	struct {
+		uint64_t id;
+		unsigned states; /* which frames it may stand for, by what was read of it */
+	} ids[IDS_MAX];
+	unsigned id_count;
+};
+
+#define TRACE(run, ...)                               \
+	do {                                          \
+		if ((run)->trace)                     \
+			fprintf(stderr, __VA_ARGS__); \
+	} while (0)
+
+void broken(struct run *run, const char *rule);
+
+/*
+ * The last frame whose writes are all done. The client may know it before the
+ * server reports it.
+ */
+unsigned frames_done(const struct run *run);
+
+/* The frame that was begun, or the last one done. */
+unsigned frames_begun(const struct run *run);
+
+/* ---- cache_model_reader.c -------------------------------------------------- */
+
+/* One open file. */
+struct handle {
+	const char *name;
+	struct cache_node node;
+	unsigned since;	 /* the last frame done when it was opened */
+	unsigned states; /* that it may be, by its size and by what was read */
+	uint64_t at;
+	bool opened;
+};
+
+int read_to_end(struct run *run, struct handle *handle, size_t piece_bytes);
+void finish(struct handle *handle);
+void second_reader(struct run *run);
+void do_task(struct run *run);
+void expect_the_end(struct run *run);
+void warm_up(struct run *run, struct handle *held);
