@@ -25,7 +25,7 @@
 
 #include <stdint.h>
 
-#include "fuse/view.h"
+#include "fuse/names/view.h"
 
 enum inode_kind {
 	INODE_ROOT,

@@ -22,14 +22,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fuse/control.h"
-#include "fuse/daemon.h"
-#include "fuse/log.h"
-#include "fuse/mount.h"
-#include "fuse/parallel.h"
-#include "fuse/privileges.h"
+#include "fuse/control/control.h"
+#include "fuse/process/daemon.h"
+#include "fuse/process/log.h"
+#include "fuse/process/mount.h"
+#include "fuse/process/parallel.h"
+#include "fuse/process/privileges.h"
 #include "fuse/request.h"
-#include "fuse/session.h"
+#include "fuse/process/session.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5

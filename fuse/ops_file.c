@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "fuse/daemon.h"
-#include "fuse/parallel.h"
+#include "fuse/process/daemon.h"
+#include "fuse/process/parallel.h"
 #include "fuse/request.h"
 
 int try_open(struct request *request, struct cache_op *op)

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/reports.h"
-#include "fuse/log.h"
+#include "cache/changes/reports.h"
+#include "fuse/process/log.h"
 
 /* What does not answer at all is found out by the clock, this much after the patience ended (C6). */
 #define HUNG_NS (35 * INT64_C(1000000))

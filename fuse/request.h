@@ -9,13 +9,13 @@
  */
 #pragma once
 
-#include "fuse/api.h"
-#include "fuse/asked.h"
+#include "fuse/process/api.h"
+#include "fuse/names/asked.h"
 #include "fuse/inode.h"
-#include "fuse/options.h"
-#include "fuse/patience.h"
-#include "fuse/queue.h"
-#include "fuse/view.h"
+#include "fuse/process/options.h"
+#include "fuse/process/patience.h"
+#include "fuse/process/queue.h"
+#include "fuse/names/view.h"
 
 /* The mounted filesystem; constant after start. */
 struct imagefs {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fuse/log.h"
+#include "fuse/process/log.h"
 #include "fuse/request.h"
 
 static struct asked_log *log_of_image(struct view_image *image)

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cache/cache.h"
-#include "cache/watch.h"
+#include "cache/tree/cache.h"
+#include "cache/device/watch.h"
 #include "tools/ctl.h"
 
 #define LOOKS 3

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cache/cache.h"
-#include "cache/disk.h"
+#include "cache/tree/cache.h"
+#include "cache/device/disk.h"
 #include "tools/ctl.h"
 
 /* Links that lead to links: no further than this (view.c has the same bound). */

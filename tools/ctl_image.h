@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/source.h"
-#include "cache/device.h"
+#include "cache/device/device.h"
 
 struct image_place {
 	char *path;	 /* of the file or device */

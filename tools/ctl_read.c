@@ -14,8 +14,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "cache/cache.h"
-#include "cache/watch.h"
+#include "cache/tree/cache.h"
+#include "cache/device/watch.h"
 #include "tools/ctl.h"
 #include "tools/ctl_image.h"
 

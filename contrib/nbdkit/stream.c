@@ -15,7 +15,7 @@
 #include <nbdkit-filter.h>
 
 #include "base/clock.h"
-#include "cache/ledger.h"
+#include "cache/changes/ledger.h"
 
 #define FUSE_SUPER_MAGIC 0x65735546
 

@@ -15,7 +15,7 @@
  * gather.
  *
  * Where imagefs may look into this process both are posted in memory that they share
- * (cache/ledger.h), and the client waits only for a write that somebody's open files may need.
+ * (cache/changes/ledger.h), and the client waits only for a write that somebody's open files may need.
  *
  * imagefs trusts a process that reports to report all that it writes to that image.
  * So every change is made known here, reported or not. What is said first on a newly

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/notify.h"
+#include "cache/changes/formats/notify.h"
 
 #define REQUIRE(condition)                                                                \
 	do {                                                                              \

@@ -24,13 +24,13 @@ import time
 import release as rel
 
 
-# Who was refused is refused again, without a wait, for 60 ms (fuse/patience.c); and a bit.
+# Who was refused is refused again, without a wait, for 60 ms (fuse/process/patience.c); and a bit.
 REFUSED_AGAIN = 0.1
 
-# With reports: a write that was announced is waited for so long, done or not (cache/reports.c).
+# With reports: a write that was announced is waited for so long, done or not (cache/changes/reports.c).
 ANNOUNCED = 5
 
-# Without reports: what lasted for that many settle times is believed (cache/settle.c); and a wait.
+# Without reports: what lasted for that many settle times is believed (cache/tree/settle.c); and a wait.
 LASTING, WAIT = 10, 0.5
 
 

@@ -10,7 +10,7 @@
  *
  *   MICROSECONDS PID FILE HANDLE open | close | TEXT; TEXT; ...
  *
- * With LEDGER in the environment ledgers are served (cache/ledger.h), and what is
+ * With LEDGER in the environment ledgers are served (cache/changes/ledger.h), and what is
  * taken from one is logged like what is written: `all` watches everything, `none` nothing;
  * `deaf` takes nothing. Offers of ledgers are not logged, nor are empty lines.
  *
@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cache/company.h"
-#include "cache/ledger.h"
+#include "cache/changes/company.h"
+#include "cache/changes/ledger.h"
 
 #define HANDLES_MAX 4096
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/company.c and census.c: nobody writes to an image unseen. With real processes; wants root. */
+/* cache/changes/company.c and census.c: nobody writes to an image unseen. With real processes; wants root. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/company.h"
+#include "cache/changes/company.h"
 
 static struct companies *companies;
 static struct company *company;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A device in memory (cache/device.h), for the units of cache/: its time, its
+ * A device in memory (cache/device/device.h), for the units of cache/: its time, its
  * bytes and what it tells of their changes are the test's.
  *
  * It has no threads and never sleeps. Before each piece of work it calls `turn`,
@@ -13,16 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cache/device.h"
+#include "cache/device/device.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 
 enum device_kind {
 	DEVICE_EVENTS, /* each write raises the generation as it is done */
-	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/disk.c without events */
+	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
-	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/reports.h) tells more */
+	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reports.h) tells more */
 };
 
 struct memory_device {

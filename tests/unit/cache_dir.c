@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/dir.c: names, ids and listings of a directory that changes. */
+/* cache/tree/dir.c: names, ids and listings of a directory that changes. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>

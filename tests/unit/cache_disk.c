@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/disk.c and cache/ring.c: real files, and what is believed of them. */
+/* cache/device/disk.c and cache/device/ring.c: real files, and what is believed of them. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/disk.h"
-#include "cache/ring.h"
-#include "cache/watch.h"
+#include "cache/device/disk.h"
+#include "cache/device/ring.h"
+#include "cache/device/watch.h"
 #include "cache_device.h"
 
 #define SETTLE_NS (50 * MS)

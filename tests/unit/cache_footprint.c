@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/footprint.c: what an answer rests on. */
+/* cache/tree/footprint.c: what an answer rests on. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cache/footprint.h"
+#include "cache/tree/footprint.h"
 #include "cache_device.h"
 
 #define BLOCKS 64U

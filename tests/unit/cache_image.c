@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/image.c and cache/volume.c: images whose tables and file systems change under us. */
+/* cache/tree/image.c and cache/tree/volume.c: images whose tables and file systems change under us. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/kept.c: what is held for readers, in memory and past the budget. */
+/* cache/device/kept.c: what is held for readers, in memory and past the budget. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "cache/kept.h"
+#include "cache/device/kept.h"
 
 static void expect_used(struct kept_budget *budget, uint64_t memory_expected, uint64_t file_expected)
 {

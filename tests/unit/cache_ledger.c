@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/ledger.c: whose memory is shared, and whose is not. */
+/* cache/changes/ledger.c: whose memory is shared, and whose is not. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "cache/ledger.h"
+#include "cache/changes/ledger.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 

@@ -32,8 +32,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cache/company.h"
-#include "cache/reports_inside.h"
+#include "cache/changes/company.h"
+#include "cache/changes/reports_inside.h"
 #include "cache_model.h"
 
 /* ---- one run ------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/notify.h"
+#include "cache/changes/formats/notify.h"
 
 /* ---- what a stream tells, as text: one line for each event, then the form ------ */
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cache/notify.h"
+#include "cache/changes/formats/notify.h"
 
 static struct notify_parser parser;
 static char told[8192]; /* b: begin, e: end; with the id */

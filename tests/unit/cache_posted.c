@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/posted.c: what follows from what a reporter posts in its ledger. */
+/* cache/changes/posted.c: what follows from what a reporter posts in its ledger. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/reports_inside.h"
+#include "cache/changes/reports_inside.h"
 #include "cache_reader.h"
 #include "cache_reported.h"
 #include "cache_volume.h"

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "cache/cache.h"
+#include "cache/tree/cache.h"
 #include "cache_device.h"
 #include "fat_image.h"
 

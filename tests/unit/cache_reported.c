@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cache/company.h"
+#include "cache/changes/company.h"
 
 struct company_state others;
 unsigned known;

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/company.h"
-#include "cache/reports.h"
+#include "cache/changes/company.h"
+#include "cache/changes/reports.h"
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/reports.c, reporter.c: what follows from what servers write into a control file. */
+/* cache/changes/reports.c, reporter.c: what follows from what servers write into a control file. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "cache/disk.h"
-#include "cache/watch.h"
+#include "cache/device/disk.h"
+#include "cache/device/watch.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/version.c: what one open file returns, whatever becomes of its image. */
+/* cache/tree/version.c: what one open file returns, whatever becomes of its image. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/watch.c: the kernel tells of every write before the writer hears that it is done. */
+/* cache/device/watch.c: the kernel tells of every write before the writer hears that it is done. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "cache/watch.h"
+#include "cache/device/watch.h"
 
 static struct watch *watch;
 

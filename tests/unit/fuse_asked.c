@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fuse/asked.c: who asked for what; bounded. */
+/* fuse/names/asked.c: who asked for what; bounded. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/asked.h"
+#include "fuse/names/asked.h"
 
 static struct asked *new_asked(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fuse/patience.c: how long one system call may wait. */
+/* fuse/process/patience.c: how long one system call may wait. */
 #include <criterion/criterion.h>
 
-#include "fuse/patience.h"
+#include "fuse/process/patience.h"
 
 #define MS INT64_C(1000000)
 #define START (1000 * MS)

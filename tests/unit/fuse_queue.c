@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "fuse/queue.h"
+#include "fuse/process/queue.h"
 
 #define MS INT64_C(1000000)
 

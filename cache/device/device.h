@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A device: the bytes of one image, and what can be known of their changes.
+ *
+ * Everything above (images, directories, versions) is written against this
+ * interface; cache/device/disk.c implements it for files and block devices, and the
+ * model check in tests/unit implements it in memory, where it decides between
+ * which two steps the writer gets a turn.
+ *
+ * What an observation means
+ *   `generation` grows whenever something may have changed. Whoever reads bytes
+ *   between two observations of the same generation has read one moment.
+ *   A device that cannot know (a network filesystem), or cannot know yet (the
+ *   last change is too young: timestamps move before data does), answers every
+ *   observation with a new generation: nothing is believed, all is read again.
+ *   `quiet_ns` is how long ago the last known change was, as far as the device
+ *   can tell; it says how likely an update is still on its way, and is used to
+ *   wait, never to believe.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/checked.h"
+
+/* Reads of metadata start and end on this grid, or end at the end of the device. */
+#define CACHE_BLOCK_BYTES 4096U
+
+struct cache_range {
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+};
+
+/* From the first byte of the one to the last of the other. */
+static inline struct cache_range cache_range_span(const struct cache_range *a, const struct cache_range *b)
+{
+	uint64_t start = min_u64(a->offset_bytes, b->offset_bytes);
+	uint64_t end = max_u64(a->offset_bytes + a->length_bytes, b->offset_bytes + b->length_bytes);
+
+	return (struct cache_range){ start, end - start };
+}
+
+struct cache_observation {
+	uint64_t generation;
+	uint64_t size_bytes;
+	int64_t quiet_ns;
+	int64_t now_ns; /* of a clock that never steps back; the device's, so that a model can own time */
+	bool steady; /* the generation stays until something changes */
+	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
+	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */
+	bool exact;	    /* from here on reports.h's: all writes are reported, */
+	bool in_doubt;	    /* whether they are is being found out */
+	unsigned in_flight; /* and so many of them are being executed */
+};
+
+struct cache_device {
+	const struct cache_device_ops *ops;
+};
+
+/*
+ * All calls may come from several threads at once, and return 0 or -errno:
+ * -EAGAIN when `may_block` is false and the answer is not at hand, -EIO for
+ * everything a reader of the mount shall see as an I/O error.
+ */
+struct cache_device_ops {
+	int (*observe)(struct cache_device *device, bool may_block, struct cache_observation *out);
+
+	/* Metadata: blocks on the grid, into any memory. -EIO when the range reaches beyond the end. */
+	int (*read_blocks)(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
+			   size_t length_bytes);
+
+	/*
+	 * File data: `length_bytes` from any offset. *bytes points into `buffer`,
+	 * which has cache_device_buffer_bytes(length_bytes) bytes and is aligned
+	 * to CACHE_BLOCK_BYTES. Blocks.
+	 */
+	int (*read_data)(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
+			 unsigned char **bytes);
+
+	/* What kind of change source it has: a word for status. */
+	const char *(*describe)(struct cache_device *device);
+
+	void (*close)(struct cache_device *device);
+};
+
+/* Room for a read of any alignment: the block before, the block after. */
+static inline size_t cache_device_buffer_bytes(size_t length_bytes)
+{
+	return (length_bytes + 3 * (size_t)CACHE_BLOCK_BYTES - 1) & ~((size_t)CACHE_BLOCK_BYTES - 1);
+}

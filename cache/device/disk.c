@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/device/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cache/device/buffer.h"
+#include "cache/device/ring.h"
+#include "cache/device/watch.h"
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+
+enum disk_kind {
+	DISK_FILE,
+	DISK_BLOCK,
+	DISK_NOTHING,
+};
+
+/* What is looked at to see a change. Equal signs, no change known. */
+struct signs {
+	uint64_t events;
+	uint64_t size_bytes;
+	int64_t ctime_ns;
+	uint64_t counters[6]; /* block: writes, sectors written, discards, sectors discarded, flushes, diskseq */
+};
+
+struct disk {
+	struct cache_device device; /* first: a cache_device is a disk */
+	enum disk_kind kind;
+	bool is_block;
+	int fd;		   /* O_RDONLY */
+	_Atomic int direct_fd; /* O_RDONLY | O_DIRECT, opened when first needed */
+	int stat_fd;	   /* block: sysfs stat, or -1 */
+	int inflight_fd;   /* block: sysfs inflight, or -1 */
+	uint32_t sector_bytes;
+	int64_t settle_ns;
+	struct watch *watch;
+	struct watch_target *target; /* DISK_FILE */
+
+	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
+	struct signs signs;   /* lock */
+	uint64_t generation;  /* lock */
+	atomic_bool believable; /* written under the lock: could the last look be believed? */
+	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
+	int64_t event_ns;     /* lock: the same of an event */
+	_Atomic uint64_t size_bytes; /* as last observed */
+};
+
+static struct disk *disk_of(struct cache_device *device)
+{
+	return (struct disk *)device;
+}
+
+/* ---- signs of change ----------------------------------------------------- */
+
+static int read_numbers(int fd, uint64_t *numbers, size_t count)
+{
+	char text[512], *at = text, *end;
+	ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
+	size_t found = 0;
+
+	if (length <= 0)
+		return 0;
+	text[length] = '\0';
+	for (; found < count; found++, at = end) {
+		numbers[found] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+	}
+	return (int)found;
+}
+
+/*
+ * Documentation/admin-guide/iostats.rst: field 5 writes completed, 7 sectors
+ * written, 12 discards completed, 14 sectors discarded, 16 flushes completed.
+ * Returns false when nothing can be believed: no counters, or a write in flight.
+ */
+static bool look_at_block(struct disk *disk, struct signs *signs)
+{
+	uint64_t stat[17] = { 0 }, inflight[2] = { 0 };
+
+	if (disk->stat_fd < 0 || disk->inflight_fd < 0)
+		return false;
+	/* In flight first: a write that ends in between is then in the counters. */
+	if (read_numbers(disk->inflight_fd, inflight, 2) < 2 || read_numbers(disk->stat_fd, stat, 17) < 11)
+		return false;
+	signs->counters[0] = stat[4];
+	signs->counters[1] = stat[6];
+	signs->counters[2] = stat[11];
+	signs->counters[3] = stat[13];
+	signs->counters[4] = stat[15];
+	return inflight[1] == 0;
+}
+
+static int block_size_bytes(int fd, uint64_t *size_bytes)
+{
+	return ioctl(fd, BLKGETSIZE64, size_bytes) == 0 ? 0 : -EIO;
+}
+
+/* -errno, 0: nothing may be believed, 1: equal signs mean no change. */
+static int look(struct disk *disk, struct signs *signs)
+{
+	struct statx stx;
+	int64_t age_ns;
+
+	memset(signs, 0, sizeof(*signs));
+	/* Events before ctime: an event that comes later than this look counts for the next one. */
+	if (disk->target)
+		signs->events = watch_events(disk->watch, disk->target);
+	if (disk->is_block) {
+		if (block_size_bytes(disk->fd, &signs->size_bytes) != 0)
+			return -EIO;
+		return look_at_block(disk, signs);
+	}
+	if (statx(disk->fd, "", AT_EMPTY_PATH | (disk->kind == DISK_NOTHING ? AT_STATX_FORCE_SYNC : 0),
+		  STATX_CTIME | STATX_SIZE, &stx) != 0)
+		return -EIO;
+	signs->size_bytes = stx.stx_size;
+	signs->ctime_ns = stx.stx_ctime.tv_sec * 1000000000 + stx.stx_ctime.tv_nsec;
+	/* A ctime in the future (a stepped clock) is not settled either. */
+	age_ns = clock_now_ns(CLOCK_REALTIME) - signs->ctime_ns;
+	return disk->kind == DISK_FILE && age_ns >= disk->settle_ns;
+}
+
+/* Pages written through a device's node are written back within this time (dirty_expire and some). */
+#define WRITEBACK_NS (60 * INT64_C(1000000000))
+
+/*
+ * Counters that move without an event, soon after there was one, are writeback
+ * of what came through the device's node; our own direct reads cause it too.
+ * What such a reader sees does not change by it, so that it is no sign that an
+ * update is under way. It is verified all the same: this is not about belief.
+ */
+static bool is_writeback(const struct disk *disk, const struct signs *signs, int64_t now_ns)
+{
+	return disk->is_block && signs->events == disk->signs.events && disk->event_ns != 0 &&
+	       now_ns - disk->event_ns < WRITEBACK_NS;
+}
+
+static int disk_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+{
+	struct disk *disk = disk_of(device);
+	struct signs signs;
+	int64_t now_ns;
+	int believable;
+	bool writeback;
+
+	/* Asking a server on the network may take as long as it likes. */
+	if (disk->kind == DISK_NOTHING && !may_block)
+		return -EAGAIN;
+
+	LOCK_SCOPE(&disk->lock);
+	believable = look(disk, &signs);
+	if (believable < 0)
+		return believable;
+	now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	writeback = is_writeback(disk, &signs, now_ns);
+	if (signs.events != disk->signs.events)
+		disk->event_ns = now_ns;
+	if (memcmp(&signs, &disk->signs, sizeof(signs)) != 0) {
+		disk->signs = signs;
+		if (!writeback)
+			disk->changed_ns = now_ns;
+		disk->generation++;
+	} else if (!believable || !disk->believable) {
+		/* What was read under unsettled signs may be older than a write they show already. */
+		disk->generation++;
+	}
+	disk->believable = believable;
+	if (disk->is_block && !believable && disk->stat_fd >= 0 && !writeback)
+		disk->changed_ns = now_ns;
+	atomic_store(&disk->size_bytes, signs.size_bytes);
+	*out = (struct cache_observation){
+		.generation = disk->generation,
+		.size_bytes = signs.size_bytes,
+		.quiet_ns = now_ns - disk->changed_ns,
+		.now_ns = now_ns,
+		.steady = believable > 0,
+		.blind = disk->kind == DISK_NOTHING,
+		.stamp_ns = signs.ctime_ns,
+	};
+	return 0;
+}
+
+/*
+ * How long a new disk has been quiet: a file's ctime tells; of a device nothing
+ * is known yet, so it counts as changed now.
+ */
+static void first_look(struct disk *disk)
+{
+	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	int believable = look(disk, &disk->signs);
+
+	disk->generation = 1;
+	disk->changed_ns = now_ns;
+	if (believable >= 0 && !disk->is_block) {
+		int64_t age_ns = clock_now_ns(CLOCK_REALTIME) - disk->signs.ctime_ns;
+
+		if (age_ns > 0)
+			disk->changed_ns -= age_ns;
+	}
+	atomic_store(&disk->size_bytes, disk->signs.size_bytes);
+}
+
+/* ---- bytes --------------------------------------------------------------- */
+
+/* A read that must be whole: anything less is an I/O error to the reader of the mount. */
+static int whole(ssize_t got, size_t wanted)
+{
+	return got >= 0 && (size_t)got >= wanted ? 0 : -EIO;
+}
+
+static ssize_t pread_retry(int fd, void *buffer, size_t length_bytes, uint64_t offset_bytes)
+{
+	ssize_t got;
+
+	do
+		got = pread(fd, buffer, length_bytes, (off_t)offset_bytes);
+	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+static ssize_t read_buffered(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	size_t done = 0;
+
+	/* No direct reads here and not our own page cache either: drop what may be stale. */
+	if (disk->kind != DISK_FILE)
+		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_DONTNEED);
+	/* Each turn adds at least one byte, or ends. */
+	while (done < length_bytes) {
+		ssize_t got = pread_retry(disk->fd, (char *)buffer + done, length_bytes - done, offset_bytes + done);
+
+		if (got <= 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+/* How much of the range the page cache has, read without waiting; 0 when in doubt. */
+static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	struct iovec iov = { buffer, length_bytes };
+	ssize_t got;
+
+	/* On anything but a local file the page cache may hold what is no longer true. */
+	if (disk->kind != DISK_FILE)
+		return 0;
+	got = preadv2(disk->fd, &iov, 1, (off_t)offset_bytes, RWF_NOWAIT);
+	return got > 0 ? (size_t)got : 0;
+}
+
+/*
+ * Does the page cache hold the whole range? Asked before file data is read from
+ * it, because RWF_NOWAIT starts a readahead of what it misses, and the direct
+ * read that follows then reads it a second time. cachestat(2) is of 6.5; before
+ * that the answer is no.
+ */
+static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
+{
+	struct {
+		uint64_t offset, length;
+	} range = { offset_bytes, length_bytes };
+	struct {
+		uint64_t cached, dirty, writeback, evicted, recently_evicted;
+	} state;
+	const long cachestat_number = 451; /* one for all architectures, and not in Debian 12's headers */
+
+	if (disk->kind != DISK_FILE || syscall(cachestat_number, disk->fd, &range, &state, 0) != 0)
+		return false;
+	return state.cached >= (length_bytes + CACHE_BLOCK_BYTES - 1) / CACHE_BLOCK_BYTES;
+}
+
+#define DIRECT_UNOPENED (-1)
+#define DIRECT_NONE (-2) /* the filesystem has none */
+
+/*
+ * Most images of a large farm are listed and looked up, but not read from in a
+ * long time: they cost one descriptor, and a second when they are read.
+ */
+static int direct_fd_of(struct disk *disk)
+{
+	int fd = atomic_load(&disk->direct_fd), unopened = DIRECT_UNOPENED;
+	char path[32];
+
+	if (fd != DIRECT_UNOPENED)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->fd);
+	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = errno == EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
+	if (fd == DIRECT_UNOPENED || atomic_compare_exchange_strong(&disk->direct_fd, &unopened, fd))
+		return fd;
+	/* Another thread was faster. */
+	cleanup_close_fd(&fd);
+	return unopened;
+}
+
+/* An aligned range by O_DIRECT; where the file system refuses, through the page cache. */
+static ssize_t read_direct(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	int fd = direct_fd_of(disk);
+	ssize_t got = fd >= 0 ? ring_read(fd, offset_bytes, buffer, length_bytes) : -EINVAL;
+
+	if (got == -EINVAL || got == -EOPNOTSUPP)
+		got = read_buffered(disk, offset_bytes, buffer, length_bytes);
+	return got;
+}
+
+static int read_blocks_direct(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	size_t aligned_bytes = cache_device_buffer_bytes(length_bytes);
+	void *aligned = cache_buffer_get(aligned_bytes);
+	ssize_t got;
+
+	if (!aligned)
+		return -ENOMEM;
+	got = read_direct(disk, offset_bytes, aligned,
+			  round_down_u64(length_bytes + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES));
+	if (whole(got, length_bytes) == 0)
+		memcpy(buffer, aligned, length_bytes);
+	cache_buffer_put(aligned, aligned_bytes);
+	return whole(got, length_bytes);
+}
+
+/*
+ * A local file's metadata is read through the page cache: as coherent as
+ * O_DIRECT there, a fiftieth of its time, and most of it the kernel holds
+ * anyway since the server wrote it through the same cache.
+ */
+static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
+			    size_t length_bytes)
+{
+	struct disk *disk = disk_of(device);
+
+	if (!range_within(offset_bytes, length_bytes, atomic_load(&disk->size_bytes)))
+		return -EIO;
+	if (read_nowait(disk, offset_bytes, buffer, length_bytes) == length_bytes)
+		return 0;
+	if (!may_block)
+		return -EAGAIN;
+	if (disk->kind == DISK_FILE)
+		return whole(read_buffered(disk, offset_bytes, buffer, length_bytes), length_bytes);
+	return read_blocks_direct(disk, offset_bytes, buffer, length_bytes);
+}
+
+/*
+ * File data: what the page cache has of it (just written by a server, it would
+ * otherwise be written back first), the rest by O_DIRECT.
+ */
+static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
+			  unsigned char **bytes)
+{
+	struct disk *disk = disk_of(device);
+	uint64_t size_bytes = atomic_load(&disk->size_bytes);
+	uint64_t start = round_down_u64(offset_bytes, CACHE_BLOCK_BYTES), end;
+	size_t head = (size_t)(offset_bytes - start), have, rest;
+	ssize_t got;
+
+	if (!range_within(offset_bytes, length_bytes, size_bytes) ||
+	    !round_up_u64(offset_bytes + length_bytes, CACHE_BLOCK_BYTES, &end))
+		return -EIO;
+	*bytes = (unsigned char *)buffer + head;
+	end = min_u64(end, size_bytes);
+	/*
+	 * What is read of a file that is changing is read again soon, to be
+	 * compared: then the page cache serves the second reading, and the
+	 * server's dirty pages need not be written first.
+	 */
+	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
+		return whole(read_buffered(disk, offset_bytes, *bytes, length_bytes), length_bytes);
+	have = page_cache_holds(disk, start, (size_t)(end - start)) ?
+		       read_nowait(disk, start, buffer, (size_t)(end - start)) :
+		       0;
+	if (have >= head + length_bytes)
+		return 0;
+	/* O_DIRECT wants whole blocks; what is asked for beyond the end does not come. */
+	have = (size_t)round_down_u64(have, CACHE_BLOCK_BYTES);
+	rest = (size_t)(round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES) - have);
+	got = read_direct(disk, start + have, (unsigned char *)buffer + have, rest);
+	return whole(got, head + length_bytes - have);
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+static const char *disk_describe(struct cache_device *device)
+{
+	static const char *const words[] = {
+		[DISK_FILE] = "inotify+ctime",
+		[DISK_BLOCK] = "device counters",
+		[DISK_NOTHING] = "none (everything is read again)",
+	};
+
+	return words[disk_of(device)->kind];
+}
+
+static void disk_close(struct cache_device *device)
+{
+	struct disk *disk = disk_of(device);
+
+	if (disk->target)
+		watch_remove(disk->watch, disk->target);
+	cleanup_close_fd(&disk->fd);
+	if (atomic_load(&disk->direct_fd) >= 0)
+		close(atomic_load(&disk->direct_fd));
+	cleanup_close_fd(&disk->stat_fd);
+	cleanup_close_fd(&disk->inflight_fd);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
+}
+
+static const struct cache_device_ops disk_ops = {
+	.observe = disk_observe,
+	.read_blocks = disk_read_blocks,
+	.read_data = disk_read_data,
+	.describe = disk_describe,
+	.close = disk_close,
+};
+
+/* Filesystems whose inotify and ctime were seen to tell the truth about every writer they can have. */
+static bool tells_changes(int fd)
+{
+	static const uint32_t known[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
+	};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if ((uint32_t)fs.f_type == known[i])
+			return true;
+	return false;
+}
+
+static int open_sysfs(dev_t device, const char *attribute)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), attribute);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Are the counters kept? A partition has no queue of its own: its disk is the directory above. */
+static bool counters_kept(dev_t device)
+{
+	uint64_t on = 0;
+	CLEANUP_FD int fd = open_sysfs(device, "queue/iostats");
+
+	if (fd < 0)
+		fd = open_sysfs(device, "../queue/iostats");
+	if (fd < 0)
+		return false;
+	return read_numbers(fd, &on, 1) == 1 && on == 1;
+}
+
+static void become_block(struct disk *disk, const struct stat *st, const struct disk_options *options)
+{
+	int sector_bytes = 0;
+
+	disk->is_block = true;
+	if (ioctl(disk->fd, BLKSSZGET, &sector_bytes) == 0 && sector_bytes > 0)
+		disk->sector_bytes = (uint32_t)sector_bytes;
+	/*
+	 * A server's buffered write to the device reaches the counters only at
+	 * writeback; but it goes through the device node, and raises an event
+	 * there. Writers below the node (direct I/O, in-kernel targets) raise
+	 * none, and are in the counters when their writes are done.
+	 */
+	if (options->believe_nothing || !disk->watch || !counters_kept(st->st_rdev) ||
+	    watch_add(disk->watch, disk->fd, &disk->target) != 0)
+		return;
+	disk->stat_fd = open_sysfs(st->st_rdev, "stat");
+	disk->inflight_fd = open_sysfs(st->st_rdev, "inflight");
+	if (disk->stat_fd >= 0 && disk->inflight_fd >= 0)
+		disk->kind = DISK_BLOCK;
+}
+
+static void become_file(struct disk *disk, const struct disk_options *options)
+{
+	if (options->believe_nothing || !disk->watch || !tells_changes(disk->fd))
+		return;
+	/* No watch left: the limit is the administrator's to raise; until then nothing is believed. */
+	if (watch_add(disk->watch, disk->fd, &disk->target) == 0)
+		disk->kind = DISK_FILE;
+}
+
+int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device)
+{
+	CLEANUP_FD int owned = fd;
+	struct stat st;
+	struct disk *disk;
+
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -EINVAL;
+	disk = calloc(1, sizeof(*disk));
+	if (!disk)
+		return -ENOMEM;
+	*disk = (struct disk){
+		.device.ops = &disk_ops,
+		.kind = DISK_NOTHING,
+		.fd = steal_fd(&owned),
+		.direct_fd = DIRECT_UNOPENED,
+		.stat_fd = -1,
+		.inflight_fd = -1,
+		.settle_ns = options->settle_ns,
+		.watch = watch,
+	};
+	pthread_mutex_init(&disk->lock, NULL);
+	if (S_ISBLK(st.st_mode))
+		become_block(disk, &st, options);
+	else
+		become_file(disk, options);
+	first_look(disk);
+	*device = &disk->device;
+	return 0;
+}
+
+uint32_t disk_sector_bytes(const struct cache_device *device)
+{
+	return ((const struct disk *)device)->sector_bytes;
+}
+
+int disk_fd(const struct cache_device *device)
+{
+	return ((const struct disk *)device)->fd;
+}
+
+bool disk_is_blind(const struct cache_device *device)
+{
+	return ((const struct disk *)device)->kind == DISK_NOTHING;
+}

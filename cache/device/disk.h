@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * disk: a cache_device (cache/device/device.h) on a regular file or block device.
+ *
+ * Three kinds, chosen per image:
+ *   file     on a filesystem of this machine whose change signs were verified
+ *            (ext4, xfs, btrfs, tmpfs, overlay, f2fs): inotify, ctime and size;
+ *   block    a block device: inotify on its node, its write, discard and flush
+ *            counters and what is in flight. Only direct reads see its truth;
+ *   nothing  every other filesystem (NFS, SMB, FUSE, ...), or when told so:
+ *            every observation is a new generation.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/device/device.h"
+
+struct watch;
+
+struct disk_options {
+	bool believe_nothing; /* treat every image as the kind `nothing` */
+	int64_t settle_ns;    /* a change younger than this makes every observation new */
+};
+
+/*
+ * Take over `fd`, an O_RDONLY descriptor of the image. It is closed with the
+ * device, and also when this fails. `watch` is borrowed, may be NULL, and must
+ * outlive the device.
+ * -EINVAL: neither a regular file nor a block device.
+ */
+int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device);
+
+/* The descriptor it reads from; borrowed. */
+int disk_fd(const struct cache_device *device);
+
+/* Does it never know that nothing changed? */
+bool disk_is_blind(const struct cache_device *device);
+
+/* The logical sector size of a block device in bytes, 0 for a file. */
+uint32_t disk_sector_bytes(const struct cache_device *device);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/device/kept.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/checked.h"
+
+struct kept_budget {
+	uint64_t limit_bytes;
+	const char *directory;
+	_Atomic uint64_t memory_bytes;
+	_Atomic uint64_t file_bytes;
+};
+
+struct kept {
+	struct kept_budget *budget;
+	_Atomic unsigned references;
+	uint64_t size_bytes;
+	unsigned char *memory; /* or NULL, and then */
+	int fd;		       /* an unlinked temporary file */
+};
+
+struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory)
+{
+	struct kept_budget *budget = calloc(1, sizeof(*budget));
+
+	if (budget) {
+		budget->limit_bytes = memory_bytes;
+		budget->directory = directory;
+	}
+	return budget;
+}
+
+void kept_budget_free(struct kept_budget *budget)
+{
+	free(budget);
+}
+
+void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes)
+{
+	*memory_bytes = atomic_load(&budget->memory_bytes);
+	*file_bytes = atomic_load(&budget->file_bytes);
+}
+
+/* Take from the budget; false when it would not last. */
+static bool reserve(struct kept_budget *budget, uint64_t size_bytes)
+{
+	uint64_t used = atomic_load(&budget->memory_bytes);
+
+	/* Repeats only while other threads reserve at the same time. */
+	do {
+		if (!range_within(used, size_bytes, budget->limit_bytes))
+			return false;
+	} while (!atomic_compare_exchange_weak(&budget->memory_bytes, &used, used + size_bytes));
+	return true;
+}
+
+static int open_temporary(const char *directory)
+{
+	char path[4096];
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), length;
+
+	if (fd >= 0)
+		return fd;
+	/* Not every filesystem has O_TMPFILE. */
+	length = snprintf(path, sizeof(path), "%s/imagefs.XXXXXX", directory);
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return -1;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+{
+	struct kept *kept;
+
+	if (!reserve(budget, size_bytes))
+		return -EAGAIN;
+	kept = calloc(1, sizeof(*kept));
+	if (kept)
+		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
+	if (!kept || !kept->memory) {
+		atomic_fetch_sub(&budget->memory_bytes, size_bytes);
+		free(kept);
+		return -EAGAIN;
+	}
+	kept->budget = budget;
+	kept->size_bytes = size_bytes;
+	kept->fd = -1;
+	atomic_store(&kept->references, 1);
+	*out = kept;
+	return 0;
+}
+
+int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+{
+	struct kept *kept;
+	int fd;
+
+	if (kept_new_in_memory(budget, size_bytes, out) == 0)
+		return 0;
+	kept = calloc(1, sizeof(*kept));
+	if (!kept)
+		return -ENOMEM;
+	fd = open_temporary(budget->directory);
+	if (fd < 0) {
+		free(kept);
+		return -EIO;
+	}
+	kept->budget = budget;
+	kept->size_bytes = size_bytes;
+	kept->fd = fd;
+	atomic_store(&kept->references, 1);
+	atomic_fetch_add(&budget->file_bytes, size_bytes);
+	*out = kept;
+	return 0;
+}
+
+struct kept *kept_ref(struct kept *kept)
+{
+	atomic_fetch_add(&kept->references, 1);
+	return kept;
+}
+
+void kept_unref(struct kept *kept)
+{
+	if (!kept || atomic_fetch_sub(&kept->references, 1) != 1)
+		return;
+	if (kept->memory) {
+		free(kept->memory);
+		atomic_fetch_sub(&kept->budget->memory_bytes, kept->size_bytes);
+	} else {
+		close(kept->fd);
+		atomic_fetch_sub(&kept->budget->file_bytes, kept->size_bytes);
+	}
+	free(kept);
+}
+
+int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes)
+{
+	const char *at = data;
+
+	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
+		return -EIO;
+	if (kept->memory) {
+		memcpy(kept->memory + offset_bytes, data, length_bytes);
+		return 0;
+	}
+	/* Each turn writes at least one byte, or ends. */
+	while (length_bytes > 0) {
+		ssize_t done = pwrite(kept->fd, at, length_bytes, (off_t)offset_bytes);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return -EIO;
+		at += done;
+		offset_bytes += (uint64_t)done;
+		length_bytes -= (size_t)done;
+	}
+	return 0;
+}
+
+const unsigned char *kept_memory(const struct kept *kept, uint64_t offset_bytes)
+{
+	return kept->memory ? kept->memory + offset_bytes : NULL;
+}
+
+int kept_read(const struct kept *kept, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	char *at = buffer;
+
+	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
+		return -EIO;
+	if (kept->memory) {
+		memcpy(buffer, kept->memory + offset_bytes, length_bytes);
+		return 0;
+	}
+	/* Each turn reads at least one byte, or ends. */
+	while (length_bytes > 0) {
+		ssize_t done = pread(kept->fd, at, length_bytes, (off_t)offset_bytes);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return -EIO;
+		at += done;
+		offset_bytes += (uint64_t)done;
+		length_bytes -= (size_t)done;
+	}
+	return 0;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/tree/footprint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+#include "base/cleanup.h"
+#include "cache/device/hash.h"
+
+#define WINDOW_BYTES ((size_t)RECORDING_WINDOW_BLOCKS * CACHE_BLOCK_BYTES)
+
+void footprint_clear(struct footprint *footprint)
+{
+	free(footprint->blocks);
+	*footprint = (struct footprint){ 0 };
+}
+
+/* How much of `length` bytes from `offset` the device has. */
+static size_t clip(uint64_t offset_bytes, size_t length_bytes, uint64_t size_bytes)
+{
+	if (offset_bytes >= size_bytes)
+		return 0;
+	return (size_t)min_u64(length_bytes, size_bytes - offset_bytes);
+}
+
+static uint64_t hash_block(const unsigned char *bytes, size_t length_bytes)
+{
+	return XXH3_64bits(bytes, length_bytes);
+}
+
+/* How many entries from `first` on are consecutive blocks, up to a window. */
+static size_t run_length(const struct footprint *footprint, size_t first)
+{
+	size_t count = 1;
+
+	while (count < RECORDING_WINDOW_BLOCKS && first + count < footprint->count &&
+	       footprint->blocks[first + count].block == footprint->blocks[first].block + count)
+		count++;
+	return count;
+}
+
+static bool run_matches(const struct footprint *footprint, size_t first, size_t count, const unsigned char *bytes,
+			size_t length_bytes)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t start = i * CACHE_BLOCK_BYTES;
+
+		if (hash_block(bytes + start, clip(start, CACHE_BLOCK_BYTES, length_bytes)) !=
+		    footprint->blocks[first + i].hash)
+			return false;
+	}
+	return true;
+}
+
+int footprint_verify(const struct footprint *footprint, struct cache_device *device, bool may_block,
+		     uint64_t size_bytes)
+{
+	unsigned char window[4 * CACHE_BLOCK_BYTES];
+	CLEANUP_FREE unsigned char *large = NULL;
+
+	/* The end of the device is part of the answer: a table or chain may have been cut there. */
+	if (size_bytes != footprint->size_bytes)
+		return 0;
+	for (size_t i = 0, count; i < footprint->count; i += count) {
+		uint64_t offset_bytes = footprint->blocks[i].block * CACHE_BLOCK_BYTES;
+		unsigned char *bytes = window;
+		size_t length_bytes;
+		int result;
+
+		count = run_length(footprint, i);
+		if (count * CACHE_BLOCK_BYTES > sizeof(window)) {
+			if (!large && !(large = malloc(WINDOW_BYTES)))
+				return -ENOMEM;
+			bytes = large;
+		}
+		length_bytes = clip(offset_bytes, count * CACHE_BLOCK_BYTES, size_bytes);
+		result = device->ops->read_blocks(device, may_block, offset_bytes, bytes, length_bytes);
+		if (result == -EAGAIN || result == -ENOMEM)
+			return result;
+		if (result != 0 || !run_matches(footprint, i, count, bytes, length_bytes))
+			return 0;
+	}
+	return 1;
+}
+
+/* ---- recording ----------------------------------------------------------- */
+
+static int append(struct recording *recording, uint64_t block, uint64_t hash)
+{
+	struct footprint *footprint = &recording->footprint;
+
+	if (footprint->count == recording->capacity) {
+		size_t capacity = recording->capacity ? recording->capacity * 2 : 8;
+		void *grown = reallocarray(footprint->blocks, capacity, sizeof(*footprint->blocks));
+
+		if (!grown)
+			return -ENOMEM;
+		footprint->blocks = grown;
+		recording->capacity = capacity;
+	}
+	footprint->blocks[footprint->count++] = (struct footprint_block){ block, hash };
+	return 0;
+}
+
+/* Make the window hold the block, and as many of the `wanted` bytes behind it as fit. */
+static int slide_window(struct recording *recording, uint64_t block, uint64_t wanted_bytes)
+{
+	struct cache_device *device = recording->device;
+	uint64_t offset_bytes = block * CACHE_BLOCK_BYTES, rounded;
+	size_t length_bytes;
+	int result;
+
+	if (!round_up_u64(min_u64(wanted_bytes, WINDOW_BYTES), CACHE_BLOCK_BYTES, &rounded))
+		return -EIO;
+	length_bytes = clip(offset_bytes, (size_t)rounded, recording->source.size_bytes);
+	recording->window_bytes = 0;
+	result = device->ops->read_blocks(device, recording->may_block, offset_bytes, recording->window, length_bytes);
+	if (result != 0) {
+		recording->failed = true;
+		return result;
+	}
+	recording->window_block = block;
+	recording->window_bytes = length_bytes;
+	for (size_t start = 0; start < length_bytes; start += CACHE_BLOCK_BYTES) {
+		size_t part = clip(start, CACHE_BLOCK_BYTES, length_bytes);
+
+		result = append(recording, block + start / CACHE_BLOCK_BYTES, hash_block(recording->window + start, part));
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+static bool window_holds(const struct recording *recording, uint64_t offset_bytes)
+{
+	uint64_t start = recording->window_block * CACHE_BLOCK_BYTES;
+
+	return offset_bytes >= start && offset_bytes - start < recording->window_bytes;
+}
+
+static int recording_read(struct source *self, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	struct recording *recording = (struct recording *)self;
+	unsigned char *out = buffer;
+
+	/* Each turn copies at least one byte: the range is inside the source, and the window then holds it. */
+	while (length_bytes > 0) {
+		size_t from, part;
+
+		if (!window_holds(recording, offset_bytes)) {
+			uint64_t block = offset_bytes / CACHE_BLOCK_BYTES;
+			int result = slide_window(recording, block,
+						  offset_bytes % CACHE_BLOCK_BYTES + length_bytes);
+
+			if (result != 0)
+				return result;
+		}
+		from = (size_t)(offset_bytes - recording->window_block * CACHE_BLOCK_BYTES);
+		part = (size_t)min_u64(length_bytes, recording->window_bytes - from);
+		memcpy(out, recording->window + from, part);
+		out += part;
+		offset_bytes += part;
+		length_bytes -= part;
+	}
+	return 0;
+}
+
+int recording_begin(struct recording *recording, struct cache_device *device, bool may_block, uint64_t size_bytes)
+{
+	*recording = (struct recording){
+		.source = { .read = recording_read, .size_bytes = size_bytes },
+		.device = device,
+		.may_block = may_block,
+		.window = malloc(WINDOW_BYTES),
+	};
+	recording->footprint.size_bytes = size_bytes;
+	return recording->window ? 0 : -ENOMEM;
+}
+
+void recording_discard(struct recording *recording)
+{
+	free(recording->window);
+	recording->window = NULL;
+	footprint_clear(&recording->footprint);
+}
+
+static int compare_blocks(const void *a, const void *b)
+{
+	const struct footprint_block *left = a, *right = b;
+
+	return (left->block > right->block) - (left->block < right->block);
+}
+
+/* Sort, and fold blocks that were read twice; false if one of them differed. */
+static bool fold(struct footprint *footprint)
+{
+	size_t kept = 0;
+
+	if (footprint->count == 0)
+		return true;
+	qsort(footprint->blocks, footprint->count, sizeof(*footprint->blocks), compare_blocks);
+	for (size_t i = 1; i < footprint->count; i++) {
+		if (footprint->blocks[i].block != footprint->blocks[kept].block)
+			footprint->blocks[++kept] = footprint->blocks[i];
+		else if (footprint->blocks[i].hash != footprint->blocks[kept].hash)
+			return false;
+	}
+	footprint->count = kept + 1;
+	return true;
+}
+
+int recording_finish(struct recording *recording, struct footprint *out)
+{
+	bool whole = fold(&recording->footprint);
+
+	if (!whole) {
+		recording_discard(recording);
+		*out = (struct footprint){ 0 };
+		return -EIO;
+	}
+	*out = recording->footprint;
+	recording->footprint = (struct footprint){ 0 };
+	recording_discard(recording);
+	return 0;
+}

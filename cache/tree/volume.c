@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * volume: one FAT partition of an image.
+ *
+ * When its place or its geometry changes (growpart, mkfs), everything below it
+ * is another file system: the old tree is detached as a whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cache/tree/tree.h"
+
+struct fat_reading {
+	struct fat_volume fat;
+};
+
+static int volume_parse(void *owner, struct source *source, void **result)
+{
+	struct cache_volume *volume = owner;
+	struct source_slice slice =
+		source_slice_of(source, volume->entry.offset_bytes, volume->entry.length_bytes);
+	struct fat_reading *reading = malloc(sizeof(*reading));
+	int error;
+
+	if (!reading)
+		return -ENOMEM;
+	error = fat_volume_read(&slice.source, &reading->fat);
+	if (error != 0) {
+		free(reading);
+		return error;
+	}
+	*result = reading;
+	return 0;
+}
+
+static bool volume_commit(void *owner, void *result)
+{
+	struct cache_volume *volume = owner;
+	struct fat_reading *reading = result;
+	bool changed = !volume->root || !fat_volume_equal(&volume->fat, &reading->fat);
+
+	volume->fat = reading->fat;
+	free(reading);
+	if (changed && volume->root) {
+		dir_detach(volume->root);
+		volume->root = NULL;
+	}
+	return changed;
+}
+
+struct cache_range volume_range(const struct cache_volume *volume)
+{
+	return (struct cache_range){ volume->entry.offset_bytes, volume->entry.length_bytes };
+}
+
+static const struct belief_kind volume_kind = { volume_parse, volume_commit, free };
+
+/* Its entry in the table as it is now; a partition that moved is another one. */
+static int volume_follow_table(struct cache_volume *volume)
+{
+	const struct part_entry *entry = part_table_find(volume->image->table, volume->number);
+
+	if (entry && entry->offset_bytes == volume->entry.offset_bytes &&
+	    entry->length_bytes == volume->entry.length_bytes)
+		return 0;
+	if (volume->root && (!entry || entry->offset_bytes != volume->entry.offset_bytes)) {
+		dir_detach(volume->root);
+		volume->root = NULL;
+	}
+	if (!entry)
+		return -ENOENT;
+	volume->entry = *entry;
+	footprint_clear(&volume->belief.footprint);
+	volume->belief.loaded = false;
+	return 0;
+}
+
+int volume_refresh(struct cache_volume *volume, struct cache_op *op)
+{
+	struct cache_image *image = volume->image;
+	struct cache_range where;
+	int error = image_refresh_table(image, op);
+
+	if (error == 0)
+		error = volume_follow_table(volume);
+	where = volume_range(volume);
+	if (error == 0)
+		error = belief_refresh(image, op, &volume->belief, &volume_kind, volume, &where);
+	if (error == 0 && !volume->root)
+		error = dir_new(volume, NULL, NULL, &volume->root);
+	if (error == -EINVAL || error == -ENODATA) {
+		image->problem = "its boot partition is no FAT";
+		error = -EIO;
+	}
+	return error;
+}
+
+static int volume_new(struct cache_image *image, unsigned number, struct cache_volume **out)
+{
+	struct cache_volume *volume = calloc(1, sizeof(*volume));
+
+	if (!volume)
+		return -ENOMEM;
+	volume->image = image;
+	volume->number = number;
+	volume->next = image->volumes;
+	image->volumes = volume;
+	*out = volume;
+	return 0;
+}
+
+int volume_get(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_volume **out)
+{
+	const struct part_entry *entry = part_table_find(image->table, number);
+	struct cache_volume *volume;
+	int error;
+
+	if (!entry || !entry->is_fat)
+		return -ENOENT;
+	/* At most one for each number that ever was in the table, PART_ENTRIES_MAX at a time. */
+	for (volume = image->volumes; volume; volume = volume->next)
+		if (volume->number == number)
+			break;
+	if (!volume) {
+		error = volume_new(image, number, &volume);
+		if (error != 0)
+			return error;
+	}
+	error = volume_refresh(volume, op);
+	*out = volume;
+	return error;
+}
+
+void volume_free(struct cache_volume *volume)
+{
+	if (volume->root)
+		dir_detach(volume->root);
+	footprint_clear(&volume->belief.footprint);
+	free(volume);
+}

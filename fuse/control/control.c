@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/control/control.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/control/control_files.h"
+#include "fuse/process/log.h"
+#include "fuse/process/mount.h"
+#include "fuse/process/parallel.h"
+#include "fuse/process/session.h"
+
+#define DEFAULT_PARENT "/run/imagefs"
+
+/* A daemon that was unmounted has taken its control files away by then, on a busy machine too. */
+#define LEAVING_MS 6000
+
+/* The directory may be taken away just after it was made, by that daemon. */
+#define MOUNT_TRIES 3
+
+/* ---- its place ------------------------------------------------------------ */
+
+/* Where nobody asked for it, it is missed but not needed. */
+static bool refuse(struct control **control, const char *why)
+{
+	struct control *failed = STEAL_POINTER(*control);
+	bool asked = failed->options->control != NULL;
+
+	if (asked)
+		fprintf(stderr, "imagefs: control=%s: %s\n", failed->options->control, why);
+	else
+		log_line(LOG_LEVEL_NOTICE, "%s: no control files, servers cannot report: %s", failed->directory, why);
+	if (failed->remove_directory)
+		rmdir(failed->directory);
+	free(failed->directory);
+	free(failed);
+	return !asked;
+}
+
+/* The last component of the mountpoint, which is absolute and not the root. */
+static char *default_directory(const char *mountpoint)
+{
+	char *directory;
+
+	if (asprintf(&directory, DEFAULT_PARENT "%s", strrchr(mountpoint, '/')) < 0)
+		return NULL;
+	return directory;
+}
+
+/* The directory itself, or the nearest one above it that is there. Bounded by the path. */
+static char *existing_part(const char *directory)
+{
+	CLEANUP_FREE char *path = strdup(directory);
+	struct stat st;
+
+	while (path && stat(path, &st) != 0 && errno == ENOENT) {
+		char *shorter = strdup(dirname(path));
+
+		free(path);
+		path = shorter;
+	}
+	return STEAL_POINTER(path);
+}
+
+/* Would files of the one be seen in the other, or hide it? NULL: no. */
+static const char *conflict(const char *directory, const struct stat *own, const struct options *options)
+{
+	struct stat source, mountpoint;
+
+	if (stat(options->source, &source) != 0 || stat(options->mountpoint, &mountpoint) != 0)
+		return strerror(errno);
+	if (S_ISDIR(source.st_mode) && mount_is_below(directory, &source))
+		return "is in the directory of images";
+	if (mount_is_below(directory, &mountpoint))
+		return "is in the mountpoint";
+	if (!own)
+		return NULL;
+	if (S_ISDIR(source.st_mode) && mount_is_below(options->source, own))
+		return "the images are below it";
+	return mount_is_below(options->mountpoint, own) ? "the mountpoint is below it" : NULL;
+}
+
+/* As mkdir -p, open for all to read. *made: the last one was not there. */
+static int make_directories(const char *directory, bool *made)
+{
+	CLEANUP_FREE char *path = strdup(directory);
+	mode_t before = umask(022);
+	int error = path ? 0 : -ENOMEM;
+
+	*made = false;
+	for (char *end = path; error == 0 && end;) {
+		end = strchr(end + 1, '/');
+		if (end)
+			*end = '\0';
+		*made = mkdir(path, 0755) == 0;
+		if (!*made && errno != EEXIST)
+			error = -errno;
+		if (end)
+			*end = '/';
+	}
+	umask(before);
+	return error;
+}
+
+/*
+ * A control mount says in /proc/mounts which mount it belongs to: imagefsctl, too, looks
+ * there. Not the bare path, which umount(8) would take for this mount's as well. To be
+ * freed; NULL: no memory.
+ */
+static char *source_of(const struct control *control)
+{
+	char *source;
+
+	return asprintf(&source, "imagefs:%s", control->options->mountpoint) < 0 ? NULL : source;
+}
+
+/*
+ * After `umount` and `mount` in one breath the daemon before us may still be taking its
+ * control files away: they are worth a moment's wait. That nothing is mounted on our
+ * mountpoint is known here, so a control mount that belongs to it is that daemon's.
+ * Anybody else's stays.
+ */
+static const char *take_over(const struct control *control, struct stat *st)
+{
+	CLEANUP_FREE char *source = source_of(control);
+	const char *directory = control->directory;
+	const char *problem = mount_take_over(directory, st);
+
+	for (int tries = 0, waited = 0; problem && tries < MOUNT_TRIES && waited < LEAVING_MS / 20;) {
+		if (source && mount_has_source(directory, source)) {
+			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+			waited++;
+		} else {
+			mkdir(directory, 0755); /* it takes that away, too */
+			tries++;
+		}
+		problem = mount_take_over(directory, st);
+	}
+	return problem;
+}
+
+static const char *prepare_directory(struct control *control)
+{
+	CLEANUP_FREE char *existing = existing_part(control->directory);
+	const char *problem = existing ? conflict(existing, NULL, control->options) : strerror(ENOMEM);
+	struct stat st;
+	char *real = NULL;
+	int error;
+
+	if (problem)
+		return problem;
+	error = make_directories(control->directory, &control->remove_directory);
+	if (error != 0)
+		return strerror(-error);
+	/* What a crash left in the default place was made by us, too. */
+	if (!control->options->control)
+		control->remove_directory = true;
+	problem = take_over(control, &st);
+	if (problem) {
+		control->remove_directory = false;
+		return problem;
+	}
+	/* The daemon before us has unmounted, and may take the directory away only now. */
+	for (int tries = 0; !real && tries < MOUNT_TRIES; tries++) {
+		mkdir(control->directory, 0755);
+		real = realpath(control->directory, NULL);
+	}
+	if (!real)
+		return strerror(errno);
+	free(control->directory);
+	control->directory = real;
+	return conflict(real, &st, control->options);
+}
+
+bool control_prepare(const struct options *options, struct view *view, struct cache *cache, struct control **out)
+{
+	struct control *control;
+	const char *problem;
+
+	*out = NULL;
+	if (options->control_off || (!options->control && getuid() != 0))
+		return true;
+	control = calloc(1, sizeof(*control));
+	if (control)
+		control->directory = options->control ? strdup(options->control) : default_directory(options->mountpoint);
+	if (!control || !control->directory) {
+		free(control);
+		fprintf(stderr, "imagefs: %s\n", strerror(ENOMEM));
+		return false;
+	}
+	control->options = options;
+	control->view = view;
+	control->cache = cache;
+	control->status_lane.width = 16;
+	control->started_ns = queue_now_ns();
+	*out = control;
+	problem = prepare_directory(control);
+	return !problem || refuse(out, problem);
+}
+
+/* ---- mounting ------------------------------------------------------------- */
+
+static struct fuse_session *new_session(struct control *control)
+{
+	const struct options *options = control->options;
+	struct fuse_args arguments = { 0 };
+	struct fuse_session *session;
+
+	fuse_opt_add_arg(&arguments, "imagefs");
+	session_add_argument(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control", NULL);
+	session_add_argument(&arguments, "-ofsname=imagefs:", options->mountpoint);
+	if (getuid() == 0 || options->allow_other_given)
+		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
+	if (options->debug & LOG_DEBUG_REQUESTS)
+		session_add_argument(&arguments, "-odebug", NULL);
+	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), control);
+	fuse_opt_free_args(&arguments);
+	return session;
+}
+
+bool control_mount(struct control **control)
+{
+	bool mounted = false;
+
+	if (!*control)
+		return true;
+	(*control)->session = new_session(*control);
+	if (!(*control)->session)
+		return refuse(control, "cannot be mounted");
+	/* The daemon before us may take the directory away only now: between these two at worst, and only once. */
+	for (int tries = 0; !mounted && tries < MOUNT_TRIES; tries++) {
+		mkdir((*control)->directory, 0755);
+		mounted = fuse_session_mount((*control)->session, (*control)->directory) == 0;
+	}
+	if (!mounted)
+		return refuse(control, "cannot be mounted");
+	parallel_arrange((*control)->session);
+	return true;
+}
+
+/* ---- serving -------------------------------------------------------------- */
+
+static void *serve(void *argument)
+{
+	struct control *control = argument;
+
+	session_loop(control->session);
+	if (!atomic_load(&control->ending))
+		log_line(LOG_LEVEL_WARNING, "%s: unmounted: servers cannot report until imagefs is started again",
+			 control->directory);
+	return NULL;
+}
+
+int control_start(struct control *control, struct queue *queue, struct asked *asked)
+{
+	pthread_t thread;
+	int error;
+
+	if (!control)
+		return 0;
+	control->queue = queue;
+	control->asked = asked;
+	error = pthread_create(&thread, NULL, serve, control);
+	if (error == 0)
+		pthread_detach(thread);
+	return -error;
+}
+
+void control_wait_until_answered(const struct control *control)
+{
+	struct stat st;
+
+	if (control && stat(control->directory, &st) != 0)
+		log_line(LOG_LEVEL_DEBUG, "%s: %s", control->directory, strerror(errno));
+}
+
+void control_end(struct control *control)
+{
+	/* Held to the end of it: the process must not end while another thread is at it. */
+	static pthread_mutex_t ending = PTHREAD_MUTEX_INITIALIZER;
+
+	if (!control)
+		return;
+	LOCK_SCOPE(&ending);
+	if (atomic_exchange(&control->ending, true))
+		return;
+	/* Unless it was unmounted by hand: then what is there now is not ours. */
+	if (!fuse_session_exited(control->session))
+		mount_detach(control->directory);
+	if (control->remove_directory)
+		rmdir(control->directory);
+}

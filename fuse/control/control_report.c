@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * control_report: one control file that is open for writing.
+ *
+ * It is attached to the reports of its image when it is opened. Where the image
+ * does not answer in time the server is let go on all the same: what it writes is
+ * kept, in order, until the image is there and is told all of it. When that gets
+ * too much, nothing more is listened to; the process counts as one that writes
+ * without a word, as it would without imagefs.
+ *
+ * A write is answered as soon as it was taken in; or, when bytes have to be kept
+ * before they are overwritten, when that is done or the bound is over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cache/changes/reports.h"
+#include "fuse/control/control_files.h"
+#include "fuse/process/log.h"
+
+/* An open is answered after this, attached or not. */
+#define ATTACH_NS (250 * INT64_C(1000000))
+
+/* So long after an attempt that failed the next write may make another. */
+#define AGAIN_NS (1000 * INT64_C(1000000))
+
+/* So much of a stream is kept for an image that does not answer: some thousand records. */
+#define BACKLOG_BYTES ((size_t)256 << 10)
+
+/* To notice that the bound is near, to give up and to answer take a moment on a busy machine. */
+#define MARGIN_NS (5 * INT64_C(1000000))
+
+/* More jobs than this for one image, and its device hangs: it is not waited for. */
+#define SAVINGS_MAX 64
+
+struct report {
+	struct control *control; /* constant */
+	char *name;		 /* constant */
+	_Atomic unsigned references; /* the open file, and who attaches it */
+	pthread_mutex_t lock;	 /* held while bytes are taken in: their order is the stream's */
+	/* All of these under the lock. */
+	struct view_image *image;  /* a user; NULL: not found yet */
+	struct reporter *reporter; /* NULL: not attached */
+	bool attaching, closed, deaf;
+	bool counted;		/* as unattached: by the control, and */
+	struct view_image *counted_by; /* by this image, if it was known */
+	int64_t tried_ns;
+	pid_t thread; /* who wrote the backlog */
+	char *backlog;
+	size_t backlog_bytes;
+};
+
+/* ---- life ----------------------------------------------------------------- */
+
+/* Under the lock. Status tells how many there are. */
+static void count_unattached(struct report *report, bool unattached)
+{
+	if (report->counted == unattached)
+		return;
+	report->counted = unattached;
+	if (unattached) {
+		report->counted_by = report->image;
+		atomic_fetch_add(&report->control->unattached, 1);
+		if (report->counted_by)
+			atomic_fetch_add(&report->counted_by->unattached, 1);
+	} else {
+		atomic_fetch_sub(&report->control->unattached, 1);
+		if (report->counted_by)
+			atomic_fetch_sub(&report->counted_by->unattached, 1);
+	}
+}
+
+struct report *report_new(struct control *control, const struct control_node *node)
+{
+	struct report *report = calloc(1, sizeof(*report));
+
+	if (!report || !(report->name = strdup(node->name))) {
+		free(report);
+		return NULL;
+	}
+	report->control = control;
+	report->image = node->image ? view_image_ref(node->image) : NULL;
+	atomic_store(&report->references, 1);
+	pthread_mutex_init(&report->lock, NULL);
+	count_unattached(report, true);
+	return report;
+}
+
+static void report_put(struct report *report)
+{
+	if (atomic_fetch_sub(&report->references, 1) != 1)
+		return;
+	count_unattached(report, false);
+	reporter_free(report->reporter);
+	view_image_put(report->image);
+	pthread_mutex_destroy(&report->lock);
+	free(report->backlog);
+	free(report->name);
+	free(report);
+}
+
+/* Its server is gone, whatever a job of it still waits for. */
+void report_close(struct report *report)
+{
+	struct reporter *reporter;
+
+	pthread_mutex_lock(&report->lock);
+	report->closed = true;
+	reporter = STEAL_POINTER(report->reporter);
+	if (!report->attaching)
+		count_unattached(report, false);
+	pthread_mutex_unlock(&report->lock);
+	if (reporter)
+		log_debug(LOG_DEBUG_REPORTS, "%s: a server has closed its control file", report->name);
+	reporter_free(reporter);
+	report_put(report);
+}
+
+/* ---- finding somebody who listens ----------------------------------------- */
+
+struct attaching {
+	struct job job; /* first */
+	struct report *report; /* a reference */
+	fuse_req_t fuse;       /* the open to be answered, or NULL */
+	struct fuse_file_info file;
+	atomic_bool answered;
+};
+
+static void answer_open(struct attaching *attaching)
+{
+	if (atomic_exchange(&attaching->answered, true))
+		return;
+	control_answer_open(attaching->fuse, &attaching->file);
+}
+
+/* The image of its name, once it answers. Only one job does this for one report. */
+static int find_image(struct report *report)
+{
+	struct cache_op op = { .may_block = true };
+	struct view_target target;
+	int error;
+
+	if (report->image)
+		return 0;
+	error = view_find_image(report->control->view, &op, report->name, &target);
+	if (error != 0)
+		return error;
+	LOCK_SCOPE(&report->lock);
+	report->image = target.image;
+	return 0;
+}
+
+/* Another file has its place by now. */
+static void forget_image(struct report *report)
+{
+	LOCK_SCOPE(&report->lock);
+	count_unattached(report, false);
+	view_image_put(STEAL_POINTER(report->image));
+	count_unattached(report, true);
+}
+
+/* Under the lock: tell what was written before there was anybody to tell. */
+static void tell_backlog(struct report *report, struct reporter *reporter)
+{
+	if (report->backlog_bytes == 0)
+		return;
+	reporter_take_late(reporter, report->thread, report->backlog, report->backlog_bytes);
+	free(STEAL_POINTER(report->backlog));
+	report->backlog_bytes = 0;
+}
+
+static int attach(struct report *report)
+{
+	struct cache_op op = { .may_block = true };
+	struct reporter *reporter;
+	struct cache_image *cache;
+	struct reports *reports;
+	int error = find_image(report);
+
+	if (error == 0)
+		error = view_image_open(report->image, &op, &cache);
+	if (error == -ESTALE)
+		forget_image(report);
+	if (error != 0)
+		return error;
+	reports = cache_image_reports(cache);
+	error = reports ? reporter_new(reports, &reporter) : -ENOTSUP;
+	if (error != 0)
+		return error;
+	pthread_mutex_lock(&report->lock);
+	tell_backlog(report, reporter);
+	if (!report->closed && !report->deaf)
+		report->reporter = STEAL_POINTER(reporter);
+	if (!report->deaf)
+		count_unattached(report, false);
+	pthread_mutex_unlock(&report->lock);
+	reporter_free(reporter);
+	return 0;
+}
+
+static int64_t attach_run(struct job *job)
+{
+	struct attaching *attaching = (struct attaching *)job;
+	struct report *report = attaching->report;
+	int error = attach(report);
+
+	pthread_mutex_lock(&report->lock);
+	report->attaching = false;
+	report->tried_ns = queue_now_ns();
+	if (report->closed)
+		count_unattached(report, false);
+	pthread_mutex_unlock(&report->lock);
+	if (error == 0)
+		log_debug(LOG_DEBUG_REPORTS, "%s: a server's reports are taken in", report->name);
+	else
+		log_line(LOG_LEVEL_INFO, "%s: a server's reports cannot be taken in yet: %s", report->name,
+			 strerror(-error));
+	answer_open(attaching);
+	return 0;
+}
+
+static void attach_expire(struct job *job)
+{
+	answer_open((struct attaching *)job);
+}
+
+static void attach_done(struct job *job)
+{
+	struct attaching *attaching = (struct attaching *)job;
+
+	report_put(attaching->report);
+	free(attaching);
+}
+
+/* Under the lock; `fuse` is NULL, or the open that waits. False: it has to be answered by the caller. */
+static bool start_attaching(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file)
+{
+	struct lane *lane = report->image ? &report->image->reports_lane :
+					    control_lane_of_name(report->control, report->name);
+	struct attaching *attaching = queue_lane_stuck(lane) ? NULL : calloc(1, sizeof(*attaching));
+
+	report->tried_ns = queue_now_ns();
+	if (!attaching)
+		return false;
+	attaching->report = report;
+	attaching->fuse = fuse;
+	if (file)
+		attaching->file = *file;
+	atomic_store(&attaching->answered, fuse == NULL);
+	attaching->job = (struct job){
+		.run = attach_run,
+		.done = attach_done,
+		.expire = attach_expire,
+		.lane = lane,
+		.deadline_ns = report->tried_ns + ATTACH_NS,
+	};
+	report->attaching = true;
+	atomic_fetch_add(&report->references, 1);
+	queue_submit(report->control->queue, &attaching->job);
+	return true;
+}
+
+void report_open(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file)
+{
+	bool started;
+
+	/* Once it is answered the file may be closed, on another thread, before this one is done with the lock. */
+	atomic_fetch_add(&report->references, 1);
+	pthread_mutex_lock(&report->lock);
+	started = start_attaching(report, fuse, file);
+	pthread_mutex_unlock(&report->lock);
+	/* Not to be waited for: the next writes will try again. */
+	if (!started)
+		control_answer_open(fuse, file);
+	report_put(report);
+}
+
+/* ---- writes --------------------------------------------------------------- */
+
+/* A write that is answered when old bytes are kept. */
+struct write {
+	struct job job; /* first */
+	fuse_req_t fuse;
+	size_t length_bytes;
+	struct saving *saving;
+	struct view_image *image; /* a user */
+	atomic_bool answered;
+};
+
+static int64_t write_run(struct job *job)
+{
+	struct write *write = (struct write *)job;
+
+	saving_run(write->saving);
+	if (!atomic_exchange(&write->answered, true))
+		fuse_reply_write(write->fuse, write->length_bytes);
+	return 0;
+}
+
+static void write_expire(struct job *job)
+{
+	struct write *write = (struct write *)job;
+
+	if (atomic_exchange(&write->answered, true))
+		return;
+	saving_give_up(write->saving);
+	fuse_reply_write(write->fuse, write->length_bytes);
+}
+
+static void write_done(struct job *job)
+{
+	struct write *write = (struct write *)job;
+
+	atomic_fetch_sub(&write->image->savings, 1);
+	saving_free(write->saving);
+	view_image_put(write->image);
+	free(write);
+}
+
+/* Answer when the bytes are kept, or the bound is over. False: it cannot be waited for. */
+static bool answer_when_saved(struct report *report, fuse_req_t fuse, size_t length_bytes, struct saving *saving,
+			      int64_t now_ns)
+{
+	struct view_image *image = report->image;
+	struct write *write;
+
+	if (atomic_load(&image->savings) >= SAVINGS_MAX || !(write = calloc(1, sizeof(*write))))
+		return false;
+	atomic_fetch_add(&image->savings, 1);
+	write->fuse = fuse;
+	write->length_bytes = length_bytes;
+	write->saving = saving;
+	write->image = view_image_ref(image);
+	write->job = (struct job){
+		.run = write_run,
+		.done = write_done,
+		.expire = write_expire,
+		.lane = &image->reports_lane,
+		.deadline_ns = now_ns + REPORTS_BOUND_NS - MARGIN_NS,
+		.strict = true,
+	};
+	queue_submit(report->control->queue, &write->job);
+	return true;
+}
+
+/* Under the lock: nobody listens yet. */
+static void keep_for_later(struct report *report, pid_t thread, const char *bytes, size_t length_bytes)
+{
+	char *grown = NULL;
+
+	if (report->deaf)
+		return;
+	if (length_bytes <= BACKLOG_BYTES - report->backlog_bytes)
+		grown = realloc(report->backlog, report->backlog_bytes + length_bytes);
+	if (!grown) {
+		/* What is missing makes the rest worthless. */
+		log_line(LOG_LEVEL_WARNING, "%s: a server's reports are not listened to: the image did not answer in time",
+			 report->name);
+		report->deaf = true;
+		free(STEAL_POINTER(report->backlog));
+		report->backlog_bytes = 0;
+		return;
+	}
+	memcpy(grown + report->backlog_bytes, bytes, length_bytes);
+	report->backlog = grown;
+	report->backlog_bytes += length_bytes;
+	report->thread = thread;
+	if (!report->attaching && queue_now_ns() - report->tried_ns > AGAIN_NS)
+		start_attaching(report, NULL, NULL);
+}
+
+void report_write(struct report *report, fuse_req_t fuse, const char *bytes, size_t length_bytes)
+{
+	int64_t now_ns = queue_now_ns();
+	pid_t thread = fuse_req_ctx(fuse)->pid;
+	struct saving *saving = NULL;
+
+	pthread_mutex_lock(&report->lock);
+	if (report->reporter)
+		saving = reporter_take(report->reporter, thread, bytes, length_bytes);
+	else
+		keep_for_later(report, thread, bytes, length_bytes);
+	pthread_mutex_unlock(&report->lock);
+	if (saving && answer_when_saved(report, fuse, length_bytes, saving, now_ns))
+		return;
+	if (saving) {
+		saving_give_up(saving);
+		saving_free(saving);
+	}
+	fuse_reply_write(fuse, length_bytes);
+}

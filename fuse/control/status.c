@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/control/status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static double seconds_since(int64_t ns)
+{
+	return (double)(queue_now_ns() - ns) / 1e9;
+}
+
+/* What a process is called (proc(5): comm); empty when it is gone. */
+static void name_of_process(pid_t process, char *name, size_t size_bytes)
+{
+	char path[64];
+	ssize_t length;
+
+	name[0] = '\0';
+	if (process <= 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)process);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, name, size_bytes - 1) : 0;
+	if (length < 0)
+		length = 0;
+	name[length] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+}
+
+static void take_reports(struct status_image *image, struct reports *reports)
+{
+	if (!reports)
+		return;
+	image->has_reports = true;
+	reports_status(reports, &image->reports);
+	name_of_process(image->reports.other, image->other, sizeof(image->other));
+	image->reporter_count = image->reports.reporters < REPORTS_STATUS_REPORTERS ? image->reports.reporters :
+										       REPORTS_STATUS_REPORTERS;
+	for (unsigned i = 0; i < image->reporter_count; i++)
+		name_of_process(image->reports.reporter[i].process, image->reporters[i], sizeof(image->reporters[i]));
+}
+
+static void take_image(struct view_found *found, struct status_image *image)
+{
+	struct cache_image *cache = found->image ? atomic_load(&found->image->cache) : NULL;
+	int64_t when_ns;
+
+	image->found = found;
+	image->name = found->name;
+	image->open = cache != NULL;
+	if (!found->image)
+		return;
+	image->unattached = atomic_load(&found->image->unattached);
+	image->complaint = view_image_complaint(found->image, &when_ns);
+	if (image->complaint)
+		image->complaint_age_seconds = seconds_since(when_ns);
+	if (!cache)
+		return;
+	image->busy = cache_image_status(cache, &image->cache) != 0;
+	take_reports(image, cache_image_reports(cache));
+}
+
+int status_take(struct control *control, struct status *status)
+{
+	int error;
+
+	*status = (struct status){ .options = control->options, .asked = control->asked, .now_ns = queue_now_ns() };
+	error = view_survey(control->view, control->queue, &control->survey_lanes, &status->survey);
+	if (error != 0)
+		return error;
+	status->images = calloc(status->survey.count + 1, sizeof(*status->images));
+	if (!status->images) {
+		view_survey_free(&status->survey);
+		return -ENOMEM;
+	}
+	status->count = status->survey.count;
+	for (size_t i = 0; i < status->count; i++) {
+		take_image(&status->survey.found[i], &status->images[i]);
+		status->open_count += status->images[i].open;
+		status->busy_count += status->images[i].busy;
+	}
+	cache_kept_bytes(control->cache, &status->kept_memory_bytes, &status->kept_file_bytes);
+	status->unattached = atomic_load(&control->unattached);
+	status->uptime_seconds = seconds_since(control->started_ns);
+	return 0;
+}
+
+void status_free(struct status *status)
+{
+	for (size_t i = 0; i < status->count; i++)
+		free(status->images[i].complaint);
+	free(status->images);
+	view_survey_free(&status->survey);
+}
+
+const char *status_reports_word(const struct status_image *image)
+{
+	if (!image->has_reports || image->reports.reporters == 0)
+		return "none";
+	return image->reports.exact ? "exact" : "not exact";
+}
+
+const char *status_boot_reason(const struct cache_image_status *cache)
+{
+	if (cache->boot_by_option)
+		return "option";
+	if (cache->fat_count == 1)
+		return "only FAT";
+	return cache->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+}

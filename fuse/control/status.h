@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * status: how things are, for people and for programs.
+ *
+ * Taken without a look at any image and without waiting for one: an image that
+ * is just being read is "busy", one that nobody asked for is "idle". What each
+ * line means stands in imagefs-control(7).
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "cache/changes/reports.h"
+#include "fuse/control/control_files.h"
+
+struct status_image {
+	const char *name;	/* in the mount; of the survey */
+	struct view_found *found; /* of the survey */
+	bool open;		/* it is read, or was lately */
+	bool busy;		/* `cache` is not known just now */
+	struct cache_image_status cache; /* if open and not busy */
+	bool has_reports;
+	struct reports_status reports;
+	char other[32];		/* what the other writer is called; empty: unknown */
+	char reporters[REPORTS_STATUS_REPORTERS][32]; /* likewise */
+	unsigned reporter_count; /* of those that are listed */
+	unsigned unattached;
+	char *complaint;	/* owned; or NULL */
+	double complaint_age_seconds;
+};
+
+struct status {
+	const struct options *options;
+	struct asked *asked; /* borrowed, thread-safe */
+	int64_t now_ns;
+	double uptime_seconds;
+	struct view_survey survey;
+	struct status_image *images;
+	size_t count, open_count, busy_count;
+	uint64_t kept_memory_bytes, kept_file_bytes;
+	unsigned unattached;
+};
+
+/* On one of the queue's threads. -ENOMEM. */
+int status_take(struct control *control, struct status *status);
+void status_free(struct status *status);
+
+/* In a word: "exact", "not exact", "none". */
+const char *status_reports_word(const struct status_image *image);
+
+/* Why this partition is the boot partition. */
+const char *status_boot_reason(const struct cache_image_status *cache);
+
+/* status_asked.c: what was asked for. `name` is an image's, or that of the only board to tell of. */
+void status_write_asked_of_root(FILE *out, const struct status *status);
+void status_write_asked(FILE *out, const struct status *status, const struct status_image *image, const char *name);
+void status_write_asked_of_root_json(FILE *out, const struct status *status);
+void status_write_asked_json(FILE *out, const struct status *status, const struct status_image *image);
+
+/* status_text.c: "12s" */
+void status_write_age(FILE *out, double seconds);
+
+/* status_text.c, status_json.c, status_metrics.c */
+void status_write_table(FILE *out, const struct status *status);
+void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name);
+void status_write_json(FILE *out, const struct status *status);
+void status_write_metrics(FILE *out, const struct status *status);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * status_text: for people. Columns may grow and lines may be added; programs
+ * read status.json.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "fuse/control/status.h"
+
+/* ---- words ---------------------------------------------------------------- */
+
+void status_write_age(FILE *out, double seconds)
+{
+	if (seconds < 10)
+		fprintf(out, "%.1fs", seconds);
+	else if (seconds < 120)
+		fprintf(out, "%.0fs", seconds);
+	else if (seconds < 2 * 3600)
+		fprintf(out, "%.0fmin", seconds / 60);
+	else
+		fprintf(out, "%.0fh", seconds / 3600);
+}
+
+static void write_bytes(FILE *out, uint64_t bytes)
+{
+	text_write_size(out, bytes, "");
+}
+
+static void write_process(FILE *out, pid_t process, const char *name)
+{
+	fprintf(out, "%d", (int)process);
+	if (name[0] != '\0') {
+		fputs(" (", out);
+		text_write_plain(out, name);
+		fputc(')', out);
+	}
+}
+
+static void write_boards(FILE *out, const struct view_found *found)
+{
+	for (size_t i = 0; i < found->board_count; i++) {
+		if (i > 0)
+			fputc(' ', out);
+		text_write_plain(out, found->boards[i]);
+	}
+}
+
+/* ---- the table ------------------------------------------------------------ */
+
+enum column { NAME, PARTITION, CHANGES, REPORTS, OPEN, COLUMNS };
+
+static const char *const headings[COLUMNS] = { "IMAGE", "PARTITION", "CHANGES", "REPORTS", "OPEN" };
+
+static void write_partition(FILE *out, const struct cache_image_status *cache)
+{
+	if (cache->boot_known) {
+		fprintf(out, "%u ", cache->boot_number);
+		write_bytes(out, cache->boot_length_bytes);
+		fprintf(out, " (%s)", status_boot_reason(cache));
+	} else {
+		fputs(cache->table_known ? "not looked for" : "-", out);
+	}
+}
+
+/* "exact: nbd-server"; of several reporters the first. */
+static void write_reports(FILE *out, const struct status_image *image)
+{
+	fputs(status_reports_word(image), out);
+	if (image->reporter_count > 0)
+		fprintf(out, ": %s", notify_form_name(image->reports.reporter[0].form));
+	if (image->has_reports && image->reports.reporters > 1)
+		fprintf(out, " +%u", image->reports.reporters - 1);
+}
+
+static void write_cell(FILE *out, const struct status_image *image, enum column column)
+{
+	bool known = image->open && !image->busy;
+
+	switch (column) {
+	case NAME:
+		text_write_plain(out, image->name);
+		break;
+	case PARTITION:
+		if (known)
+			write_partition(out, &image->cache);
+		else
+			fputs(image->busy ? "busy" : "idle", out);
+		break;
+	case CHANGES:
+		fputs(known ? image->cache.change_source : "-", out);
+		break;
+	case REPORTS:
+		write_reports(out, image);
+		break;
+	case OPEN:
+	default:
+		if (known)
+			fprintf(out, "%u", image->cache.open_files);
+		else
+			fputc('-', out);
+	}
+}
+
+/* The cell as text of at most `size_bytes`; its width in characters. */
+static int cell(char *text, size_t size_bytes, const struct status_image *image, enum column column)
+{
+	FILE *out = fmemopen(text, size_bytes, "w");
+	int width = 0;
+
+	text[0] = '\0';
+	if (!out)
+		return 0;
+	write_cell(out, image, column);
+	fclose(out);
+	text[size_bytes - 1] = '\0';
+	for (const char *at = text; *at; at++)
+		width += ((unsigned char)*at & 0xc0) != 0x80;
+	return width;
+}
+
+static void write_rows(FILE *out, const struct status *status)
+{
+	int widths[COLUMNS];
+	char text[1024];
+
+	for (int column = 0; column < COLUMNS; column++) {
+		widths[column] = (int)strlen(headings[column]);
+		for (size_t i = 0; i < status->count; i++) {
+			int width = cell(text, sizeof(text), &status->images[i], (enum column)column);
+
+			if (width > widths[column])
+				widths[column] = width;
+		}
+	}
+	for (int column = 0; column < COLUMNS; column++)
+		fprintf(out, "%-*s  ", widths[column], headings[column]);
+	fputs("BOARDS\n", out);
+	for (size_t i = 0; i < status->count; i++) {
+		for (int column = 0; column < COLUMNS; column++) {
+			int width = cell(text, sizeof(text), &status->images[i], (enum column)column);
+
+			fprintf(out, "%s%*s  ", text, widths[column] - width, "");
+		}
+		write_boards(out, status->images[i].found);
+		fputs(status->images[i].found->gone ? " (removed, still in use)\n" : "\n", out);
+	}
+}
+
+/* What one has to know of an image and has no column. */
+static void write_remarks(FILE *out, const struct status_image *image)
+{
+	const struct reports_status *reports = &image->reports;
+
+	if (image->open && !image->busy && image->cache.problem) {
+		text_write_plain(out, image->name);
+		fprintf(out, ": %s\n", image->cache.problem);
+	}
+	if (image->has_reports && reports->reporters > 0 && reports->why_not) {
+		text_write_plain(out, image->name);
+		fprintf(out, ": reports are not exact: %s", reports->why_not);
+		if (reports->other > 0) {
+			fputs(": ", out);
+			write_process(out, reports->other, image->other);
+		}
+		fputc('\n', out);
+	}
+	if (image->unattached > 0) {
+		text_write_plain(out, image->name);
+		fprintf(out, ": %u control files are open and not listened to (yet)\n", image->unattached);
+	}
+	if (image->complaint) {
+		text_write_plain(out, image->name);
+		fputs(": ", out);
+		text_write_plain(out, image->complaint);
+		fputs(", ", out);
+		status_write_age(out, image->complaint_age_seconds);
+		fputs(" ago\n", out);
+	}
+}
+
+void status_write_table(FILE *out, const struct status *status)
+{
+	fputs("imagefs " IMAGEFS_VERSION ": ", out);
+	text_write_plain(out, status->options->source);
+	fputs(" on ", out);
+	text_write_plain(out, status->options->mountpoint);
+	fputs(", for ", out);
+	status_write_age(out, status->uptime_seconds);
+	fprintf(out, "\n%zu images, %zu open; kept for open files: ", status->count, status->open_count);
+	write_bytes(out, status->kept_memory_bytes);
+	fputs(" in memory, ", out);
+	write_bytes(out, status->kept_file_bytes);
+	fputs(" in files\n", out);
+	if (status->survey.partial)
+		fputs("incomplete: the directory of images, or what its links lead to, does not answer\n", out);
+	fputc('\n', out);
+	write_rows(out, status);
+	fputc('\n', out);
+	for (size_t i = 0; i < status->count; i++)
+		write_remarks(out, &status->images[i]);
+	status_write_asked_of_root(out, status);
+}
+
+/* ---- one image ------------------------------------------------------------ */
+
+static void write_image_reports(FILE *out, const struct status_image *image)
+{
+	const struct reports_status *reports = &image->reports;
+
+	fprintf(out, "reports: %s", status_reports_word(image));
+	if (reports->reporters > 0 && reports->why_not)
+		fprintf(out, ": %s", reports->why_not);
+	fputc('\n', out);
+	for (unsigned i = 0; i < image->reporter_count; i++) {
+		fprintf(out, "reporter: %s, process ", notify_form_name(reports->reporter[i].form));
+		write_process(out, reports->reporter[i].process, image->reporters[i]);
+		fprintf(out, ", %" PRIu64 " writes\n", reports->reporter[i].writes);
+	}
+	if (reports->reporters > image->reporter_count)
+		fprintf(out, "more reporters: %u\n", reports->reporters - image->reporter_count);
+	if (reports->other > 0) {
+		fputs("other writer: process ", out);
+		write_process(out, reports->other, image->other);
+		fputc('\n', out);
+	}
+	fprintf(out, "reported writes: %" PRIu64 ", %" PRIu64 " bytes, %u in flight\n", reports->writes,
+		reports->written_bytes, reports->in_flight);
+	if (reports->quiet_ns >= 0)
+		fprintf(out, "quiet: %.3f s\n", (double)reports->quiet_ns / 1e9);
+	fprintf(out, "guarded files: %u\n", reports->guarded);
+	fprintf(out, "kept before a write: %" PRIu64 " bytes; lost: %" PRIu64 "\n", reports->saved_bytes, reports->lost);
+}
+
+static void write_image_partition(FILE *out, const struct cache_image_status *cache)
+{
+	static const char *const schemes[] = { "none", "MBR", "GPT" };
+
+	if (cache->table_known)
+		fprintf(out, "partition table: %s, FAT partitions: %u\n", schemes[cache->scheme], cache->fat_count);
+	if (cache->boot_known)
+		fprintf(out, "boot partition: %u (%s), %" PRIu64 " bytes at %" PRIu64 "\n", cache->boot_number,
+			status_boot_reason(cache), cache->boot_length_bytes, cache->boot_offset_bytes);
+	fprintf(out, "changes: %s\n", cache->change_source);
+	fprintf(out, "open files: %u\n", cache->open_files);
+	if (cache->problem)
+		fprintf(out, "problem: %s\n", cache->problem);
+}
+
+static void write_image(FILE *out, const struct status *status, const struct status_image *image, const char *name)
+{
+	fputs("image: ", out);
+	text_write_plain(out, image->name);
+	fputs("\nboards: ", out);
+	write_boards(out, image->found);
+	fprintf(out, "\nstate: %s%s\n", !image->open ? "idle" : image->busy ? "busy" : "open",
+		image->found->gone ? ", removed" : "");
+	if (image->open && !image->busy)
+		write_image_partition(out, &image->cache);
+	if (image->has_reports)
+		write_image_reports(out, image);
+	if (image->unattached > 0)
+		fprintf(out, "not listened to: %u control files\n", image->unattached);
+	if (image->complaint) {
+		fputs("last error: ", out);
+		text_write_plain(out, image->complaint);
+		fputs(", ", out);
+		status_write_age(out, image->complaint_age_seconds);
+		fputs(" ago\n", out);
+	}
+	status_write_asked(out, status, image, name);
+}
+
+void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name)
+{
+	for (size_t i = 0; i < status->count; i++) {
+		if (image ? status->images[i].found->image == image : strcmp(status->images[i].name, name) == 0) {
+			write_image(out, status, &status->images[i], name);
+			return;
+		}
+	}
+	fputs("image: ", out);
+	text_write_plain(out, name);
+	fputs("\nstate: unknown\n", out);
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view: names in SOURCE, names in the mount, and which is which.
+ *
+ *   SOURCE                            mount
+ *   jammy.img, jammy.raw, jammy       jammy/          an image
+ *   (partition 3 of it)               jammy:3/
+ *   89025d75 -> jammy.img             89025d75 -> jammy
+ *   89025d75.img -> /dev/zvol/pi1     89025d75/       an image elsewhere
+ *   bootcode.bin -> jammy/bootcode.bin   the same link
+ *
+ * When several files would have one name, the link wins, then .img, then .raw.
+ */
+#include "fuse/names/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/names/view_images.h"
+#include "fuse/names/view_links.h"
+
+struct view {
+	int source_fd; /* O_PATH of a directory, or of the single image's directory */
+	char *source;
+	bool single;
+	char *single_name; /* relative to source_fd */
+	struct stat source_stat;
+	struct view_images *images;
+};
+
+/* ---- life ---------------------------------------------------------------- */
+
+bool view_is_single(const struct view *view)
+{
+	return view->single;
+}
+
+void view_source_stat(const struct view *view, struct stat *st)
+{
+	*st = view->source_stat;
+}
+
+/* One image: remembered by directory and name, so that it may be replaced by rename. */
+static int open_single(struct view *view, const char *source)
+{
+	CLEANUP_FREE char *copy = strdup(source);
+	char *slash = copy ? strrchr(copy, '/') : NULL;
+	const char *directory = ".", *name = copy;
+
+	if (!copy)
+		return -ENOMEM;
+	if (slash) {
+		name = slash + 1;
+		*slash = '\0';
+		directory = slash == copy ? "/" : copy;
+	}
+	view->single = true;
+	view->single_name = strdup(name);
+	view->source_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (view->source_fd < 0)
+		return -errno;
+	return view->single_name ? 0 : -ENOMEM;
+}
+
+/* A descriptor that can be read from: what a user may not read shall be said at once. */
+static int check_readable(const char *source)
+{
+	CLEANUP_FD int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : 0;
+}
+
+static int view_open(struct view *view, const char *source)
+{
+	int error;
+
+	if (stat(source, &view->source_stat) != 0)
+		return -errno;
+	error = check_readable(source);
+	if (error != 0)
+		return error;
+	if (S_ISREG(view->source_stat.st_mode) || S_ISBLK(view->source_stat.st_mode))
+		return open_single(view, source);
+	if (!S_ISDIR(view->source_stat.st_mode))
+		return -ENOTDIR;
+	view->source = realpath(source, NULL);
+	return view->source ? 0 : -errno;
+}
+
+int view_new(const char *source, const struct view_settings *settings, struct view **out)
+{
+	struct view *view = calloc(1, sizeof(*view));
+	int error;
+
+	if (!view)
+		return -ENOMEM;
+	view->source_fd = -1;
+	error = view_open(view, source);
+	if (error == 0)
+		error = view_images_new(view, settings, &view->images);
+	if (error != 0) {
+		free(view->single_name);
+		free(view->source);
+		cleanup_close_fd(&view->source_fd);
+		free(view);
+		return error;
+	}
+	*out = view;
+	return 0;
+}
+
+/*
+ * The directory SOURCE as it is now: by its path, so that one that was moved
+ * away and put back, or mounted later, is the one that is seen (C8).
+ */
+static int source_dir(const struct view *view, int flags)
+{
+	int fd = open(view->source, flags | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- lookup -------------------------------------------------------------- */
+
+/* Does the file's content make it an image? Only asked when its name does not. */
+static int probe_content(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
+			 struct view_image **image)
+{
+	struct cache_image *cache;
+	size_t total;
+	int error = view_images_get(view->images, -1, file, st, image);
+
+	if (error != 0)
+		return error;
+	error = view_image_open(*image, op, &cache);
+	if (error == 0)
+		error = cache_image_partitions(cache, op, NULL, 0, &total);
+	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
+	if (error == 0 || error == -EIO)
+		return 0;
+	if (error == -ENODATA)
+		atomic_store(&(*image)->shown, false);
+	view_image_put(*image);
+	*image = NULL;
+	return error == -ENODATA ? -ENOENT : error;
+}
+
+static int target_image(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
+			struct view_target *target)
+{
+	int error;
+
+	target->kind = VIEW_IMAGE;
+	target->number = CACHE_PARTITION_BOOT;
+	target->st = *st;
+	if (view_has_suffix(file))
+		error = view_images_get(view->images, -1, file, st, &target->image);
+	else
+		error = probe_content(view, op, file, st, &target->image);
+	if (error == 0)
+		atomic_store(&target->image->shown, true);
+	return error;
+}
+
+/* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
+static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, const char *file,
+			  struct view_target *target)
+{
+	char text[PATH_MAX];
+	struct stat st, followed;
+	bool maybe_image;
+	int error;
+
+	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? -ENOENT : -EIO;
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return target_image(view, op, file, &st, target);
+	if (!S_ISLNK(st.st_mode))
+		return -ENOENT;
+	error = view_classify_link(op, dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	if (error != 0)
+		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
+	if (maybe_image) {
+		error = target_image(view, op, file, &followed, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	/* `jammy -> jammy.img` would be a link to itself in the mount, and hide the image. */
+	if (strlen(text) == view_shown_length(file) && strncmp(text, file, strlen(text)) == 0)
+		return -ENOENT;
+	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text) };
+	return 0;
+}
+
+/* The file of SOURCE that has the name `name` in the mount, if any; a link of just that name only with `links`. */
+static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, const char *name, bool links,
+			  struct view_target *target)
+{
+	char file[NAME_MAX + 8];
+	struct stat st;
+	int error;
+
+	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
+	if (links && !view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode)) {
+		error = target_of_file(view, op, dir_fd, name, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
+		if (snprintf(file, sizeof(file), "%s%s", name, view_suffixes[i]) > NAME_MAX)
+			continue;
+		error = target_of_file(view, op, dir_fd, file, target);
+		if (error != -ENOENT)
+			return error;
+	}
+	return view_has_suffix(name) ? -ENOENT : target_of_file(view, op, dir_fd, name, target);
+}
+
+/* Split NAME:N. The number is decimal, without sign or leading zero (but 0 itself). */
+static bool split_partition(const char *name, char *base, size_t size_bytes, unsigned *number)
+{
+	const char *colon = view_partition_suffix(name);
+
+	if (*colon == '\0' || colon == name || (colon[1] == '0' && colon[2]) || strlen(colon) > 6)
+		return false;
+	if ((size_t)(colon - name) >= size_bytes)
+		return false;
+	memcpy(base, name, (size_t)(colon - name));
+	base[colon - name] = '\0';
+	*number = (unsigned)strtoul(colon + 1, NULL, 10);
+	return true;
+}
+
+/* The partition must be there, and a FAT. Errors inside it are for those who look inside. */
+static int check_partition(struct cache_op *op, struct view_target *target)
+{
+	unsigned numbers[PART_ENTRIES_MAX];
+	struct cache_image *cache;
+	size_t total;
+	int error = view_image_open(target->image, op, &cache);
+
+	if (error == 0)
+		error = cache_image_partitions(cache, op, numbers, PART_ENTRIES_MAX, &total);
+	if (error == 0) {
+		error = -ENOENT;
+		for (size_t i = 0; i < total && i < PART_ENTRIES_MAX; i++)
+			if (numbers[i] == target->number)
+				error = 0;
+	}
+	if (error != 0)
+		view_image_put(target->image);
+	return error == -ENODATA ? -EIO : error;
+}
+
+static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+{
+	char base[NAME_MAX + 1];
+	unsigned number;
+	int error;
+
+	if (!view_can_be_shown(name))
+		return -ENOENT;
+	error = target_of_name(view, op, dir_fd, name, true, target);
+	if (error != -ENOENT || !split_partition(name, base, sizeof(base), &number))
+		return error;
+	/* `jammy -> jammy:3` is a link that may be named as the image it leads to. */
+	error = target_of_name(view, op, dir_fd, base, false, target);
+	if (error != 0)
+		return error;
+	if (target->kind != VIEW_IMAGE)
+		return -ENOENT;
+	target->number = number;
+	return check_partition(op, target);
+}
+
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+
+	/* Without its directory there is no saying what is in it: that is not "not there". */
+	if (dir_fd < 0)
+		return -EIO;
+	return lookup_at(view, op, dir_fd, name, target);
+}
+
+/* The link of that name: the bare file, or the one with a suffix. */
+static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes)
+{
+	struct stat st;
+
+	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+		snprintf(file, size_bytes, "%s", name);
+		return 0;
+	}
+	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
+		snprintf(file, size_bytes, "%s%s", name, view_suffixes[i]);
+		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return S_ISLNK(st.st_mode) ? 0 : -ESTALE;
+	}
+	return -ENOENT;
+}
+
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes)
+{
+	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+	char file[NAME_MAX + 8];
+	struct stat st;
+	bool maybe_image;
+	int error;
+
+	if (dir_fd < 0)
+		return -EIO;
+	error = link_file(dir_fd, name, file, sizeof(file));
+	return error != 0 ? error : view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
+}
+
+/* Links of SOURCE that lead to links of SOURCE: no further than this. */
+#define LINKS_MAX 8
+
+/* As target_of_name, and the full name of a file too. *text is where a link leads. */
+static int follow_name(struct view *view, struct cache_op *op, int dir_fd, const char *name,
+		       struct view_target *target, char *text, size_t size_bytes)
+{
+	char base[NAME_MAX + 1], file[NAME_MAX + 8];
+	struct stat st;
+	unsigned number;
+	bool maybe_image;
+	int error = target_of_name(view, op, dir_fd, name, true, target);
+
+	if (error == -ENOENT && split_partition(name, base, sizeof(base), &number))
+		error = target_of_name(view, op, dir_fd, name = base, false, target);
+	if (error == 0 && target->kind == VIEW_LINK)
+		error = link_file(dir_fd, name, file, sizeof(file));
+	if (error == -ENOENT && view_has_suffix(name)) {
+		snprintf(file, sizeof(file), "%.*s", NAME_MAX, name);
+		error = target_of_file(view, op, dir_fd, file, target);
+	}
+	if (error != 0 || target->kind == VIEW_IMAGE)
+		return error;
+	return view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
+}
+
+static bool single_is_named(const struct view *view, const char *name)
+{
+	size_t shown = view_shown_length(view->single_name);
+
+	return strcmp(name, view->single_name) == 0 ||
+	       (strlen(name) == shown && strncmp(name, view->single_name, shown) == 0);
+}
+
+int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	CLEANUP_FD int dir_fd = view->single ? -1 : source_dir(view, O_PATH);
+	char text[PATH_MAX], link[PATH_MAX];
+
+	if (view->single)
+		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
+	if (dir_fd < 0)
+		return -EIO;
+	for (int i = 0; i < LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
+		int error = follow_name(view, op, dir_fd, name, target, text, sizeof(text));
+
+		if (error != 0 || target->kind == VIEW_IMAGE)
+			return error;
+		strcpy(link, text);
+		name = link;
+	}
+	return -ENOENT;
+}
+
+int view_single(struct view *view, struct view_target *target)
+{
+	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
+	if (fstatat(view->source_fd, view->single_name, &target->st, 0) != 0)
+		return -EIO;
+	return view_images_get(view->images, view->source_fd, view->single_name, &target->st, &target->image);
+}
+
+/* ---- for view_list.c and view_survey.c ------------------------------------ */
+
+struct view_images *view_images(const struct view *view)
+{
+	return view->images;
+}
+
+const char *view_single_name(const struct view *view)
+{
+	return view->single_name;
+}
+
+int view_source_open(const struct view *view)
+{
+	return source_dir(view, O_RDONLY);
+}
+
+int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+{
+	return lookup_at(view, op, dir_fd, name, target);
+}

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view_images: images by device and inode number.
+ *
+ * As long as an image is open its number cannot be given to another file, so the
+ * pair is its identity: a file replaced by rename is another image, and one file
+ * under two names is one. Before it is opened nothing is remembered of it that
+ * could be wrong. Images nobody uses stay open, up to a limit, the longest unused
+ * going first.
+ */
+#include "fuse/names/view_images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "cache/changes/company.h"
+#include "cache/device/disk.h"
+#include "cache/changes/reports.h"
+#include "cache/device/watch.h"
+#include "fuse/process/log.h"
+
+#define BUCKETS 4096
+
+struct view_images {
+	const struct view *view;
+	struct view_settings settings;
+	struct watch *watch; /* or NULL */
+	struct companies *companies; /* or NULL: without the privilege */
+	pthread_mutex_t lock; /* never held across I/O on an image */
+	struct view_image *buckets[BUCKETS];
+	struct view_image *newest, *oldest; /* the unused ones */
+	size_t unused;
+};
+
+int view_images_new(struct view *view, const struct view_settings *settings, struct view_images **out)
+{
+	struct view_images *images = calloc(1, sizeof(*images));
+
+	if (!images)
+		return -ENOMEM;
+	images->view = view;
+	images->settings = *settings;
+	pthread_mutex_init(&images->lock, NULL);
+	if (watch_new(&images->watch) != 0)
+		log_line(LOG_LEVEL_WARNING, "inotify is not to be had: every image is read again at every open");
+	if (companies_new(settings->whole_view, &images->companies) != 0)
+		images->companies = NULL; /* reports are then no more than hints; status says so */
+	*out = images;
+	return 0;
+}
+
+/* ---- the table; all under the lock --------------------------------------- */
+
+static struct view_image **bucket_of(struct view_images *images, dev_t device, ino_t inode)
+{
+	return &images->buckets[(inode ^ device * 31) % BUCKETS];
+}
+
+static void unlist_unused(struct view_images *images, struct view_image *image)
+{
+	*(image->newer ? &image->newer->older : &images->newest) = image->older;
+	*(image->older ? &image->older->newer : &images->oldest) = image->newer;
+	image->newer = image->older = NULL;
+	images->unused--;
+}
+
+static void list_unused(struct view_images *images, struct view_image *image)
+{
+	image->newer = NULL;
+	image->older = images->newest;
+	*(images->newest ? &images->newest->newer : &images->oldest) = image;
+	images->newest = image;
+	images->unused++;
+}
+
+static struct view_image *find(struct view_images *images, dev_t device, ino_t inode)
+{
+	struct view_image *image = *bucket_of(images, device, inode);
+
+	while (image && (image->device != device || image->inode != inode))
+		image = image->next;
+	if (image && image->users++ == 0)
+		unlist_unused(images, image);
+	return image;
+}
+
+static void unlink_image(struct view_images *images, struct view_image *image)
+{
+	struct view_image **at = bucket_of(images, image->device, image->inode);
+
+	while (*at != image)
+		at = &(*at)->next;
+	*at = image->next;
+}
+
+/* ---- life of one image --------------------------------------------------- */
+
+static void image_free(struct view_image *image)
+{
+	if (atomic_load(&image->cache))
+		log_debug(LOG_DEBUG_IMAGES, "%s: closed", image->name);
+	cache_image_put(atomic_load(&image->cache));
+	free(image->name);
+	free(image->file);
+	free(image->complaint);
+	asked_log_free(atomic_load(&image->asked));
+	free(image);
+}
+
+/* The identity of what `st` describes: a device is the same behind every node. */
+static void identity(const struct stat *st, dev_t *device, ino_t *inode)
+{
+	*device = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
+	*inode = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
+}
+
+static int image_new(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
+		     struct view_image **out)
+{
+	struct view_image *image = calloc(1, sizeof(*image));
+
+	if (!image)
+		return -ENOMEM;
+	image->name = strdup(file);
+	image->file = strdup(file);
+	if (!image->name || !image->file) {
+		free(image->name);
+		free(image->file);
+		free(image);
+		return -ENOMEM;
+	}
+	image->dir_fd = dir_fd;
+	image->images = images;
+	identity(st, &image->device, &image->inode);
+	image->users = 1;
+	*out = image;
+	return 0;
+}
+
+/* As long as it is not opened it may be renamed, or its inode number be another file's by now: the last name counts. */
+static void found_at(struct view_image *image, const char *file)
+{
+	char *copy;
+
+	if (atomic_load(&image->cache) || strcmp(image->file, file) == 0)
+		return;
+	copy = strdup(file);
+	if (!copy)
+		return;
+	free(image->file);
+	image->file = copy;
+}
+
+int view_images_get(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
+		    struct view_image **out)
+{
+	dev_t device;
+	ino_t inode;
+	int error;
+
+	identity(st, &device, &inode);
+	LOCK_SCOPE(&images->lock);
+	*out = find(images, device, inode);
+	if (*out) {
+		found_at(*out, file);
+		return 0;
+	}
+	error = image_new(images, dir_fd, file, st, out);
+	if (error == 0) {
+		(*out)->next = *bucket_of(images, device, inode);
+		*bucket_of(images, device, inode) = *out;
+	}
+	return error;
+}
+
+/* ---- opening ------------------------------------------------------------- */
+
+static char *file_of(const struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	return strdup(image->file);
+}
+
+/* A descriptor of just this image, or a negative error. */
+static int open_image(const struct view_image *image)
+{
+	CLEANUP_FREE char *file = file_of(image);
+	CLEANUP_FD int source_fd = image->dir_fd < 0 ? view_source_open(image->images->view) : -1;
+	CLEANUP_FD int fd = file ? openat(image->dir_fd < 0 ? source_fd : image->dir_fd, file,
+					  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) :
+				   -1;
+	struct stat st;
+	dev_t device;
+	ino_t inode;
+
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		static _Atomic long long last;
+		int error = errno;
+
+		if (error != ENOENT && log_allowed(&last))
+			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(error));
+		return error == ENOENT ? -ESTALE : -EIO;
+	}
+	identity(&st, &device, &inode);
+	if (device != image->device || inode != image->inode)
+		return -ESTALE;
+	return steal_fd(&fd);
+}
+
+/* The image closes its reports before its device, so the descriptor may be shared. */
+static int make_reports(struct view_images *images, const struct cache_device *device, struct cache_image *cache)
+{
+	struct company *company = NULL;
+	struct reports *reports;
+	/* Who writes on other machines cannot be known, and to ask who does here might wait for one. */
+	bool alone = images->companies && !disk_is_blind(device);
+	int error = alone ? company_new(images->companies, disk_fd(device), &company) : 0;
+
+	if (error == 0)
+		error = reports_new(company, &reports);
+	if (error != 0)
+		cache_image_put(cache);
+	else
+		cache_image_report_to(cache, reports);
+	return error;
+}
+
+static int make_cache(struct view_image *image, struct cache_image **cache)
+{
+	struct view_images *images = image->images;
+	struct disk_options options = {
+		.believe_nothing = images->settings.believe_nothing,
+		.settle_ns = images->settings.settle_ns,
+	};
+	struct cache_device *device;
+	int fd = open_image(image), error;
+
+	if (fd < 0)
+		return fd;
+	error = disk_new(fd, images->watch, &options, &device);
+	if (error != 0)
+		return error == -ENOMEM ? error : -EIO;
+	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
+	return error != 0 ? error : make_reports(images, device, *cache);
+}
+
+int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
+{
+	struct cache_image *none = NULL;
+	int error;
+
+	*cache = atomic_load(&image->cache);
+	if (*cache)
+		return 0;
+	if (!op->may_block)
+		return -EAGAIN;
+	error = make_cache(image, cache);
+	if (error != 0)
+		return error;
+	if (!atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
+		cache_image_put(*cache); /* somebody was faster */
+		*cache = none;
+	} else {
+		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
+	}
+	return 0;
+}
+
+/* ---- what was wrong ------------------------------------------------------ */
+
+void view_image_complain(struct view_image *image, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return;
+	LOCK_SCOPE(&image->images->lock);
+	free(image->complaint);
+	image->complaint = copy;
+	image->complaint_ns = queue_now_ns();
+}
+
+char *view_image_complaint(struct view_image *image, int64_t *when_ns)
+{
+	LOCK_SCOPE(&image->images->lock);
+	*when_ns = image->complaint_ns;
+	return image->complaint ? strdup(image->complaint) : NULL;
+}
+
+/* ---- those that were met -------------------------------------------------- */
+
+struct view_image *view_images_known(struct view_images *images, const struct stat *st)
+{
+	dev_t device;
+	ino_t inode;
+
+	identity(st, &device, &inode);
+	LOCK_SCOPE(&images->lock);
+	return find(images, device, inode);
+}
+
+int view_images_all(struct view_images *images, struct view_image ***out, size_t *count)
+{
+	size_t capacity = 0;
+
+	*out = NULL;
+	*count = 0;
+	LOCK_SCOPE(&images->lock);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct view_image *image = images->buckets[i]; image; image = image->next) {
+			if (*count == capacity) {
+				void *grown = reallocarray(*out, capacity = capacity ? capacity * 2 : 64, sizeof(**out));
+
+				if (!grown)
+					return -ENOMEM;
+				*out = grown;
+			}
+			if (image->users++ == 0)
+				unlist_unused(images, image);
+			(*out)[(*count)++] = image;
+		}
+	}
+	return 0;
+}
+
+unsigned view_image_users(struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	return image->users;
+}
+
+char *view_image_file(struct view_image *image)
+{
+	return file_of(image);
+}
+
+/* ---- users --------------------------------------------------------------- */
+
+struct view_image *view_image_ref(struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	image->users++;
+	return image;
+}
+
+void view_image_put(struct view_image *image)
+{
+	struct view_images *images;
+	struct view_image *surplus = NULL;
+
+	if (!image)
+		return;
+	images = image->images;
+	pthread_mutex_lock(&images->lock);
+	if (--image->users == 0) {
+		list_unused(images, image);
+		if (images->unused > images->settings.unused_max) {
+			surplus = images->oldest;
+			unlist_unused(images, surplus);
+			unlink_image(images, surplus);
+		}
+	}
+	pthread_mutex_unlock(&images->lock);
+	if (surplus)
+		image_free(surplus);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view_links: how a name in SOURCE, and the target of a link in SOURCE, read in
+ * the mount. Text and stat(2) only: no image is opened here.
+ */
+#include "fuse/names/view_links.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const view_suffixes[VIEW_SUFFIX_COUNT] = { ".img", ".raw" };
+
+size_t view_shown_length(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
+		size_t suffix = strlen(view_suffixes[i]);
+
+		if (length > suffix && strcmp(name + length - suffix, view_suffixes[i]) == 0)
+			return length - suffix;
+	}
+	return length;
+}
+
+bool view_has_suffix(const char *name)
+{
+	return name[view_shown_length(name)] != '\0';
+}
+
+const char *view_partition_suffix(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+
+	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0')
+		return colon;
+	return name + strlen(name);
+}
+
+/* Turn the name of a file of SOURCE, perhaps with a partition, into its name in the mount. */
+static void show_name(char *text, const char *name)
+{
+	char base[NAME_MAX + 1], partition[NAME_MAX + 1];
+	const char *end = view_partition_suffix(name);
+
+	snprintf(partition, sizeof(partition), "%s", end);
+	snprintf(base, sizeof(base), "%.*s", (int)(end - name), name);
+	sprintf(text, "%.*s%s", (int)view_shown_length(base), base, partition);
+}
+
+bool view_can_be_shown(const char *name)
+{
+	return name[0] != '.' && name[0] != '\0';
+}
+
+/* ---- links --------------------------------------------------------------- */
+
+static int read_target(int dir_fd, const char *file, char *target, size_t size_bytes)
+{
+	ssize_t length = readlinkat(dir_fd, file, target, size_bytes);
+
+	if (length < 0)
+		return -errno;
+	if ((size_t)length >= size_bytes)
+		return -ENAMETOOLONG;
+	target[length] = '\0';
+	return 0;
+}
+
+/*
+ * If `target` names an entry of SOURCE itself, whether it exists or not, return
+ * where its last component begins, else NULL. The directory part is compared as
+ * the kernel resolves it, so `../images/jammy.img` and absolute paths count.
+ */
+static const char *entry_of_source(int dir_fd, const char *target)
+{
+	const char *slash = strrchr(target, '/');
+	const char *last = slash ? slash + 1 : target;
+	char directory[PATH_MAX];
+	struct stat here, there;
+
+	if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || !view_can_be_shown(last))
+		return NULL;
+	if (!slash)
+		return last;
+	if (slash == target)
+		strcpy(directory, "/");
+	else
+		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - target), target);
+	if (fstat(dir_fd, &here) != 0 || fstatat(dir_fd, directory, &there, 0) != 0)
+		return NULL;
+	return here.st_dev == there.st_dev && here.st_ino == there.st_ino ? last : NULL;
+}
+
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+		       struct stat *st)
+{
+	struct stat here;
+	const char *last;
+	int error = read_target(dir_fd, file, text, size_bytes);
+
+	*maybe_image = false;
+	if (error != 0)
+		return error;
+	/* To follow it may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
+	if (strchr(text, '/') && !op->may_block)
+		return -EAGAIN;
+	last = entry_of_source(dir_fd, text);
+	if (last) {
+		struct stat entry;
+
+		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
+		if (fstatat(dir_fd, last, &entry, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(entry.st_mode))
+			return 0;
+		if (strlen(last) > NAME_MAX)
+			return -ENAMETOOLONG;
+		show_name(text, last);
+		return 0;
+	}
+	if (fstatat(dir_fd, file, st, 0) != 0)
+		return 0;
+	*maybe_image = S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+	/* A way from the mount to the images themselves is not mirrored (N1). */
+	if (fstat(dir_fd, &here) == 0 && here.st_dev == st->st_dev && here.st_ino == st->st_ino)
+		return -ENOENT;
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * view_links: names of SOURCE as names of the mount. Inside of the view only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "cache/tree/cache.h"
+
+/* The suffixes that make a file an image by its name, and that the mount leaves out. */
+#define VIEW_SUFFIX_COUNT 2
+extern const char *const view_suffixes[VIEW_SUFFIX_COUNT];
+
+/* Length of a file's name in the mount: without .img or .raw, if something is left. */
+size_t view_shown_length(const char *name);
+bool view_has_suffix(const char *name);
+
+/* Dot files are not shown. */
+bool view_can_be_shown(const char *name);
+
+/* Where the `:N` of NAME:N begins, or the end of the name. */
+const char *view_partition_suffix(const char *name);
+
+/*
+ * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
+ * `text`. *maybe_image when it leads out of SOURCE to a file or block device,
+ * described by *st: then it is for the caller to say whether that is an image.
+ * Opens nothing. -ENAMETOOLONG, or the errno of readlinkat.
+ */
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+		       struct stat *st);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/process/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "fuse/process/log.h"
+
+static int ready_fd = -1;
+
+void daemon_fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+/* The child's fate, seen from the parent: a byte is success, an end without one is not. */
+static _Noreturn void wait_for_child(int fd, pid_t child)
+{
+	char byte;
+	int status;
+	ssize_t got;
+
+	do
+		got = read(fd, &byte, 1);
+	while (got < 0 && errno == EINTR);
+	if (got == 1)
+		_exit(0);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+}
+
+bool daemon_fork(void)
+{
+	int fds[2];
+	pid_t child;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return false;
+	child = fork();
+	if (child < 0)
+		return false;
+	if (child > 0) {
+		close(fds[1]);
+		wait_for_child(fds[0], child);
+	}
+	close(fds[0]);
+	ready_fd = fds[1];
+	setsid();
+	return true;
+}
+
+void daemon_report(void)
+{
+	int null;
+
+	if (ready_fd < 0)
+		return;
+	log_to_syslog();
+	if (chdir("/") != 0)
+		log_line(LOG_LEVEL_DEBUG, "cannot leave the directory of start");
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	/* A parent that is gone has nothing to wait for. */
+	if (write(ready_fd, "", 1) < 0)
+		log_line(LOG_LEVEL_DEBUG, "nobody waited for the mount");
+	close(ready_fd);
+	ready_fd = -1;
+}
+
+/* The protocol is one datagram to a socket (sd_notify(3), section "Notes"). */
+void daemon_notify(const char *lines)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+
+	if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	memcpy(address.sun_path, path, length);
+	if (path[0] == '@') /* the abstract namespace */
+		address.sun_path[0] = '\0';
+	sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+	       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+bool daemon_is_own_thread(pid_t caller)
+{
+	return caller > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/process/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mountinfo.h"
+#include "fuse/process/privileges.h"
+
+/* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
+#define READAHEAD_KIB "8192"
+
+/* A crash may have been taken over more than once: at most this many mounts are peeled off. */
+#define DEAD_MOUNTS_MAX 16
+
+/*
+ * The mount that is seen at `mountpoint`. Returns false when none was put there, or
+ * when all that were are hidden below something else; as in a mount namespace with a
+ * file system of its own over /run, which inherited what the others see.
+ */
+static bool find_mount(const char *mountpoint, struct mountinfo *found)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	int seen = mountinfo_id_at(mountpoint);
+	struct mountinfo mount;
+	size_t size = 0;
+	bool any = false;
+
+	if (!file)
+		return false;
+	while (getline(&line, &size, file) > 0) {
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.point, mountpoint) != 0 ||
+		    (seen != MOUNTINFO_UNKNOWN && mount.id != seen))
+			continue;
+		*found = mount; /* if the number is not known, the last one is on top */
+		any = true;
+	}
+	fclose(file);
+	return any;
+}
+
+static void run_fusermount(const char *mountpoint)
+{
+	char *const arguments[] = { (char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
+				    (char *)mountpoint, NULL };
+	extern char **environ;
+	pid_t child;
+	int status;
+
+	if (posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0)
+		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+			;
+}
+
+void mount_detach(const char *mountpoint)
+{
+	int error;
+
+	privileges_to_unmount(true);
+	error = umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 ? errno : 0;
+	privileges_to_unmount(false);
+	if (error == EPERM)
+		run_fusermount(mountpoint);
+}
+
+static bool refuse(const char *mountpoint, const char *why)
+{
+	fprintf(stderr, "imagefs: %s: %s\n", mountpoint, why);
+	return false;
+}
+
+/* Bounded by the depth of the path. */
+bool mount_is_below(const char *inner, const struct stat *outer)
+{
+	CLEANUP_FD int fd = open(inner, O_PATH | O_CLOEXEC);
+	struct stat st, up;
+
+	for (int depth = 0; fd >= 0 && fstat(fd, &st) == 0 && depth < 4096; depth++) {
+		int parent;
+
+		if (st.st_dev == outer->st_dev && st.st_ino == outer->st_ino)
+			return true;
+		/* A file (SOURCE as one image) has no "..": its directory was asked for. */
+		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0)
+			return false;
+		close(fd);
+		fd = parent;
+		if (fstat(fd, &up) == 0 && up.st_dev == st.st_dev && up.st_ino == st.st_ino)
+			return false; /* the root */
+	}
+	return false;
+}
+
+/* stat that asks the file system: attributes that the kernel still believes outlive a daemon by a moment. */
+static int stat_now(const char *path, struct stat *st)
+{
+	struct statx now;
+
+	if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &now) != 0)
+		return -1;
+	return stat(path, st);
+}
+
+const char *mount_take_over(const char *directory, struct stat *st)
+{
+	CLEANUP_FREE char *real = NULL;
+	struct mountinfo mount;
+
+	for (int i = 0; stat_now(directory, st) != 0; i++) {
+		if (errno != ENOTCONN && errno != ECONNABORTED)
+			return strerror(errno);
+		if (i == DEAD_MOUNTS_MAX)
+			return "a dead mount is there and cannot be detached";
+		mount_detach(directory);
+	}
+	if (!S_ISDIR(st->st_mode))
+		return strerror(ENOTDIR);
+	real = realpath(directory, NULL);
+	if (find_mount(real ? real : directory, &mount) && strncmp(mount.type, "fuse", 4) == 0)
+		return "already mounted or mount point busy";
+	return NULL;
+}
+
+bool mount_has_source(const char *directory, const char *source)
+{
+	CLEANUP_FREE char *real = realpath(directory, NULL);
+	struct mountinfo mount;
+
+	return find_mount(real ? real : directory, &mount) && strcmp(mount.source, source) == 0;
+}
+
+bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
+{
+	char parent[4096];
+	struct stat st;
+	const char *problem = mount_take_over(mountpoint, &st);
+
+	if (problem)
+		return refuse(mountpoint, problem);
+	if (st.st_dev == source->st_dev && st.st_ino == source->st_ino)
+		return refuse(mountpoint, "is the directory of images itself; mount elsewhere");
+	/* To look into SOURCE would then be to ask ourselves: nobody is there to answer. */
+	if (mount_is_below(source_directory, &st))
+		return refuse(mountpoint, "the images are below it; mount elsewhere");
+	if (snprintf(parent, sizeof(parent), "%s/..", mountpoint) < (int)sizeof(parent) && stat(parent, &st) == 0 &&
+	    st.st_dev == source->st_dev && st.st_ino == source->st_ino)
+		return refuse(mountpoint, "is in the directory of images; mount elsewhere");
+	return true;
+}
+
+void mount_set_readahead(const char *mountpoint)
+{
+	struct mountinfo mount;
+	char path[128];
+
+	if (!find_mount(mountpoint, &mount))
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", mount.device);
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	/* Not root, or no sysfs: 128 KiB stays, and it is only slower. */
+	if (fd >= 0 && write(fd, READAHEAD_KIB, strlen(READAHEAD_KIB)) < 0)
+		return;
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * options: imagefs's own, vfat's, and all those that mount(8) adds to what a
+ * line in fstab says. What mount(8) and systemd mean for themselves is accepted
+ * and dropped, since libfuse refuses it; what is left over is
+ * a mistake of the user's and is named.
+ */
+#include "fuse/process/options.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "fuse/process/log.h"
+
+#ifndef IMAGEFS_VERSION
+#define IMAGEFS_VERSION "unknown"
+#endif
+
+enum {
+	KEY_HELP,
+	KEY_VERSION,
+	KEY_FOREGROUND,
+	KEY_DEBUG,
+	KEY_DEBUG_SOME,
+	KEY_VERBOSE,
+	KEY_DROP,
+	KEY_RW,
+	KEY_PASS,
+	KEY_VALUE,
+	KEY_ALLOW,
+	KEY_CONTROL,
+	KEY_CONTROL_GROUP,
+};
+
+static const struct fuse_opt specification[] = {
+	FUSE_OPT_KEY("-h", KEY_HELP),
+	FUSE_OPT_KEY("--help", KEY_HELP),
+	FUSE_OPT_KEY("-V", KEY_VERSION),
+	FUSE_OPT_KEY("--version", KEY_VERSION),
+	FUSE_OPT_KEY("-f", KEY_FOREGROUND),
+	FUSE_OPT_KEY("-d", KEY_DEBUG),
+	FUSE_OPT_KEY("--debug", KEY_DEBUG),
+	FUSE_OPT_KEY("debug", KEY_DEBUG),
+	FUSE_OPT_KEY("--debug=", KEY_DEBUG_SOME),
+	FUSE_OPT_KEY("debug=", KEY_DEBUG_SOME),
+	FUSE_OPT_KEY("-v", KEY_VERBOSE),
+	FUSE_OPT_KEY("--verbose", KEY_VERBOSE),
+	FUSE_OPT_KEY("uid=", KEY_VALUE),
+	FUSE_OPT_KEY("gid=", KEY_VALUE),
+	FUSE_OPT_KEY("umask=", KEY_VALUE),
+	FUSE_OPT_KEY("fmask=", KEY_VALUE),
+	FUSE_OPT_KEY("dmask=", KEY_VALUE),
+	FUSE_OPT_KEY("tz=", KEY_VALUE),
+	FUSE_OPT_KEY("time_offset=", KEY_VALUE),
+	FUSE_OPT_KEY("partition=", KEY_VALUE),
+	FUSE_OPT_KEY("settle=", KEY_VALUE),
+	FUSE_OPT_KEY("changes=", KEY_VALUE),
+	FUSE_OPT_KEY("pidns=", KEY_VALUE),
+	FUSE_OPT_KEY("keep=", KEY_VALUE),
+	FUSE_OPT_KEY("control=", KEY_CONTROL),
+	FUSE_OPT_KEY("control_group=", KEY_CONTROL_GROUP),
+	FUSE_OPT_KEY("allow_other", KEY_ALLOW),
+	FUSE_OPT_KEY("allow_root", KEY_ALLOW),
+	FUSE_OPT_KEY("default_permissions", KEY_PASS),
+	FUSE_OPT_KEY("fsname=", KEY_DROP),
+	FUSE_OPT_KEY("subtype=", KEY_DROP),
+	FUSE_OPT_KEY("context=", KEY_PASS),
+	FUSE_OPT_KEY("noexec", KEY_PASS),
+	/* Always so here: a read-only tree of plain files. */
+	FUSE_OPT_KEY("rw", KEY_RW),
+	FUSE_OPT_KEY("ro", KEY_DROP),
+	FUSE_OPT_KEY("exec", KEY_DROP),
+	FUSE_OPT_KEY("dev", KEY_DROP),
+	FUSE_OPT_KEY("nodev", KEY_DROP),
+	FUSE_OPT_KEY("suid", KEY_DROP),
+	FUSE_OPT_KEY("nosuid", KEY_DROP),
+	/* mount(8)'s and systemd's own. */
+	FUSE_OPT_KEY("defaults", KEY_DROP),
+	FUSE_OPT_KEY("auto", KEY_DROP),
+	FUSE_OPT_KEY("noauto", KEY_DROP),
+	FUSE_OPT_KEY("user", KEY_DROP),
+	FUSE_OPT_KEY("user=", KEY_DROP),
+	FUSE_OPT_KEY("nouser", KEY_DROP),
+	FUSE_OPT_KEY("users", KEY_DROP),
+	FUSE_OPT_KEY("owner", KEY_DROP),
+	FUSE_OPT_KEY("group", KEY_DROP),
+	FUSE_OPT_KEY("_netdev", KEY_DROP),
+	FUSE_OPT_KEY("nofail", KEY_DROP),
+	FUSE_OPT_KEY("comment=", KEY_DROP),
+	FUSE_OPT_KEY("atime", KEY_DROP),
+	FUSE_OPT_KEY("noatime", KEY_DROP),
+	FUSE_OPT_KEY("diratime", KEY_DROP),
+	FUSE_OPT_KEY("nodiratime", KEY_DROP),
+	FUSE_OPT_KEY("relatime", KEY_DROP),
+	FUSE_OPT_KEY("norelatime", KEY_DROP),
+	FUSE_OPT_KEY("strictatime", KEY_DROP),
+	FUSE_OPT_KEY("nostrictatime", KEY_DROP),
+	FUSE_OPT_KEY("lazytime", KEY_DROP),
+	FUSE_OPT_KEY("nolazytime", KEY_DROP),
+	FUSE_OPT_KEY("async", KEY_DROP),
+	FUSE_OPT_KEY("sync", KEY_DROP),
+	FUSE_OPT_KEY("dirsync", KEY_DROP),
+	FUSE_OPT_KEY("mand", KEY_DROP),
+	FUSE_OPT_KEY("nomand", KEY_DROP),
+	FUSE_OPT_KEY("iversion", KEY_DROP),
+	FUSE_OPT_KEY("noiversion", KEY_DROP),
+	FUSE_OPT_KEY("silent", KEY_DROP),
+	FUSE_OPT_KEY("loud", KEY_DROP),
+	FUSE_OPT_KEY("nosymfollow", KEY_DROP),
+	/* mount.fuse and mount(8) helpers pass these. */
+	FUSE_OPT_KEY("-n", KEY_DROP),
+	FUSE_OPT_KEY("-s", KEY_DROP),
+	FUSE_OPT_END,
+};
+
+struct parse {
+	struct options *options;
+	bool help, version, rw;
+	bool is_mount_helper; /* run as mount.imagefs */
+	bool pretend;	      /* mount -f: do all but the mount */
+	bool failed; /* a line was printed */
+};
+
+static int refuse(struct parse *parse, const char *what, const char *argument)
+{
+	if (!parse->failed)
+		fprintf(stderr, "imagefs: %s: %s (see imagefs --help)\n", argument, what);
+	parse->failed = true;
+	return -1;
+}
+
+/* A whole number in `base`, from `low` to `high`; the text after '=' must be all of it. */
+static bool number(const char *argument, int base, long long low, long long high, long long *out)
+{
+	const char *text = strchr(argument, '=') + 1;
+	char *end;
+
+	errno = 0;
+	*out = strtoll(text, &end, base);
+	return end != text && *end == '\0' && errno == 0 && *out >= low && *out <= high;
+}
+
+static bool starts(const char *argument, const char *key)
+{
+	return strncmp(argument, key, strlen(key)) == 0;
+}
+
+static bool is_mask(const char *argument)
+{
+	return starts(argument, "umask=") || starts(argument, "fmask=") || starts(argument, "dmask=");
+}
+
+static void set_mask(struct options *options, char which, unsigned mask)
+{
+	if (which == 'u') {
+		options->umask = mask;
+		options->umask_given = true;
+	} else if (which == 'f') {
+		options->fmask = mask;
+		options->fmask_given = true;
+	} else {
+		options->dmask = mask;
+		options->dmask_given = true;
+	}
+}
+
+static int parse_value(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+	const char *text = strchr(argument, '=') + 1;
+	long long value;
+
+	if (starts(argument, "tz="))
+		return strcasecmp(text, "UTC") == 0 ? 0 : refuse(parse, "only tz=UTC is known; use time_offset", argument);
+	if (starts(argument, "changes=")) {
+		options->believe_nothing = strcmp(text, "none") == 0;
+		return options->believe_nothing || strcmp(text, "auto") == 0 ? 0 :
+									       refuse(parse, "is auto or none", argument);
+	}
+	if (starts(argument, "pidns=")) {
+		options->pidns_trusted = strcmp(text, "trusted") == 0;
+		return options->pidns_trusted || strcmp(text, "auto") == 0 ? 0 :
+									     refuse(parse, "is auto or trusted", argument);
+	}
+	if (is_mask(argument)) {
+		if (!number(argument, 8, 0, 0777, &value))
+			return refuse(parse, "is not an octal mask up to 777", argument);
+		set_mask(options, argument[0], (unsigned)value);
+		return 0;
+	}
+	if (starts(argument, "time_offset=")) {
+		if (!number(argument, 10, -1440, 1440, &value))
+			return refuse(parse, "is not a number of minutes from -1440 to 1440", argument);
+		options->time_offset_minutes = (int)value;
+		return 0;
+	}
+	if (!number(argument, 10, 0, starts(argument, "partition=") ? 1024 : UINT_MAX - 1LL, &value))
+		return refuse(parse, "is not a number in range", argument);
+	if (starts(argument, "uid="))
+		options->uid = (uid_t)value;
+	else if (starts(argument, "gid="))
+		options->gid = (gid_t)value;
+	else if (starts(argument, "partition="))
+		options->partition = (unsigned)value;
+	else if (starts(argument, "settle="))
+		options->settle_ms = value > 400 ? 400 : (unsigned)value;
+	else
+		options->keep_bytes = (uint64_t)value << 20;
+	return 0;
+}
+
+/* A directory, or none. */
+static int parse_control(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+	const char *text = strchr(argument, '=') + 1;
+
+	if (*text == '\0')
+		return refuse(parse, "is a directory, or none", argument);
+	free(options->control);
+	options->control = NULL;
+	options->control_off = strcmp(text, "none") == 0;
+	if (!options->control_off)
+		options->control = strdup(text);
+	return options->control || options->control_off ? 0 : -1;
+}
+
+static int parse_control_group(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+	const struct group *group = getgrnam(strchr(argument, '=') + 1);
+	long long value;
+
+	if (group)
+		value = group->gr_gid;
+	else if (!number(argument, 10, 0, UINT_MAX - 1LL, &value))
+		return refuse(parse, "is not the name or number of a group", argument);
+	options->control_group = (gid_t)value;
+	options->control_group_given = true;
+	return 0;
+}
+
+/* Names with commas (in a list of -o, with colons). */
+static int parse_debug(struct parse *parse, const char *argument)
+{
+	static const struct {
+		const char *name;
+		enum log_debug what;
+	} known[] = {
+		{ "requests", LOG_DEBUG_REQUESTS }, { "files", LOG_DEBUG_FILES },     { "images", LOG_DEBUG_IMAGES },
+		{ "reports", LOG_DEBUG_REPORTS },   { "all", LOG_DEBUG_ALL },
+	};
+	const char *at = strchr(argument, '=') + 1;
+
+	parse->options->foreground = true;
+	for (;;) {
+		size_t length = strcspn(at, ",:"), i = 0;
+
+		while (i < sizeof(known) / sizeof(known[0]) &&
+		       (strlen(known[i].name) != length || strncmp(known[i].name, at, length) != 0))
+			i++;
+		if (i == sizeof(known) / sizeof(known[0]))
+			return refuse(parse, "is of requests, files, images, reports, all", argument);
+		parse->options->debug |= known[i].what;
+		if (at[length] == '\0')
+			return 0;
+		at += length + 1;
+	}
+}
+
+static int parse_word(struct parse *parse, const char *argument)
+{
+	struct options *options = parse->options;
+
+	if (!options->source) {
+		options->source = strdup(argument);
+		return options->source ? 0 : -1;
+	}
+	if (!options->mountpoint) {
+		options->mountpoint = strdup(argument);
+		return options->mountpoint ? 0 : -1;
+	}
+	return refuse(parse, "one argument too many", argument);
+}
+
+/* fuse_opt's callback: 0 drops the argument, 1 keeps it for libfuse, -1 is an error. */
+static int parse_one(void *data, const char *argument, int key, struct fuse_args *arguments)
+{
+	struct parse *parse = data;
+
+	(void)arguments;
+	switch (key) {
+	case KEY_HELP:
+		parse->help = true;
+		return 0;
+	case KEY_VERSION:
+		parse->version = true;
+		return 0;
+	case KEY_FOREGROUND:
+		/* mount(8), "External helpers": to a helper it is mount's own -f. */
+		if (parse->is_mount_helper)
+			parse->pretend = true;
+		else
+			parse->options->foreground = true;
+		return 0;
+	case KEY_DEBUG:
+		parse->options->debug = LOG_DEBUG_ALL;
+		parse->options->foreground = true;
+		return 0;
+	case KEY_DEBUG_SOME:
+		return parse_debug(parse, argument);
+	case KEY_VERBOSE:
+		parse->options->verbose = true;
+		return 0;
+	case KEY_DROP:
+		return 0;
+	case KEY_RW:
+		parse->rw = true;
+		return 0;
+	case KEY_ALLOW:
+		parse->options->allow_other_given = true;
+		return 1;
+	case KEY_PASS:
+		return 1;
+	case KEY_CONTROL:
+		return parse_control(parse, argument);
+	case KEY_CONTROL_GROUP:
+		return parse_control_group(parse, argument);
+	case KEY_VALUE:
+		return parse_value(parse, argument);
+	case FUSE_OPT_KEY_NONOPT:
+		return parse_word(parse, argument);
+	default:
+		/* fuse_opt knows no templates for x-WHATEVER; "ro,,nofail" has an empty option. */
+		if (starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0')
+			return 0;
+		return refuse(parse, "unknown option", argument);
+	}
+}
+
+static void print_help(void)
+{
+	printf("usage: imagefs [options] SOURCE MOUNTPOINT\n"
+	       "\n"
+	       "Show the boot partitions of live disk images as a read-only filesystem.\n"
+	       "SOURCE is a directory of images, or one image (a file or a block device).\n"
+	       "\n"
+	       "  -f               stay in the foreground\n"
+	       "  -v, --verbose    say more in the log\n"
+	       "  -d, --debug      follow everything in detail (implies -f)\n"
+	       "  --debug=WHAT,... of it requests, files, images, reports\n"
+	       "  -h, --help       this text\n"
+	       "  -V, --version    the version\n"
+	       "\n"
+	       "  -o uid=N,gid=N   owner of all files (default: root, or who mounts)\n"
+	       "  -o umask=M       permission bits to leave out, octal; fmask=M, dmask=M for\n"
+	       "                   files and directories (default: 0444 and 0555 remain)\n"
+	       "  -o time_offset=M minutes the boards' clocks are ahead of UTC; tz=UTC is 0\n"
+	       "  -o partition=N   the boot partition is number N (default: by content)\n"
+	       "  -o settle=MS     new content must have lasted this long (default: 200)\n"
+	       "  -o changes=none  believe nothing from one open to the next (default: auto)\n"
+	       "  -o pidns=trusted all who write to images are in this container (default: auto)\n"
+	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
+	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
+	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"
+	       "  -o control_group=G  group of the files in it (default: each image's)\n"
+	       "  -o allow_other   let other users in (default for root)\n"
+	       "\n"
+	       "In fstab:  /srv/images /srv/boot fuse.imagefs ro,nofail 0 0\n"
+	       "Unmount:   umount MOUNTPOINT, or fusermount3 -u MOUNTPOINT\n"
+	       "See imagefs(8).\n");
+}
+
+static void set_defaults(struct options *options)
+{
+	*options = (struct options){
+		.uid = getuid(),
+		.gid = getgid(),
+		.settle_ms = 200,
+		.keep_bytes = UINT64_C(64) << 20,
+	};
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *options)
+{
+	const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
+	struct parse parse = { .options = options, .is_mount_helper = strcmp(name, "mount.imagefs") == 0 };
+
+	set_defaults(options);
+	options->fuse = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
+	if (fuse_opt_parse(&options->fuse, &parse, specification, parse_one) != 0) {
+		if (!parse.failed)
+			fprintf(stderr, "imagefs: the options cannot be parsed (see imagefs --help)\n");
+		return OPTIONS_USAGE;
+	}
+	if (parse.help) {
+		print_help();
+		return OPTIONS_DONE;
+	}
+	if (parse.version) {
+		printf("imagefs %s\n", IMAGEFS_VERSION);
+		return OPTIONS_DONE;
+	}
+	if (!options->source || !options->mountpoint) {
+		fprintf(stderr, "imagefs: %s is missing: imagefs [options] SOURCE MOUNTPOINT (see imagefs --help)\n",
+			options->source ? "MOUNTPOINT" : "SOURCE");
+		return OPTIONS_USAGE;
+	}
+	options->rw_asked = parse.rw;
+	return parse.pretend ? OPTIONS_DONE : OPTIONS_RUN;
+}
+
+void options_free(struct options *options)
+{
+	free(options->source);
+	free(options->mountpoint);
+	free(options->control);
+	fuse_opt_free_args(&options->fuse);
+}
