@@ -12,8 +12,6 @@ echo "plugin end $4 $3" >>"$LOG"
 PLUGIN
 export LOG
 
-reports_again() { reports board | grep -qx 'done'; }
-
 # It appears while a write is being executed: that one is reported late, but reported.
 start_filtered eval thread_model='echo parallel' get_size='echo 1048576' can_write='exit 0' pread='head -c $3 /dev/zero' \
 	pwrite=". $T/plugin" imagefs="$REPORTED/board"
@@ -21,9 +19,11 @@ client <<<'nbd.pwrite(bytes(512), 1024)' &
 slow=$!
 wait_until 10 grep -q 'plugin begin' "$LOG"
 start_control_log
+client <<<'nbd.pwrite(bytes(512), 4096)' # who connects finds it
 wait "$slow"
+closed board
 is "reported late" "$(reports board | head -n 4)" "$(printf '%s\n' open flush 'done' 'write 1024 512 1')"
-wait_until 10 grep -q 'done 1' "$LOG"
+is "its end" "$(reports board | grep -c '^done 1$')" 1
 "$PYTHON" "$TOOLS/check_reports.py" "$LOG" --silence-is-fine || fail "the log"
 wait_until 10 umount "$REPORTED"
 
@@ -32,7 +32,8 @@ wait_until 10 umount "$REPORTED"
 start_control_log
 client <<<"import os
 nbd.pwrite(bytes(512), 2048)
-while not os.path.exists('$T/enough'): time.sleep(0.01)" &
+while not os.path.exists('$T/enough'): time.sleep(0.01)
+nbd.pwrite(bytes(512), 8192)" & # the file is back: the next change finds it
 client=$!
 wait_until 10 grep -q 'plugin begin' "$LOG"
 kill -KILL "$(control_log_pid)"
@@ -41,11 +42,11 @@ is "both are over" "$(grep -c 'plugin end' "$LOG")" 2
 umount -l "$REPORTED"
 mv "$LOG" "$T/reports-lost.txt"
 start_control_log
-wait_until 10 reports_again
 : >"$T/enough"
 wait "$client"
 closed board
-is "what is over is not spoken of" "$(reports board)" "$(printf '%s\n' open flush 'done' close)"
+is "what is over is not spoken of" "$(reports board)" \
+	"$(printf '%s\n' open flush 'done' 'write 8192 512 3' 'done 3' close)"
 wait_until 10 umount "$REPORTED"
 kill "$SERVER" && wait_until 10 gone "$SERVER"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""check_reports.py LOG [--silence-is-fine] [--posted]: does what a server reported keep to the rules?
+"""check_reports.py LOG [--silence-is-fine]: does what a server reported keep to the rules?
 
 LOG is control_log's, with lines of the plugin among them:
 
@@ -11,8 +11,7 @@ LOG is control_log's, with lines of the plugin among them:
    it is closed.
 3. When the plugin begins, a write of just that range is in flight, and it is not done
    before the plugin ends.
-With --silence-is-fine, 3 holds only while a control file is open; with --posted it is
-not asked: the log tells when reports were taken, not when they were made.
+With --silence-is-fine, 3 holds only while a control file is open.
 """
 import sys
 
@@ -56,13 +55,10 @@ def take(file, line, running):
 
 def main():
     silence_is_fine = "--silence-is-fine" in sys.argv
-    posted = "--posted" in sys.argv
     files, running, writes, texts = {}, {}, 0, 0
     for number, text in enumerate(open(sys.argv[1]), 1):
         words = text.split(None, 4)
         try:
-            if words[0] == "plugin" and posted:
-                continue
             if words[0] == "plugin":
                 flight = (int(words[2]), int(words[3]))
                 if words[1] == "begin":

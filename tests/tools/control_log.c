@@ -10,10 +10,6 @@
  *
  *   MICROSECONDS PID FILE HANDLE open | close | TEXT; TEXT; ...
  *
- * With LEDGER in the environment ledgers are served (cache/changes/ledger.h), and what is
- * taken from one is logged like what is written: `all` watches everything, `none` nothing;
- * `deaf` takes nothing. Offers of ledgers are not logged, nor are empty lines.
- *
  * The line is written before the caller's write(2) returns; with a delay, that long
  * before. Returns when the mount answers; ends when it is unmounted. Root's, in the
  * test's namespaces.
@@ -29,56 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "cache/changes/company.h"
-#include "cache/changes/ledger.h"
-
-#define HANDLES_MAX 4096
-
 static int log_fd;
 static long delay_ms;
 static uint64_t handles; /* each open has a number: a close may come after the next open */
-static const char *serve; /* LEDGER */
-static struct {
-	struct ledger *ledger;
-	uint64_t taken;
-} served[HANDLES_MAX];
-
-static void share(const struct fuse_file_info *file, uint64_t fd)
-{
-	struct ledger *ledger;
-
-	if (!serve || ledger_share(company_process_of(fuse_get_context()->pid), fd, clock_now_ns(CLOCK_MONOTONIC),
-				   &ledger) != 0)
-		return;
-	served[file->fh % HANDLES_MAX].ledger = ledger;
-	ledger_watch(ledger, 0, strcmp(serve, "all") == 0 ? UINT64_MAX : 0);
-	atomic_store(&ledger->imagefs_serves, 1);
-}
-
-/* What was posted since the last time, in the words of the text form. */
-static size_t take_posted(const struct fuse_file_info *file, char *text)
-{
-	struct ledger *ledger = served[file->fh % HANDLES_MAX].ledger;
-	uint64_t *taken = &served[file->fh % HANDLES_MAX].taken, posted;
-	size_t length = 0;
-
-	if (!ledger || strcmp(serve, "deaf") == 0)
-		return 0;
-	for (posted = ledger_posted(ledger); *taken != posted; ++*taken) {
-		struct ledger_record *record = &ledger->records[*taken % LEDGER_RECORDS];
-
-		if (record->length_bytes == 0)
-			length += (size_t)sprintf(text + length, "done %llu\n", (unsigned long long)record->id);
-		else
-			length += (size_t)sprintf(text + length, "write %llu %llu %llu\n",
-						  (unsigned long long)record->offset_bytes,
-						  (unsigned long long)record->length_bytes,
-						  (unsigned long long)record->id);
-	}
-	atomic_store(&ledger->taken, posted);
-	return length;
-}
 
 static void note(const char *path, const struct fuse_file_info *file, const char *text, size_t length)
 {
@@ -125,24 +74,8 @@ static int log_open(const char *path, struct fuse_file_info *file)
 static int log_write(const char *path, const char *bytes, size_t length, off_t offset,
 		     struct fuse_file_info *file)
 {
-	char text[LEDGER_RECORDS * 80 + 20000] = { 0 };
-	size_t left = length < 20000 ? length : 20000;
-	unsigned long long fd;
-
 	(void)offset;
-	memcpy(text, bytes, left);
-	if (sscanf(text, "ledger %llu\n", &fd) == 1) {
-		char *rest = strchr(text, '\n') + 1;
-
-		share(file, fd);
-		left -= (size_t)(rest - text);
-		memmove(text, rest, left);
-	}
-	if (left == 1 && text[0] == '\n')
-		left = 0;
-	left += take_posted(file, text + left);
-	if (left > 0)
-		note(path, file, text, left);
+	note(path, file, bytes, length);
 	if (delay_ms)
 		nanosleep(&(struct timespec){ delay_ms / 1000, delay_ms % 1000 * 1000000 }, NULL);
 	return (int)length;
@@ -150,14 +83,6 @@ static int log_write(const char *path, const char *bytes, size_t length, off_t o
 
 static int log_release(const char *path, struct fuse_file_info *file)
 {
-	char text[LEDGER_RECORDS * 80];
-	size_t left = take_posted(file, text);
-
-	if (left > 0)
-		note(path, file, text, left);
-	ledger_unshare(served[file->fh % HANDLES_MAX].ledger);
-	served[file->fh % HANDLES_MAX].ledger = NULL;
-	served[file->fh % HANDLES_MAX].taken = 0;
 	note(path, file, "close", 5);
 	return 0;
 }
@@ -192,7 +117,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: control_log MOUNTPOINT LOG [DELAY-MILLISECONDS]\n");
 		return 2;
 	}
-	serve = getenv("LEDGER");
 	delay_ms = argc == 4 ? atol(argv[3]) : 0;
 	log_fd = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (log_fd < 0) {
