@@ -31,24 +31,7 @@ struct hearer {
 	struct notify_parser parser;
 	size_t count, capacity;
 	struct notify_event *events;
-	size_t flying; /* qemu-nbd: begun and not ended */
-	uint64_t flight[NOTIFY_QEMU_REQUESTS];
 };
-
-/* Handles of QEMU's requests in flight are told apart, or the stream is broken: bounded by the table. */
-static void follow_flight(struct hearer *hearer, const struct notify_event *event)
-{
-	size_t at = 0;
-
-	while (at < hearer->flying && hearer->flight[at] != event->id)
-		at++;
-	if (event->kind == NOTIFY_BEGIN) {
-		REQUIRE(at == hearer->flying && at < NOTIFY_QEMU_REQUESTS);
-		hearer->flight[hearer->flying++] = event->id;
-	} else if (at < hearer->flying) { /* an empty write has no beginning */
-		hearer->flight[at] = hearer->flight[--hearer->flying];
-	}
-}
 
 static void hear(void *context, const struct notify_event *event)
 {
@@ -56,14 +39,11 @@ static void hear(void *context, const struct notify_event *event)
 	enum notify_form form = hearer->parser.form;
 
 	REQUIRE(notify_form_is_exact(form));
-	REQUIRE(event->kind == NOTIFY_BEGIN || event->kind == NOTIFY_END || event->kind == NOTIFY_FLUSH ||
-		(event->kind == NOTIFY_LEDGER && form == NOTIFY_FORM_TEXT));
+	REQUIRE(event->kind == NOTIFY_BEGIN || event->kind == NOTIFY_END || event->kind == NOTIFY_FLUSH);
 	REQUIRE((event->kind == NOTIFY_BEGIN) == (event->length_bytes > 0));
 	REQUIRE(event->length_bytes <= UINT64_MAX - event->offset_bytes);
 	REQUIRE(event->kind == NOTIFY_BEGIN || event->offset_bytes == 0);
 	REQUIRE(event->kind != NOTIFY_FLUSH || (form == NOTIFY_FORM_TEXT && event->id == 0));
-	if (form == NOTIFY_FORM_QEMU_NBD)
-		follow_flight(hearer, event);
 	REQUIRE(hearer->count < hearer->capacity);
 	hearer->events[hearer->count++] = *event;
 }

@@ -4,12 +4,10 @@ foreach(name cache_dir cache_footprint cache_image cache_version)
 endforeach()
 imagefs_unit(cache_model cache_model.c cache_model_reader.c cache_model_script.c
 	cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
-foreach(name cache_company cache_disk cache_kept cache_ledger cache_notify cache_notify_qemu cache_watch)
+foreach(name cache_disk cache_kept cache_notify cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
 imagefs_unit(cache_reports cache_reports.c cache_reported.c LIBS imagefs_cache)
-imagefs_unit(cache_posted cache_posted.c cache_reported.c cache_device.c cache_reader.c cache_volume.c fat_image.c
-	LIBS imagefs_cache)
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")
 
 # Without Criterion, which ThreadSanitizer does not let start.

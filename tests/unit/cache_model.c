@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cache/changes/company.h"
@@ -55,24 +54,9 @@ static void report(struct run *run, const char *line)
 	saving_free(saving);
 }
 
-/* A write that is watched waits; its end does not. */
-static void post_step(struct run *run, const struct step *step)
-{
-	size_t length_bytes = step->phase == BEGIN ? step->length_bytes : 0;
-
-	ledger_post(run->ledger, step->offset_bytes, step->offset_bytes, length_bytes, run->memory.now_ns);
-	if (length_bytes > 0 && !run->plan->rude && ledger_is_watched(run->ledger, step->offset_bytes, length_bytes))
-		report(run, "\n");
-}
-
 static void report_step(struct run *run, const struct step *step)
 {
 	char line[96];
-
-	if (run->ledger) {
-		post_step(run, step);
-		return;
-	}
 
 	if (step->phase == BEGIN)
 		snprintf(line, sizeof(line), "write %llu %zu %llu\n", (unsigned long long)step->offset_bytes,
@@ -212,11 +196,6 @@ static void begin_reports(struct run *run)
 	cache_image_report_to(run->reader.image, reports);
 	cr_assert_eq(reporter_new(reports, &run->reporter), 0);
 	report(run, "done\n"); /* it introduces itself */
-	if (run->plan->posted) {
-		run->ledger = mmap(NULL, sizeof(*run->ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		cr_assert_neq(run->ledger, MAP_FAILED);
-		reporter_use_ledger(run->reporter, run->ledger);
-	}
 	run->memory.now_ns += SECOND;
 }
 
@@ -261,7 +240,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	warm_up(&run, &held);
 	run.open_for_writing = true;
 	do_task(&run);
-	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter && !plan->rude)
+	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
 		broken(&run, "kept: an open file was refused");
 	*turns = run.turns;
 	run.open_for_writing = false;
@@ -271,7 +250,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	expect_the_end(&run);
 	if (held.opened) {
 		held.at = 0;
-		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter && !plan->rude)
+		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
 			broken(&run, "kept: an open file was refused");
 	}
 	run.memory.now_ns += 10 * SECOND;
@@ -294,9 +273,9 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s%s:\n",
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s:\n",
 		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second, plan->doubt,
-		plan->rude ? ", rude" : plan->posted ? ", posted" : "", plan->large ? ", large" : "", plan->slow ? ", slow" : "",
+		plan->large ? ", large" : "", plan->slow ? ", slow" : "",
 		plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
@@ -465,19 +444,4 @@ Test(cache_model, reported)
 Test(cache_model, reported_slowly_and_files_above_the_keep_limit)
 {
 	check_all(DEVICE_REPORTED, true, true);
-}
-
-Test(cache_model, posted)
-{
-	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true });
-}
-
-Test(cache_model, posted_slowly_and_files_above_the_keep_limit)
-{
-	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true, .slow = true, .large = true });
-}
-
-Test(cache_model, posted_and_not_waited_for)
-{
-	check_plan((struct plan){ .kind = DEVICE_REPORTED, .posted = true, .rude = true });
 }

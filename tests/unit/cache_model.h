@@ -95,8 +95,6 @@ struct plan {
 	enum task task;
 	bool large;	 /* files are above the keep limit */
 	bool slow;	 /* the writer takes its time, but never the flux time */
-	bool posted;	 /* the writer reports in a ledger where it may */
-	bool rude;	 /* and waits for nothing: open files are lost then, but not mixed */
 	bool later;	 /* files are kept after their first read was answered */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
@@ -116,7 +114,6 @@ struct run {
 	unsigned char *bytes;
 	unsigned turns, burst, done;
 	struct reporter *reporter; /* or NULL */
-	struct ledger *ledger;	   /* of it, or NULL */
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
 	bool second_done;

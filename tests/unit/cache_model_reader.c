@@ -163,7 +163,7 @@ static int fetch(struct run *run, const char *name, size_t piece_bytes)
 	if (error != 0)
 		return error;
 	error = read_to_end(run, &handle, piece_bytes);
-	if (error != 0 && run->reporter && !run->plan->rude)
+	if (error != 0 && run->reporter)
 		broken(run, "kept: an open file was refused");
 	finish(&handle);
 	return error;

@@ -50,7 +50,7 @@ for helper in cache_device cache_model_reader cache_model_script cache_reader ca
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \
-	cache_reports cache_posted cache_company cache_ledger; do
+	cache_reports; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -179,33 +179,12 @@ mutant "what was dull is known" reports changes/reports.c \
 mutant "a broken stream is trusted" reports changes/reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
 mutant "a stream of two processes is trusted" reports changes/reporter.c 's/ \|\| taking->process != reporter->process//'
 mutant "a write that never ends is waited for" reports changes/reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
-mutant "what was posted before a guard is not looked at" posted changes/reports_guards.c \
-	's/reports_take_posted\(reports\);\n\terror = may_be/error = may_be/'
-mutant "a watch is kept to oneself" model changes/reports_guards.c 's/ledger_watch\(reporter->ledger[^;]*;/;/'
-mutant "what was posted is kept by nobody" model changes/reporter.c 's/\t\tsave_before_posted\(taking\);/;/'
-mutant "what nobody waited for was kept" model changes/reports.c 's/if \(flight->unkept\)/if (0)/'
 mutant "what is being kept is in the image" model changes/reports_guards.c 's/ \|\| is_being_kept\(reports, guard\)//'
-mutant "what was posted last goes with its reporter" posted changes/reporter.c \
-	's/\tif \(reporter->ledger\)\n\t\treporter_take_posted\(reporter\);\n//'
-mutant "what was posted is as young as its taking" posted changes/posted.c 's/\treturn time_ns < \(uint64_t\)reporter->taken_ns.*?;/\treturn now_ns;/'
-mutant "more than a ledger holds is read" posted changes/posted.c 's/> LEDGER_RECORDS\)/> UINT64_MAX \/ 2)/'
-mutant "every offer of a ledger is looked at" posted changes/reporter.c 's/if \(again \|\| /if (/'
-mutant "a ledger may be offered too late" posted changes/reporter.c 's/\tpthread_mutex_lock\(&reporter->lock\);\n\treporter->offered = true;\n.*?;//'
-mutant "an image may have any number of ledgers" posted changes/reporter.c 's/ledgers_of\(reporter->reports\) >= LEDGERS_MAX/false/'
-mutant "who posts must say something as well" posted changes/reporter.c 's/(share_ledger\(taking, event->id\)\)\n\t\t\ttaking->spoke = )true/$1false/'
-mutant "the first taken is the first begun" posted changes/reports.c 's/ \|\| begun_ns < reports->window_begin_ns//'
-mutant "a ledger may shrink" ledger changes/ledger.c 's/\(seals & SEALS\) == SEALS/true/'
-mutant "a ledger may be of another time" ledger changes/ledger.c 's/ \|\| !is_of_this_clock\(ledger, now_ns\)//'
 mutant "nothing is saved before it is overwritten" model changes/guard.c \
 	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "what was saved is not read" model tree/read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
 mutant "a doubt is no doubt" reports changes/reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
 mutant "doubts have no end" reports changes/reports.c 's/seen->now_ns - company->doubt_ns/seen->now_ns - 1/'
-mutant "loop devices are opened by each census" company changes/census.c 's/\|\| !recall_loop\(diskseq, &loop\)/|| true/'
-mutant "events of strangers are not counted" company changes/company.c 's/member->foreign\+\+;\n\t\tdoubt\(member\);/;/'
-mutant "who had it open before is not looked for" company changes/company.c 's/member->accompanied = member->found_any \|\|/member->accompanied = /'
-mutant "loop devices are not looked for" company changes/census.c 's/\tlook_at_loops\(&look\);//'
-mutant "readers are writers" company changes/census.c 's/!= O_RDONLY;/>= 0;/'
 
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image tree/image.c \

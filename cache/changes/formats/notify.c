@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* notify: which form a stream has, its lines, and the text form. The others are in notify_*.c. */
+/* notify: which form a stream has, its lines, and the text form. nbd-server's is in notify_nbd_server.c. */
 #include "cache/changes/formats/notify.h"
+
+#include <string.h>
 
 #include "base/checked.h"
 #include "cache/changes/formats/notify_forms.h"
@@ -25,9 +27,27 @@ void notify_end(const struct notify_sink *sink, uint64_t id)
 	sink->event(sink->context, &(struct notify_event){ .kind = NOTIFY_END, .id = id });
 }
 
+/* ---- text ------------------------------------------------------------------ */
+
+/* A line's bytes that are still to be read. */
+struct words {
+	const unsigned char *at, *end;
+};
+
+/* Step over `text`, if it comes next. */
+static bool take_text(struct words *words, const char *text)
+{
+	size_t length = strlen(text);
+
+	if ((size_t)(words->end - words->at) < length || memcmp(words->at, text, length) != 0)
+		return false;
+	words->at += length;
+	return true;
+}
+
 static int digit_value(unsigned char byte, unsigned base)
 {
-	if (notify_is_digit(byte))
+	if (byte >= '0' && byte <= '9')
 		return byte - '0';
 	if (base == 16 && byte >= 'a' && byte <= 'f')
 		return byte - 'a' + 10;
@@ -36,9 +56,10 @@ static int digit_value(unsigned char byte, unsigned base)
 	return -1;
 }
 
-bool notify_take_number(struct notify_words *words, uint64_t *out)
+/* Decimal, or hexadecimal after 0x. Up to 2^64 - 1. */
+static bool take_number(struct words *words, uint64_t *out)
 {
-	unsigned base = notify_take_text(words, "0x") ? 16 : 10;
+	unsigned base = take_text(words, "0x") ? 16 : 10;
 	const unsigned char *first = words->at;
 	uint64_t number = 0;
 
@@ -54,9 +75,7 @@ bool notify_take_number(struct notify_words *words, uint64_t *out)
 	return words->at > first;
 }
 
-/* ---- text ------------------------------------------------------------------ */
-
-static bool take_blanks(struct notify_words *words)
+static bool take_blanks(struct words *words)
 {
 	const unsigned char *first = words->at;
 
@@ -66,131 +85,65 @@ static bool take_blanks(struct notify_words *words)
 }
 
 /* A number after blanks. 1: there; 0: the line ends instead; -1: something else. */
-static int take_argument(struct notify_words *words, uint64_t *number)
+static int take_argument(struct words *words, uint64_t *number)
 {
 	bool parted = take_blanks(words);
 
 	if (words->at == words->end)
 		return 0;
-	return parted && notify_take_number(words, number) ? 1 : -1;
+	return parted && take_number(words, number) ? 1 : -1;
 }
 
-static bool take_end(struct notify_words *words)
+static bool take_end(struct words *words)
 {
 	take_blanks(words);
 	return words->at == words->end;
 }
 
-static bool text_line(const struct notify_sink *sink, struct notify_words line)
+static bool text_line(const struct notify_sink *sink, struct words line)
 {
 	uint64_t offset_bytes, length_bytes, id = 0;
 
 	take_blanks(&line);
 	if (line.at == line.end)
 		return true;
-	if (notify_take_text(&line, "write")) {
+	if (take_text(&line, "write")) {
 		if (take_argument(&line, &offset_bytes) != 1 || take_argument(&line, &length_bytes) != 1 ||
 		    take_argument(&line, &id) < 0 || !take_end(&line))
 			return false;
 		notify_begin(sink, id, offset_bytes, length_bytes);
 		return true;
 	}
-	if (notify_take_text(&line, "done")) {
+	if (take_text(&line, "done")) {
 		if (take_argument(&line, &id) < 0 || !take_end(&line))
 			return false;
 		notify_end(sink, id);
 		return true;
 	}
-	if (notify_take_text(&line, "ledger")) {
-		if (take_argument(&line, &id) != 1 || !take_end(&line))
-			return false;
-		sink->event(sink->context, &(struct notify_event){ .kind = NOTIFY_LEDGER, .id = id });
-		return true;
-	}
-	if (!notify_take_text(&line, "flush") || !take_end(&line))
+	if (!take_text(&line, "flush") || !take_end(&line))
 		return false;
 	sink->event(sink->context, &(struct notify_event){ .kind = NOTIFY_FLUSH });
 	return true;
 }
 
 /* Also of nothing but blanks, and of a word that only begins as one of ours: text_line finds out. */
-static bool text_recognises(struct notify_words line)
+static bool text_recognises(struct words line)
 {
 	take_blanks(&line);
-	return notify_take_text(&line, "write") || notify_take_text(&line, "done") ||
-	       notify_take_text(&line, "flush") || notify_take_text(&line, "ledger");
+	return take_text(&line, "write") || take_text(&line, "done") || take_text(&line, "flush");
 }
 
 /* ---- lines ----------------------------------------------------------------- */
-
-static void recognise(struct notify_parser *parser, struct notify_words line)
-{
-	if (notify_nbdkit_recognises(line))
-		parser->reading = NOTIFY_FORM_NBDKIT; /* the form: when it is certain who speaks */
-	else if (notify_qemu_recognises(line))
-		parser->form = parser->reading = NOTIFY_FORM_QEMU_NBD;
-	else if (text_recognises(line))
-		parser->form = parser->reading = NOTIFY_FORM_TEXT;
-}
 
 /* The line that is held, without its newline. */
 static bool take_line(const struct notify_sink *sink)
 {
 	struct notify_parser *parser = sink->parser;
-	struct notify_words line = { parser->held, parser->held + parser->held_bytes };
+	struct words line = { parser->held, parser->held + parser->held_bytes };
 
-	if (parser->reading == NOTIFY_FORM_UNKNOWN)
-		recognise(parser, line);
-	switch (parser->reading) {
-	case NOTIFY_FORM_NBDKIT:
-		return notify_nbdkit_line(sink, line);
-	case NOTIFY_FORM_QEMU_NBD:
-		return notify_qemu_line(sink, line);
-	case NOTIFY_FORM_TEXT:
-		return text_line(sink, line);
-	default:
-		return take_end(&line);
-	}
-}
-
-/* Only lines with a time of nbdkit's hold names in quotes, which may contain newlines. */
-static bool has_quotes(const struct notify_parser *parser)
-{
-	return (parser->reading == NOTIFY_FORM_NBDKIT || parser->reading == NOTIFY_FORM_UNKNOWN) &&
-	       parser->held_bytes > 0 && notify_is_digit(parser->held[0]);
-}
-
-/*
- * Follow nbdkit's quotes over one byte (shell_quote in its common/utils): a
- * backslash stands before each quote, backslash, $ and ` that is part of the name.
- * False: so long a name is none.
- */
-static bool follow_quotes(struct notify_parser *parser, unsigned char byte)
-{
-	if (!parser->is_quoted) {
-		parser->is_quoted = byte == '"';
-		parser->quoted_bytes = 0;
-		return true;
-	}
-	if (parser->is_escaped)
-		parser->is_escaped = false;
-	else if (byte == '\\')
-		parser->is_escaped = true;
-	else if (byte == '"')
-		parser->is_quoted = false;
-	return ++parser->quoted_bytes <= NOTIFY_QUOTE_MAX;
-}
-
-/* A line that no form would begin with has no right to go on for ever. */
-static bool may_go_on(const struct notify_parser *parser)
-{
-	struct notify_words line = { parser->held, parser->held + parser->held_bytes };
-
-	if (parser->held_bytes < sizeof(parser->held) || parser->reading == NOTIFY_FORM_NBDKIT ||
-	    parser->reading == NOTIFY_FORM_QEMU_NBD)
-		return true;
-	return parser->reading == NOTIFY_FORM_UNKNOWN &&
-	       (notify_nbdkit_recognises(line) || notify_qemu_recognises(line));
+	if (parser->form == NOTIFY_FORM_UNKNOWN && text_recognises(line))
+		parser->form = parser->reading = NOTIFY_FORM_TEXT;
+	return parser->form == NOTIFY_FORM_TEXT ? text_line(sink, line) : take_end(&line);
 }
 
 /* Up to and with the next newline. Returns how many bytes; 0: broken. */
@@ -199,19 +152,15 @@ static size_t take_line_bytes(const struct notify_sink *sink, const unsigned cha
 	struct notify_parser *parser = sink->parser;
 
 	for (size_t i = 0; i < length_bytes; i++) {
-		if (bytes[i] == '\n' && !parser->is_quoted) {
+		if (bytes[i] == '\n') {
 			bool understood = take_line(sink);
 
 			parser->held_bytes = 0;
 			return understood ? i + 1 : 0;
 		}
-		if (has_quotes(parser) && !follow_quotes(parser, bytes[i]))
-			return 0;
-		if (parser->held_bytes < sizeof(parser->held)) {
-			parser->held[parser->held_bytes++] = bytes[i];
-			if (!may_go_on(parser))
-				return 0;
-		}
+		parser->held[parser->held_bytes++] = bytes[i];
+		if (parser->held_bytes == sizeof(parser->held))
+			return 0; /* no line is so long */
 	}
 	return length_bytes;
 }
@@ -250,10 +199,6 @@ const char *notify_form_name(enum notify_form form)
 	switch (form) {
 	case NOTIFY_FORM_NBD_SERVER:
 		return "nbd-server";
-	case NOTIFY_FORM_NBDKIT:
-		return "nbdkit log";
-	case NOTIFY_FORM_QEMU_NBD:
-		return "qemu-nbd trace";
 	case NOTIFY_FORM_TEXT:
 		return "text";
 	case NOTIFY_FORM_BROKEN:

@@ -13,6 +13,8 @@
  * The client of one stream chooses its cookies. One that uses a cookie twice at a
  * time lies about its own image only.
  */
+#include <string.h>
+
 #include "base/checked.h"
 #include "cache/changes/formats/notify_forms.h"
 
