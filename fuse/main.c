@@ -94,7 +94,6 @@ static bool make_view(struct daemon *daemon)
 	struct cache_settings cache = cache_settings_default;
 	struct view_settings view = {
 		.believe_nothing = options->believe_nothing,
-		.whole_view = options->pidns_trusted,
 		.settle_ns = SETTLE_NS,
 		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
 	};

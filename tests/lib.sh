@@ -240,8 +240,6 @@ mount_imagefs() {
 	[ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
 	requires fuse
 	[ $# -gt 0 ] || set -- "$SRC" "$MNT"
-	# A test is a PID namespace of its own, with all who write to its images.
-	[ -z "${IMAGEFS_TEST_IN_NAMESPACES:-}" ] || set -- -o pidns=trusted "$@"
 	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
 }
 

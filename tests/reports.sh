@@ -26,8 +26,7 @@ plain_control() {
 	for image in "$SRC"/*; do image=${image##*/} && : >"$CONTROL/${image%.*}"; done
 }
 
-# start_reporting SERVER IMAGE [CONTROL-FILE]: nbd-server, nbdkit-log, nbdkit-delay, nbdkit-filter
-# or qemu-nbd.
+# start_reporting SERVER IMAGE [CONTROL-FILE]: nbd-server, nbdkit-filter or nbdkit-delay.
 start_reporting() {
 	local server=$1 image=$2 control=${3:-}
 	if [ -z "$control" ]; then
@@ -37,25 +36,16 @@ start_reporting() {
 	[ -w "$control" ] || fail "no control file $control"
 	case $server in
 	nbd-server) start_nbd_server "$image" "transactionlog = $control" ;;
-	nbdkit-log) start_nbdkit_with "$image" --filter=log -- "logfile=$control" ;;
+	nbdkit-filter) start_nbdkit_with "$image" --filter="$FILTER" -- "imagefs=$control" ;;
 	# Every write is in flight for longer than imagefs takes to believe in a rest.
-	nbdkit-delay) start_nbdkit_with "$image" --filter=log --filter=delay -- "logfile=$control" wdelay=250ms ;;
-	nbdkit-filter)
-		[ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
-		start_nbdkit_with "$image" --filter="$FILTER" -- "imagefs=$control" ;;
-	qemu-nbd)
-		requires qemu-nbd
-		# As contrib/qemu-nbd has it: no line that imagefs has no use for, one client at a time.
-		qemu-nbd --persistent --shared=1 -f raw -k "$T/qemu.sock" --pid-file="$T/qemu.pid" \
-			-T enable=nbd_receive_request -T "enable=nbd_co_*,file=$control" "$image" &
-		PIDS+=($!)
-		wait_until 10 test -S "$T/qemu.sock"
-		URI="nbd+unix:///?socket=$T/qemu.sock" ;;
+	nbdkit-delay)
+		start_nbdkit_with "$image" --filter="$FILTER" --filter=delay -- "imagefs=$control" wdelay=250ms ;;
 	*) fail "no such server: $server" ;;
 	esac
 }
 
 start_nbdkit_with() { # start_nbdkit_with IMAGE [options before the plugin] -- [its parameters]
+	[ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
 	local image=$1 before=() socket
 	socket=$T/nbdkit-$(basename "$image")
 	shift

@@ -62,7 +62,6 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("partition=", KEY_VALUE),
 	FUSE_OPT_KEY("settle=", KEY_VALUE),
 	FUSE_OPT_KEY("changes=", KEY_VALUE),
-	FUSE_OPT_KEY("pidns=", KEY_VALUE),
 	FUSE_OPT_KEY("keep=", KEY_VALUE),
 	FUSE_OPT_KEY("control=", KEY_CONTROL),
 	FUSE_OPT_KEY("control_group=", KEY_CONTROL_GROUP),
@@ -183,11 +182,6 @@ static int parse_value(struct parse *parse, const char *argument)
 		options->believe_nothing = strcmp(text, "none") == 0;
 		return options->believe_nothing || strcmp(text, "auto") == 0 ? 0 :
 									       refuse(parse, "is auto or none", argument);
-	}
-	if (starts(argument, "pidns=")) {
-		options->pidns_trusted = strcmp(text, "trusted") == 0;
-		return options->pidns_trusted || strcmp(text, "auto") == 0 ? 0 :
-									     refuse(parse, "is auto or trusted", argument);
 	}
 	if (is_mask(argument)) {
 		if (!number(argument, 8, 0, 0777, &value))
@@ -366,7 +360,6 @@ static void print_help(void)
 	       "  -o partition=N   the boot partition is number N (default: by content)\n"
 	       "  -o settle=MS     new content must have lasted this long (default: 200)\n"
 	       "  -o changes=none  believe nothing from one open to the next (default: auto)\n"
-	       "  -o pidns=trusted all who write to images are in this container (default: auto)\n"
 	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
 	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
 	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"

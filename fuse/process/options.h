@@ -27,7 +27,6 @@ struct options {
 	unsigned partition;   /* 0: by content */
 	unsigned settle_ms;   /* how long new content must have lasted */
 	bool believe_nothing; /* changes=none */
-	bool pidns_trusted;   /* pidns=trusted */
 	uint64_t keep_bytes;  /* memory for kept content */
 
 	char *control;	       /* owned: where servers report to; NULL: the default place */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define BIT(capability) (UINT64_C(1) << (capability))
-#define ALWAYS (BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SYS_PTRACE))
+#define ALWAYS BIT(CAP_DAC_READ_SEARCH)
 #define TO_UNMOUNT BIT(CAP_SYS_ADMIN)
 
 /* Written before there are threads. */

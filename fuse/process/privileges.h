@@ -8,8 +8,6 @@
  *
  *   DAC_READ_SEARCH  images may belong to anybody, and be readable by nobody else; they
  *                    come, are replaced and are watched (inotify, fanotify) at any time
- *   SYS_PTRACE       who has an image open for writing stands in /proc/PID/fd of processes
- *                    that are not ours (cache/changes/census.h), and their ledgers are shared
  *   SYS_ADMIN        umount(2) at the end. In no thread's effective set until then
  *
  * fanotify needs SYS_ADMIN too, but only where its queue is made, which is earlier.

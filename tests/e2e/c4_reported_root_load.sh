@@ -2,7 +2,7 @@
 # C4, C5: beside a boot partition whose files are read all the time, the root partition of
 # the same image is written through a server that reports: 0 READ requests, 0 reads of the
 # image, and no new version of any file; what is written to the boot partition shows.
-# usage: c4_reported_root_load.sh nbd-server|nbdkit-log|nbdkit-filter [OPENS of each file]
+# usage: c4_reported_root_load.sh nbd-server|nbdkit-filter [OPENS of each file]
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../reports.sh"
 server=$1 opens=${2:-100}
@@ -26,7 +26,7 @@ requires fuse
 options=()
 [ "${REPORTS:-}" != no ] || { options=(-o control=none) && plain_control; }
 # Through libfuse's own trace of requests, which -d turns on.
-"$IMAGEFS" -d -o pidns=trusted "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
+"$IMAGEFS" -d "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
 PIDS+=($!)
 wait_until 10 is_mounted
 wait_until 10 test -e "$CONTROL/board"

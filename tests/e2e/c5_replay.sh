@@ -12,8 +12,8 @@ GUEST=${GUEST:-$TOP/build/guest}
 [ -s "$GUEST/initrd" ] || skip "no guest: tests/guest/make-guest $GUEST"
 servers=("$@")
 if [ $# = 0 ]; then
-	servers=(nbd-server nbdkit-delay)
-	[ ! -e "$FILTER" ] || servers+=(nbdkit-filter)
+	servers=(nbd-server)
+	[ ! -e "$FILTER" ] || servers+=(nbdkit-delay nbdkit-filter)
 fi
 mkdir "$T/exports"
 "$PYTHON" "$HERE/guest/guest_replay.py" "$GUEST" 0 "$T/exports" - -

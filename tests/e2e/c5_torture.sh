@@ -2,7 +2,7 @@
 # C5, C6, C2: the torture of c2_torture.sh, through a server that reports its writes: an
 # open is never refused because of an update whose writes are over in 250 ms, and what is
 # open is read to its end, whatever is written: 0 stale, 0 torn, 0 refused.
-# usage: c5_torture.sh nbd-server|nbdkit-log|nbdkit-filter|qemu-nbd [SECONDS]
+# usage: c5_torture.sh nbd-server|nbdkit-filter [SECONDS]
 # A TFTP server's clients begin before the server's client is connected; what they are
 # refused until reports are exact is counted apart.
 #   SEED=n; LONG=yes: some bursts are too long to wait for, their refusals counted apart

@@ -24,6 +24,7 @@ complains 1 "$T/file" "$T/file" "$MNT"              # a file that is no image
 complains 1 /dev/null /dev/null "$MNT"
 complains 2 --no-such-option --no-such-option "$SRC" "$MNT"
 complains 2 no_such_option -o no_such_option "$SRC" "$MNT"
+complains 2 "pidns=trusted: unknown option" -o pidns=trusted "$SRC" "$MNT" # what 0.1.0 had
 complains 2 umask -o umask=9x9 "$SRC" "$MNT"
 complains 2 uid -o uid=-1 "$SRC" "$MNT"
 complains 2 partition -o partition=x "$SRC/a.img" "$MNT"

@@ -64,7 +64,7 @@ function(reported_e2e name)
 	endif()
 endfunction()
 
-foreach(server nbd-server nbdkit-log nbdkit-filter)
+foreach(server nbd-server nbdkit-filter)
 	reported_e2e(c5_torture_${server} SERIAL SCRIPT c5_torture ARGS ${server} 15)
 	reported_e2e(c4_reported_root_load_${server} SCRIPT c4_reported_root_load ARGS ${server} 40)
 	reported_e2e(p_kill_minus_nine_${server} SCRIPT p_kill_minus_nine ARGS ${server} 12)

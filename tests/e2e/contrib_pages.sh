@@ -8,10 +8,6 @@ make_system
 install_build "$BUILD"
 for name in jammy noble; do board "$ROOT/srv/images/$name.img" $name; done
 ln -s jammy.img "$ROOT/srv/images/89025d75"
-# Of this system's processes imagefs would not know whether there are others (imagefs(8), pidns).
-mkdir -p "$ROOT/etc/systemd/system/imagefs@.service.d"
-printf '[Service]\nExecStart=\nExecStart=/usr/bin/imagefs -f -o pidns=trusted,${OPTIONS} ${SOURCE} ${MOUNTPOINT}\n' \
-	>"$ROOT/etc/systemd/system/imagefs@.service.d/test.conf"
 
 follow() { # follow NAME
 	"$PYTHON" "$TOOLS/blocks.py" "$TOP/contrib/$1/README.md" >"$ROOT/root/page"
@@ -89,7 +85,15 @@ nbdkit)
 qemu-nbd)
 	needs qemu-nbd
 	follow qemu-nbd
-	reports_from nbd://127.0.0.1:10810/jammy 'qemu-nbd trace' ;;
+	inside "$PYTHON" - nbd://127.0.0.1:10810/jammy <<-'PYTHON' || fail "its client"
+	import nbd, sys
+	client = nbd.NBD()
+	client.connect_uri(sys.argv[1])
+	image = client.pread(client.get_size(), 0)
+	at = next(at for at in range(0, len(image), 512) if image[at:at + 6] == b"jammy\0")
+	client.pwrite(b"noble" + image[at + 5:at + 512], at)
+	PYTHON
+	is "what its client wrote" "$(inside cat /srv/boot/jammy/config.txt)" noble ;;
 tgt)
 	needs tgtd tgtadm
 	follow tgt ;;

@@ -32,13 +32,6 @@ nbd-server)
 nbdkit-filter)
 	start_unit nbdkit/nbdkit-imagefs.service
 	jammy=nbd://127.0.0.1/jammy.img noble=nbd://127.0.0.1/noble.img form=text ;;
-nbdkit-log)
-	start_unit nbdkit/nbdkit-log@.service
-	form='nbdkit log' ;;
-qemu-nbd)
-	requires qemu-nbd
-	start_unit qemu-nbd/qemu-nbd-imagefs@.service
-	form='qemu-nbd trace' ;;
 esac
 listens() { grep -qE "^ *[0-9]+: [0-9A-F]+:$(printf %04X 10809) [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6; }
 wait_until 10 listens

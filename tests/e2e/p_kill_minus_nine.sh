@@ -2,7 +2,7 @@
 # P: whatever is killed at whatever moment, the daemon or a server that reports to it: no
 # I/O of a client fails or hangs, new clients connect, and what is read afterwards is the
 # newest version, whole.
-# usage: p_kill_minus_nine.sh nbd-server|nbdkit-log|nbdkit-filter [KILLS]     SEED=n
+# usage: p_kill_minus_nine.sh nbd-server|nbdkit-filter [KILLS]     SEED=n
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../reports.sh"
 server=$1

@@ -36,11 +36,12 @@ for ((i = 1; i <= rounds; i++)); do
 	is "round $i" "$(cat "$MNT/board/config.txt")" "$text"
 done
 
-# The other server has the image open for writing, or is out of sight: reports are heard, and not enough.
+# What passes through is counted. What a file on FUSE shows may change unseen: that is never exact.
 client <<PYTHON
 import json
 nbd.pwrite(nbd.pread(512, 0), 0)
 reports = json.load(open("$CONTROL/status.json"))["images"][0]["reports"]
 print(reports)
-assert reports["writes"] >= $rounds and reports["reporter_count"] == 1 and not reports["exact"]
+assert reports["writes"] >= $rounds and reports["reporter_count"] == 1
+assert "$format" == "raw" or not reports["exact"]
 PYTHON

@@ -3,7 +3,7 @@
 
   kill_nine.py SERVER KILLS DIRECTORY ROOT [SEED]
 
-SERVER is nbd-server, nbdkit-log or nbdkit-filter. DIRECTORY has src/board.img, with a
+SERVER is nbd-server or nbdkit-filter. DIRECTORY has src/board.img, with a
 FAT at 1 MiB, /kernel8.img in one run of clusters, and another partition of 1 MiB or more
 at ROOT, and mnt and control, where the daemon (IMAGEFS, in the environment) is mounted.
 FILTER is our nbdkit filter.
@@ -130,9 +130,6 @@ class Server:
                            "[disk]\nexportname = %s\ntransactionlog = %s\n" % (
                                self.socket, self.image, self.control))
             command = ["nbd-server", "-C", conf, "-p", self.pid_file]
-        elif self.kind == "nbdkit-log":
-            command = ["nbdkit", "-U", self.socket, "-P", self.pid_file, "--filter=log", "file", self.image,
-                       "logfile=" + self.control]
         else:
             command = ["nbdkit", "-U", self.socket, "-P", self.pid_file, "--filter=" + os.environ["FILTER"],
                        "file", self.image, "imagefs=" + self.control]
