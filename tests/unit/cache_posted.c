@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -209,6 +210,9 @@ Test(cache_posted, c5_what_was_posted_before_a_guard_could_be_seen_is_in_flight)
 	struct memory_device memory;
 	struct reader reader;
 	struct cache_node held;
+	struct kept_budget *budget = kept_budget_new(1 << 20, "/tmp");
+	struct extents_run *run = malloc(sizeof(*run));
+	struct extents *extents;
 	struct guard *guard;
 	uint64_t first;
 
@@ -221,8 +225,10 @@ Test(cache_posted, c5_what_was_posted_before_a_guard_could_be_seen_is_in_flight)
 	cr_assert_eq(reader_open(&reader, held.version), 0);
 	cr_assert(is_exact());
 
-	cr_assert_eq(guard_new(held.version, &guard), 0);
-	first = guard_span(guard).offset_bytes;
+	first = small_volume_offset(&volume, small.clusters[0]);
+	*run = (struct extents_run){ first, 512, 0 };
+	cr_assert_eq(extents_new(run, 1, 512, &extents), 0);
+	cr_assert_eq(guard_new(extents, &memory.device, budget, &guard), 0);
 	ledger_post(ledger, 1, first, 512, now_ns);
 	cr_expect_eq(reports_guard(reports, guard, UINT64_MAX), -EAGAIN);
 	ledger_post(ledger, 1, 0, 0, now_ns);
@@ -230,6 +236,8 @@ Test(cache_posted, c5_what_was_posted_before_a_guard_could_be_seen_is_in_flight)
 	cr_expect(ledger_is_watched(ledger, first, 512));
 	reports_unguard(reports, guard);
 	guard_unref(guard);
+	extents_unref(extents);
+	kept_budget_unref(budget);
 	cache_version_close(held.version);
 	cache_version_put(held.version);
 	reader_end(&reader);
