@@ -1,38 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * guard: copy before write, for one open version.
+ * guard: copy before write, for one open file.
  *
- * While a guard stands, every byte of the version is either in the image as it
+ * While a guard stands, every byte of the file is either in the image as it
  * was when the guard was set up, or was saved here before the write that
  * replaces it was let through, or is lost (it could not be saved in time). So a
  * reader reads the image first, and asks the guard afterwards.
+ *
+ * It knows extents and a device, no versions: it holds a reference to all that it
+ * needs, so that whoever saves bytes for it holds the guard and nothing else.
+ * All functions may be called from any thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cache/tree/cache.h"
+#include "cache/device/device.h"
+#include "cache/device/extents.h"
+#include "cache/device/kept.h"
 
 struct guard;
 
-/* Of a version with a chain, which outlives it. One reference, the caller's. -ENOMEM, -EIO; -ENOTSUP: in too many pieces. */
-int guard_new(struct cache_version *version, struct guard **guard);
+/* Takes references to all three; one reference of the guard's, the caller's. -ENOMEM. */
+int guard_new(struct extents *extents, struct cache_device *device, struct kept_budget *budget, struct guard **guard);
 struct guard *guard_ref(struct guard *guard);
 void guard_unref(struct guard *guard); /* NULL is fine */
 
-/* Does the range of the image hold bytes of the version? */
-bool guard_touches(const struct guard *guard, const struct cache_range *range);
-
-/* From its first byte in the image to its last. */
-struct cache_range guard_span(const struct guard *guard);
-
-/*
- * Calls `each` for the chunks (CHUNK_BYTES) of the file that the range holds bytes
- * of, until it returns false. Bounded by the version's runs, and the chunks in each.
- */
-void guard_each_chunk(struct guard *guard, const struct cache_range *range,
-		      bool (*each)(struct guard *guard, uint64_t chunk, void *context), void *context);
+/* What it guards; borrowed, as long as the guard. */
+const struct extents *guard_extents(const struct guard *guard);
 
 /*
  * Save what the range is about to lose, chunk by chunk; blocks. What cannot be
@@ -60,10 +56,6 @@ int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t 
 
 /* Was nothing saved or lost yet? */
 bool guard_is_pristine(struct guard *guard);
-
-/* For as long as somebody saves bytes without the image's lock: the version must not go. */
-void guard_hold_version(struct guard *guard);
-void guard_release_version(struct guard *guard);
 
 /* For reports.c alone, under its lock: its list, and the epoch the guard was set up in. */
 struct guard_link {

@@ -12,7 +12,7 @@
 static bool touches_a_guard(const struct reports *reports, const struct cache_range *range)
 {
 	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
-		if (guard_touches(guard, range))
+		if (extents_touch(guard_extents(guard), range))
 			return true;
 	return false;
 }

@@ -13,7 +13,7 @@
 /* ---- reporters ----------------------------------------------------------- */
 
 struct saving_item {
-	struct guard *guard; /* a reference, and its version held */
+	struct guard *guard; /* a reference */
 	struct cache_range range;
 };
 
@@ -163,7 +163,6 @@ static void save_before_answer(struct taking *taking, struct guard *guard, const
 		reports->lost += guard_lose(guard, range);
 		return;
 	}
-	guard_hold_version(guard);
 	*item = (struct saving_item){ guard_ref(guard), *range };
 	link->serial = reports->saving_serial;
 	link->item = (size_t)(item - taking->saving->items);
@@ -190,7 +189,7 @@ static void save_before_write(struct taking *taking, const struct flight *flight
 	if (flight->dull)
 		return;
 	for (struct guard *guard = taking->reporter->reports->guards; guard; guard = guard_link(guard)->next)
-		if (guard_touches(guard, &flight->range))
+		if (extents_touch(guard_extents(guard), &flight->range))
 			save_before_answer(taking, guard, &flight->range);
 }
 
@@ -388,12 +387,9 @@ void saving_free(struct saving *saving)
 {
 	if (!saving)
 		return;
-	/* The versions last: they hold the image, and that the device. */
 	reports_unref(saving->reports);
-	for (size_t i = 0; i < saving->count; i++) {
-		guard_release_version(saving->items[i].guard);
+	for (size_t i = 0; i < saving->count; i++)
 		guard_unref(saving->items[i].guard);
-	}
 	free(saving->items);
 	free(saving);
 }

@@ -137,7 +137,7 @@ static void log_write(struct reports *reports, const struct cache_range *range, 
 static void lose_unkept(struct reports *reports, const struct cache_range *range)
 {
 	for (struct guard *guard = reports->guards; guard; guard = guard_link(guard)->next)
-		if (guard_touches(guard, range))
+		if (extents_touch(guard_extents(guard), range))
 			reports->lost += guard_lose(guard, range);
 }
 

@@ -19,7 +19,7 @@ static bool written_since(const struct reports *reports, const struct guard *gua
 
 		if (entry->generation <= generation)
 			return false;
-		if (guard_touches(guard, &entry->range))
+		if (extents_touch(guard_extents(guard), &entry->range))
 			return true;
 	}
 	return false;
@@ -29,7 +29,7 @@ static bool written_since(const struct reports *reports, const struct guard *gua
 static int may_be_guarded(const struct reports *reports, const struct guard *guard, uint64_t generation)
 {
 	for (size_t i = 0; i < reports->flight_count; i++)
-		if (guard_touches(guard, &reports->flights[i].range))
+		if (extents_touch(guard_extents(guard), &reports->flights[i].range))
 			return -EAGAIN;
 	return generation < reports->floor || written_since(reports, guard, generation) ? -ESTALE : 0;
 }
@@ -46,7 +46,7 @@ static void set_watch(struct reports *reports, const struct cache_range *watch)
 int reports_guard(struct reports *reports, struct guard *guard, uint64_t generation)
 {
 	struct guard_link *link = guard_link(guard);
-	struct cache_range span = guard_span(guard);
+	struct cache_range span = extents_span(guard_extents(guard));
 	int error;
 
 	LOCK_SCOPE(&reports->lock);
@@ -92,7 +92,7 @@ void reports_unguard(struct reports *reports, struct guard *guard)
 static bool is_being_kept(const struct reports *reports, const struct guard *guard)
 {
 	for (size_t i = 0; i < reports->flight_count; i++)
-		if (reports->flights[i].unkept && guard_touches(guard, &reports->flights[i].range))
+		if (reports->flights[i].unkept && extents_touch(guard_extents(guard), &reports->flights[i].range))
 			return true;
 	return false;
 }

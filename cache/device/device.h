@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,7 @@ struct cache_observation {
 
 struct cache_device {
 	const struct cache_device_ops *ops;
+	_Atomic unsigned references; /* beside that of its owner: 0 at the start */
 };
 
 /*
@@ -89,4 +91,17 @@ struct cache_device_ops {
 static inline size_t cache_device_buffer_bytes(size_t length_bytes)
 {
 	return (length_bytes + 3 * (size_t)CACHE_BLOCK_BYTES - 1) & ~((size_t)CACHE_BLOCK_BYTES - 1);
+}
+
+/* Whoever reads from it without its owner's knowledge (a guard) holds it; the last one closes it. */
+static inline struct cache_device *cache_device_ref(struct cache_device *device)
+{
+	atomic_fetch_add(&device->references, 1);
+	return device;
+}
+
+static inline void cache_device_unref(struct cache_device *device)
+{
+	if (device && atomic_fetch_sub(&device->references, 1) == 0)
+		device->ops->close(device);
 }

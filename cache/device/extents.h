@@ -28,7 +28,8 @@ struct extents_run {
 /*
  * Of a file of `size_bytes` whose `runs` follow each other in the file without a
  * gap, from its first byte to its last. Takes over `runs` (of malloc), also when
- * it fails. One reference, the caller's. -ENOMEM; -EIO: they do not cover the file.
+ * it fails. One reference, the caller's. -ENOMEM; -EIO: they do not cover the file, or
+ * overlap in the image.
  */
 int extents_new(struct extents_run *runs, size_t count, uint64_t size_bytes, struct extents **extents);
 struct extents *extents_ref(struct extents *extents);
@@ -47,6 +48,9 @@ struct cache_range extents_span(const struct extents *extents);
 
 /* Does the range of the image hold bytes of the file? Takes the logarithm of the number of runs. */
 bool extents_touch(const struct extents *extents, const struct cache_range *range);
+
+/* Does it hold bytes of that chunk, which the file has? Takes as long as the chunk has runs. */
+bool extents_chunk_touches(const struct extents *extents, uint64_t chunk, const struct cache_range *range);
 
 /*
  * Calls `each` for the chunks of the file that the range of the image holds

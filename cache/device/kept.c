@@ -12,6 +12,7 @@
 #include "base/checked.h"
 
 struct kept_budget {
+	_Atomic unsigned references;
 	uint64_t limit_bytes;
 	const char *directory;
 	_Atomic uint64_t memory_bytes;
@@ -31,15 +32,23 @@ struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory
 	struct kept_budget *budget = calloc(1, sizeof(*budget));
 
 	if (budget) {
+		atomic_store(&budget->references, 1);
 		budget->limit_bytes = memory_bytes;
 		budget->directory = directory;
 	}
 	return budget;
 }
 
-void kept_budget_free(struct kept_budget *budget)
+struct kept_budget *kept_budget_ref(struct kept_budget *budget)
 {
-	free(budget);
+	atomic_fetch_add(&budget->references, 1);
+	return budget;
+}
+
+void kept_budget_unref(struct kept_budget *budget)
+{
+	if (budget && atomic_fetch_sub(&budget->references, 1) == 1)
+		free(budget);
 }
 
 void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes)
@@ -92,7 +101,7 @@ int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct k
 		free(kept);
 		return -EAGAIN;
 	}
-	kept->budget = budget;
+	kept->budget = kept_budget_ref(budget);
 	kept->size_bytes = size_bytes;
 	kept->fd = -1;
 	atomic_store(&kept->references, 1);
@@ -115,7 +124,7 @@ int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
 		free(kept);
 		return -EIO;
 	}
-	kept->budget = budget;
+	kept->budget = kept_budget_ref(budget);
 	kept->size_bytes = size_bytes;
 	kept->fd = fd;
 	atomic_store(&kept->references, 1);
@@ -141,6 +150,7 @@ void kept_unref(struct kept *kept)
 		close(kept->fd);
 		atomic_fetch_sub(&kept->budget->file_bytes, kept->size_bytes);
 	}
+	kept_budget_unref(kept->budget);
 	free(kept);
 }
 

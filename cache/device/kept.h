@@ -12,9 +12,10 @@
 struct kept_budget;
 struct kept;
 
-/* `directory` (borrowed) is where temporary files go. NULL: no memory. */
+/* `directory` (borrowed) is where temporary files go. One reference, the caller's. NULL: no memory. */
 struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory);
-void kept_budget_free(struct kept_budget *budget);
+struct kept_budget *kept_budget_ref(struct kept_budget *budget); /* atomic; each kept holds one */
+void kept_budget_unref(struct kept_budget *budget);		  /* NULL is fine */
 void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes);
 
 /* Room for `size_bytes`; one reference, the caller's. -ENOMEM, or -EIO when no temporary file can be had. */

@@ -41,8 +41,8 @@ void cache_free(struct cache *cache)
 {
 	if (!cache)
 		return;
-	kept_budget_free(cache->budget);
-	kept_budget_free(cache->rescue);
+	kept_budget_unref(cache->budget);
+	kept_budget_unref(cache->rescue);
 	free(cache);
 }
 
@@ -120,7 +120,7 @@ void cache_image_put(struct cache_image *image)
 	footprint_clear(&image->boot_belief.footprint);
 	reports_unref(image->reports);
 	free(image->table);
-	image->device->ops->close(image->device);
+	cache_device_unref(image->device);
 	pthread_mutex_destroy(&image->lock);
 	free(image);
 }

@@ -102,7 +102,6 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 			 struct cache_bytes *bytes)
 {
 	struct cache_image *image = version->image;
-	struct fat_cursor cursor = { 0 };
 	struct chunk_hash *hashes = calloc(span->length_bytes / CHUNK_BYTES + 1, sizeof(*hashes));
 	enum span_verdict verdict = SPAN_OTHER;
 	unsigned char *data;
@@ -110,7 +109,7 @@ static int read_straight(struct cache_version *version, struct cache_op *op, con
 
 	image_leave(image);
 	if (error == 0)
-		error = version_read_range(version, &cursor, span->offset_bytes, span->length_bytes, bytes->owner, &data);
+		error = extents_read(version->extents, version->image->device, span->offset_bytes, span->length_bytes, bytes->owner, &data);
 	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES)
 		hashes[at / CHUNK_BYTES] = chunk_hash_of(data + at, (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at));
 	pthread_mutex_lock(&image->lock);
@@ -174,7 +173,6 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 			struct cache_bytes *bytes)
 {
 	struct cache_image *image = version->image;
-	struct fat_cursor cursor = { 0 };
 	unsigned char *data = NULL;
 	int error = bytes_allocate(bytes, span->length_bytes), observed;
 
@@ -185,7 +183,7 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 	if (error != 0)
 		goto unsure;
 	image_leave(image);
-	error = version_read_range(version, &cursor, span->offset_bytes, span->length_bytes, bytes->owner, &data);
+	error = extents_read(version->extents, version->image->device, span->offset_bytes, span->length_bytes, bytes->owner, &data);
 	pthread_mutex_lock(&image->lock);
 	observed = image_observe(image, op);
 	if (observed != 0)
@@ -298,7 +296,7 @@ static int read_locked(struct cache_version *version, struct cache_op *op, uint6
 		}
 	}
 	/* Without a chain nothing was ever handed out, and nothing can be read. */
-	if (version->extents.count == 0)
+	if (!version->extents)
 		return version->detached ? -ESTALE : -EIO;
 	result = read_straight(version, op, &span, bytes);
 	if (result == 0)

@@ -132,9 +132,6 @@ struct cache_dir {
 	bool detached;
 };
 
-/* File data is hashed and compared by this much. */
-#define CHUNK_BYTES ((uint64_t)64 << 10)
-
 struct chunk_hash {
 	uint64_t low, high;
 };
@@ -151,7 +148,7 @@ struct cache_version {
 	uint64_t volume_length_bytes;
 	int64_t since_ns;	      /* since when the unknown chunks are what `hashes` notes, as far as we looked */
 	struct belief chain_belief;
-	struct fat_extents extents; /* constant once chain_belief is loaded without error */
+	struct extents *extents;      /* a reference; NULL until its chain was read, constant from then on */
 	uint64_t data_checked;	    /* the generation under which all handed-out chunks held; 0: never */
 	bool keeping;		    /* a thread is reading the whole of it, without the lock, */
 	struct reading *filling;    /* and this is what it has so far; that thread's */

@@ -64,7 +64,7 @@ static void version_free(struct cache_version *version)
 	drop_guard(version);
 	kept_unref(version->kept);
 	footprint_clear(&version->chain_belief.footprint);
-	fat_extents_free(&version->extents);
+	extents_unref(version->extents);
 	free(version->hashes);
 	free(version->known);
 	free(version);
@@ -79,7 +79,7 @@ void version_detach(struct cache_version *version)
 }
 
 /* A file in more pieces is not kept for the next lookup: a hostile image has many of them. */
-#define IDLE_EXTENTS_MAX 4096
+#define IDLE_EXTENTS_BYTES ((size_t)128 << 10)
 
 /* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
 void version_look(struct cache_version *version)
@@ -93,7 +93,7 @@ void version_look(struct cache_version *version)
 		return;
 	if (version->detached)
 		version_free(version);
-	else if (version->extents.count > IDLE_EXTENTS_MAX)
+	else if (version->extents && extents_footprint_bytes(version->extents) > IDLE_EXTENTS_BYTES)
 		version_supersede(version);
 	else
 		image_count_idle(version->image);
@@ -131,47 +131,71 @@ int version_supersede(struct cache_version *version)
 
 /* ---- chain --------------------------------------------------------------- */
 
+/* The runs of a chain in the image; each turn takes one, of at least one byte. */
+static int runs_of_chain(const struct cache_version *version, const struct fat_extents *chain, struct extents **out)
+{
+	uint64_t size_bytes = version->entry.size_bytes;
+	struct extents_run *runs = calloc(chain->count ? chain->count : 1, sizeof(*runs));
+	struct fat_cursor cursor = { 0 };
+	size_t count = 0;
+
+	if (!runs)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < size_bytes; count++) {
+		struct extents_run *run = &runs[count];
+		uint64_t volume_bytes;
+
+		if (count == chain->count ||
+		    !fat_extents_map(&version->fat, chain, at, &cursor, &volume_bytes, &run->length_bytes) ||
+		    !add_u64(version->volume_offset_bytes, volume_bytes, &run->image_bytes)) {
+			free(runs);
+			return -EIO;
+		}
+		run->length_bytes = min_u64(run->length_bytes, size_bytes - at);
+		run->file_bytes = at;
+		at += run->length_bytes;
+	}
+	return extents_new(runs, count, size_bytes, out);
+}
+
 static int chain_parse(void *owner, struct source *source, void **result)
 {
 	struct cache_version *version = owner;
 	struct source_slice slice = source_slice_of(source, version->volume_offset_bytes,
 						    source->size_bytes - version->volume_offset_bytes);
-	struct fat_extents *extents = calloc(1, sizeof(*extents));
-	int error;
+	struct fat_extents chain;
+	int error = fat_extents_of_file(&version->fat, &slice.source, version->entry.first_cluster,
+					version->entry.size_bytes, &chain);
 
-	if (!extents)
-		return -ENOMEM;
-	error = fat_extents_of_file(&version->fat, &slice.source, version->entry.first_cluster,
-				    version->entry.size_bytes, extents);
-	if (error != 0) {
-		free(extents);
+	if (error != 0)
 		return error;
-	}
-	*result = extents;
-	return 0;
+	error = runs_of_chain(version, &chain, (struct extents **)result);
+	fat_extents_free(&chain);
+	return error;
 }
 
 /* The first chain is adopted; a different one later leaves `extents` as it is, and is told by since_ns. */
 static bool chain_commit(void *owner, void *result)
 {
 	struct cache_version *version = owner;
-	struct fat_extents *extents = result;
-	bool first = version->extents.count == 0, changed = !first && !fat_extents_equal(&version->extents, extents);
+	struct extents *extents = result;
 
-	if (first)
-		version->extents = *extents;
-	else
-		fat_extents_free(extents);
-	free(extents);
-	if (changed)
-		version_supersede(version);
-	return first || changed;
+	if (!version->extents) {
+		version->extents = extents;
+		return true;
+	}
+	if (extents_equal(version->extents, extents)) {
+		extents_unref(extents);
+		return false;
+	}
+	extents_unref(extents);
+	version_supersede(version);
+	return true;
 }
 
 static void chain_discard(void *result)
 {
-	fat_extents_free(result);
-	free(result);
+	extents_unref(result);
 }
 
 struct cache_range version_range(const struct cache_version *version)
@@ -225,20 +249,18 @@ bool version_untouched(struct cache_version *version, uint64_t generation)
 {
 	struct cache_image *image = version->image;
 	struct cache_range ranges[CHANGES_MAX];
-	struct guard *guard;
 	size_t in_flight;
-	bool untouched = true;
 	int count;
 
 	if (image->seen.generation == generation && image->seen.in_flight == 0)
 		return true;
-	count = image->reports ? reports_changes(image->reports, generation, ranges, CHANGES_MAX, &in_flight) : -1;
-	if (count < 0 || guard_new(version, &guard) != 0)
+	if (!image->reports || !version->extents)
 		return false;
+	count = reports_changes(image->reports, generation, ranges, CHANGES_MAX, &in_flight);
 	for (int i = 0; i < count; i++)
-		untouched = untouched && !guard_touches(guard, &ranges[i]);
-	guard_unref(guard);
-	return untouched;
+		if (extents_touch(version->extents, &ranges[i]))
+			return false;
+	return count >= 0;
 }
 
 /* More is for the open, which reads it whole. */
@@ -251,20 +273,19 @@ struct gone {
 	bool is_gone;
 };
 
-static bool chunk_is_gone(struct guard *guard, uint64_t chunk, void *context)
+static bool chunk_is_gone(void *context, uint64_t chunk)
 {
 	struct gone *gone = context;
 	struct cache_version *version = gone->version;
-	size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, version->entry.size_bytes - chunk * CHUNK_BYTES);
+	size_t length_bytes = extents_chunk_bytes(version->extents, chunk);
 	struct chunk_hash hash;
 
-	(void)guard;
 	if (gone->looked == GONE_CHUNKS_MAX)
 		return false;
 	if (!chunk_known(version, chunk))
 		return true;
 	gone->looked++;
-	if (version_read_now(version, chunk * CHUNK_BYTES, length_bytes, gone->buffer) != 0)
+	if (extents_read_now(version->extents, version->image->device, chunk * CHUNK_BYTES, length_bytes, gone->buffer) != 0)
 		return true;
 	hash = chunk_hash_of(gone->buffer, length_bytes);
 	gone->is_gone = !chunk_equal(version, chunk, &hash);
@@ -276,20 +297,18 @@ bool version_is_gone(struct cache_version *version)
 	struct cache_image *image = version->image;
 	struct gone gone = { .version = version };
 	struct cache_range ranges[CHANGES_MAX];
-	struct guard *guard;
 	size_t in_flight;
 	int count;
 
-	if (!image->reports || version->known_count == 0 || version->data_checked == 0)
+	if (!image->reports || !version->extents || version->known_count == 0 || version->data_checked == 0)
 		return false;
 	count = reports_changes(image->reports, version->data_checked, ranges, CHANGES_MAX, &in_flight);
-	if (count <= 0 || guard_new(version, &guard) != 0)
+	if (count <= 0)
 		return false;
 	gone.buffer = cache_buffer_get(CHUNK_BYTES);
 	for (int i = 0; gone.buffer && i < count && !gone.is_gone && gone.looked < GONE_CHUNKS_MAX; i++)
-		guard_each_chunk(guard, &ranges[i], chunk_is_gone, &gone);
+		extents_each_chunk(version->extents, &ranges[i], chunk_is_gone, &gone);
 	cache_buffer_put(gone.buffer, CHUNK_BYTES);
-	guard_unref(guard);
 	return gone.is_gone;
 }
 
@@ -312,14 +331,14 @@ static int version_guard(struct cache_version *version, uint64_t generation)
 	struct guard *guard;
 	int error;
 
-	if (!reports || version->extents.count == 0)
+	if (!reports || !version->extents)
 		return -ENOTSUP;
 	if (version->guard) {
 		if (reports_guard_stands(reports, version->guard) != 0)
 			return -ENOTSUP;
 		return guard_is_pristine(version->guard) ? 0 : -ESTALE;
 	}
-	error = guard_new(version, &guard);
+	error = guard_new(version->extents, version->image->device, version->image->cache->rescue, &guard);
 	if (error != 0)
 		return error;
 	error = reports_guard(reports, guard, generation);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * version: what version.c, chunk.c, whole.c and read.c share. Everything here
- * wants the image's lock held, but for version_read_range.
+ * wants the image's lock held.
  */
 #pragma once
 
@@ -40,21 +40,6 @@ bool chunk_equal(const struct cache_version *version, uint64_t chunk, const stru
 int chunks_allocate(struct cache_version *version); /* -ENOMEM */
 void chunk_remember(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
 
-/*
- * Read a range of the file, without the lock: extents, geometry and offset of a
- * version never change. `buffer` is aligned and has
- * cache_device_buffer_bytes(length_bytes); *bytes points into it. One run of
- * clusters is read where it is to be used; several are gathered. -EIO, -ENOMEM.
- */
-int version_read_range(const struct cache_version *version, struct fat_cursor *cursor, uint64_t offset_bytes,
-		       size_t length_bytes, void *buffer, unsigned char **bytes);
-
-/*
- * The same into plain memory, without waiting for a device. -EAGAIN: the bytes are not at hand.
- */
-int version_read_now(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes,
-		     unsigned char *buffer);
-
 /* ---- cache/tree/whole.c ------------------------------------------------------- */
 
 /*
@@ -65,7 +50,6 @@ int version_read_now(const struct cache_version *version, uint64_t offset_bytes,
 struct reading {
 	struct chunk_hash *hashes;
 	struct kept *kept;
-	struct fat_cursor cursor;
 	uint64_t generation; /* under which it began */
 	_Atomic uint64_t filled_bytes;
 };

@@ -23,7 +23,7 @@ static int read_step(const struct cache_version *version, uint64_t offset_bytes,
 		     struct reading *reading)
 {
 	unsigned char *bytes;
-	int error = version_read_range(version, &reading->cursor, offset_bytes, length_bytes, buffer, &bytes);
+	int error = extents_read(version->extents, version->image->device, offset_bytes, length_bytes, buffer, &bytes);
 
 	for (size_t at = 0; error == 0 && at < length_bytes; at += CHUNK_BYTES) {
 		size_t part = (size_t)min_u64(CHUNK_BYTES, length_bytes - at);

@@ -4,6 +4,7 @@ foreach(name cache_dir cache_footprint cache_image cache_version)
 endforeach()
 imagefs_unit(cache_model cache_model.c cache_model_reader.c cache_model_script.c
 	cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
+imagefs_unit(cache_extents cache_extents.c cache_device.c LIBS imagefs_cache)
 foreach(name cache_disk cache_kept cache_notify cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()

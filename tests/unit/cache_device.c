@@ -113,6 +113,7 @@ static const char *memory_describe(struct cache_device *device)
 static void memory_close(struct cache_device *device)
 {
 	memory_of(device)->closes++;
+	atomic_store(&device->references, 0); /* it may be opened again */
 }
 
 void memory_device_init(struct memory_device *memory, enum device_kind kind, unsigned char *bytes,

@@ -47,7 +47,7 @@ Test(cache_kept, c2_in_memory_within_the_budget_else_in_a_file)
 	kept_unref(second);
 	kept_unref(NULL);
 	expect_used(budget, 0, 0);
-	kept_budget_free(budget);
+	kept_budget_unref(budget);
 }
 
 Test(cache_kept, e_no_file_is_an_io_error)
@@ -57,7 +57,7 @@ Test(cache_kept, e_no_file_is_an_io_error)
 
 	cr_expect_eq(kept_new(budget, 100, &kept), -EIO);
 	expect_used(budget, 0, 0);
-	kept_budget_free(budget);
+	kept_budget_unref(budget);
 }
 
 Test(cache_kept, e_a_full_file_system_is_an_io_error)
@@ -69,5 +69,5 @@ Test(cache_kept, e_a_full_file_system_is_an_io_error)
 	cr_assert_eq(kept_new(budget, UINT64_MAX, &kept), 0);
 	cr_expect_eq(kept_write(kept, (uint64_t)INT64_MAX - 10, "abc", 3), -EIO);
 	kept_unref(kept);
-	kept_budget_free(budget);
+	kept_budget_unref(budget);
 }

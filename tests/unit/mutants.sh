@@ -166,7 +166,7 @@ mutant "what is in flight in a directory is not done yet" model tree/dir.c \
 mutant "what is in flight in a file is not done yet" model tree/version.c \
 	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0/version->data_checked == image->seen.generation/'
 mutant "a guard is set up while its bytes are written" model changes/reports_guards.c \
-	's/if \(guard_touches\(guard, &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
+	's/if \(extents_touch\(guard_extents\(guard\), &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
 mutant "a guard is set up though its bytes were written" model changes/reports_guards.c \
 	's/ \|\| written_since\(reports, guard, generation\)//'
 mutant "guards outlast a stranger" reports changes/reports.c 's/reports->epoch\+\+;//; s/reports->floor = \+\+/++/'
