@@ -7,6 +7,7 @@
  * a signal take the mount away while those inside finish.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <malloc.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
@@ -37,15 +39,14 @@
 /* Its last requests are answered within the patience of one. */
 #define READY_SECONDS 5
 
-/* A change younger than this is not settled: ctime moves before data does. */
-#define SETTLE_NS (2 * INT64_C(1000000000))
-
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
 	struct cache *cache;
 	struct fuse_session *session;
 	struct control *control; /* NULL: there are no control files */
+	struct kernel_events *kernel; /* NULL: not listened to, and */
+	const char *why_no_kernel;    /* why: constant text */
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
@@ -55,16 +56,21 @@ struct daemon {
 /* ---- before -------------------------------------------------------------- */
 
 /* Each image is two descriptors and more; the soft limit is meant for select(2). */
-static rlim_t raise_descriptor_limit(void)
+static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 1024;
+		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	getrlimit(RLIMIT_NOFILE, &limit);
-	return limit.rlim_cur;
+}
+
+static rlim_t descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
 }
 
 /*
@@ -87,14 +93,48 @@ static bool source_error(const char *source, int error)
 	return false;
 }
 
+/* Does the kernel announce writes to us? SOURCE's filesystem may not, while those of images behind links do. */
+static int begin_to_listen(struct daemon *daemon)
+{
+	CLEANUP_FD int fd = open(daemon->options.source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int error = fd < 0 ? -errno : kernel_events_new(&daemon->kernel), tested;
+
+	if (error != 0)
+		return error;
+	tested = kernel_events_test(daemon->kernel, fd);
+	if (tested == 0 || (tested == -EOPNOTSUPP && daemon->options.changes == CHANGES_AUTO))
+		error = kernel_events_start(daemon->kernel);
+	if (error != 0 || (tested != 0 && tested != -EOPNOTSUPP))
+		daemon->kernel = NULL;
+	return tested != 0 ? tested : error;
+}
+
+static bool listen_to_kernel(struct daemon *daemon)
+{
+	int error;
+
+	daemon->why_no_kernel = "switched off by the option changes=";
+	if (daemon->options.changes == CHANGES_EVENTS || daemon->options.changes == CHANGES_NONE)
+		return true;
+	error = begin_to_listen(daemon);
+	if (error == -ENOENT || error == -EACCES) /* said better by who needs it */
+		return true;
+	daemon->why_no_kernel = error != 0 ? kernel_why_not(error) : NULL;
+	if (error == 0 || daemon->options.changes != CHANGES_KERNEL)
+		return true;
+	fprintf(stderr, "imagefs: changes=kernel: %s: %s\n", daemon->options.source, kernel_why_not(error));
+	return false;
+}
+
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	rlim_t descriptors = raise_descriptor_limit();
+	rlim_t descriptors = descriptor_limit();
 	struct cache_settings cache = cache_settings_default;
 	struct view_settings view = {
-		.believe_nothing = options->believe_nothing,
-		.settle_ns = SETTLE_NS,
+		.believe_nothing = options->changes == CHANGES_NONE,
+		.kernel = daemon->kernel,
+		.why_no_kernel = daemon->why_no_kernel,
 		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
 	};
 	int error;
@@ -366,7 +406,8 @@ static int run(struct daemon *daemon)
 		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(errno));
 		return 1;
 	}
-	if (!make_view(daemon))
+	raise_descriptor_limit();
+	if (!listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),

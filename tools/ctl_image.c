@@ -192,7 +192,7 @@ void image_place_free(struct image_place *place)
 struct cache_device *image_open(const struct image_place *place, struct watch *watch, int64_t settle_ns,
 				uint32_t *sector_bytes)
 {
-	struct disk_options options = { .settle_ns = settle_ns };
+	struct disk_options options = { .ctime_lag_ns = settle_ns };
 	struct cache_device *device;
 	int fd = open(place->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	int error;

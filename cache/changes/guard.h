@@ -57,12 +57,10 @@ int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t 
 /* Was nothing saved or lost yet? */
 bool guard_is_pristine(struct guard *guard);
 
-/* For reports.c alone, under its lock: its list, and the epoch the guard was set up in. */
+/* For write_log.c alone, under its lock: its list, and the epoch the guard was set up in. */
 struct guard_link {
 	struct guard *next, **link; /* link is NULL when it is in no list */
 	uint64_t epoch;
-	uint64_t serial; /* of the saving it is in as `item` */
-	size_t item;
 };
 struct guard_link *guard_link(struct guard *guard);
 uint64_t guard_saved_bytes(struct guard *guard);

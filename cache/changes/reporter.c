@@ -1,395 +1,178 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * reporter: one open control file, from the bytes a server writes to what is
- * kept before the server goes on.
- */
+#include "cache/changes/reporter.h"
+
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
-#include "cache/changes/reports_inside.h"
+#include "cache/changes/preserve.h"
+#include "cache/changes/write_log.h"
 
-/* ---- reporters ----------------------------------------------------------- */
+/*
+ * A server writes one record at a time, or a few. Each is held against what is in
+ * flight and open: more at once are not followed.
+ */
+#define EVENTS_MAX 256
 
-struct saving_item {
-	struct guard *guard; /* a reference */
-	struct cache_range range;
+struct reporter {
+	struct write_log *log; /* a reference */
+	pthread_mutex_t lock;  /* held while a piece of the stream is taken in; the log's lock inside */
+	struct notify_parser parser;
+	pid_t thread;	 /* who wrote last; 0: nobody yet */
+	bool speaks;	 /* it tells of writes, and counts as one who does */
+	bool distrusted; /* it cannot be followed, until it is closed */
+	uint64_t writes;
+	struct reporter *next, **link; /* all_lock */
 };
 
-struct saving {
-	struct reports *reports; /* a reference */
-	_Atomic bool over;
-	size_t count, capacity;
-	struct saving_item *items;
-};
+/* All of them, for status; each one's own lock is taken inside. */
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct reporter *all;
 
-/* Under the lock. Most images are never reported of, and there may be ten thousand. */
-static bool have_log(struct reports *reports)
-{
-	if (!reports->log)
-		reports->log = calloc(LOG_ENTRIES, sizeof(*reports->log));
-	return reports->log != NULL;
-}
-
-int reporter_new(struct reports *reports, struct reporter **out)
+int reporter_new(struct write_log *log, struct reporter **out)
 {
 	struct reporter *reporter = calloc(1, sizeof(*reporter));
-	bool ready;
 
 	if (!reporter)
 		return -ENOMEM;
-	pthread_mutex_lock(&reports->lock);
-	ready = have_log(reports);
-	if (ready) {
-		pthread_mutex_init(&reporter->lock, NULL);
-		reporter->reports = reports_ref(reports);
-		reporter->next = reports->reporters;
-		reports->reporters = reporter;
-	}
-	pthread_mutex_unlock(&reports->lock);
-	if (!ready) {
-		free(reporter);
-		return -ENOMEM;
-	}
+	pthread_mutex_init(&reporter->lock, NULL);
+	reporter->log = write_log_ref(log);
+	LOCK_SCOPE(&all_lock);
+	reporter->next = all;
+	reporter->link = &all;
+	if (all)
+		all->link = &reporter->next;
+	all = reporter;
 	*out = reporter;
 	return 0;
 }
 
 void reporter_free(struct reporter *reporter)
 {
-	struct reports *reports;
-	pid_t process;
-	bool in_flight;
-
 	if (!reporter)
 		return;
-	reports = reporter->reports;
-	pthread_mutex_lock(&reports->lock);
-	for (struct reporter **at = &reports->reporters; *at; at = &(*at)->next) {
-		if (*at == reporter) {
-			*at = reporter->next;
-			break;
-		}
-	}
-	if (reporter->ledger)
-		reporter_take_posted(reporter);
-	in_flight = reporter->flights > 0;
-	if (in_flight)
-		reports_end_flights(reports, reporter, true, 0, reports->monotonic_ns());
-	process = reporter->process;
-	reports->speaking -= process != 0;
-	reports->distrusted -= reporter->distrusted;
-	pthread_mutex_unlock(&reports->lock);
-	if (process != 0 && reports->company)
-		reports->company->ops->forget(reports->company, process, in_flight);
+	pthread_mutex_lock(&all_lock);
+	*reporter->link = reporter->next;
+	if (reporter->next)
+		reporter->next->link = reporter->link;
+	pthread_mutex_unlock(&all_lock);
+	write_log_end_all(reporter->log, reporter);
+	write_log_count_reporters(reporter->log, -reporter->speaks, -reporter->distrusted);
+	write_log_unref(reporter->log);
 	pthread_mutex_destroy(&reporter->lock);
-	ledger_unshare(reporter->ledger);
 	free(reporter);
-	reports_unref(reports);
 }
 
-/* Which process writes; asked once for each thread. */
-static pid_t process_of(struct reporter *reporter, pid_t thread)
-{
-	unsigned slot = (unsigned)thread % THREADS_KNOWN;
-
-	if (thread <= 0)
-		return 0;
-	if (reporter->threads[slot] != thread) {
-		reporter->threads[slot] = thread;
-		reporter->processes[slot] = company_process_of(thread);
-	}
-	return reporter->processes[slot];
-}
-
-/* ---- taking in; under both locks ----------------------------------------- */
+/* ---- taking in; under the lock --------------------------------------------- */
 
 struct taking {
 	struct reporter *reporter;
-	pid_t process;
 	struct saving *saving;
-	bool spoke; /* it said what only a reporter of ranges says */
 	unsigned events;
-	bool ended; /* nothing of this reporter is in flight any more */
+	bool spoke; /* it said what only a reporter of ranges says */
 };
 
-/* A write cannot be about more open files than this. */
-#define SAVING_ITEMS_MAX 1024
-
-/* Room for one more item of the saving, which is made with the first. NULL: there is none. */
-static struct saving_item *one_more(struct taking *taking)
+static void distrust(struct reporter *reporter)
 {
-	struct reports *reports = taking->reporter->reports;
-	struct saving *saving = taking->saving;
-
-	if (!saving) {
-		saving = taking->saving = calloc(1, sizeof(*saving));
-		if (!saving)
-			return NULL;
-		saving->reports = reports_ref(reports);
-		reports->saving_serial++;
-	}
-	if (saving->count == saving->capacity) {
-		size_t capacity = saving->capacity ? saving->capacity * 2 : 4;
-		void *grown = capacity > SAVING_ITEMS_MAX ? NULL :
-							    reallocarray(saving->items, capacity, sizeof(*saving->items));
-
-		if (!grown)
-			return NULL;
-		saving->items = grown;
-		saving->capacity = capacity;
-	}
-	return &saving->items[saving->count++];
-}
-
-/*
- * A range of a guard is to be saved before the answer; all ranges of one report
- * as one. Without room it is lost at once.
- */
-static void save_before_answer(struct taking *taking, struct guard *guard, const struct cache_range *range)
-{
-	struct reports *reports = taking->reporter->reports;
-	struct guard_link *link = guard_link(guard);
-	struct saving_item *item;
-
-	if (taking->saving && link->serial == reports->saving_serial) {
-		item = &taking->saving->items[link->item];
-		item->range = cache_range_span(&item->range, range);
+	if (reporter->distrusted)
 		return;
-	}
-	item = one_more(taking);
-	if (!item) {
-		reports->lost += guard_lose(guard, range);
-		return;
-	}
-	*item = (struct saving_item){ guard_ref(guard), *range };
-	link->serial = reports->saving_serial;
-	link->item = (size_t)(item - taking->saving->items);
+	reporter->distrusted = true;
+	write_log_end_all(reporter->log, reporter);
+	write_log_count_reporters(reporter->log, 0, 1);
 }
 
-bool reporter_begin_write(struct reporter *reporter, struct flight *flight, bool followed)
-{
-	struct reports *reports = reporter->reports;
-
-	reporter->writes++;
-	reports->writes++;
-	reports->written_bytes += flight->range.length_bytes;
-	flight->reporter = reporter;
-	flight->dull = reports_is_dull(reports, &flight->range);
-	if (!reporter->distrusted && followed && reports_add_flight(reports, flight))
-		return true;
-	reports_distrust(reports, reporter);
-	reports_start_over(reports);
-	return false;
-}
-
-static void save_before_write(struct taking *taking, const struct flight *flight)
-{
-	if (flight->dull)
-		return;
-	for (struct guard *guard = taking->reporter->reports->guards; guard; guard = guard_link(guard)->next)
-		if (extents_touch(guard_extents(guard), &flight->range))
-			save_before_answer(taking, guard, &flight->range);
-}
-
-/* So many for one image: whoever looks at it takes what is in all of them. */
-#define LEDGERS_MAX 16
-
-static unsigned ledgers_of(const struct reports *reports)
-{
-	unsigned count = 0;
-
-	for (const struct reporter *reporter = reports->reporters; reporter; reporter = reporter->next)
-		count += reporter->ledger != NULL;
-	return count;
-}
-
-/*
- * Only the first offer is looked at: that takes time, and a stream may be full of
- * them. False: it does without.
- */
-static bool share_ledger(struct taking *taking, uint64_t fd)
+static void take_write(struct taking *taking, const struct notify_event *event)
 {
 	struct reporter *reporter = taking->reporter;
-	bool again = reporter->offered;
-	struct ledger *ledger;
+	struct cache_range range = { event->offset_bytes, event->length_bytes };
 
-	reporter->offered = true;
-	/* Of a process that is seen from here as it sees itself. */
-	if (again || taking->process == 0 || ledgers_of(reporter->reports) >= LEDGERS_MAX ||
-	    ledger_share(taking->process, fd, reporter->reports->monotonic_ns(), &ledger) != 0)
-		return false;
-	reporter_use_ledger(reporter, ledger);
-	return true;
+	reporter->writes++;
+	if (reporter->distrusted || write_log_has_feed(reporter->log))
+		return;
+	if (taking->events > EVENTS_MAX ||
+	    !write_log_begin(reporter->log, reporter, event->id, &range, &taking->saving))
+		distrust(reporter);
 }
 
 static void take_event(void *context, const struct notify_event *event)
 {
 	struct taking *taking = context;
-	struct reports *reports = taking->reporter->reports;
-	struct flight flight;
+	struct reporter *reporter = taking->reporter;
 
 	taking->events++;
 	switch (event->kind) {
 	case NOTIFY_BEGIN:
 		taking->spoke = true;
-		flight = (struct flight){
-			.id = event->id,
-			.range = { event->offset_bytes, event->length_bytes },
-			.begun_ns = reports->monotonic_ns(),
-		};
-		if (reporter_begin_write(taking->reporter, &flight, taking->events <= REPORTS_EVENTS_MAX))
-			save_before_write(taking, &flight);
+		take_write(taking, event);
 		break;
 	case NOTIFY_END:
 		taking->spoke = true;
-		if (taking->events > REPORTS_EVENTS_MAX)
-			reports_distrust(reports, taking->reporter);
+		if (taking->events > EVENTS_MAX)
+			distrust(reporter);
 		else
-			reports_end_flights(reports, taking->reporter, false, event->id, reports->monotonic_ns());
-		break;
-	case NOTIFY_LEDGER:
-		if (share_ledger(taking, event->id))
-			taking->spoke = true;
+			write_log_end(reporter->log, reporter, event->id);
 		break;
 	case NOTIFY_FLUSH:
-		reports->last_end_ns = reports->monotonic_ns();
-		reports_start_over(reports);
+		write_log_start_over(reporter->log);
 		break;
 	}
 }
 
-/* The reporter waits now for what it has posted. */
-static void save_before_posted(struct taking *taking)
-{
-	struct reports *reports = taking->reporter->reports;
-
-	reporter_take_posted(taking->reporter);
-	for (size_t i = 0; i < reports->flight_count; i++) {
-		struct flight *flight = &reports->flights[i];
-
-		if (flight->reporter == taking->reporter && flight->unkept) {
-			save_before_write(taking, flight);
-			flight->unkept = false;
-		}
-	}
-}
-
-/* ---- what is written to the control file ----------------------------------- */
-
-/* Does it speak for a process, now that it has said something? The text form only once it spoke of writes. */
+/* Does it tell of all its writes, now that it has said something? The text form only once it spoke of writes. */
 static bool introduces_itself(const struct taking *taking)
 {
 	enum notify_form form = taking->reporter->parser.form;
 
-	return taking->reporter->process == 0 && taking->process != 0 && form != NOTIFY_FORM_UNKNOWN &&
-	       form != NOTIFY_FORM_BROKEN && (form != NOTIFY_FORM_TEXT || taking->spoke);
-}
-
-static bool take_in(struct taking *taking, const void *bytes, size_t length_bytes)
-{
-	struct reporter *reporter = taking->reporter;
-	struct reports *reports = reporter->reports;
-	size_t flights;
-	bool introduced;
-
-	LOCK_SCOPE(&reports->lock);
-	flights = reporter->flights;
-	notify_feed(&reporter->parser, bytes, length_bytes, take_event, taking);
-	if (reporter->ledger)
-		save_before_posted(taking);
-	taking->ended = reporter->flights == 0 && (flights > 0 || taking->spoke || reporter->ledger);
-	introduced = introduces_itself(taking);
-	if (introduced) {
-		reporter->process = taking->process;
-		reports->speaking++;
-	}
-	/* What it spoke for once it must not be trusted with, once it cannot be followed, or is another process. */
-	if (reporter->process != 0 &&
-	    (!notify_form_is_exact(reporter->parser.form) || taking->process != reporter->process))
-		reports_distrust(reports, reporter);
-	return introduced;
-}
-
-/* More is for a thread of its own: other images' reports wait behind this one. */
-#define SAVE_NOW_BYTES ((uint64_t)4 << 20)
-
-/* Mostly the page cache has what is about to be overwritten: then nobody has to wait for another thread. */
-static struct saving *save_now(struct saving *saving)
-{
-	uint64_t bytes = 0;
-	bool saved;
-
-	if (!saving)
-		return NULL;
-	for (size_t i = 0; i < saving->count; i++)
-		bytes += saving->items[i].range.length_bytes;
-	saved = bytes <= SAVE_NOW_BYTES;
-	for (size_t i = 0; saved && i < saving->count; i++)
-		saved = guard_save_now(saving->items[i].guard, &saving->items[i].range);
-	if (!saved)
-		return saving;
-	saving_free(saving);
-	return NULL;
+	return !taking->reporter->speaks && form != NOTIFY_FORM_UNKNOWN && form != NOTIFY_FORM_BROKEN &&
+	       (form != NOTIFY_FORM_TEXT || taking->spoke);
 }
 
 struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
 {
-	struct company *company = reporter->reports->company;
 	struct taking taking = { .reporter = reporter };
 
 	LOCK_SCOPE(&reporter->lock);
-	taking.process = process_of(reporter, thread);
-	if (take_in(&taking, bytes, length_bytes) && company)
-		company->ops->know(company, taking.process);
-	/* All it has reported is done: what the kernel tells of it from now on it has not reported. */
-	if (company && taking.ended && taking.process != 0)
-		company->ops->look(company, &(struct company_state){ 0 });
-	return save_now(taking.saving);
+	reporter->thread = thread;
+	notify_feed(&reporter->parser, bytes, length_bytes, take_event, &taking);
+	if (introduces_itself(&taking)) {
+		reporter->speaks = true;
+		write_log_count_reporters(reporter->log, 1, 0);
+	}
+	if (reporter->speaks && !notify_form_is_exact(reporter->parser.form))
+		distrust(reporter);
+	if (!saving_run_now(taking.saving))
+		return taking.saving;
+	saving_free(taking.saving);
+	return NULL;
 }
 
 void reporter_take_late(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
 {
-	struct saving *saving;
+	struct saving *saving = reporter_take(reporter, thread, bytes, length_bytes);
 
-	/* Who offered a ledger has been answered, and gone on without; another file may have its number by now. */
-	pthread_mutex_lock(&reporter->lock);
-	reporter->offered = true;
-	pthread_mutex_unlock(&reporter->lock);
-	saving = reporter_take(reporter, thread, bytes, length_bytes);
 	if (!saving)
 		return;
-	saving_give_up(saving);
+	write_log_count_lost(reporter->log, saving_give_up(saving));
 	saving_free(saving);
 }
 
-/* ---- copy before write --------------------------------------------------- */
-
-void saving_run(struct saving *saving)
+unsigned reporters_of(const struct write_log *log, struct reporter_status *status, unsigned capacity)
 {
-	for (size_t i = 0; i < saving->count && !atomic_load(&saving->over); i++)
-		guard_save(saving->items[i].guard, &saving->items[i].range, &saving->over);
-}
+	unsigned count = 0;
 
-void saving_give_up(struct saving *saving)
-{
-	unsigned lost = 0;
-
-	atomic_store(&saving->over, true);
-	for (size_t i = 0; i < saving->count; i++)
-		lost += guard_lose(saving->items[i].guard, &saving->items[i].range);
-	LOCK_SCOPE(&saving->reports->lock);
-	saving->reports->lost += lost;
-}
-
-void saving_free(struct saving *saving)
-{
-	if (!saving)
-		return;
-	reports_unref(saving->reports);
-	for (size_t i = 0; i < saving->count; i++)
-		guard_unref(saving->items[i].guard);
-	free(saving->items);
-	free(saving);
+	LOCK_SCOPE(&all_lock);
+	for (struct reporter *reporter = all; reporter; reporter = reporter->next) {
+		LOCK_SCOPE(&reporter->lock);
+		if (reporter->log != log || reporter->parser.form == NOTIFY_FORM_UNKNOWN)
+			continue;
+		if (count < capacity)
+			status[count] = (struct reporter_status){
+				reporter->thread,
+				reporter->distrusted ? NOTIFY_FORM_BROKEN : reporter->parser.form,
+				reporter->writes,
+			};
+		count++;
+	}
+	return count;
 }

@@ -54,7 +54,10 @@ struct disk {
 	int stat_fd;	   /* block: sysfs stat, or -1 */
 	int inflight_fd;   /* block: sysfs inflight, or -1 */
 	uint32_t sector_bytes;
-	int64_t settle_ns;
+	int64_t ctime_lag_ns;
+	int (*silent_fd)(void *context, int fd); /* constant, as the next; or NULL */
+	void *context;
+	int silent_error; /* constant: why there is none */
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 
@@ -64,6 +67,7 @@ struct disk {
 	atomic_bool believable; /* written under the lock: could the last look be believed? */
 	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
 	int64_t event_ns;     /* lock: the same of an event */
+	int64_t real_ahead_ns; /* lock: by how much CLOCK_REALTIME was ahead of CLOCK_MONOTONIC at the last look */
 	_Atomic uint64_t size_bytes; /* as last observed */
 };
 
@@ -140,7 +144,7 @@ static int look(struct disk *disk, struct signs *signs)
 	signs->ctime_ns = stx.stx_ctime.tv_sec * 1000000000 + stx.stx_ctime.tv_nsec;
 	/* A ctime in the future (a stepped clock) is not settled either. */
 	age_ns = clock_now_ns(CLOCK_REALTIME) - signs->ctime_ns;
-	return disk->kind == DISK_FILE && age_ns >= disk->settle_ns;
+	return disk->kind == DISK_FILE && age_ns >= disk->ctime_lag_ns;
 }
 
 /* Pages written through a device's node are written back within this time (dirty_expire and some). */
@@ -156,6 +160,24 @@ static bool is_writeback(const struct disk *disk, const struct signs *signs, int
 {
 	return disk->is_block && signs->events == disk->signs.events && disk->event_ns != 0 &&
 	       now_ns - disk->event_ns < WRITEBACK_NS;
+}
+
+/* So far the two clocks may drift apart between two looks; more, and one was set. */
+#define CLOCK_STEP_NS (100 * INT64_C(1000000))
+
+/*
+ * When the change was that is seen now for the first time. A file's ctime tells,
+ * unless a clock was set since the last look, or it is in the future.
+ */
+static int64_t time_of_change(struct disk *disk, const struct signs *signs, int64_t now_ns)
+{
+	int64_t real_ns = clock_now_ns(CLOCK_REALTIME), ahead_ns = real_ns - now_ns, age_ns = real_ns - signs->ctime_ns;
+	bool stepped = llabs(ahead_ns - disk->real_ahead_ns) > CLOCK_STEP_NS;
+
+	disk->real_ahead_ns = ahead_ns;
+	if (disk->kind != DISK_FILE || stepped || age_ns < 0 || signs->ctime_ns == disk->signs.ctime_ns)
+		return now_ns;
+	return now_ns - age_ns;
 }
 
 static int disk_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
@@ -179,9 +201,11 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	if (signs.events != disk->signs.events)
 		disk->event_ns = now_ns;
 	if (memcmp(&signs, &disk->signs, sizeof(signs)) != 0) {
+		int64_t changed_ns = time_of_change(disk, &signs, now_ns);
+
 		disk->signs = signs;
 		if (!writeback)
-			disk->changed_ns = now_ns;
+			disk->changed_ns = changed_ns;
 		disk->generation++;
 	} else if (!believable || !disk->believable) {
 		/* What was read under unsettled signs may be older than a write they show already. */
@@ -213,6 +237,7 @@ static void first_look(struct disk *disk)
 	int believable = look(disk, &disk->signs);
 
 	disk->generation = 1;
+	disk->real_ahead_ns = clock_now_ns(CLOCK_REALTIME) - now_ns;
 	disk->changed_ns = now_ns;
 	if (believable >= 0 && !disk->is_block) {
 		int64_t age_ns = clock_now_ns(CLOCK_REALTIME) - disk->signs.ctime_ns;
@@ -307,10 +332,17 @@ static int direct_fd_of(struct disk *disk)
 
 	if (fd != DIRECT_UNOPENED)
 		return fd;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->fd);
-	fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		fd = errno == EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
+	if (disk->silent_fd && (fd = disk->silent_fd(disk->context, disk->fd)) >= 0) {
+		if (fcntl(fd, F_SETFL, O_DIRECT | O_NONBLOCK) != 0) {
+			close(fd);
+			fd = DIRECT_NONE;
+		}
+	} else {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->fd);
+		fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
+		if (fd < 0)
+			fd = errno == EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
+	}
 	if (fd == DIRECT_UNOPENED || atomic_compare_exchange_strong(&disk->direct_fd, &unopened, fd))
 		return fd;
 	/* Another thread was faster. */
@@ -507,6 +539,24 @@ static void become_file(struct disk *disk, const struct disk_options *options)
 		disk->kind = DISK_FILE;
 }
 
+/* From here on it reads through a descriptor that raises no events, where there is one. */
+static void become_silent(struct disk *disk, const struct disk_options *options)
+{
+	int fd;
+
+	disk->silent_error = -EOPNOTSUPP;
+	if (disk->kind != DISK_FILE || !options->silent_fd)
+		return;
+	fd = options->silent_fd(options->context, disk->fd);
+	disk->silent_error = fd < 0 ? fd : 0;
+	if (fd < 0)
+		return;
+	close(disk->fd);
+	disk->fd = fd;
+	disk->silent_fd = options->silent_fd;
+	disk->context = options->context;
+}
+
 int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device)
 {
 	CLEANUP_FD int owned = fd;
@@ -527,7 +577,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		.direct_fd = DIRECT_UNOPENED,
 		.stat_fd = -1,
 		.inflight_fd = -1,
-		.settle_ns = options->settle_ns,
+		.ctime_lag_ns = options->ctime_lag_ns,
 		.watch = watch,
 	};
 	pthread_mutex_init(&disk->lock, NULL);
@@ -535,9 +585,15 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		become_block(disk, &st, options);
 	else
 		become_file(disk, options);
+	become_silent(disk, options);
 	first_look(disk);
 	*device = &disk->device;
 	return 0;
+}
+
+int disk_silent_error(const struct cache_device *device)
+{
+	return ((const struct disk *)device)->silent_error;
 }
 
 uint32_t disk_sector_bytes(const struct cache_device *device)

@@ -21,7 +21,13 @@ struct watch;
 
 struct disk_options {
 	bool believe_nothing; /* treat every image as the kind `nothing` */
-	int64_t settle_ns;    /* a change younger than this makes every observation new */
+	int64_t ctime_lag_ns; /* a change younger than this makes every observation new */
+	/*
+	 * Another descriptor of the same file, read-only, that raises none of the
+	 * events that somebody listens to; NULL: there is no such thing. Blocks. -errno.
+	 */
+	int (*silent_fd)(void *context, int fd);
+	void *context; /* borrowed, as long as the device */
 };
 
 /*
@@ -34,6 +40,9 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 
 /* The descriptor it reads from; borrowed. */
 int disk_fd(const struct cache_device *device);
+
+/* 0: it reads through descriptors that raise no events; else what silent_fd said, or -EOPNOTSUPP. */
+int disk_silent_error(const struct cache_device *device);
 
 /* Does it never know that nothing changed? */
 bool disk_is_blind(const struct cache_device *device);

@@ -13,8 +13,12 @@
 
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
-	int error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+	int error;
 
+	/* Whatever is written after the device was looked at is told of. */
+	if (image->reports)
+		write_log_listen(image->reports);
+	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
 	if (error == 0 && image->reports)
 		reports_observe(image->reports, &image->seen);
 	return error;

@@ -116,10 +116,10 @@ int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned nu
 const char *cache_image_problem(struct cache_image *image);
 const char *cache_image_change_source(struct cache_image *image);
 
-/* What servers report of it (reports.h); before the first call for it. Takes over the reference. */
-struct reports;
-void cache_image_report_to(struct cache_image *image, struct reports *reports);
-struct reports *cache_image_reports(struct cache_image *image); /* borrowed; NULL when there are none */
+/* What is known of its writes (write_log.h); before the first call for it. Takes over the reference. */
+struct write_log;
+void cache_image_report_to(struct cache_image *image, struct write_log *log);
+struct write_log *cache_image_reports(struct cache_image *image); /* borrowed; NULL when there is none */
 
 struct cache_image_status {
 	bool table_known;

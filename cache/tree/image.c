@@ -118,6 +118,9 @@ void cache_image_put(struct cache_image *image)
 	}
 	footprint_clear(&image->table_belief.footprint);
 	footprint_clear(&image->boot_belief.footprint);
+	/* Its feed is about the device's descriptor. */
+	if (image->reports)
+		write_log_close_feed(image->reports);
 	reports_unref(image->reports);
 	free(image->table);
 	cache_device_unref(image->device);

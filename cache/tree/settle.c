@@ -23,7 +23,7 @@
 /* As reports tell it; false when they do not. */
 static bool burst_of(const struct cache_image *image, const struct cache_range *where, struct reports_burst *burst)
 {
-	return image->reports && reports_burst(image->reports, where, image->cache->settings.flux_ns, image->seen.now_ns,
+	return image->reports && write_log_burst(image->reports, where, image->cache->settings.flux_ns, image->seen.now_ns,
 					       burst) == 0;
 }
 

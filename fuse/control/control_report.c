@@ -16,7 +16,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cache/changes/reports.h"
+#include "base/waits.h"
+#include "cache/changes/preserve.h"
+#include "cache/changes/reporter.h"
+#include "cache/changes/write_log.h"
 #include "fuse/control/control_files.h"
 #include "fuse/process/log.h"
 
@@ -28,9 +31,6 @@
 
 /* So much of a stream is kept for an image that does not answer: some thousand records. */
 #define BACKLOG_BYTES ((size_t)256 << 10)
-
-/* To notice that the bound is near, to give up and to answer take a moment on a busy machine. */
-#define MARGIN_NS (5 * INT64_C(1000000))
 
 /* More jobs than this for one image, and its device hangs: it is not waited for. */
 #define SAVINGS_MAX 64
@@ -176,7 +176,7 @@ static int attach(struct report *report)
 	struct cache_op op = { .may_block = true };
 	struct reporter *reporter;
 	struct cache_image *cache;
-	struct reports *reports;
+	struct write_log *log;
 	int error = find_image(report);
 
 	if (error == 0)
@@ -185,8 +185,8 @@ static int attach(struct report *report)
 		forget_image(report);
 	if (error != 0)
 		return error;
-	reports = cache_image_reports(cache);
-	error = reports ? reporter_new(reports, &reporter) : -ENOTSUP;
+	log = cache_image_reports(cache);
+	error = log ? reporter_new(log, &reporter) : -ENOTSUP;
 	if (error != 0)
 		return error;
 	pthread_mutex_lock(&report->lock);
@@ -289,6 +289,12 @@ struct write {
 	atomic_bool answered;
 };
 
+/* An image with a reporter is open. */
+static void give_up(struct view_image *image, struct saving *saving)
+{
+	write_log_count_lost(cache_image_reports(atomic_load(&image->cache)), saving_give_up(saving));
+}
+
 static int64_t write_run(struct job *job)
 {
 	struct write *write = (struct write *)job;
@@ -305,7 +311,7 @@ static void write_expire(struct job *job)
 
 	if (atomic_exchange(&write->answered, true))
 		return;
-	saving_give_up(write->saving);
+	give_up(write->image, write->saving);
 	fuse_reply_write(write->fuse, write->length_bytes);
 }
 
@@ -338,7 +344,7 @@ static bool answer_when_saved(struct report *report, fuse_req_t fuse, size_t len
 		.done = write_done,
 		.expire = write_expire,
 		.lane = &image->reports_lane,
-		.deadline_ns = now_ns + REPORTS_BOUND_NS - MARGIN_NS,
+		.deadline_ns = now_ns + WAIT_PRESERVE_NS,
 		.strict = true,
 	};
 	queue_submit(report->control->queue, &write->job);
@@ -386,7 +392,7 @@ void report_write(struct report *report, fuse_req_t fuse, const char *bytes, siz
 	if (saving && answer_when_saved(report, fuse, length_bytes, saving, now_ns))
 		return;
 	if (saving) {
-		saving_give_up(saving);
+		give_up(report->image, saving);
 		saving_free(saving);
 	}
 	fuse_reply_write(fuse, length_bytes);

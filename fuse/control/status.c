@@ -33,17 +33,16 @@ static void name_of_process(pid_t process, char *name, size_t size_bytes)
 	name[strcspn(name, "\n")] = '\0';
 }
 
-static void take_reports(struct status_image *image, struct reports *reports)
+static void take_reports(struct status_image *image, struct write_log *reports)
 {
 	if (!reports)
 		return;
 	image->has_reports = true;
 	reports_status(reports, &image->reports);
-	name_of_process(image->reports.other, image->other, sizeof(image->other));
 	image->reporter_count = image->reports.reporters < REPORTS_STATUS_REPORTERS ? image->reports.reporters :
 										       REPORTS_STATUS_REPORTERS;
 	for (unsigned i = 0; i < image->reporter_count; i++)
-		name_of_process(image->reports.reporter[i].process, image->reporters[i], sizeof(image->reporters[i]));
+		name_of_process(image->reports.reporter[i].thread, image->reporters[i], sizeof(image->reporters[i]));
 }
 
 static void take_image(struct view_found *found, struct status_image *image)
@@ -101,9 +100,11 @@ void status_free(struct status *status)
 
 const char *status_reports_word(const struct status_image *image)
 {
-	if (!image->has_reports || image->reports.reporters == 0)
+	if (!image->has_reports || (!image->reports.log.kernel && image->reports.reporters == 0))
 		return "none";
-	return image->reports.exact ? "exact" : "not exact";
+	if (image->reports.log.kernel)
+		return image->reports.log.exact ? "kernel" : "kernel, not exact";
+	return image->reports.log.exact ? "exact" : "not exact";
 }
 
 const char *status_boot_reason(const struct cache_image_status *cache)

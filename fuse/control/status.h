@@ -21,7 +21,6 @@ struct status_image {
 	struct cache_image_status cache; /* if open and not busy */
 	bool has_reports;
 	struct reports_status reports;
-	char other[32];		/* what the other writer is called; empty: unknown */
 	char reporters[REPORTS_STATUS_REPORTERS][32]; /* likewise */
 	unsigned reporter_count; /* of those that are listed */
 	unsigned unattached;
@@ -45,7 +44,7 @@ struct status {
 int status_take(struct control *control, struct status *status);
 void status_free(struct status *status);
 
-/* In a word: "exact", "not exact", "none". */
+/* In a word or two: "kernel", "kernel, not exact"; "exact", "not exact"; "none". */
 const char *status_reports_word(const struct status_image *image);
 
 /* Why this partition is the boot partition. */

@@ -51,31 +51,29 @@ static void write_reports(FILE *out, const struct status_image *image)
 {
 	const struct reports_status *reports = &image->reports;
 
-	fprintf(out, ", \"reports\": {\"exact\": %s, \"why_not\": ", boolean(reports->exact));
-	write_text_or_null(out, reports->why_not);
-	fputs(", \"other\": ", out);
-	if (reports->other > 0) {
-		write_process(out, reports->other, image->other);
-		fputc('}', out);
-	} else {
+	fprintf(out, ", \"reports\": {\"exact\": %s, \"why_not\": ", boolean(reports->log.exact));
+	write_text_or_null(out, reports->log.why_not);
+	fprintf(out, ", \"kernel\": %s, \"stranger_seconds\": ", boolean(reports->log.kernel));
+	if (reports->log.stranger_ns >= 0)
+		fprintf(out, "%.6f", (double)reports->log.stranger_ns / 1e9);
+	else
 		fputs("null", out);
-	}
 	fprintf(out, ", \"reporter_count\": %u, \"reporters\": [", reports->reporters);
 	for (unsigned i = 0; i < image->reporter_count; i++) {
 		fputs(i > 0 ? ", " : "", out);
-		write_process(out, reports->reporter[i].process, image->reporters[i]);
+		write_process(out, reports->reporter[i].thread, image->reporters[i]);
 		fputs(", \"form\": ", out);
 		text_write_json(out, notify_form_name(reports->reporter[i].form));
 		fprintf(out, ", \"writes\": %" PRIu64 "}", reports->reporter[i].writes);
 	}
 	fprintf(out, "], \"writes\": %" PRIu64 ", \"written_bytes\": %" PRIu64 ", \"in_flight\": %u, \"quiet_seconds\": ",
-		reports->writes, reports->written_bytes, reports->in_flight);
-	if (reports->quiet_ns >= 0)
-		fprintf(out, "%.6f", (double)reports->quiet_ns / 1e9);
+		reports->log.writes, reports->log.written_bytes, reports->log.in_flight);
+	if (reports->log.quiet_ns >= 0)
+		fprintf(out, "%.6f", (double)reports->log.quiet_ns / 1e9);
 	else
 		fputs("null", out);
-	fprintf(out, ", \"guarded_files\": %u, \"saved_bytes\": %" PRIu64 ", \"lost\": %" PRIu64 "}", reports->guarded,
-		reports->saved_bytes, reports->lost);
+	fprintf(out, ", \"guarded_files\": %u, \"saved_bytes\": %" PRIu64 ", \"lost\": %" PRIu64 "}", reports->log.guarded,
+		reports->log.saved_bytes, reports->log.lost);
 }
 
 static void write_image(FILE *out, const struct status *status, const struct status_image *image)

@@ -38,32 +38,32 @@ static double reporters(const struct status_image *image)
 
 static double exact(const struct status_image *image)
 {
-	return image->reports.exact;
+	return image->reports.log.exact;
 }
 
 static double writes(const struct status_image *image)
 {
-	return (double)image->reports.writes;
+	return (double)image->reports.log.writes;
 }
 
 static double written(const struct status_image *image)
 {
-	return (double)image->reports.written_bytes;
+	return (double)image->reports.log.written_bytes;
 }
 
 static double in_flight(const struct status_image *image)
 {
-	return image->reports.in_flight;
+	return image->reports.log.in_flight;
 }
 
 static double saved(const struct status_image *image)
 {
-	return (double)image->reports.saved_bytes;
+	return (double)image->reports.log.saved_bytes;
 }
 
 static double lost(const struct status_image *image)
 {
-	return (double)image->reports.lost;
+	return (double)image->reports.log.lost;
 }
 
 static double opened(const struct status_image *image)

@@ -157,14 +157,9 @@ static void write_remarks(FILE *out, const struct status_image *image)
 		text_write_plain(out, image->name);
 		fprintf(out, ": %s\n", image->cache.problem);
 	}
-	if (image->has_reports && reports->reporters > 0 && reports->why_not) {
+	if (image->has_reports && reports->log.why_not) {
 		text_write_plain(out, image->name);
-		fprintf(out, ": reports are not exact: %s", reports->why_not);
-		if (reports->other > 0) {
-			fputs(": ", out);
-			write_process(out, reports->other, image->other);
-		}
-		fputc('\n', out);
+		fprintf(out, ": writes are not known exactly: %s\n", reports->log.why_not);
 	}
 	if (image->unattached > 0) {
 		text_write_plain(out, image->name);
@@ -210,27 +205,22 @@ static void write_image_reports(FILE *out, const struct status_image *image)
 	const struct reports_status *reports = &image->reports;
 
 	fprintf(out, "reports: %s", status_reports_word(image));
-	if (reports->reporters > 0 && reports->why_not)
-		fprintf(out, ": %s", reports->why_not);
+	if (reports->log.why_not)
+		fprintf(out, ": %s", reports->log.why_not);
 	fputc('\n', out);
 	for (unsigned i = 0; i < image->reporter_count; i++) {
 		fprintf(out, "reporter: %s, process ", notify_form_name(reports->reporter[i].form));
-		write_process(out, reports->reporter[i].process, image->reporters[i]);
+		write_process(out, reports->reporter[i].thread, image->reporters[i]);
 		fprintf(out, ", %" PRIu64 " writes\n", reports->reporter[i].writes);
 	}
 	if (reports->reporters > image->reporter_count)
 		fprintf(out, "more reporters: %u\n", reports->reporters - image->reporter_count);
-	if (reports->other > 0) {
-		fputs("other writer: process ", out);
-		write_process(out, reports->other, image->other);
-		fputc('\n', out);
-	}
-	fprintf(out, "reported writes: %" PRIu64 ", %" PRIu64 " bytes, %u in flight\n", reports->writes,
-		reports->written_bytes, reports->in_flight);
-	if (reports->quiet_ns >= 0)
-		fprintf(out, "quiet: %.3f s\n", (double)reports->quiet_ns / 1e9);
-	fprintf(out, "guarded files: %u\n", reports->guarded);
-	fprintf(out, "kept before a write: %" PRIu64 " bytes; lost: %" PRIu64 "\n", reports->saved_bytes, reports->lost);
+	fprintf(out, "reported writes: %" PRIu64 ", %" PRIu64 " bytes, %u in flight\n", reports->log.writes,
+		reports->log.written_bytes, reports->log.in_flight);
+	if (reports->log.quiet_ns >= 0)
+		fprintf(out, "quiet: %.3f s\n", (double)reports->log.quiet_ns / 1e9);
+	fprintf(out, "guarded files: %u\n", reports->log.guarded);
+	fprintf(out, "kept before a write: %" PRIu64 " bytes; lost: %" PRIu64 "\n", reports->log.saved_bytes, reports->log.lost);
 }
 
 static void write_image_partition(FILE *out, const struct cache_image_status *cache)

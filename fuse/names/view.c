@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache/changes/kernel.h"
 #include "fuse/names/view_images.h"
 #include "fuse/names/view_links.h"
 
@@ -32,6 +33,7 @@ struct view {
 	char *single_name; /* relative to source_fd */
 	struct stat source_stat;
 	struct view_images *images;
+	struct kernel_events *kernel; /* or NULL */
 };
 
 /* ---- life ---------------------------------------------------------------- */
@@ -101,6 +103,7 @@ int view_new(const char *source, const struct view_settings *settings, struct vi
 	if (!view)
 		return -ENOMEM;
 	view->source_fd = -1;
+	view->kernel = settings->kernel;
 	error = view_open(view, source);
 	if (error == 0)
 		error = view_images_new(view, settings, &view->images);
@@ -123,7 +126,12 @@ static int source_dir(const struct view *view, int flags)
 {
 	int fd = open(view->source, flags | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	/* What is opened in it from now on is listened to: a directory that took its place, too. */
+	if (view->kernel)
+		kernel_events_directory(view->kernel, fd);
+	return fd;
 }
 
 /* ---- lookup -------------------------------------------------------------- */

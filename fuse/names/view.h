@@ -17,6 +17,7 @@
 #include "fuse/names/asked.h"
 #include "fuse/process/queue.h"
 
+struct kernel_events;
 struct view;
 
 /* One image that was looked at. Counted by its users; kept for a while after the last. */
@@ -47,8 +48,8 @@ struct view_image {
 struct view_settings {
 	struct cache *cache; /* borrowed */
 	bool believe_nothing;
-	bool whole_view; /* all who write to images are in this PID namespace */
-	int64_t settle_ns;
+	struct kernel_events *kernel; /* borrowed; NULL: not to be listened to, and */
+	const char *why_no_kernel;    /* why: constant text */
 	size_t unused_max; /* images kept open though nobody uses them */
 };
 

@@ -17,9 +17,10 @@
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "cache/changes/company.h"
+#include "base/waits.h"
+#include "cache/changes/kernel.h"
 #include "cache/device/disk.h"
-#include "cache/changes/reports.h"
+#include "cache/changes/write_log.h"
 #include "cache/device/watch.h"
 #include "fuse/process/log.h"
 
@@ -29,7 +30,6 @@ struct view_images {
 	const struct view *view;
 	struct view_settings settings;
 	struct watch *watch; /* or NULL */
-	struct companies *companies; /* or NULL: without the privilege */
 	pthread_mutex_t lock; /* never held across I/O on an image */
 	struct view_image *buckets[BUCKETS];
 	struct view_image *newest, *oldest; /* the unused ones */
@@ -47,8 +47,6 @@ int view_images_new(struct view *view, const struct view_settings *settings, str
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
 		log_line(LOG_LEVEL_WARNING, "inotify is not to be had: every image is read again at every open");
-	if (companies_new(settings->whole_view, &images->companies) != 0)
-		images->companies = NULL; /* reports are then no more than hints; status says so */
 	*out = images;
 	return 0;
 }
@@ -211,22 +209,28 @@ static int open_image(const struct view_image *image)
 	return steal_fd(&fd);
 }
 
-/* The image closes its reports before its device, so the descriptor may be shared. */
-static int make_reports(struct view_images *images, const struct cache_device *device, struct cache_image *cache)
+/* What is known of its writes: by the kernel's events where they can be had, and by what servers report. */
+static int make_log(struct view_images *images, const struct cache_device *device, struct cache_image *cache)
 {
-	struct company *company = NULL;
-	struct reports *reports;
-	/* Who writes on other machines cannot be known, and to ask who does here might wait for one. */
-	bool alone = images->companies && !disk_is_blind(device);
-	int error = alone ? company_new(images->companies, disk_fd(device), &company) : 0;
+	struct write_log *log;
+	int error = write_log_new(&log);
 
-	if (error == 0)
-		error = reports_new(company, &reports);
-	if (error != 0)
+	if (error != 0) {
 		cache_image_put(cache);
-	else
-		cache_image_report_to(cache, reports);
-	return error;
+		return error;
+	}
+	if (!images->settings.kernel)
+		write_log_no_feed(log, images->settings.why_no_kernel);
+	else if ((error = disk_silent_error(device)) != 0 ||
+		 (error = kernel_feed_new(images->settings.kernel, disk_fd(device), log)) != 0)
+		write_log_no_feed(log, kernel_why_not(error));
+	cache_image_report_to(cache, log);
+	return 0;
+}
+
+static int silent_fd(void *context, int fd)
+{
+	return kernel_silent_fd(context, fd);
 }
 
 static int make_cache(struct view_image *image, struct cache_image **cache)
@@ -234,7 +238,9 @@ static int make_cache(struct view_image *image, struct cache_image **cache)
 	struct view_images *images = image->images;
 	struct disk_options options = {
 		.believe_nothing = images->settings.believe_nothing,
-		.settle_ns = images->settings.settle_ns,
+		.ctime_lag_ns = WAIT_CTIME_LAG_NS,
+		.silent_fd = images->settings.kernel ? silent_fd : NULL,
+		.context = images->settings.kernel,
 	};
 	struct cache_device *device;
 	int fd = open_image(image), error;
@@ -245,7 +251,7 @@ static int make_cache(struct view_image *image, struct cache_image **cache)
 	if (error != 0)
 		return error == -ENOMEM ? error : -EIO;
 	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
-	return error != 0 ? error : make_reports(images, device, *cache);
+	return error != 0 ? error : make_log(images, device, *cache);
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)

@@ -170,6 +170,21 @@ static void set_mask(struct options *options, char which, unsigned mask)
 	}
 }
 
+static int parse_changes(struct parse *parse, const char *argument, const char *text)
+{
+	static const char *const words[] = {
+		[CHANGES_AUTO] = "auto", [CHANGES_KERNEL] = "kernel", [CHANGES_EVENTS] = "events", [CHANGES_NONE] = "none"
+	};
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(text, words[i]) == 0) {
+			parse->options->changes = i;
+			return 0;
+		}
+	}
+	return refuse(parse, "is auto, kernel, events or none", argument);
+}
+
 static int parse_value(struct parse *parse, const char *argument)
 {
 	struct options *options = parse->options;
@@ -178,11 +193,8 @@ static int parse_value(struct parse *parse, const char *argument)
 
 	if (starts(argument, "tz="))
 		return strcasecmp(text, "UTC") == 0 ? 0 : refuse(parse, "only tz=UTC is known; use time_offset", argument);
-	if (starts(argument, "changes=")) {
-		options->believe_nothing = strcmp(text, "none") == 0;
-		return options->believe_nothing || strcmp(text, "auto") == 0 ? 0 :
-									       refuse(parse, "is auto or none", argument);
-	}
+	if (starts(argument, "changes="))
+		return parse_changes(parse, argument, text);
 	if (is_mask(argument)) {
 		if (!number(argument, 8, 0, 0777, &value))
 			return refuse(parse, "is not an octal mask up to 777", argument);
@@ -359,7 +371,7 @@ static void print_help(void)
 	       "  -o time_offset=M minutes the boards' clocks are ahead of UTC; tz=UTC is 0\n"
 	       "  -o partition=N   the boot partition is number N (default: by content)\n"
 	       "  -o settle=MS     new content must have lasted this long (default: 200)\n"
-	       "  -o changes=none  believe nothing from one open to the next (default: auto)\n"
+	       "  -o changes=WHAT  how changes are noticed: kernel, events, none (default: auto, the best there is)\n"
 	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
 	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
 	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"

@@ -26,7 +26,12 @@ struct options {
 	int time_offset_minutes;
 	unsigned partition;   /* 0: by content */
 	unsigned settle_ms;   /* how long new content must have lasted */
-	bool believe_nothing; /* changes=none */
+	enum {
+		CHANGES_AUTO,	/* the best that can be had, for each image */
+		CHANGES_KERNEL, /* the kernel's events, or no mount */
+		CHANGES_EVENTS, /* inotify, ctime, counters; and what servers report */
+		CHANGES_NONE,	/* nothing is believed */
+	} changes;
 	uint64_t keep_bytes;  /* memory for kept content */
 
 	char *control;	       /* owned: where servers report to; NULL: the default place */

@@ -8,7 +8,6 @@ imagefs_unit(cache_extents cache_extents.c cache_device.c LIBS imagefs_cache)
 foreach(name cache_disk cache_kept cache_notify cache_watch)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
-imagefs_unit(cache_reports cache_reports.c cache_reported.c LIBS imagefs_cache)
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")
 
 # Without Criterion, which ThreadSanitizer does not let start.

@@ -26,7 +26,7 @@ static unsigned char *expected;
 
 static void open_device(struct watch *with, bool believe_nothing)
 {
-	struct disk_options options = { .believe_nothing = believe_nothing, .settle_ns = SETTLE_NS };
+	struct disk_options options = { .believe_nothing = believe_nothing, .ctime_lag_ns = SETTLE_NS };
 
 	cr_assert_eq(disk_new(open(path, O_RDONLY | O_CLOEXEC), with, &options, &device), 0);
 }
@@ -140,12 +140,12 @@ Test(cache_disk, c1_without_events_the_change_time_tells)
 Test(cache_disk, c1_a_change_time_in_the_future_is_not_settled)
 {
 	struct cache_device *other;
-	struct disk_options options = { .settle_ns = SETTLE_NS };
+	struct disk_options options = { .ctime_lag_ns = SETTLE_NS };
 	struct cache_observation first, second;
 
 	require_local();
 	/* As seen by somebody who wants a change to be older than the epoch is. */
-	options.settle_ns = INT64_MAX;
+	options.ctime_lag_ns = INT64_MAX;
 	cr_assert_eq(disk_new(open(path, O_RDONLY), watch, &options, &other), 0);
 	cr_assert_eq(other->ops->observe(other, true, &first), 0);
 	cr_assert_eq(other->ops->observe(other, true, &second), 0);
@@ -180,7 +180,7 @@ Test(cache_disk, c7_nothing_is_believed_without_a_watch)
 
 Test(cache_disk, n1_what_is_neither_file_nor_device_is_refused)
 {
-	struct disk_options options = { .settle_ns = SETTLE_NS };
+	struct disk_options options = { .ctime_lag_ns = SETTLE_NS };
 	struct cache_device *other;
 
 	cr_expect_eq(disk_new(open("/tmp", O_RDONLY), watch, &options, &other), -EINVAL);

@@ -31,8 +31,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cache/changes/company.h"
-#include "cache/changes/reports_inside.h"
+#include "cache/changes/preserve.h"
+#include "cache/changes/reporter.h"
+#include "cache/changes/write_log.h"
 #include "cache_model.h"
 
 /* ---- one run ------------------------------------------------------------- */
@@ -153,48 +154,15 @@ static int64_t model_clock(void)
 	return the_run->memory.now_ns;
 }
 
-/* Nobody else writes; but from a turn on, for a while, that has to be found out again. */
-static void look(struct company *company, struct company_state *state)
-{
-	struct run *run = the_run;
-
-	(void)company;
-	if (run->plan->doubt && !run->doubt_ns && run->turns >= run->plan->doubt)
-		run->doubt_ns = run->memory.now_ns;
-	state->in_doubt = run->doubt_ns && run->memory.now_ns - run->doubt_ns < DOUBT_NS;
-	state->alone = !state->in_doubt;
-	state->doubt_ns = run->doubt_ns;
-}
-
-static void nobody(struct company *company, pid_t process)
-{
-	(void)company;
-	(void)process;
-}
-
-static void forgotten(struct company *company, pid_t process, bool in_flight)
-{
-	(void)company;
-	(void)process;
-	(void)in_flight;
-}
-
-static void nothing(struct company *company)
-{
-	(void)company;
-}
-
 static void begin_reports(struct run *run)
 {
-	static const struct company_ops ops = { look, nobody, forgotten, nothing };
-	static struct company company = { &ops };
-	struct reports *reports;
+	struct write_log *log;
 
 	the_run = run;
-	cr_assert_eq(reports_new(&company, &reports), 0);
-	reports_set_clock(reports, model_clock);
-	cache_image_report_to(run->reader.image, reports);
-	cr_assert_eq(reporter_new(reports, &run->reporter), 0);
+	cr_assert_eq(write_log_new(&log), 0);
+	write_log_set_clock(log, model_clock);
+	cache_image_report_to(run->reader.image, log);
+	cr_assert_eq(reporter_new(log, &run->reporter), 0);
 	report(run, "done\n"); /* it introduces itself */
 	run->memory.now_ns += SECOND;
 }
@@ -273,8 +241,8 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u, doubt %u%s%s%s:\n",
-		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second, plan->doubt,
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n",
+		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second,
 		plan->large ? ", large" : "", plan->slow ? ", slow" : "",
 		plan->later ? ", later" : "");
 	run_plan(script, plan, true, turns);
@@ -287,7 +255,7 @@ static unsigned check_one_burst(const struct script *script, unsigned order, str
 	unsigned turns = 0, most = 0;
 
 	plan->bursts = 1;
-	plan->second = plan->doubt = 0;
+	plan->second = 0;
 	plan->later = !plan->later;
 	plan->until[0] = script->step_count;
 	for (plan->at[0] = 0; plan->at[0] <= turns; plan->at[0]++) {
@@ -317,7 +285,6 @@ static void check_random(const struct script *script, unsigned order, struct pla
 
 	plan->bursts = bursts;
 	plan->later = random_below(seed, 2);
-	plan->doubt = random_below(seed, 2) ? 1 + random_below(seed, turns + 1) : 0;
 	plan->second = random_below(seed, 2) ? 1 + random_below(seed, turns + 1) : 0;
 	for (unsigned i = 0; i < bursts; i++) {
 		plan->at[i] = random_below(seed, turns + 1);

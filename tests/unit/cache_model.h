@@ -17,7 +17,6 @@
 #define FRAMES_MAX 6
 #define FILES_MAX 4
 #define BURSTS_MAX 3
-#define DOUBT_NS (40 * MS)
 
 /* The file that most updates are about. */
 #define F_NAME "file-with-a-long-name.bin"
@@ -98,7 +97,6 @@ struct plan {
 	bool later;	 /* files are kept after their first read was answered */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
-	unsigned doubt; /* 0, or from which turn on it is in doubt for a while who writes */
 	unsigned bursts;
 	unsigned at[BURSTS_MAX];    /* at which turn */
 	unsigned until[BURSTS_MAX]; /* how many steps are done then */
@@ -117,7 +115,7 @@ struct run {
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
 	bool second_done;
-	int64_t last_step_ns, pace_ns, doubt_ns;
+	int64_t last_step_ns, pace_ns;
 	bool trace;
 	const char *wrong; /* the rule that was broken */
 	struct {

@@ -144,7 +144,7 @@ static void *read_all_the_time(void *argument)
 static void run_threads(const char *what, bool believe_nothing, uint64_t keep_limit_bytes)
 {
 	char name[] = "/var/tmp/cache_threads.XXXXXX", path[32];
-	struct disk_options options = { .believe_nothing = believe_nothing, .settle_ns = 100 * MS };
+	struct disk_options options = { .believe_nothing = believe_nothing, .ctime_lag_ns = 100 * MS };
 	struct cache_settings settings = cache_settings_default;
 	struct cache_device *device;
 	struct watch *watch;

@@ -48,7 +48,6 @@ enum notify_kind {
 	NOTIFY_BEGIN, /* bytes [offset, offset + length) may change from now on, until the end of `id` */
 	NOTIFY_END,   /* every write begun with `id` and not ended yet has ended, well or not */
 	NOTIFY_FLUSH, /* text: something may have changed that was not reported as a write */
-	NOTIFY_LEDGER, /* text: the reporter's descriptor `id` is its ledger */
 };
 
 struct notify_event {

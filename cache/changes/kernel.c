@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/changes/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/waits.h"
+#include "cache/changes/held.h"
+#include "cache/changes/pairing.h"
+#include "cache/changes/preserve.h"
+#include "cache/changes/write_log.h"
+
+/* linux/fanotify.h since 6.14; not in the headers of Debian 12. */
+#ifndef FAN_PRE_ACCESS
+#define FAN_PRE_ACCESS 0x00100000
+#endif
+#define INFO_TYPE_RANGE 6
+
+struct info_range {
+	struct fanotify_event_info_header header;
+	uint32_t pad;
+	uint64_t offset_bytes;
+	uint64_t count_bytes;
+};
+
+#define EVENTS (FAN_PRE_ACCESS | FAN_MODIFY | FAN_ACCESS)
+
+/* As long as nobody looks; what is ignored stays so when it is modified. */
+#define IGNORE (FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY)
+#define HEED (FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK)
+
+#define BUCKETS 1024
+
+/* A dozen events at a time: each comes with a descriptor. */
+#define BUFFER_BYTES 1024
+
+/*
+ * The kernel refuses the write that it cannot give us a descriptor for. So many
+ * are kept back for that: the limit is raised by as much, while events are read.
+ */
+#define DESCRIPTORS_KEPT 64
+
+/* How often the thread asks which images nobody looks at any more. */
+#define SWEEP_NS (1 * WAIT_S)
+
+/* Who waits for a silent descriptor: on the stack of kernel_silent_fd. */
+struct wanted {
+	pid_t thread;
+	dev_t device;
+	ino_t inode;
+	int fd;
+	struct wanted *next;
+};
+
+struct kernel_feed {
+	struct write_feed feed; /* first: a write feed is one of ours */
+	struct kernel_events *events;
+	struct write_log *log; /* borrowed: it closes its feed before it goes */
+	int fd;		       /* borrowed */
+	dev_t device;
+	ino_t inode;
+	_Atomic int64_t since_ns; /* since when it listens; 0: it does not */
+	_Atomic int64_t looked_ns;
+	struct pairing pairing; /* events->lock */
+	struct kernel_feed *next; /* events->lock */
+};
+
+struct kernel_events {
+	int fd;
+	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
+	atomic_bool alive;
+	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
+	/* All of these under the lock. */
+	struct kernel_feed *buckets[BUCKETS];
+	struct wanted *wanted;
+	dev_t directory_device;
+	ino_t directory_inode;
+	struct rlimit limit; /* of everybody else; rlim_max: none is kept back */
+	bool crowded;	     /* descriptors are so many that some have to be kept back */
+	_Alignas(struct fanotify_event_metadata) char buffer[BUFFER_BYTES];
+};
+
+static int mark(struct kernel_events *events, unsigned flags, uint64_t mask, int fd)
+{
+	return fanotify_mark(events->fd, flags, mask, fd, NULL) == 0 ? 0 : -errno;
+}
+
+const char *kernel_why_not(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -ENOSYS:
+		return "the kernel does not announce writes (Linux 6.14 and later do)";
+	case -EOPNOTSUPP:
+		return "the kernel does not announce writes to this filesystem or device";
+	case -EPERM:
+		return "the kernel announces writes to root only";
+	default:
+		return "the kernel's events cannot be had";
+	}
+}
+
+/* ---- life ---------------------------------------------------------------- */
+
+int kernel_events_new(struct kernel_events **out)
+{
+	struct kernel_events *events = calloc(1, sizeof(*events));
+	int error = -ENOMEM;
+
+	if (!events)
+		return error;
+	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS |
+					   FAN_CLOEXEC | FAN_NONBLOCK,
+				   O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
+	if (events->fd < 0)
+		error = -errno;
+	else
+		error = held_new(events->fd, &events->held);
+	if (error != 0) {
+		cleanup_close_fd(&events->fd);
+		free(events);
+		return error;
+	}
+	pthread_mutex_init(&events->lock, NULL);
+	*out = events;
+	return 0;
+}
+
+int kernel_events_test(struct kernel_events *events, int fd)
+{
+	struct stat st;
+	int error;
+
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	/* Nobody answers yet: who writes in between waits until somebody does. */
+	if (S_ISDIR(st.st_mode)) {
+		error = mark(events, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, fd);
+		mark(events, FAN_MARK_REMOVE, EVENTS | FAN_EVENT_ON_CHILD, fd);
+		return error;
+	}
+	error = mark(events, IGNORE, EVENTS, fd);
+	if (error == 0)
+		error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	mark(events, FAN_MARK_REMOVE, EVENTS, fd);
+	mark(events, HEED, EVENTS, fd);
+	return error;
+}
+
+bool kernel_events_alive(const struct kernel_events *events)
+{
+	return atomic_load(&events->alive);
+}
+
+int kernel_events_directory(struct kernel_events *events, int fd)
+{
+	struct stat st;
+	char path[32];
+
+	if (!kernel_events_alive(events))
+		return -ENOSYS;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	LOCK_SCOPE(&events->lock);
+	if (events->directory_device == st.st_dev && events->directory_inode == st.st_ino)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fanotify_mark(events->fd, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, AT_FDCWD, path) != 0)
+		return -errno;
+	events->directory_device = st.st_dev;
+	events->directory_inode = st.st_ino;
+	return 0;
+}
+
+/* ---- feeds; under the lock ------------------------------------------------- */
+
+static struct kernel_feed **bucket_of(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	return &events->buckets[(inode ^ device * 31) % BUCKETS];
+}
+
+/* The next feed of that file from `feed` on: an old and a new user of an image may overlap. */
+static struct kernel_feed *of_file(struct kernel_feed *feed, dev_t device, ino_t inode)
+{
+	while (feed && (feed->device != device || feed->inode != inode))
+		feed = feed->next;
+	return feed;
+}
+
+static bool is_listened_to(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	for (struct kernel_feed *feed = of_file(*bucket_of(events, device, inode), device, inode); feed;
+	     feed = of_file(feed->next, device, inode))
+		if (atomic_load(&feed->since_ns) != 0)
+			return true;
+	return false;
+}
+
+static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t inode)
+{
+	for (const struct wanted *wanted = events->wanted; wanted; wanted = wanted->next)
+		if (wanted->device == device && wanted->inode == inode)
+			return true;
+	return false;
+}
+
+/* ---- events; under the lock -------------------------------------------------- */
+
+static bool range_of(const struct fanotify_event_metadata *event, struct cache_range *range)
+{
+	const char *at = (const char *)event + event->metadata_len, *end = (const char *)event + event->event_len;
+	struct info_range info;
+
+	/* Each record says how long it is, and the kernel writes whole ones. */
+	while (at + sizeof(info.header) <= end) {
+		memcpy(&info.header, at, sizeof(info.header));
+		if (info.header.info_type == INFO_TYPE_RANGE && at + sizeof(info) <= end) {
+			memcpy(&info, at, sizeof(info));
+			*range = (struct cache_range){ info.offset_bytes, info.count_bytes };
+			return true;
+		}
+		if (info.header.len < sizeof(info.header))
+			break;
+		at += info.header.len;
+	}
+	return false;
+}
+
+static void allow(struct kernel_events *events, int fd)
+{
+	struct fanotify_response response = { .fd = fd, .response = FAN_ALLOW };
+
+	while (write(events->fd, &response, sizeof(response)) < 0 && errno == EINTR)
+		;
+}
+
+/* Our own thread reads a byte, to be given the descriptor. */
+static bool give_to_who_wants(struct kernel_events *events, const struct fanotify_event_metadata *event)
+{
+	for (struct wanted *wanted = events->wanted; wanted; wanted = wanted->next) {
+		if (wanted->thread != event->pid || wanted->fd >= 0 || !(event->mask & FAN_PRE_ACCESS))
+			continue;
+		wanted->fd = event->fd;
+		allow(events, event->fd);
+		return true;
+	}
+	return false;
+}
+
+/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it. */
+static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
+{
+	struct cache_range range = { 0, (uint64_t)INT64_MAX };
+	struct saving *saving = NULL;
+	struct write_log *log = NULL;
+
+	/* An event without a range may be about all of it. */
+	range_of(event, &range);
+	if (range.length_bytes > (uint64_t)INT64_MAX - range.offset_bytes)
+		range.length_bytes = (uint64_t)INT64_MAX - range.offset_bytes;
+	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
+	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+		if (atomic_load(&feed->since_ns) == 0)
+			continue;
+		pairing_announced(&feed->pairing, event->pid, &range, &saving);
+		log = feed->log;
+	}
+	if (!saving || saving_run_now(saving)) {
+		saving_free(saving);
+		return false;
+	}
+	held_add(events->held, event->fd, saving, log);
+	return true;
+}
+
+static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
+{
+	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
+	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+		if (atomic_load(&feed->since_ns) == 0)
+			continue;
+		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
+		if (event->mask & FAN_MODIFY)
+			pairing_modified(&feed->pairing, event->pid);
+		else if (event->mask & FAN_ACCESS)
+			pairing_accessed(&feed->pairing, event->pid);
+	}
+}
+
+static void take_event(struct kernel_events *events, const struct fanotify_event_metadata *event)
+{
+	struct stat st;
+	bool held = false;
+
+	if (event->fd < 0 || give_to_who_wants(events, event))
+		return;
+	if (fstat(event->fd, &st) == 0) {
+		if (event->mask & FAN_PRE_ACCESS)
+			held = announce(events, event, &st);
+		else
+			take_end(events, event, &st);
+		/* A file that nobody looks at, or an image that is not open: once is enough. */
+		if (!is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
+			mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, event->fd);
+	}
+	if (held)
+		return;
+	if (event->mask & FAN_PRE_ACCESS)
+		allow(events, event->fd);
+	close(event->fd);
+}
+
+/* read(2), with descriptors that nobody else could take. The lowest free number is given: it tells how many there are. */
+static ssize_t read_events(struct kernel_events *events)
+{
+	const struct fanotify_event_metadata *event = (const void *)events->buffer;
+	bool raise = events->crowded && events->limit.rlim_cur < events->limit.rlim_max;
+	struct rlimit raised = { events->limit.rlim_max, events->limit.rlim_max };
+	ssize_t length;
+
+	if (raise)
+		setrlimit(RLIMIT_NOFILE, &raised);
+	length = read(events->fd, events->buffer, sizeof(events->buffer));
+	if (raise)
+		setrlimit(RLIMIT_NOFILE, &events->limit);
+	if (length > 0)
+		events->crowded = event->fd < 0 || (rlim_t)event->fd >= events->limit.rlim_cur / 2;
+	return length;
+}
+
+/* Empties the queue as it was when the call began, or more. Ends: an empty one answers EAGAIN. */
+static void drain(struct kernel_events *events)
+{
+	for (;;) {
+		ssize_t length = read_events(events);
+		const struct fanotify_event_metadata *event = (const void *)events->buffer;
+
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0 && (errno == EMFILE || errno == ENFILE)) {
+			/* What the kernel could not give a descriptor for we do not know. */
+			for (size_t i = 0; i < BUCKETS; i++)
+				for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
+					write_log_stranger(feed->log);
+			return;
+		}
+		if (length <= 0)
+			return;
+		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+			take_event(events, event);
+	}
+}
+
+/* ---- listening ---------------------------------------------------------------- */
+
+static int64_t feed_listen(struct write_feed *self)
+{
+	struct kernel_feed *feed = (struct kernel_feed *)self;
+	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
+
+	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
+	atomic_store(&feed->looked_ns, now_ns);
+	if (!kernel_events_alive(feed->events))
+		return 0;
+	since_ns = atomic_load(&feed->since_ns);
+	if (since_ns != 0)
+		return since_ns;
+	LOCK_SCOPE(&feed->events->lock);
+	since_ns = atomic_load(&feed->since_ns);
+	if (since_ns != 0)
+		return since_ns;
+	pairing_begin(&feed->pairing, feed->log, feed);
+	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
+	if (mark(feed->events, HEED, EVENTS, feed->fd) != 0) {
+		atomic_store(&feed->since_ns, 0);
+		return 0;
+	}
+	return feed->pairing.begun_ns;
+}
+
+static void feed_drain(struct write_feed *self)
+{
+	struct kernel_feed *feed = (struct kernel_feed *)self;
+
+	LOCK_SCOPE(&feed->events->lock);
+	drain(feed->events);
+}
+
+static const char *feed_why_not(struct write_feed *self)
+{
+	struct kernel_feed *feed = (struct kernel_feed *)self;
+
+	return kernel_events_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
+}
+
+/* Under the lock: nobody looks any more. A look that comes in between is seen, and listening goes on. */
+static void stop_listening(struct kernel_feed *feed, int64_t now_ns)
+{
+	int64_t since_ns = atomic_load(&feed->since_ns);
+
+	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS || write_log_is_guarded(feed->log))
+		return;
+	atomic_store(&feed->since_ns, 0);
+	if (now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS)
+		atomic_store(&feed->since_ns, since_ns);
+	else if (!is_listened_to(feed->events, feed->device, feed->inode))
+		mark(feed->events, IGNORE, EVENTS, feed->fd);
+}
+
+static void sweep(struct kernel_events *events)
+{
+	LOCK_SCOPE(&events->lock);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
+			stop_listening(feed, write_log_now_ns(feed->log));
+}
+
+static void feed_close(struct write_feed *self)
+{
+	struct kernel_feed *feed = (struct kernel_feed *)self;
+	struct kernel_events *events = feed->events;
+
+	pthread_mutex_lock(&events->lock);
+	for (struct kernel_feed **at = bucket_of(events, feed->device, feed->inode); *at; at = &(*at)->next) {
+		if (*at == feed) {
+			*at = feed->next;
+			break;
+		}
+	}
+	/* Its mark would keep the inode, and a deleted image's blocks with it. */
+	if (!of_file(*bucket_of(events, feed->device, feed->inode), feed->device, feed->inode)) {
+		mark(events, FAN_MARK_REMOVE, EVENTS, feed->fd);
+		mark(events, HEED, EVENTS, feed->fd);
+		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, feed->fd);
+	}
+	pthread_mutex_unlock(&events->lock);
+	held_forget(events->held, feed->log);
+	free(feed);
+}
+
+int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
+{
+	static const struct write_feed_ops ops = { feed_listen, feed_drain, feed_why_not, feed_close };
+	struct kernel_feed *feed;
+	struct stat st;
+	int error;
+
+	if (!kernel_events_alive(events))
+		return -ENOSYS;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	feed = calloc(1, sizeof(*feed));
+	if (!feed)
+		return -ENOMEM;
+	*feed = (struct kernel_feed){
+		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
+	};
+	pthread_mutex_lock(&events->lock);
+	/* Ignored first, so that no writer is held up; another user of the image may listen to it. */
+	error = is_listened_to(events, st.st_dev, st.st_ino) ? 0 : mark(events, IGNORE, EVENTS, fd);
+	if (error == 0)
+		error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	if (error == 0) {
+		feed->next = *bucket_of(events, st.st_dev, st.st_ino);
+		*bucket_of(events, st.st_dev, st.st_ino) = feed;
+	}
+	pthread_mutex_unlock(&events->lock);
+	if (error != 0) {
+		free(feed);
+		return error;
+	}
+	write_log_set_feed(log, &feed->feed);
+	return 0;
+}
+
+/* ---- silent descriptors ---------------------------------------------------------- */
+
+/* Read one byte of the file through a descriptor that raises events. */
+static int read_a_byte(int fd)
+{
+	char path[32], byte;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	CLEANUP_FD int noisy = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (noisy < 0)
+		return -errno;
+	do
+		got = pread(noisy, &byte, 1, 0);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : 0;
+}
+
+int kernel_silent_fd(struct kernel_events *events, int fd)
+{
+	struct wanted wanted = { .thread = (pid_t)syscall(SYS_gettid), .fd = -1 };
+	struct stat st;
+	int error;
+
+	if (!kernel_events_alive(events))
+		return -ENOSYS;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	wanted.device = st.st_dev;
+	wanted.inode = st.st_ino;
+	pthread_mutex_lock(&events->lock);
+	error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	if (error == 0) {
+		mark(events, HEED, EVENTS, fd);
+		wanted.next = events->wanted;
+		events->wanted = &wanted;
+	}
+	pthread_mutex_unlock(&events->lock);
+	if (error != 0)
+		return error;
+	error = read_a_byte(fd);
+	pthread_mutex_lock(&events->lock);
+	for (struct wanted **at = &events->wanted; *at; at = &(*at)->next) {
+		if (*at == &wanted) {
+			*at = wanted.next;
+			break;
+		}
+	}
+	if (!is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
+		mark(events, IGNORE, EVENTS, fd);
+	pthread_mutex_unlock(&events->lock);
+	if (wanted.fd < 0)
+		return error != 0 ? error : -EIO;
+	return wanted.fd;
+}
+
+/* ---- the thread --------------------------------------------------------------- */
+
+static void *answer(void *argument)
+{
+	struct kernel_events *events = argument;
+	struct pollfd poll_fd = { .fd = events->fd, .events = POLLIN };
+	int64_t swept_ns = 0;
+
+	for (;;) {
+		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), next_ns = held_give_up_late(events->held, now_ns);
+
+		if (now_ns - swept_ns >= SWEEP_NS) {
+			sweep(events);
+			swept_ns = now_ns;
+		}
+		if (next_ns > swept_ns + SWEEP_NS)
+			next_ns = swept_ns + SWEEP_NS;
+		if (poll(&poll_fd, 1, (int)((next_ns - now_ns) / WAIT_MS) + 1) < 0 && errno != EINTR)
+			break;
+		if (poll_fd.revents & (POLLERR | POLLNVAL))
+			break;
+		LOCK_SCOPE(&events->lock);
+		drain(events);
+	}
+	/* Nobody answers any more: the kernel lets all writers go on when the queue is closed. */
+	atomic_store(&events->alive, false);
+	close(events->fd);
+	return NULL;
+}
+
+static void keep_descriptors_back(struct kernel_events *events)
+{
+	events->crowded = true;
+	if (getrlimit(RLIMIT_NOFILE, &events->limit) != 0 || events->limit.rlim_cur < 4 * DESCRIPTORS_KEPT)
+		return;
+	events->limit.rlim_cur -= DESCRIPTORS_KEPT;
+	setrlimit(RLIMIT_NOFILE, &events->limit);
+}
+
+int kernel_events_start(struct kernel_events *events)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int error;
+
+	keep_descriptors_back(events);
+	atomic_store(&events->alive, true);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&thread, NULL, answer, events);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error != 0) {
+		atomic_store(&events->alive, false);
+		return error;
+	}
+	pthread_setname_np(thread, "imagefs-kernel");
+	pthread_detach(thread);
+	return 0;
+}

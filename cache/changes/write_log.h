@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * write_log: what is written to one image, where, since when and by whom, as far
+ * as somebody tells; and what follows from it (CONTRACT C5, P).
+ *
+ * Who tells
+ *   The kernel (kernel.h), of every write by anybody, before it is executed; or
+ *   block servers, through control files (reporter.h). Each write is announced
+ *   (write_log_begin), and mostly its end is told (write_log_end). A write
+ *   without a known end is uncertain: it may be executed at any time within the
+ *   lag that ctime has as well (WAIT_CTIME_LAG_NS), and is looked at again until
+ *   then; how long the image has been quiet counts from its begin.
+ *
+ * What follows, as long as every write is announced (exact)
+ *   - a generation that moves only by writes to what is looked at: the FAT
+ *     partitions and the tables, not the root file system beside them;
+ *   - the ranges written since any generation: what was not touched is believed
+ *     without being read;
+ *   - how long a partition has been quiet;
+ *   - guards (guard.h): the bytes that an open file needs are preserved before
+ *     the write that replaces them may go on.
+ *
+ * Strangers
+ *   A change that no announced write explains - a FAN_MODIFY of a thread that
+ *   announced nothing, a ctime outside of all announced writes - was made by
+ *   somebody who does not tell: a descriptor from before the mark, a loop
+ *   device, a mapping. Then all is looked at again, and the device's own signs
+ *   count until there was no stranger for WAIT_STRANGER_NS. Where only servers
+ *   report, a stranger's write in the very moments of a reported one passes for it.
+ *
+ * Locking: any function from any thread. One lock for each log, a leaf but for
+ * the guards' own; never held across I/O. Nothing here blocks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/device/device.h"
+
+struct guard;
+struct saving;
+struct write_log;
+
+int write_log_new(struct write_log **log); /* -ENOMEM */
+struct write_log *write_log_ref(struct write_log *log);
+void write_log_unref(struct write_log *log); /* NULL is fine */
+
+/* For the model check, which owns time. Before anything else. */
+void write_log_set_clock(struct write_log *log, int64_t (*monotonic_ns)(void));
+int64_t write_log_now_ns(const struct write_log *log);
+
+/* ---- who tells of every write by anybody: kernel.h, or the model check ------- */
+
+struct write_feed {
+	const struct write_feed_ops *ops;
+};
+
+struct write_feed_ops {
+	/*
+	 * Tell of all writes that begin from now on; called before each look at the
+	 * image. Returns since when it does without a gap (of write_log_now_ns), or 0
+	 * when it cannot. Never blocks.
+	 */
+	int64_t (*listen)(struct write_feed *feed);
+	/* Tell what has happened until now. After the look. Never blocks. */
+	void (*drain)(struct write_feed *feed);
+	/* Constant text: why it does not tell; NULL when it does, or would. */
+	const char *(*why_not)(struct write_feed *feed);
+	void (*close)(struct write_feed *feed);
+};
+
+/* Before the first look. Taken over: closed by write_log_close_feed. */
+void write_log_set_feed(struct write_log *log, struct write_feed *feed);
+void write_log_no_feed(struct write_log *log, const char *why); /* constant text, for status */
+void write_log_close_feed(struct write_log *log);
+bool write_log_has_feed(const struct write_log *log);
+
+/* ---- for those who tell -------------------------------------------------------- */
+
+/*
+ * A write of `id` by `teller` is about to be executed. *saving, if it is made, is
+ * to be run or given up before it may be. False: more are in flight than can be
+ * followed; the teller must not be believed then.
+ */
+bool write_log_begin(struct write_log *log, const void *teller, uint64_t id, const struct cache_range *range,
+		     struct saving **saving);
+
+/* All writes of that id have ended. Returns how many there were. */
+unsigned write_log_end(struct write_log *log, const void *teller, uint64_t id);
+
+/* They were reads: forget them. Returns how many. */
+unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t id);
+
+/* Their end will not be told, or not which: they are uncertain from now on. Returns how many. */
+unsigned write_log_end_unknown(struct write_log *log, const void *teller, uint64_t id);
+
+/* Of this teller nothing is in flight any more. Returns whether anything was. */
+bool write_log_end_all(struct write_log *log, const void *teller);
+
+/* Somebody wrote who does not tell. */
+void write_log_stranger(struct write_log *log);
+
+/* Look at everything again. */
+void write_log_start_over(struct write_log *log);
+
+/* So many bytes could not be preserved in time; for status. */
+void write_log_count_lost(struct write_log *log, unsigned lost);
+
+/* A server's reports are to be believed (+1), or not any more (-1); one of them cannot be followed (distrusted). */
+void write_log_count_reporters(struct write_log *log, int speaking, int distrusted);
+
+/* ---- for the image (cache/tree) ------------------------------------------------- */
+
+/* Before the device is observed: have everybody tell. */
+void write_log_listen(struct write_log *log);
+
+/* What the device saw, corrected by what is known here. Right after the device's own observe. */
+void write_log_observe(struct write_log *log, struct cache_observation *seen);
+
+/*
+ * The ranges written since `generation`, and those that may be written just now:
+ * at most `capacity`. Returns how many, or -1 when it may be anything. *in_flight
+ * is how many of them, at the front, may be written just now.
+ */
+int write_log_changes(struct write_log *log, uint64_t generation, struct cache_range *ranges, size_t capacity,
+		      size_t *in_flight);
+
+/*
+ * A burst: writes that follow each other more closely than the time of rest.
+ * What is older than the burst that goes on is no half of it.
+ */
+struct write_burst {
+	int64_t quiet_ns; /* since the last write ended; 0: one is in flight */
+	int64_t start_ns; /* when the first began; now, when there is rest */
+	/* What was true under this and is untouched since is older than the burst. 0: how it began is not known. */
+	uint64_t generation;
+};
+
+/* In `where`, or (NULL) in all that is looked at. -ENOTSUP: not exact now. */
+int write_log_burst(struct write_log *log, const struct cache_range *where, int64_t rest_ns, int64_t now_ns,
+		    struct write_burst *burst);
+
+/* Ranges nobody ever reads for (other file systems): writes to them are not remembered. Copied. Until called, none. */
+void write_log_set_untracked(struct write_log *log, const struct cache_range *ranges, size_t count);
+
+/*
+ * Guard an open file whose bytes were true at `generation`. 0: from now on every
+ * announced write waits until what it replaces is preserved. -EAGAIN: a write to it
+ * is in flight; -ESTALE: not as it was; -ENOTSUP: not exact now, or not for it.
+ */
+int write_log_guard(struct write_log *log, struct guard *guard, uint64_t generation);
+void write_log_unguard(struct write_log *log, struct guard *guard);
+
+/* Was every write since then announced? 0, and what the guard did not save was not overwritten; -ENOTSUP: no. */
+int write_log_guard_stands(struct write_log *log, struct guard *guard);
+
+/* Does anything have to be told to writers just now? */
+bool write_log_is_guarded(struct write_log *log);
+
+/* ---- for status ------------------------------------------------------------------ */
+
+struct write_log_status {
+	bool exact;	       /* every write is known with its range, or would be as soon as somebody looks */
+	const char *why_not;   /* constant text; NULL when exact, or when nobody tells */
+	bool kernel;	       /* the kernel tells, of everybody */
+	int64_t stranger_ns;   /* since somebody wrote who does not tell; -1: never */
+	uint64_t writes, written_bytes; /* announced so far, by all */
+	unsigned in_flight;
+	int64_t quiet_ns;      /* since the last announced write ended; -1: none yet */
+	unsigned guarded;      /* open files that writers wait for */
+	uint64_t saved_bytes;  /* preserved before they were overwritten, in all */
+	uint64_t lost;	       /* how often something could not be preserved in time */
+};
+
+/* Without a look at the image. */
+void write_log_status(struct write_log *log, struct write_log_status *status);
