@@ -49,7 +49,6 @@ static char *control_dir;  /* imagefs-dir= */
 struct change {
 	struct change *next, **link;
 	uint64_t offset_bytes, length_bytes, id;
-	bool reported; /* on the control file that is open now */
 };
 
 struct export
@@ -135,8 +134,6 @@ static void lose(struct export *export, int error)
 	close(export->fd);
 	export->fd = -1;
 	export->missed = true;
-	for (struct change *change = export->in_flight; change; change = change->next)
-		change->reported = false;
 	if (!export->told)
 		nbdkit_error("imagefs: %s: %s: until it is back, writes are not reported",
 			     control_file ? control_file : export->name, strerror(error));
@@ -154,18 +151,17 @@ static void send_text(struct export *export, const char *text, size_t length)
 		lose(export, n == -1 ? errno : EIO);
 }
 
-static size_t say_change(char *line, struct change *change)
+static size_t say_change(char *line, const struct change *change)
 {
-	change->reported = true;
 	return (size_t)snprintf(line, LINE_MAX_BYTES, "write %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
 				change->offset_bytes, change->length_bytes, change->id);
 }
 
-/* Open the control file, unless it is, and say what is in flight. */
+/* Open the control file, and say what is in flight: what is open knows of all that is. */
 static void connect_export(struct export *export)
 {
 	char text[(NAMED_MAX + 1) * LINE_MAX_BYTES];
-	struct change *change;
+	const struct change *change;
 	size_t length;
 	unsigned named = 0;
 
@@ -195,8 +191,8 @@ static void begin(struct export *export, struct change *change, uint64_t offset_
 	if (export == &unreported)
 		return;
 	LOCK_SCOPE(&export->lock);
-	*change = (struct change){ export->in_flight, &export->in_flight, offset_bytes,
-				   length_bytes,      ++export->last_id,  false };
+	*change = (struct change){ export->in_flight, &export->in_flight, offset_bytes, length_bytes,
+				   ++export->last_id };
 	if (change->next)
 		change->next->link = &change->next;
 	export->in_flight = change;
@@ -204,7 +200,7 @@ static void begin(struct export *export, struct change *change, uint64_t offset_
 		send_text(export, line, say_change(line, change));
 	else if (clock_now_ns(CLOCK_MONOTONIC) >= export->retry_ns)
 		connect_export(export);
-	if (!change->reported)
+	if (export->fd == -1)
 		export->missed = true;
 }
 
@@ -219,7 +215,7 @@ static void end(struct export *export, struct change *change)
 	*change->link = change->next;
 	if (change->next)
 		change->next->link = change->link;
-	if (change->reported)
+	if (export->fd != -1)
 		send_text(export, line,
 			  (size_t)snprintf(line, sizeof(line), "done %" PRIu64 "\n", change->id));
 }

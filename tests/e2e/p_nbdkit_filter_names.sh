@@ -19,8 +19,9 @@ mkdir "$T/plain"
 : >"$T/plain/file" && mkfifo "$T/plain/fifo" && ln -s file "$T/plain/link" && mkdir "$T/plain/directory"
 start_control_log
 ln -s "$REPORTED/secret" "$T/plain/to-fuse"
+ln -s "$REPORTED" "$T/plain/to-directory"
 start_filtered memory 1M imagefs-dir="$T/plain"
-for name in file fifo link directory to-fuse absent ''; do writes "$name"; done
+for name in file fifo link directory to-fuse to-directory%2fsecret absent ''; do writes "$name"; done
 is "no plain file is written to" "$(stat -c %s "$T/plain/file")" 0
 is "no symbolic link is followed" "$(reports secret)" ""
 

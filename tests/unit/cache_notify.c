@@ -218,7 +218,8 @@ Test(cache_notify, p_garbage_is_broken_by_its_first_line_or_record)
 	expect_told("gDf\x98 a reply\n", "not understood\n");
 	expect_told("2026-11-21 12:31:12.646915 connection=1 Write id=1 offset=0x10 count=0x20 fua=0 ...\n",
 		    "not understood\n"); /* nbdkit's log filter */
-	expect_told("nbd_receive_request Got request: { magic = 0x25609513 }\n", "not understood\n"); /* qemu-nbd's trace */
+	expect_told("nbd_receive_request Got request: { magic = 0x25609513 }\n",
+		    "not understood\n"); /* qemu-nbd's trace */
 	expect_told("ledger 5\n", "not understood\n");
 	expect_told("\x7f\x45LF\n", "not understood\n");
 	cr_expect_str_eq(told_by_bytes("\0\n", 2), "not understood\n");

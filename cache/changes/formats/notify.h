@@ -45,9 +45,9 @@ enum notify_form {
 };
 
 enum notify_kind {
-	NOTIFY_BEGIN, /* bytes [offset, offset + length) may change from now on, until the end of `id` */
-	NOTIFY_END,   /* every write begun with `id` and not ended yet has ended, well or not */
-	NOTIFY_FLUSH, /* text: something may have changed that was not reported as a write */
+	NOTIFY_BEGIN,  /* bytes [offset, offset + length) may change from now on, until the end of `id` */
+	NOTIFY_END,    /* every write begun with `id` and not ended yet has ended, well or not */
+	NOTIFY_FLUSH,  /* text: something may have changed that was not reported as a write */
 };
 
 struct notify_event {
@@ -65,8 +65,8 @@ struct notify_parser {
 	enum notify_form form;
 	enum notify_form reading; /* what it is read as, which may be known before it is certain who speaks */
 	bool has_data;		  /* nbd-server: data follow a write's request */
-	uint64_t skip_bytes; /* nbd-server: data still to come */
-	size_t held_bytes;   /* of a record or line that is not whole yet */
+	uint64_t skip_bytes;	  /* nbd-server: data still to come */
+	size_t held_bytes;	  /* of a record or line that is not whole yet */
 	unsigned char held[NOTIFY_LINE_MAX];
 };
 

@@ -17,4 +17,5 @@ void notify_begin(const struct notify_sink *sink, uint64_t id, uint64_t offset_b
 void notify_end(const struct notify_sink *sink, uint64_t id);
 
 /* Takes one record, or a part of it. Returns how many bytes; 0: broken. */
-size_t notify_nbd_server_take(const struct notify_sink *sink, const unsigned char *bytes, size_t length_bytes);
+size_t notify_nbd_server_take(const struct notify_sink *sink, const unsigned char *bytes,
+			      size_t length_bytes);
