@@ -27,6 +27,34 @@
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
+/*
+ * Storage that is slow but answers: a READ is given this much more while other jobs of
+ * its image come back. It has to be, or a transfer from a slow disk would never end; it
+ * costs nobody else, for whom the image waits anyway. What a path walk asks (lookup,
+ * getattr, open) is answered by the clock within C6: what was read for it stays, and the
+ * next try gets further.
+ */
+#define WAIT_SLOW_READ_NS (4 * WAIT_S)
+
+/* An image whose jobs did not come back for this long makes no progress: when one of them is late, it hangs. */
+#define WAIT_PROGRESS_NS (400 * WAIT_MS)
+
+/* Ten thousand images are opened and looked at for a listing; each of them has a wait of its own. */
+#define WAIT_LISTING_NS (10 * WAIT_S)
+
+/* After ESTALE the kernel walks the path once more: what it asks within this may be its last try. */
+#define WAIT_FINAL_RETRY_NS (20 * WAIT_MS)
+
+/*
+ * A control file is a server's log: it opens in time, whatever is the matter with its image.
+ * The lookup of its name, and then its open, are answered after this.
+ */
+#define WAIT_CONTROL_LOOKUP_NS (200 * WAIT_MS)
+#define WAIT_CONTROL_OPEN_NS (250 * WAIT_MS)
+
+/* So long after an image did not answer, the next report of its server may ask again. */
+#define WAIT_CONTROL_AGAIN_NS (1 * WAIT_S)
+
 /* New content must have been there this long, with nothing written around it (-o settle=). */
 #define WAIT_SETTLE_NS (200 * WAIT_MS)
 
@@ -61,3 +89,6 @@ _Static_assert(WAIT_SETTLE_NS + WAIT_PRESERVE_NS + WAIT_COMPARE_NS < WAIT_REQUES
 	       "an update of one write, and the time to settle behind it, fit into one request's wait");
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
 	       "one request may use its whole wait, and an image no more than half of any second");
+_Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
+_Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,
+	       "an image that answered before a request came, and never since, is seen to hang when that is late");

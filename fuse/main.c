@@ -25,18 +25,19 @@
 #include "base/cleanup.h"
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
+#include "fuse/operations.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
 #include "fuse/process/privileges.h"
-#include "fuse/request.h"
 #include "fuse/process/session.h"
+#include "fuse/request.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5
 
-/* Its last requests are answered within the patience of one. */
+/* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
 struct daemon {
@@ -326,7 +327,6 @@ static int start_threads(struct daemon *daemon)
 
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
-	patience_init(&daemon->fs.patience);
 	asked_init(&daemon->fs.asked);
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
@@ -424,7 +424,7 @@ static int run(struct daemon *daemon)
 		return 1;
 	daemon->fs.options = options;
 	daemon->fs.inodes = inodes_new();
-	daemon->fs.root_lane.width = 64;
+	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
 	daemon->fs.answering = start_ready_thread;
 	if (!control_prepare(options, daemon->fs.view, daemon->cache, &daemon->control))
 		return 1;

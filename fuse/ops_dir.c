@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * ops_dir: lookup, getattr, readlink, statfs, and directories.
- *
- * A directory is read whole when it is opened, so that a listing is of one
- * moment, and readdir deals out of memory.
- */
+#include "fuse/ops_dir.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/request.h"
+#include "fuse/attributes.h"
 
 /* ---- lookup -------------------------------------------------------------- */
 
@@ -44,12 +40,12 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 		return error;
 	if (target.kind == VIEW_LINK) {
 		inode = inodes_of_link(fs->inodes, request->name);
-		stat_of_link(fs, 0, &target, &st);
+		stat_of_link(fs->options, 0, &target, &st);
 	} else {
 		atomic_store(&target.image->modified_seconds, target.st.st_mtim.tv_sec);
 		asked_enter(&fs->asked, request->caller, request->name, target.image);
 		inode = inodes_of_image(fs->inodes, target.image, target.number);
-		stat_of_directory(fs, 0, target.st.st_mtim.tv_sec, &st);
+		stat_of_directory(fs->options, 0, target.st.st_mtim.tv_sec, &st);
 	}
 	return answer_entry(request, inode, &st, ATTRIBUTES_FOR_A_WALK);
 }
@@ -62,14 +58,15 @@ static int lookup_in_dir(struct request *request, struct cache_op *op, struct ca
 
 	if (error != 0)
 		return error;
-	stat_of_attributes(request->fs, &node.attributes, &st);
+	stat_of_attributes(request->fs->options, &node.attributes, &st);
 	return answer_entry(request,
 			    inodes_of_node(request->fs->inodes, request->inode, request->name, view_image_ref(image), &node),
 			    &st,
 			    node.kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : ATTRIBUTES_FOR_A_WALK);
 }
 
-int image_root_of(struct request *request, struct cache_op *op, struct cache_dir **dir, struct view_image **image)
+/* The root directory of an image inode, or of the root when SOURCE is one image. A user of it. */
+static int image_root_of(struct request *request, struct cache_op *op, struct cache_dir **dir, struct view_image **image)
 {
 	struct view_target target = { .number = request->inode->number };
 	struct cache_image *cache;
@@ -135,7 +132,7 @@ static int getattr_link(struct request *request, struct cache_op *op)
 	}
 	if (error != 0)
 		return error;
-	stat_of_link(request->fs, request->inode->id, &target, &st);
+	stat_of_link(request->fs->options, request->inode->id, &target, &st);
 	return answer_attributes(request, &st, 0);
 }
 
@@ -152,20 +149,20 @@ int try_getattr(struct request *request, struct cache_op *op)
 	case INODE_LINK:
 		return getattr_link(request, op);
 	case INODE_ROOT:
-		stat_of_directory(fs, inode->id, fs->source_stat.st_mtim.tv_sec, &st);
+		stat_of_directory(fs->options, inode->id, fs->source_stat.st_mtim.tv_sec, &st);
 		break;
 	case INODE_IMAGE:
-		stat_of_directory(fs, inode->id, atomic_load(&inode->image->modified_seconds), &st);
+		stat_of_directory(fs->options, inode->id, atomic_load(&inode->image->modified_seconds), &st);
 		break;
 	case INODE_DIR:
 		error = cache_dir_stat(inode->dir, op, &attributes);
 		if (error != 0)
 			return error;
-		stat_of_attributes(fs, &attributes, &st);
+		stat_of_attributes(fs->options, &attributes, &st);
 		break;
 	case INODE_FILE:
 		cache_version_attributes(inode->version, &attributes);
-		stat_of_attributes(fs, &attributes, &st);
+		stat_of_attributes(fs->options, &attributes, &st);
 		timeout = ATTRIBUTES_FOR_EVER;
 		break;
 	}

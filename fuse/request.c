@@ -7,134 +7,15 @@
 #include <string.h>
 
 #include "fuse/process/log.h"
-
-/* What does not answer at all is found out by the clock, this much after the patience ended (C6). */
-#define HUNG_NS (35 * INT64_C(1000000))
-
-/* A file that may have to be read whole first is given the time that takes at 50 MB/s. */
-#define HUNG_NS_PER_BYTE 20
-#define LISTING_NS (10 * INT64_C(1000000000))
-
-static bool claim(struct request *request)
-{
-	return !atomic_exchange(&request->answered, true);
-}
-
-/* ---- what it means for the caller's patience ----------------------------- */
-
-/* Requests of a system call that opens or asks for something, rather than reads. */
-static bool counted(const struct request *request)
-{
-	return request->attempt != try_read && request->attempt != try_statfs;
-}
-
-/* What is asked: a number that another question hardly has. */
-static uint64_t question(const struct request *request)
-{
-	uint64_t hash = request->inode->id ^ (uint64_t)(uintptr_t)request->attempt;
-
-	for (const char *at = request->name; at && *at; at++)
-		hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static int64_t allowed_ns(const struct request *request)
-{
-	(void)request;
-	return PATIENCE_REPORTED_NS;
-}
-
-static enum patience_place place_of(const struct request *request)
-{
-	if (request->attempt != try_lookup)
-		return PATIENCE_OTHER;
-	return request->inode->kind == INODE_ROOT ? PATIENCE_FIRST : PATIENCE_PATH;
-}
-
-static void count_answer(const struct request *request, int error)
-{
-	struct patience *patience = &request->fs->patience;
-	pid_t caller = fuse_req_ctx(request->fuse)->pid;
-	bool opens = request->attempt == try_open || request->attempt == try_opendir;
-
-	if (!counted(request))
-		return;
-	if (request->patience_ns != 0 && error == EIO)
-		patience_refused(patience, caller, question(request), queue_now_ns());
-	else if (error == ESTALE)
-		patience_stale(patience, caller, question(request), allowed_ns(request), queue_now_ns());
-	else if ((error == 0 && opens) || error != 0)
-		patience_ends(patience, caller);
-	else
-		patience_answered(patience, caller, question(request), place_of(request), request->patience_ns != 0,
-				  queue_now_ns());
-}
-
-static bool is_careful(const struct request *request)
-{
-	return request->fuse && counted(request) && patience_careful(&request->fs->patience, fuse_req_ctx(request->fuse)->pid);
-}
-
-bool request_claim(struct request *request)
-{
-	if (!claim(request))
-		return false;
-	count_answer(request, 0);
-	return true;
-}
-
-/* CONTRACT E: what a reader may see. ENOMEM or EAGAIN would make a TFTP server spin. */
-static int visible_error(int error)
-{
-	switch (error) {
-	case -ENOENT:
-	case -ENOTDIR:
-	case -EISDIR:
-	case -EROFS:
-	case -EACCES:
-	case -ESTALE:
-		return -error;
-	default:
-		return EIO;
-	}
-}
-
-static void complain(const struct request *request, const char *why)
-{
-	struct view_image *image = request->inode ? request->inode->image : NULL;
-	struct cache_image *cache;
-	const char *problem;
-	char text[256];
-
-	if (!image)
-		return;
-	request_failed(request);
-	cache = atomic_load(&image->cache);
-	problem = cache ? cache_image_problem(cache) : NULL;
-	snprintf(text, sizeof(text), "%s%s%s", request->name ? request->name : "", request->name ? ": " : "",
-		 problem ? problem : why);
-	view_image_complain(image, text);
-	if (log_allowed(&image->last_complaint))
-		log_line(LOG_LEVEL_WARNING, "%s: %s", image->name, text);
-}
-
-static void answer_error(struct request *request, int error)
-{
-	if (!claim(request))
-		return;
-	count_answer(request, visible_error(error));
-	if (error == -ENOENT)
-		request_absent(request);
-	if (visible_error(error) == EIO)
-		complain(request, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
-	fuse_reply_err(request->fuse, visible_error(error));
-}
+#include "fuse/request_asked.h"
 
 /* The lane of what the request is about. */
 static struct lane *lane_of(const struct request *request)
 {
 	const char *name = request->name;
 
+	if (view_is_single(request->fs->view))
+		return &request->fs->root_lane;
 	if (request->inode->image)
 		return &request->inode->image->lane;
 	if (!name && request->inode->kind == INODE_LINK)
@@ -142,38 +23,196 @@ static struct lane *lane_of(const struct request *request)
 	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
 }
 
+static struct wait_share *share_of(const struct request *request)
+{
+	return &lane_of(request)->share;
+}
+
+/* ---- answers ------------------------------------------------------------- */
+
+static void stop_waiting(struct request *request)
+{
+	if (atomic_exchange(&request->waiting, false))
+		wait_share_end(share_of(request), queue_now_ns());
+}
+
+static bool claim(struct request *request, enum request_answer answer)
+{
+	enum request_answer open = REQUEST_OPEN;
+
+	if (!atomic_compare_exchange_strong(&request->answered, &open, answer))
+		return false;
+	stop_waiting(request);
+	return true;
+}
+
+bool request_claim(struct request *request)
+{
+	return claim(request, REQUEST_ANSWERED);
+}
+
+static bool is_answered(const struct request *request)
+{
+	return atomic_load(&request->answered) != REQUEST_OPEN;
+}
+
+/* CONTRACT E: what a reader may see. ENOMEM or EAGAIN would make a TFTP server spin. */
+static const struct visible {
+	int error;
+	const char *name;
+} visible_errors[] = {
+	{ ENOENT, "ENOENT" }, { ENOTDIR, "ENOTDIR" }, { EISDIR, "EISDIR" }, { EROFS, "EROFS" },
+	{ EACCES, "EACCES" }, { ESTALE, "ESTALE" },   { EIO, "EIO" }, /* the last one stands for all others */
+};
+
+static const struct visible *visible(int error)
+{
+	const struct visible *at = visible_errors;
+
+	while (at->error != -error && at->error != EIO)
+		at++;
+	return at;
+}
+
+/* "config.txt: open", or "readdir" of what has no path. */
+static const char *subject(const struct request *request, char *text, size_t size_bytes)
+{
+	char buffer[1024];
+	const char *path = request_path(request->inode, request->name, buffer, sizeof(buffer));
+
+	snprintf(text, size_bytes, "%s%s%s", path ? path : "", path ? ": " : "", request->call->name);
+	return text;
+}
+
+/* --debug=changes: what had to wait or was refused, and what was opened. */
+static void trace(const struct request *request, const struct cache_op *op, const char *result)
+{
+	const struct view_image *image = request->inode->image;
+	char text[1100];
+
+	log_line(LOG_LEVEL_DEBUG, "%s: %s: %s after %.1f ms, looked at %u %s%s%s", image ? image->name : "/",
+		 subject(request, text, sizeof(text)), result,
+		 (double)(request->start_ns ? queue_now_ns() - request->start_ns : 0) / 1e6, request->looks,
+		 request->looks == 1 ? "time" : "times", op && op->rule ? ": " : "", op && op->rule ? op->rule : "");
+}
+
+static void trace_answered(const struct request *request, const struct cache_op *op, bool waited)
+{
+	if (log_debugs(LOG_DEBUG_CHANGES) && request->fuse && (waited || request->call->opens) &&
+	    atomic_load(&request->answered) == REQUEST_ANSWERED)
+		trace(request, op, "answered");
+}
+
+/*
+ * EIO: what status and the log say of it. The answer does not wait for the log, which may be
+ * slow; the text is that of the line, empty when there is to be none.
+ */
+static void complain(const struct request *request, const char *why, char *text, size_t size_bytes)
+{
+	struct view_image *image = request->inode->image;
+	struct cache_image *cache;
+	const char *problem;
+	size_t length;
+
+	text[0] = '\0';
+	if (!image)
+		return;
+	if (request->name || request->call->opens)
+		request_failed(&request->fs->asked, request->caller, request->inode, request->name);
+	cache = atomic_load(&image->cache);
+	problem = cache ? cache_image_problem(cache) : NULL;
+	length = strlen(subject(request, text, size_bytes));
+	snprintf(text + length, size_bytes - length, ": EIO: %s", problem ? problem : why);
+	view_image_complain(image, text);
+	if (!log_allowed(&image->last_complaint))
+		text[0] = '\0';
+}
+
+/* The request was claimed. */
+static void reply_error(const struct request *request, const struct cache_op *op, int error, const char *why)
+{
+	const struct visible *answer = visible(error);
+	char text[1200] = "";
+
+	if (answer->error == ESTALE)
+		wait_share_stale(share_of(request), queue_now_ns());
+	if (answer->error == ENOENT && request->name)
+		request_absent(&request->fs->asked, request->caller, request->inode, request->name);
+	if (answer->error == EIO)
+		complain(request, why, text, sizeof(text));
+	fuse_reply_err(request->fuse, answer->error);
+	if (text[0] != '\0')
+		log_line(LOG_LEVEL_WARNING, "%s: %s", request->inode->image->name, text);
+	if (log_debugs(LOG_DEBUG_CHANGES) && answer->error != ENOENT)
+		trace(request, op, answer->name);
+}
+
+static void answer_error(struct request *request, const struct cache_op *op, int error)
+{
+	if (request_claim(request))
+		reply_error(request, op, error, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
+}
+
 /* ---- as a job ------------------------------------------------------------ */
+
+static int attempt(struct request *request, struct cache_op *op, bool may_block)
+{
+	*op = (struct cache_op){ .may_block = may_block };
+	op->careful = request->call->walks && wait_share_is_final_retry(share_of(request), queue_now_ns());
+	request->looks++;
+	return request->call->attempt(request, op);
+}
+
+/* May it wait for its image until op->retry_ns from now? */
+static bool may_wait(struct request *request, const struct cache_op *op)
+{
+	struct wait_share *share = share_of(request);
+	int64_t now_ns = queue_now_ns();
+
+	if (!atomic_load(&request->waiting)) {
+		wait_share_begin(share, request->start_ns, now_ns);
+		atomic_store(&request->waiting, true);
+		/* Nobody ends it any more if the clock was faster. */
+		if (is_answered(request))
+			stop_waiting(request);
+	}
+	return now_ns + op->retry_ns < request->deadline_ns && op->retry_ns <= wait_share_left(share, now_ns);
+}
 
 static int64_t job_run(struct job *job)
 {
 	struct request *request = (struct request *)job;
-	struct cache_op op = { .may_block = true, .careful = is_careful(request) };
-	int error = request->attempt(request, &op);
+	bool waited = atomic_load(&request->waiting);
+	struct cache_op op;
+	int error = attempt(request, &op, true);
 
-	if (error == 0)
+	if (error == 0) {
+		trace_answered(request, &op, waited);
 		return 0;
-	if ((error == -EINPROGRESS || error == -EAGAIN) && !atomic_load(&request->answered) &&
-	    queue_now_ns() + op.retry_ns < (op.busy ? job->deadline_ns : request->patience_ns))
+	}
+	if ((error == -EINPROGRESS || error == -EAGAIN) && !is_answered(request) && may_wait(request, &op))
 		return op.retry_ns > 0 ? op.retry_ns : 1;
 	/* On an image that is never quiet care is in vain. */
-	if (error == -EINPROGRESS && op.careful && !atomic_load(&request->answered)) {
+	if (error == -EINPROGRESS && op.careful && !is_answered(request)) {
 		op = (struct cache_op){ .may_block = true };
-		error = request->attempt(request, &op);
+		error = request->call->attempt(request, &op);
 	}
 	if (error != 0)
-		answer_error(request, error);
+		answer_error(request, &op, error);
 	return 0;
 }
 
 static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
+	const char *why = "the device does not answer";
+	bool waited = atomic_load(&request->waiting);
 
-	if (!claim(request))
+	if (!claim(request, REQUEST_LATE))
 		return;
-	count_answer(request, EIO);
-	complain(request, "the device does not answer");
-	fuse_reply_err(request->fuse, EIO);
+	if (!waited)
+		wait_share_late(share_of(request), request->start_ns, queue_now_ns());
+	reply_error(request, &(struct cache_op){ .rule = why }, -EIO, why);
 }
 
 static void job_done(struct job *job)
@@ -185,89 +224,73 @@ static void job_done(struct job *job)
 	free(request);
 }
 
-static int64_t extra_ns(const struct request *request)
+/*
+ * Take a request that stands on the stack of libfuse's thread to the queue. False: it has to be
+ * answered, with EIO: for want of memory, or because it would have to wait for a device that
+ * was late a moment ago, and has had its share.
+ */
+static bool become_job(const struct request *now)
 {
-	struct cache_attributes attributes;
-
-	/* Ten thousand images are opened and looked at; each of them has its own patience (view_list.c). */
-	if (request->attempt == try_opendir && request->inode->kind == INODE_ROOT)
-		return LISTING_NS;
-	if (!request->large || request->inode->kind != INODE_FILE)
-		return 0;
-	cache_version_attributes(request->inode->version, &attributes);
-	return (int64_t)attributes.size_bytes * HUNG_NS_PER_BYTE;
-}
-
-/* Until when the request may wait. A read is a system call of its own. */
-static int64_t patience_of(const struct request *request, int64_t now_ns)
-{
-	return patience_begin(&request->fs->patience, counted(request) ? fuse_req_ctx(request->fuse)->pid : 0,
-			      question(request), allowed_ns(request), now_ns);
-}
-
-/* Take a request that stands on the stack of libfuse's thread to the queue. */
-static void become_job(const struct request *now)
-{
-	struct request *request = malloc(sizeof(*request));
-	int64_t start_ns = queue_now_ns(), patience_ns = patience_of(now, start_ns);
+	int64_t start_ns = queue_now_ns();
+	int64_t left_ns = now->slow_ns ? WAIT_REQUEST_NS : wait_share_left_for_device(share_of(now), start_ns);
+	struct request *request = left_ns > 0 ? malloc(sizeof(*request)) : NULL;
 
 	if (!request)
-		goto no_memory;
+		return false;
 	memcpy(request, now, sizeof(*request));
-	if (now->name && !(request->name = strdup(now->name)))
-		goto no_memory;
-	request->patience_ns = patience_ns;
+	if (now->name && !(request->name = strdup(now->name))) {
+		free(request);
+		return false;
+	}
+	request->start_ns = start_ns;
+	request->deadline_ns = start_ns + WAIT_REQUEST_NS;
 	request->job = (struct job){
 		.run = job_run,
 		.done = job_done,
 		.expire = job_expire,
 		.lane = lane_of(request),
-		.deadline_ns = (patience_ns > start_ns ? patience_ns : start_ns) + HUNG_NS + extra_ns(request),
+		.deadline_ns = start_ns + left_ns + WAIT_HUNG_NS + request->more_ns,
+		.slow_ns = request->slow_ns,
 	};
 	queue_submit(request->fs->queue, &request->job);
-	return;
-no_memory:
-	free(request);
-	inodes_put(now->fs->inodes, now->inode);
-	fuse_reply_err(now->fuse, EIO);
+	return true;
 }
 
-void request_in_background(const struct request *now, request_try attempt)
+void request_in_background(const struct request *now, const struct request_call *call)
 {
 	struct request *request = calloc(1, sizeof(*request));
 
 	if (!request)
 		return;
 	request->fs = now->fs;
-	request->attempt = attempt;
+	request->call = call;
 	request->inode = inodes_get(now->fs->inodes, now->inode->id);
-	atomic_store(&request->answered, true); /* there is nobody to answer */
+	request->answered = REQUEST_ANSWERED; /* there is nobody to answer */
 	request->job = (struct job){ .run = job_run, .done = job_done, .lane = lane_of(request) };
 	queue_submit(request->fs->queue, &request->job);
 }
 
-void request_start(struct request *request, fuse_req_t fuse, uint64_t id, request_try attempt)
+void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const struct request_call *call)
 {
-	struct cache_op op = { .may_block = false };
+	struct cache_op op;
 	int error;
 
 	request->fuse = fuse;
 	request->caller = fuse_req_ctx(fuse)->pid;
-	request->attempt = attempt;
+	request->call = call;
 	request->fs = fuse_req_userdata(fuse);
 	request->inode = inodes_get(request->fs->inodes, id);
 	if (!request->inode) {
 		fuse_reply_err(fuse, ESTALE);
 		return;
 	}
-	op.careful = is_careful(request);
-	error = attempt(request, &op);
-	if ((error == -EAGAIN || error == -EINPROGRESS) && !queue_lane_stuck(lane_of(request))) {
-		become_job(request);
+	error = attempt(request, &op, false);
+	if (error == 0)
+		trace_answered(request, &op, false);
+	/* What it would have to wait for may hang already: refused now, or after the same wait. */
+	if ((error == -EAGAIN || error == -EINPROGRESS) && !queue_lane_stuck(lane_of(request)) && become_job(request))
 		return;
-	}
-	/* What it would have to wait for hangs already: refused now, or after the same wait. */
 	if (error != 0)
-		answer_error(request, error);
+		answer_error(request, &op, error);
 	inodes_put(request->fs->inodes, request->inode);
 }

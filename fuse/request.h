@@ -5,17 +5,24 @@
  * Each kind of request has one function that tries it. It is called at once on
  * libfuse's thread, where it must not wait; if it has to, the request becomes a
  * job (queue.h) and the same function is called again where it may. Whoever
- * claims a request first answers it: its function, or the clock (C6).
+ * claims a request first answers it: its function, or the clock (C6). What was
+ * answered by the clock is not tried again, and a try that is under way then
+ * does not touch the kernel's request any more.
+ *
+ * How long it waits: for an image in flux, or our own reading of it, at most
+ * WAIT_REQUEST_NS, and no longer than its image may make requests wait
+ * (wait_share.h); a request that may not wait is tried once all the same. For a
+ * device that does not answer, WAIT_HUNG_NS more. A READ is given more on storage
+ * that is slow but answers (WAIT_SLOW_READ_NS).
  */
 #pragma once
 
-#include "fuse/process/api.h"
-#include "fuse/names/asked.h"
 #include "fuse/inode.h"
-#include "fuse/process/options.h"
-#include "fuse/process/patience.h"
-#include "fuse/process/queue.h"
+#include "fuse/names/asked.h"
 #include "fuse/names/view.h"
+#include "fuse/process/api.h"
+#include "fuse/process/options.h"
+#include "fuse/process/queue.h"
 
 /* The mounted filesystem; constant after start. */
 struct imagefs {
@@ -23,9 +30,8 @@ struct imagefs {
 	struct view *view;
 	struct inodes *inodes;
 	struct queue *queue;
-	struct patience patience;
 	struct asked asked;
-	struct lane root_lane; /* jobs about SOURCE itself */
+	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
 	struct stat source_stat;
 };
@@ -38,65 +44,42 @@ struct request;
  */
 typedef int (*request_try)(struct request *request, struct cache_op *op);
 
+/* A kind of request. Constant. */
+struct request_call {
+	const char *name; /* the system call's, for people */
+	request_try attempt;
+	bool walks; /* the kernel asks it on the way along a path, which it walks again after ESTALE */
+	bool opens; /* a file: --debug=changes has a line for each */
+};
+
+enum request_answer { REQUEST_OPEN, REQUEST_ANSWERED, REQUEST_LATE /* by the clock */ };
+
 struct request {
 	struct job job; /* first */
-	fuse_req_t fuse;
+	fuse_req_t fuse; /* until it is answered */
 	pid_t caller; /* the thread, or 0 */
-	request_try attempt;
+	const struct request_call *call;
 	struct imagefs *fs;
 	struct inode *inode; /* referenced for the request */
 	char *name;	     /* lookup */
 	uint64_t offset_bytes;
 	size_t length_bytes;
 	struct fuse_file_info file;
-	bool large; /* may have to read the whole file: given time by its size */
-	int64_t patience_ns; /* CLOCK_MONOTONIC: until then flux is waited for; 0: it did not have to wait */
-	atomic_bool answered;
+	int64_t more_ns; /* what it is given beyond WAIT_REQUEST_NS, for many images */
+	int64_t slow_ns; /* as in struct job */
+
+	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
+	int64_t deadline_ns; /* until then it waits for the image */
+	unsigned looks;	     /* how often it was tried */
+	atomic_bool waiting; /* counted in its image's share */
+	_Atomic enum request_answer answered;
 };
 
 /* Begin the request on inode `id` and see it through. The rest of `request` is set by the caller. */
-void request_start(struct request *request, fuse_req_t fuse, uint64_t id, request_try attempt);
+void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const struct request_call *call);
 
 /* Do something for the inode of `request` that nobody waits for. */
-void request_in_background(const struct request *request, request_try attempt);
+void request_in_background(const struct request *request, const struct request_call *call);
 
 /* May this thread answer? At most once true. Whoever gets false undoes what it did. */
 bool request_claim(struct request *request);
-
-/* ops_dir.c, ops_file.c */
-int try_lookup(struct request *request, struct cache_op *op);
-int try_getattr(struct request *request, struct cache_op *op);
-int try_readlink(struct request *request, struct cache_op *op);
-int try_opendir(struct request *request, struct cache_op *op);
-int try_open(struct request *request, struct cache_op *op);
-int try_read(struct request *request, struct cache_op *op);
-int try_statfs(struct request *request, struct cache_op *op);
-void op_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file);
-void op_releasedir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file);
-
-/* request_asked.c: what status tells of requests. After request_claim. */
-void request_opened(const struct request *request);
-void request_absent(const struct request *request);
-void request_failed(const struct request *request);
-
-/* attributes.c */
-void stat_of_attributes(const struct imagefs *fs, const struct cache_attributes *attributes, struct stat *st);
-void stat_of_directory(const struct imagefs *fs, uint64_t id, int64_t modified_seconds, struct stat *st);
-void stat_of_link(const struct imagefs *fs, uint64_t id, const struct view_target *target, struct stat *st);
-
-/* The root directory of an image inode, or of the root when SOURCE is one image. A user of it. */
-int image_root_of(struct request *request, struct cache_op *op, struct cache_dir **dir, struct view_image **image);
-
-/* Files never change under their number: their attributes are good for ever. */
-#define ATTRIBUTES_FOR_EVER 86400.0
-
-/*
- * Those of directories come fresh with every lookup, and need to last just long
- * enough for the permission check that follows it (which would otherwise ask
- * again, and double the price of a path). Only the time stamp of a directory
- * that is held open can be seen to be this old.
- */
-#define ATTRIBUTES_FOR_A_WALK 0.01
-
-/* The table of operations, for fuse_session_new. */
-extern const struct fuse_lowlevel_ops imagefs_operations;

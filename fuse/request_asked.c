@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * request_asked: requests as asked.h wants to hear of them, and the log's lines.
- *
- * At -v a line for each name that is not there, with --debug=files one for each file
- * that is opened; only so many of a board in a while.
- */
+#include "fuse/request_asked.h"
+
 #include <stdio.h>
-#include <string.h>
 
 #include "fuse/process/log.h"
-#include "fuse/request.h"
+#include "fuse/process/queue.h"
 
 static struct asked_log *log_of_image(struct view_image *image)
 {
@@ -25,69 +20,59 @@ static struct asked_log *log_of_image(struct view_image *image)
 	return log;
 }
 
-static void say(const struct request *request, const char *board, const char *path, enum asked_outcome outcome)
+static void say(const struct inode *inode, const char *board, const char *path, enum asked_outcome outcome)
 {
-	const struct view_image *image = request->inode->image;
+	const struct view_image *image = inode->image;
 
 	if (outcome == ASKED_OPENED)
 		log_debug(LOG_DEBUG_FILES, "%s: %s%s%s: opened, version %llu", image->name, board, *board ? ": " : "",
-			  path, (unsigned long long)request->inode->id);
+			  path, (unsigned long long)inode->id);
 	else if (outcome == ASKED_ABSENT)
 		log_line(LOG_LEVEL_INFO, "%s: %s%s%s: asked for, and not there", image ? image->name : "/", board,
 			 *board ? ": " : "", path);
 }
 
-static void note(const struct request *request, const char *path, enum asked_outcome outcome)
+static void note(struct asked *asked, pid_t caller, const struct inode *inode, const char *name,
+		 enum asked_outcome outcome)
 {
-	struct view_image *image = request->inode->image;
-	struct asked_board *board = asked_who(&request->fs->asked, request->caller, image);
-	struct asked_log *log = board ? &board->log : log_of_image(image);
+	char buffer[1024];
+	const char *path = request_path(inode, name, buffer, sizeof(buffer));
+	struct asked_board *board = asked_who(asked, caller, inode->image);
+	struct asked_log *log = board ? &board->log : log_of_image(inode->image);
 
-	if (log && asked_note(log, queue_now_ns(), path, outcome, outcome == ASKED_OPENED ? request->inode->id : 0))
-		say(request, board ? board->name : "", path, outcome);
+	if (!path)
+		path = "?";
+	if (log && asked_note(log, queue_now_ns(), path, outcome, outcome == ASKED_OPENED ? inode->id : 0))
+		say(inode, board ? board->name : "", path, outcome);
 }
 
-/* Of what a lookup asks for, as a path of the partition. */
-static const char *path_of(const struct request *request, char *path, size_t size_bytes)
+const char *request_path(const struct inode *inode, const char *name, char *buffer, size_t size_bytes)
 {
-	const struct inode *parent = request->inode;
-
-	if (!request->name)
-		return parent->name ? parent->name : "?";
-	if (parent->kind != INODE_DIR || !parent->name)
-		return request->name;
-	if (snprintf(path, size_bytes, "%s/%s", parent->name, request->name) >= (int)size_bytes)
-		return request->name;
-	return path;
+	if (!name)
+		return inode->name;
+	if (inode->kind != INODE_DIR || !inode->name ||
+	    snprintf(buffer, size_bytes, "%s/%s", inode->name, name) >= (int)size_bytes)
+		return name;
+	return buffer;
 }
 
-void request_opened(const struct request *request)
+void request_opened(struct asked *asked, pid_t caller, const struct inode *inode)
 {
-	const struct inode *inode = request->inode;
-
 	atomic_fetch_add_explicit(&inode->image->opened, 1, memory_order_relaxed);
-	note(request, inode->name ? inode->name : "?", ASKED_OPENED);
+	note(asked, caller, inode, NULL, ASKED_OPENED);
 }
 
-void request_absent(const struct request *request)
+void request_absent(struct asked *asked, pid_t caller, const struct inode *parent, const char *name)
 {
-	char path[1024];
-
-	if (request->attempt != try_lookup)
-		return;
-	if (request->inode->image) {
-		atomic_fetch_add_explicit(&request->inode->image->absent, 1, memory_order_relaxed);
-		note(request, path_of(request, path, sizeof(path)), ASKED_ABSENT);
-	} else if (request->name[0] != '.' &&
-		   asked_note(&request->fs->asked.root, queue_now_ns(), request->name, ASKED_ABSENT, 0)) {
-		say(request, "", request->name, ASKED_ABSENT);
+	if (parent->image) {
+		atomic_fetch_add_explicit(&parent->image->absent, 1, memory_order_relaxed);
+		note(asked, caller, parent, name, ASKED_ABSENT);
+	} else if (name[0] != '.' && asked_note(&asked->root, queue_now_ns(), name, ASKED_ABSENT, 0)) {
+		say(parent, "", name, ASKED_ABSENT);
 	}
 }
 
-void request_failed(const struct request *request)
+void request_failed(struct asked *asked, pid_t caller, const struct inode *inode, const char *name)
 {
-	char path[1024];
-
-	if (request->attempt == try_lookup || request->attempt == try_open)
-		note(request, path_of(request, path, sizeof(path)), ASKED_FAILED);
+	note(asked, caller, inode, name, ASKED_FAILED);
 }

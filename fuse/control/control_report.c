@@ -113,7 +113,7 @@ void report_close(struct report *report)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
 	if (reporter)
-		log_debug(LOG_DEBUG_REPORTS, "%s: a server has closed its control file", report->name);
+		log_debug(LOG_DEBUG_CHANGES, "%s: a server has closed its control file", report->name);
 	reporter_free(reporter);
 	report_put(report);
 }
@@ -213,7 +213,7 @@ static int64_t attach_run(struct job *job)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
 	if (error == 0)
-		log_debug(LOG_DEBUG_REPORTS, "%s: a server's reports are taken in", report->name);
+		log_debug(LOG_DEBUG_CHANGES, "%s: a server's reports are taken in", report->name);
 	else
 		log_line(LOG_LEVEL_INFO, "%s: a server's reports cannot be taken in yet: %s", report->name,
 			 strerror(-error));
@@ -345,7 +345,7 @@ static bool answer_when_saved(struct report *report, fuse_req_t fuse, size_t len
 		.expire = write_expire,
 		.lane = &image->reports_lane,
 		.deadline_ns = now_ns + WAIT_PRESERVE_NS,
-		.strict = true,
+		.spares_lane = true,
 	};
 	queue_submit(report->control->queue, &write->job);
 	return true;

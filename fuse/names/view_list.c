@@ -251,6 +251,7 @@ static bool send_probe(struct batch *batch, struct probe *probe, struct queue *q
 		.expire = probe_expire,
 		.lane = queue_lane_of_name(queue, probe->name),
 		.deadline_ns = probe->until_ns,
+		.goes_on = true,
 	};
 	/* It hung when it was last looked at, and does so still: not one more thread for it. */
 	if (queue_lane_stuck(probe->job.lane))

@@ -22,7 +22,7 @@ enum log_debug {
 	LOG_DEBUG_REQUESTS = 1, /* the kernel's, as libfuse prints them */
 	LOG_DEBUG_FILES = 2,	/* what was asked for, found or not */
 	LOG_DEBUG_IMAGES = 4,	/* opened, and closed */
-	LOG_DEBUG_REPORTS = 8,	/* servers that begin to report, and end */
+	LOG_DEBUG_CHANGES = 8,	/* who reports writes; what requests waited for, and which rule decided */
 	LOG_DEBUG_ALL = 15,
 };
 

@@ -261,7 +261,7 @@ static int parse_debug(struct parse *parse, const char *argument)
 		enum log_debug what;
 	} known[] = {
 		{ "requests", LOG_DEBUG_REQUESTS }, { "files", LOG_DEBUG_FILES },     { "images", LOG_DEBUG_IMAGES },
-		{ "reports", LOG_DEBUG_REPORTS },   { "all", LOG_DEBUG_ALL },
+		{ "changes", LOG_DEBUG_CHANGES },   { "all", LOG_DEBUG_ALL },
 	};
 	const char *at = strchr(argument, '=') + 1;
 
@@ -273,7 +273,7 @@ static int parse_debug(struct parse *parse, const char *argument)
 		       (strlen(known[i].name) != length || strncmp(known[i].name, at, length) != 0))
 			i++;
 		if (i == sizeof(known) / sizeof(known[0]))
-			return refuse(parse, "is of requests, files, images, reports, all", argument);
+			return refuse(parse, "is of requests, files, images, changes, all", argument);
 		parse->options->debug |= known[i].what;
 		if (at[length] == '\0')
 			return 0;
@@ -361,7 +361,7 @@ static void print_help(void)
 	       "  -f               stay in the foreground\n"
 	       "  -v, --verbose    say more in the log\n"
 	       "  -d, --debug      follow everything in detail (implies -f)\n"
-	       "  --debug=WHAT,... of it requests, files, images, reports\n"
+	       "  --debug=WHAT,... of it requests, files, images, changes\n"
 	       "  -h, --help       this text\n"
 	       "  -V, --version    the version\n"
 	       "\n"

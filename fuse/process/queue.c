@@ -13,8 +13,8 @@
 #define IDLE_SECONDS 5
 #define NAME_LANES 1024
 
-/* A lane in which nothing came back for this long makes no progress. */
-#define PROGRESS_NS (400 * INT64_C(1000000))
+/* Who answers what expired finds a thread, also when that many hang. */
+#define EXPIRY_THREADS 16
 #define STACK_BYTES ((size_t)256 << 10)
 
 struct queue {
@@ -24,8 +24,9 @@ struct queue {
 	/* All of these under the lock. */
 	struct lane *first_lane, *last_lane; /* lanes with a job that may run now */
 	struct job *delayed;		     /* sorted by due_ns */
-	struct job *active;		     /* every job, in no order */
-	unsigned listed;		     /* how many lanes */
+	struct job *soonest, *latest;	     /* jobs with a deadline, by check_ns */
+	struct job *first_expired, *last_expired; /* to be answered */
+	unsigned listed;		     /* how many lanes, and expired jobs */
 	unsigned threads, idle;
 	int64_t wake_ns; /* when the timekeeper looks next */
 	struct lane name_lanes[NAME_LANES];
@@ -112,63 +113,141 @@ static void delay_job(struct queue *queue, struct job *job, int64_t due_ns)
 	wake_timekeeper(queue, due_ns);
 }
 
-static void forget_job(struct job *job)
+/* ---- deadlines; all under the lock ---------------------------------------- */
+
+static void untime_job(struct queue *queue, struct job *job)
 {
-	*job->active_link = job->active_next;
-	if (job->active_next)
-		job->active_next->active_link = job->active_link;
+	if (!job->timed)
+		return;
+	job->timed = false;
+	*(job->sooner ? &job->sooner->later : &queue->soonest) = job->later;
+	*(job->later ? &job->later->sooner : &queue->latest) = job->sooner;
 }
 
-static void remember_job(struct queue *queue, struct job *job)
+/* Most deadlines are the same time from now, so that its place is near the end. */
+static void time_job(struct queue *queue, struct job *job, int64_t check_ns)
 {
-	job->active_next = queue->active;
-	job->active_link = &queue->active;
-	if (queue->active)
-		queue->active->active_link = &job->active_next;
-	queue->active = job;
+	struct job *sooner = queue->latest;
+
+	while (sooner && sooner->check_ns > check_ns)
+		sooner = sooner->sooner;
+	job->timed = true;
+	job->check_ns = check_ns;
+	job->sooner = sooner;
+	job->later = sooner ? sooner->later : queue->soonest;
+	*(sooner ? &sooner->later : &queue->soonest) = job;
+	*(job->later ? &job->later->sooner : &queue->latest) = job;
+	wake_timekeeper(queue, check_ns);
+}
+
+/* One of the threads answers it: the clock itself does nothing that may be slow. */
+static void hand_out_expired(struct queue *queue, struct job *job)
+{
+	job->expired = job->expiring = true;
+	job->next_expired = NULL;
+	*(queue->last_expired ? &queue->last_expired->next_expired : &queue->first_expired) = job;
+	queue->last_expired = job;
+	queue->listed++;
+	ensure_thread(queue);
+	pthread_cond_signal(&queue->work);
+}
+
+/* Its time is over. A lane where other jobs come back is slow; one where none does hangs. */
+static void overdue(struct queue *queue, struct job *job, int64_t now_ns)
+{
+	int64_t progress_ns = job->lane->progress_ns + WAIT_PROGRESS_NS, latest_ns = job->deadline_ns + job->slow_ns;
+
+	if (!job->expired && progress_ns > now_ns && latest_ns > now_ns) {
+		time_job(queue, job, progress_ns < latest_ns ? progress_ns : latest_ns);
+		return;
+	}
+	if (!job->expired)
+		hand_out_expired(queue, job);
+	if (!job->running || job->spares_lane)
+		return;
+	if (progress_ns > now_ns) {
+		time_job(queue, job, progress_ns);
+	} else {
+		job->stuck = true;
+		job->lane->stuck++;
+	}
 }
 
 /* ---- threads ------------------------------------------------------------- */
 
-/* Wait for a lane with work; false when this thread may end. */
+/* Wait for something to do; false when this thread may end. */
 static bool wait_for_work(struct queue *queue)
 {
-	while (!queue->first_lane) {
+	while (!queue->first_lane && !queue->first_expired) {
 		struct timespec until = timespec_of(queue_now_ns() + IDLE_SECONDS * INT64_C(1000000000));
 		int result;
 
 		queue->idle++;
 		result = pthread_cond_timedwait(&queue->work, &queue->lock, &until);
 		queue->idle--;
-		if (result == ETIMEDOUT && !queue->first_lane && queue->idle >= IDLE_THREADS_KEPT)
+		if (result == ETIMEDOUT && !queue->first_lane && !queue->first_expired &&
+		    queue->idle >= IDLE_THREADS_KEPT)
 			return false;
 	}
 	return true;
 }
 
-static void run_one(struct queue *queue, struct job *job)
+/* The last that the queue does with it, unless another thread is in its expire: then that does it. */
+static void end_job(struct queue *queue, struct job *job)
 {
-	int64_t again_ns;
-
-	pthread_mutex_unlock(&queue->lock);
-	again_ns = job->run(job);
-	pthread_mutex_lock(&queue->lock);
-	job->running = false;
-	job->lane->running--;
-	if (again_ns <= 0)
-		job->lane->progress_ns = queue_now_ns();
-	if (job->stuck)
-		job->lane->stuck--;
-	job->stuck = false;
-	list_lane(queue, job->lane);
-	if (again_ns > 0) {
-		delay_job(queue, job, queue_now_ns() + again_ns);
+	job->ended = true;
+	if (job->expiring)
 		return;
-	}
-	forget_job(job);
+	untime_job(queue, job);
 	pthread_mutex_unlock(&queue->lock);
 	job->done(job);
 	pthread_mutex_lock(&queue->lock);
+}
+
+static void expire_one(struct queue *queue)
+{
+	struct job *job = queue->first_expired;
+
+	queue->first_expired = job->next_expired;
+	if (!queue->first_expired)
+		queue->last_expired = NULL;
+	queue->listed--;
+	pthread_mutex_unlock(&queue->lock);
+	job->expire(job);
+	pthread_mutex_lock(&queue->lock);
+	job->expiring = false;
+	if (job->ended)
+		end_job(queue, job);
+}
+
+/* Whoever asked was answered, and nobody else wants it. */
+static bool in_vain(const struct job *job)
+{
+	return job->expired && !job->goes_on;
+}
+
+static void run_one(struct queue *queue, struct job *job)
+{
+	struct lane *lane = job->lane;
+	int64_t again_ns = 0;
+
+	if (!in_vain(job)) {
+		pthread_mutex_unlock(&queue->lock);
+		again_ns = job->run(job);
+		pthread_mutex_lock(&queue->lock);
+		if (again_ns <= 0)
+			lane->progress_ns = queue_now_ns();
+	}
+	job->running = false;
+	lane->running--;
+	if (job->stuck)
+		lane->stuck--;
+	job->stuck = false;
+	list_lane(queue, lane);
+	if (again_ns > 0 && !in_vain(job))
+		delay_job(queue, job, queue_now_ns() + again_ns);
+	else
+		end_job(queue, job);
 }
 
 static void *worker(void *argument)
@@ -176,8 +255,12 @@ static void *worker(void *argument)
 	struct queue *queue = argument;
 
 	pthread_mutex_lock(&queue->lock);
-	while (wait_for_work(queue))
-		run_one(queue, take_job(queue));
+	while (wait_for_work(queue)) {
+		if (queue->first_expired)
+			expire_one(queue);
+		else
+			run_one(queue, take_job(queue));
+	}
 	queue->threads--;
 	pthread_mutex_unlock(&queue->lock);
 	return NULL;
@@ -203,7 +286,8 @@ static int start_thread(void *(*body)(void *), void *argument)
  */
 static void ensure_thread(struct queue *queue)
 {
-	if (queue->idle >= queue->listed || queue->threads >= THREADS_MAX)
+	if (queue->idle >= queue->listed ||
+	    queue->threads >= THREADS_MAX + (queue->first_expired ? EXPIRY_THREADS : 0))
 		return;
 	if (start_thread(worker, queue) == 0)
 		queue->threads++;
@@ -223,37 +307,16 @@ static int64_t release_due(struct queue *queue, int64_t now_ns)
 	return queue->delayed ? queue->delayed->due_ns : INT64_MAX;
 }
 
-/* A disk that serves many readers slowly is not one that hangs. */
-static int64_t expiry_of(const struct job *job)
-{
-	int64_t progress_ns = job->lane->progress_ns + PROGRESS_NS, latest_ns = job->deadline_ns + QUEUE_LATE_NS;
-
-	if (job->strict || progress_ns <= job->deadline_ns)
-		return job->deadline_ns;
-	return progress_ns < latest_ns ? progress_ns : latest_ns;
-}
-
-/* Under the lock: answer what ran out of time. Returns when to look again. */
+/* Under the lock: what ran out of time. Returns when to look again. */
 static int64_t expire_late(struct queue *queue, int64_t now_ns)
 {
-	int64_t next_ns = INT64_MAX;
+	while (queue->soonest && queue->soonest->check_ns <= now_ns) {
+		struct job *job = queue->soonest;
 
-	for (struct job *job = queue->active; job; job = job->active_next) {
-		if (job->deadline_ns == 0 || !job->expire)
-			continue;
-		if (expiry_of(job) > now_ns) {
-			if (expiry_of(job) < next_ns)
-				next_ns = expiry_of(job);
-			continue;
-		}
-		job->deadline_ns = 0;
-		if (job->running && !job->strict) {
-			job->stuck = true;
-			job->lane->stuck++;
-		}
-		job->expire(job);
+		untime_job(queue, job);
+		overdue(queue, job, now_ns);
 	}
-	return next_ns;
+	return queue->soonest ? queue->soonest->check_ns : INT64_MAX;
 }
 
 static void *timekeeper(void *argument)
@@ -319,8 +382,7 @@ bool queue_lane_stuck(const struct lane *lane)
 void queue_submit(struct queue *queue, struct job *job)
 {
 	LOCK_SCOPE(&queue->lock);
-	remember_job(queue, job);
 	append_job(queue, job);
 	if (job->deadline_ns != 0 && job->expire)
-		wake_timekeeper(queue, job->deadline_ns);
+		time_job(queue, job, job->deadline_ns);
 }

@@ -15,50 +15,57 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fuse/process/wait_share.h"
+
 struct queue;
 struct job;
 
-/* Embedded in whatever jobs are about. Zero is ready for use; all fields are the queue's. */
+/*
+ * Embedded in whatever jobs are about. Zero is ready for use; all fields are the
+ * queue's, but for `width`, and `share`, which is its users'.
+ */
 struct lane {
 	struct job *first, *last;
 	unsigned width; /* how many at a time; 0: LANE_WIDTH */
 	unsigned running;
-	_Atomic unsigned stuck; /* running jobs whose deadline passed */
+	_Atomic unsigned stuck; /* running jobs that are late, while nothing came back */
 	int64_t progress_ns;	/* when a job of it last came back */
 	bool listed;
 	struct lane *next;
+	struct wait_share share;
 };
 
 /* So many jobs of one lane at a time: enough reads in flight to keep a disk busy. */
 #define LANE_WIDTH 6
 
-#define QUEUE_LATE_NS (4 * INT64_C(1000000000))
-
 struct job {
-	/* Do it, or as much as can be done. 0: done; else run again after so many nanoseconds. */
+	/*
+	 * Do it, or as much as can be done. 0: done; else run again after so many nanoseconds.
+	 * Not called any more once the job expired, unless it goes_on.
+	 */
 	int64_t (*run)(struct job *job);
 	/* It is done: free it. The last call. */
 	void (*done)(struct job *job);
 	/*
-	 * The deadline passed and run has not ended: answer the request without
-	 * it. Called once at most, from another thread, perhaps while run is under
-	 * way (never after done); must not block. NULL: nothing happens.
+	 * The deadline passed and run has not ended: answer the request without it.
+	 * Called once at most, never after done, on one of the queue's threads and
+	 * without its lock; perhaps while run is under way. NULL: nothing happens.
 	 */
 	void (*expire)(struct job *job);
 	struct lane *lane;   /* stays until done is called */
-	/*
-	 * CLOCK_MONOTONIC; 0 for none. A lane that is only slow, whose other jobs
-	 * come back, is given more: up to QUEUE_LATE_NS.
-	 */
-	int64_t deadline_ns;
-	/* The deadline stands however the lane gets on, and to be late does not close the lane. */
-	bool strict;
+	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 for none */
+	int64_t slow_ns;     /* while other jobs of the lane come back: so much later */
+	bool spares_lane;    /* to be late says nothing about the lane */
+	bool goes_on;	     /* it is run also after it expired: not only for who was answered then */
 
 	/* The queue's. */
-	int64_t due_ns;
-	bool running, stuck;
-	struct job *next;
-	struct job *active_next, **active_link;
+	int64_t due_ns;	  /* in the delayed list */
+	int64_t check_ns; /* in the list of deadlines: when it is looked at */
+	bool running, stuck, expired, expiring, ended;
+	struct job *next; /* of its lane, or in the delayed list */
+	struct job *next_expired;
+	struct job *sooner, *later; /* the list of deadlines */
+	bool timed;		    /* is it in that? */
 };
 
 int64_t queue_now_ns(void);

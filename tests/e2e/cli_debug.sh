@@ -10,7 +10,7 @@ work() { # what there is to follow
 	refuses ENOENT cat "$MNT/89025d75/gone.txt"
 	! is_mounted "$CONTROL" || echo flush >"$CONTROL/jammy"
 }
-# follows WORDS OPTION...: the log has lines of just these: absent, opened, image, report, request.
+# follows WORDS OPTION...: the log has lines of just these: absent, opened, image, report, open, request.
 follows() {
 	local wanted=$1 seen=''
 	shift
@@ -24,6 +24,7 @@ follows() {
 	! grep -q 'config.txt: opened, version' "$T/log" || seen+=' opened'
 	! grep -q 'jammy.img: opened$' "$T/log" || seen+=' image'
 	! grep -q "jammy: a server's reports" "$T/log" || seen+=' report'
+	! grep -q 'jammy.img: config.txt: open: answered after [0-9.]* ms, looked at [1-9]' "$T/log" || seen+=' open'
 	! grep -q 'opcode: LOOKUP' "$T/log" || seen+=' request'
 	is "$*" "${seen# }" "$wanted"
 }
@@ -35,7 +36,7 @@ follows 'absent image' --debug=images
 follows 'absent opened image' --debug=files,images
 follows 'absent opened request' -o debug=requests:files
 if [ "$(id -u)" = 0 ]; then
-	follows 'absent report' --debug=reports
-	follows 'absent opened image report request' -d
-	follows 'absent opened image report request' --debug=all
+	follows 'absent report open' --debug=changes
+	follows 'absent opened image report open request' -d
+	follows 'absent opened image report open request' --debug=all
 fi

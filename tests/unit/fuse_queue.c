@@ -15,6 +15,8 @@ struct task {
 	struct job job; /* first */
 	int64_t takes_ns;
 	_Atomic int64_t expired_ns, run_ns, done_ns;
+	_Atomic int64_t *expire_until; /* expire does not return before this was set */
+	_Atomic bool expire_returned;
 };
 
 static struct queue *queue;
@@ -42,18 +44,34 @@ static int64_t run(struct job *job)
 
 static void done(struct job *job)
 {
-	((struct task *)job)->done_ns = queue_now_ns();
+	struct task *task = (struct task *)job;
+
+	/* The last call, whatever is under way. */
+	cr_assert(task->expired_ns == 0 || task->expire_returned);
+	task->done_ns = queue_now_ns();
 }
+
+static void wait_for(_Atomic int64_t *when_ns);
 
 static void expire(struct job *job)
 {
-	((struct task *)job)->expired_ns = queue_now_ns();
+	struct task *task = (struct task *)job;
+
+	task->expired_ns = queue_now_ns();
+	if (task->expire_until)
+		wait_for(task->expire_until);
+	task->expire_returned = true;
 }
 
-static void submit(struct task *task, struct lane *lane, int64_t takes_ms, int64_t deadline_ms, bool strict)
+/* The rest of the job is set by the caller. */
+static void submit(struct task *task, struct lane *lane, int64_t takes_ms, int64_t deadline_ms)
 {
 	task->takes_ns = takes_ms * MS;
-	task->job = (struct job){ .run = run, .done = done, .expire = expire, .lane = lane, .strict = strict };
+	if (!task->job.run)
+		task->job.run = run;
+	task->job.done = done;
+	task->job.expire = expire;
+	task->job.lane = lane;
 	if (deadline_ms > 0)
 		task->job.deadline_ns = queue_now_ns() + deadline_ms * MS;
 	queue_submit(queue, &task->job);
@@ -66,17 +84,17 @@ static void wait_for(_Atomic int64_t *when_ns)
 	cr_assert_neq(*when_ns, 0, "it never happened");
 }
 
-/* Others in the lane come back all the time, and give time to the one that does not insist. */
-Test(queue, a_strict_deadline_stands_however_the_lane_gets_on, .init = make_queue)
+/* Others in the lane come back all the time, and give time to the one that asks for it. */
+Test(queue, a_deadline_stands_unless_the_lane_gets_on_and_the_job_has_time, .init = make_queue)
 {
 	static struct lane lane = { .width = 3 };
-	static struct task patient, strict, others[30];
+	static struct task patient = { .job.slow_ns = 4000 * MS }, strict, others[30];
 	int64_t start_ns = queue_now_ns();
 
-	submit(&patient, &lane, 350, 50, false);
-	submit(&strict, &lane, 350, 50, true);
+	submit(&patient, &lane, 350, 50);
+	submit(&strict, &lane, 350, 50);
 	for (size_t i = 0; i < 30; i++)
-		submit(&others[i], &lane, 10, 0, false);
+		submit(&others[i], &lane, 10, 0);
 	wait_for(&strict.done_ns);
 	wait_for(&patient.done_ns);
 	cr_assert_neq(strict.expired_ns, 0);
@@ -85,37 +103,99 @@ Test(queue, a_strict_deadline_stands_however_the_lane_gets_on, .init = make_queu
 	cr_assert_eq(patient.expired_ns, 0);
 }
 
-Test(queue, a_strict_job_that_is_late_does_not_close_its_lane, .init = make_queue)
+Test(queue, a_job_that_is_late_closes_its_lane_unless_it_spares_it, .init = make_queue)
 {
 	static struct lane lane, closed;
-	static struct task strict, next, stuck, kept_out;
+	static struct task sparing = { .job.spares_lane = true }, next, stuck, kept_out;
 
-	submit(&strict, &lane, 600, 20, true);
-	submit(&stuck, &closed, 600, 20, false);
-	wait_for(&strict.expired_ns);
+	submit(&sparing, &lane, 600, 20);
+	submit(&stuck, &closed, 600, 20);
+	wait_for(&sparing.expired_ns);
 	wait_for(&stuck.expired_ns);
 	cr_assert(!queue_lane_stuck(&lane));
 	cr_assert(queue_lane_stuck(&closed));
-	submit(&next, &lane, 0, 0, false);
-	submit(&kept_out, &closed, 0, 0, false);
+	submit(&next, &lane, 0, 0);
+	submit(&kept_out, &closed, 0, 0);
 	wait_for(&next.done_ns);
-	cr_assert_eq(strict.done_ns, 0);
+	cr_assert_eq(sparing.done_ns, 0);
 	wait_for(&kept_out.done_ns);
 	cr_assert_neq(stuck.done_ns, 0);
 }
 
-/* All threads of the lane hang: who waits is answered all the same, and ended in the end. */
-Test(queue, a_strict_job_that_did_not_get_its_turn_expires_too, .init = make_queue)
+/* It was slow when the first one was late, and hangs when nothing came back since. */
+Test(queue, a_lane_that_got_on_is_closed_when_it_does_not_any_more, .init = make_queue)
+{
+	static struct lane lane;
+	static struct task hangs, last;
+	int64_t start_ns;
+
+	submit(&hangs, &lane, 1200, 50);
+	submit(&last, &lane, 20, 0);
+	wait_for(&last.done_ns);
+	start_ns = last.done_ns;
+	wait_for(&hangs.expired_ns);
+	cr_assert(!queue_lane_stuck(&lane));
+	while (!queue_lane_stuck(&lane) && queue_now_ns() < start_ns + 1000 * MS)
+		pause_ns(MS);
+	cr_assert(queue_lane_stuck(&lane));
+	wait_for(&hangs.done_ns);
+	cr_assert(!queue_lane_stuck(&lane));
+}
+
+/* All threads of the lane hang: who waits is answered all the same, ended in the end, and not looked at again. */
+Test(queue, a_job_that_did_not_get_its_turn_expires_and_is_not_run, .init = make_queue)
 {
 	static struct lane lane = { .width = 1 };
-	static struct task first, waiting;
+	static struct task first, waiting, others = { .job.goes_on = true };
 	int64_t start_ns = queue_now_ns();
 
-	submit(&first, &lane, 500, 0, false);
-	submit(&waiting, &lane, 0, 50, true);
+	submit(&first, &lane, 500, 0);
+	submit(&waiting, &lane, 0, 50);
+	submit(&others, &lane, 0, 50);
 	wait_for(&waiting.expired_ns);
+	wait_for(&others.expired_ns);
 	cr_assert_lt(waiting.expired_ns - start_ns, (50 + LATE_MS) * MS);
 	cr_assert_eq(waiting.run_ns, 0);
 	wait_for(&waiting.done_ns);
-	cr_assert_neq(waiting.run_ns, 0);
+	wait_for(&others.done_ns);
+	cr_assert_eq(waiting.run_ns, 0);
+	cr_assert_neq(others.run_ns, 0, "who goes on is run after it expired");
+}
+
+static int64_t run_again(struct job *job)
+{
+	run(job);
+	return 100 * MS;
+}
+
+Test(queue, a_job_that_is_to_be_run_again_is_not_once_it_expired, .init = make_queue)
+{
+	static struct lane lane;
+	static struct task task = { .job.run = run_again };
+	int64_t first_ns;
+
+	submit(&task, &lane, 0, 50);
+	wait_for(&task.run_ns);
+	first_ns = task.run_ns;
+	wait_for(&task.done_ns);
+	cr_assert_neq(task.expired_ns, 0);
+	cr_assert_eq(task.run_ns, first_ns);
+}
+
+/* A slow log, say: nobody waits for it, neither to be run nor to be answered by the clock. */
+Test(queue, expire_may_be_slow, .init = make_queue)
+{
+	static struct lane lane, other;
+	static struct task slow, runs, expires;
+
+	slow.expire_until = &expires.expired_ns;
+	submit(&slow, &lane, 30, 10);
+	wait_for(&slow.expired_ns);
+	submit(&runs, &other, 0, 0);
+	wait_for(&runs.done_ns);
+	cr_assert(!slow.expire_returned);
+	submit(&expires, &other, 300, 50);
+	/* Its run ended long ago: done waits for expire (see there). */
+	wait_for(&slow.done_ns);
+	wait_for(&expires.done_ns);
 }

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fuse/ops_dir.h"
+#include "fuse/ops_file.h"
+#include "fuse/process/daemon.h"
+#include "fuse/process/parallel.h"
+
+static const struct request_call call_lookup = { .name = "lookup", .attempt = try_lookup, .walks = true };
+static const struct request_call call_getattr = { .name = "stat", .attempt = try_getattr, .walks = true };
+static const struct request_call call_readlink = { .name = "readlink", .attempt = try_readlink, .walks = true };
+static const struct request_call call_opendir = { .name = "opendir", .attempt = try_opendir, .walks = true };
+static const struct request_call call_open = { .name = "open", .attempt = try_open, .walks = true, .opens = true };
+static const struct request_call call_read = { .name = "read", .attempt = try_read };
+static const struct request_call call_statfs = { .name = "statfs", .attempt = try_statfs };
+
+static void op_init(void *userdata, struct fuse_conn_info *connection)
+{
+	struct imagefs *fs = userdata;
+
+	/* Pages are never invalidated: another version is another inode. */
+	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	parallel_want(connection);
+	connection->max_background = 64;
+	connection->congestion_threshold = 48;
+	if (fs->answering)
+		fs->answering(fs);
+}
+
+static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	struct request request = { .name = (char *)name };
+
+	if (daemon_is_own_thread(fuse_req_ctx(fuse)->pid)) {
+		fuse_reply_err(fuse, EIO);
+		return;
+	}
+	request_start(&request, fuse, parent, &call_lookup);
+}
+
+static void op_forget(fuse_req_t fuse, fuse_ino_t id, uint64_t count)
+{
+	struct imagefs *fs = fuse_req_userdata(fuse);
+
+	inodes_forget(fs->inodes, id, count);
+	fuse_reply_none(fuse);
+}
+
+static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
+{
+	struct imagefs *fs = fuse_req_userdata(fuse);
+
+	for (size_t i = 0; i < count; i++)
+		inodes_forget(fs->inodes, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(fuse);
+}
+
+static void op_getattr(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	struct request request = { 0 };
+
+	(void)file;
+	request_start(&request, fuse, id, &call_getattr);
+}
+
+static void op_readlink(fuse_req_t fuse, fuse_ino_t id)
+{
+	struct request request = { 0 };
+
+	request_start(&request, fuse, id, &call_readlink);
+}
+
+static void op_opendir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	const struct imagefs *fs = fuse_req_userdata(fuse);
+	struct request request = { .file = *file };
+
+	if (id == FUSE_ROOT_ID && !view_is_single(fs->view))
+		request.more_ns = WAIT_LISTING_NS;
+	request_start(&request, fuse, id, &call_opendir);
+}
+
+static void op_open(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	struct request request = { .file = *file };
+
+	if ((file->flags & O_ACCMODE) != O_RDONLY) {
+		fuse_reply_err(fuse, EROFS);
+		return;
+	}
+	request_start(&request, fuse, id, &call_open);
+}
+
+static void op_read(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+{
+	struct request request = {
+		.file = *file,
+		.offset_bytes = (uint64_t)offset,
+		.length_bytes = size_bytes,
+		.slow_ns = WAIT_SLOW_READ_NS,
+	};
+
+	request_start(&request, fuse, id, &call_read);
+}
+
+static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	struct imagefs *fs = fuse_req_userdata(fuse);
+	struct inode *inode = inodes_get(fs->inodes, id);
+
+	(void)file;
+	if (inode && inode->kind == INODE_FILE)
+		cache_version_close(inode->version);
+	inodes_put(fs->inodes, inode);
+	fuse_reply_err(fuse, 0);
+}
+
+static void op_statfs(fuse_req_t fuse, fuse_ino_t id)
+{
+	struct request request = { 0 };
+
+	request_start(&request, fuse, id ? id : 1, &call_statfs);
+}
+
+const struct fuse_lowlevel_ops imagefs_operations = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.readlink = op_readlink,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.releasedir = op_releasedir,
+	.open = op_open,
+	.read = op_read,
+	.release = op_release,
+	.statfs = op_statfs,
+};
