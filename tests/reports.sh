@@ -44,6 +44,27 @@ start_reporting() {
 	esac
 }
 
+# start_unconfigured WRITER IMAGE: a server as it comes, or none. Sets $HOW, for the torture.
+start_unconfigured() {
+	local writer=$1 image=$2 cache aio
+	case $writer in
+	pwrite) HOW=file:$image ;;
+	nbd-server) start_nbd_server "$image" && HOW=nbd:$URI ;;
+	nbdkit) start_nbdkit "$image" && HOW=nbd:$URI ;;
+	qemu-nbd-*)
+		IFS=- read -r _ _ cache aio <<<"$writer"
+		start_qemu_nbd "$image" --cache="$cache" --aio="$aio" --discard=unmap && HOW=nbd:$URI ;;
+	*) fail "no such writer: $writer" ;;
+	esac
+}
+
+# The kernel announces the writes to files in this directory.
+kernel_tells() {
+	requires root
+	case $(stat -f -c %T "$T") in ext2/ext3 | xfs | btrfs) ;; *) skip "needs a temporary directory on ext4, xfs or btrfs" ;; esac
+	printf '6.14\n%s\n' "$(uname -r)" | sort -V -C || skip "needs Linux 6.14"
+}
+
 start_nbdkit_with() { # start_nbdkit_with IMAGE [options before the plugin] -- [its parameters]
 	[ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
 	local image=$1 before=() socket

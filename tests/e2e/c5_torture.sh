@@ -2,7 +2,9 @@
 # C5, C6, C2: the torture of c2_torture.sh, through a server that reports its writes: an
 # open is never refused because of an update whose writes are over in 250 ms, and what is
 # open is read to its end, whatever is written: 0 stale, 0 torn, 0 refused.
-# usage: c5_torture.sh nbd-server|nbdkit-filter [SECONDS]
+# usage: c5_torture.sh nbd-server|nbdkit-filter|kernel-WRITER [SECONDS]
+# kernel-WRITER: a server as it comes; the kernel announces its writes. WRITER: pwrite,
+# nbd-server, nbdkit, qemu-nbd-CACHE-AIO.
 # A TFTP server's clients begin before the server's client is connected; what they are
 # refused until reports are exact is counted apart.
 #   SEED=n; LONG=yes: some bursts are too long to wait for, their refusals counted apart
@@ -20,8 +22,15 @@ if [ -z "${STATES:-}" ] || [ -n "${KERNEL:-}" ]; then
 fi
 image=$SRC/board.img
 cp --sparse=always "$STATES/0.img" "$image"
-mount_reported "settle=$settle${MOUNT_OPTIONS:+,$MOUNT_OPTIONS}"
-start_reporting "$server" "$image"
+case $server in
+kernel-*)
+	kernel_tells
+	mount_reported "settle=$settle,changes=kernel${MOUNT_OPTIONS:+,$MOUNT_OPTIONS}"
+	start_unconfigured "${server#kernel-}" "$image" ;;
+*)
+	mount_reported "settle=$settle,changes=events${MOUNT_OPTIONS:+,$MOUNT_OPTIONS}"
+	start_reporting "$server" "$image" && HOW=nbd:$URI ;;
+esac
 
 "$PYTHON" "$TOOLS/watch_reports.py" "$CONTROL/status.json" board >"$T/exact" 2>&1 &
 watcher=$!
@@ -49,8 +58,8 @@ status=0
 exact=$CONTROL/status.json
 [ "${REPORTS:-}" != no ] || exact=
 judge=(-R -w "$settle" ${LONG:+-L})
-echo "$server reports, $seconds s:"
-"$TORTURE" "${judge[@]}" ${exact:+-x "$exact"} -s "$seconds" -n "${SEED:-1}" -o "$T/timeline" "$STATES" "nbd:$URI" "$MNT/board" |
+echo "$server, $seconds s:"
+"$TORTURE" "${judge[@]}" ${exact:+-x "$exact"} -s "$seconds" -n "${SEED:-1}" -o "$T/timeline" "$STATES" "$HOW" "$MNT/board" |
 	tee "$T/verdicts" || status=1
 for pid in "${readers[@]}"; do
 	kill "$pid"
@@ -67,7 +76,7 @@ if [ "${REPORTS:-}" != no ]; then
 fi
 fetches=$(awk 'match($0, /: [0-9]+ reads, /) { split(substr($0, RSTART), word); n += word[2] } END { print n + 0 }' "$T/verdicts")
 overwritten=$(awk '/held open,/ { n += $(NF - 5) } END { print n + 0 }' "$T/verdicts")
-echo "$server reports: $fetches reads in all, $overwritten of files that were wholly written over meanwhile"
+echo "$server: $fetches reads in all, $overwritten of files that were wholly written over meanwhile"
 [ "$fetches" -ge "${FETCHES:-500}" ] || fail "only $fetches reads"
 [ "$overwritten" -gt 0 ] || fail "no file was written over while it was open"
 exit $status

@@ -22,13 +22,13 @@ def main():
             with open(sys.argv[1], encoding="utf-8") as file:
                 images = json.load(file)["images"]
             reports = next(image["reports"] for image in images if image["name"] == sys.argv[2])
-            now = reports["exact"], reports["why_not"], reports["other"], reports["lost"]
+            now = reports["exact"], reports["why_not"], reports["stranger_seconds"] is not None, reports["lost"]
         except (OSError, ValueError, StopIteration) as error:
             now = False, str(error), None, None
         looks += 1
         if now != last:
             changes += last is not None
-            print("%.3f (%.3f): exact %s, why not: %s, other: %s, lost: %s" % (
+            print("%.3f (%.3f): exact %s, why not: %s, stranger: %s, lost: %s" % (
                 time.monotonic() - begun, time.monotonic(), *now), flush=True)
             last = now
         time.sleep(0.01)
