@@ -51,9 +51,7 @@ setpriv --reuid 12345 --regid 12345 --clear-groups nbdkit -U "$T/nbdkit.sock" -P
 wait_until 10 test -s "$T/nbdkit.pid"
 PIDS+=("$(cat "$T/nbdkit.pid")")
 URI="nbd+unix:///?socket=$T/nbdkit.sock"
-"$PYTHON" -c 'import nbd, sys
-n = nbd.NBD(); n.connect_uri(sys.argv[1]); n.pwrite(n.pread(512, 0), 0)' "$URI"
-wait_until 20 is_exact first
+"$PYTHON" "$TOOLS/reported.py" "$CONTROL/status.json" first text "$URI"
 
 kill -TERM "$pid"
 wait_until 10 gone "$pid"
