@@ -147,10 +147,15 @@ static void reply_error(const struct request *request, const struct cache_op *op
 		trace(request, op, answer->name);
 }
 
+static const char device_silent[] = "the device does not answer";
+
 static void answer_error(struct request *request, const struct cache_op *op, int error)
 {
 	if (request_claim(request))
-		reply_error(request, op, error, error == -EINPROGRESS ? "being changed for too long" : strerror(-error));
+		reply_error(request, op, error,
+			    error == -EINPROGRESS ? "being changed for too long" :
+			    error == -EAGAIN	  ? device_silent :
+						    strerror(-error));
 }
 
 /* ---- as a job ------------------------------------------------------------ */
@@ -205,14 +210,13 @@ static int64_t job_run(struct job *job)
 static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
-	const char *why = "the device does not answer";
 	bool waited = atomic_load(&request->waiting);
 
 	if (!claim(request, REQUEST_LATE))
 		return;
 	if (!waited)
 		wait_share_late(share_of(request), request->start_ns, queue_now_ns());
-	reply_error(request, &(struct cache_op){ .rule = why }, -EIO, why);
+	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }
 
 static void job_done(struct job *job)

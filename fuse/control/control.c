@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fuse/control/control_files.h"
+#include "fuse/control/files.h"
+#include "fuse/control/node.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
@@ -24,16 +25,24 @@
 /* The directory may be taken away just after it was made, by that daemon. */
 #define MOUNT_TRIES 3
 
+struct control {
+	struct control_base base; /* first */
+	char *directory;
+	bool remove_directory; /* at the end: it is ours */
+	struct fuse_session *session;
+	atomic_bool ending;
+};
+
 /* ---- its place ------------------------------------------------------------ */
 
 /* Where nobody asked for it, it is missed but not needed. */
 static bool refuse(struct control **control, const char *why)
 {
 	struct control *failed = STEAL_POINTER(*control);
-	bool asked = failed->options->control != NULL;
+	bool asked = failed->base.options->control != NULL;
 
 	if (asked)
-		fprintf(stderr, "imagefs: control=%s: %s\n", failed->options->control, why);
+		fprintf(stderr, "imagefs: control=%s: %s\n", failed->base.options->control, why);
 	else
 		log_line(LOG_LEVEL_NOTICE, "%s: no control files, servers cannot report: %s", failed->directory, why);
 	if (failed->remove_directory)
@@ -117,7 +126,7 @@ static char *source_of(const struct control *control)
 {
 	char *source;
 
-	return asprintf(&source, "imagefs:%s", control->options->mountpoint) < 0 ? NULL : source;
+	return asprintf(&source, "imagefs:%s", control->base.options->mountpoint) < 0 ? NULL : source;
 }
 
 /*
@@ -148,7 +157,7 @@ static const char *take_over(const struct control *control, struct stat *st)
 static const char *prepare_directory(struct control *control)
 {
 	CLEANUP_FREE char *existing = existing_part(control->directory);
-	const char *problem = existing ? conflict(existing, NULL, control->options) : strerror(ENOMEM);
+	const char *problem = existing ? conflict(existing, NULL, control->base.options) : strerror(ENOMEM);
 	struct stat st;
 	char *real = NULL;
 	int error;
@@ -159,7 +168,7 @@ static const char *prepare_directory(struct control *control)
 	if (error != 0)
 		return strerror(-error);
 	/* What a crash left in the default place was made by us, too. */
-	if (!control->options->control)
+	if (!control->base.options->control)
 		control->remove_directory = true;
 	problem = take_over(control, &st);
 	if (problem) {
@@ -175,7 +184,7 @@ static const char *prepare_directory(struct control *control)
 		return strerror(errno);
 	free(control->directory);
 	control->directory = real;
-	return conflict(real, &st, control->options);
+	return conflict(real, &st, control->base.options);
 }
 
 bool control_prepare(const struct options *options, struct view *view, struct cache *cache, struct control **out)
@@ -194,11 +203,11 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 		fprintf(stderr, "imagefs: %s\n", strerror(ENOMEM));
 		return false;
 	}
-	control->options = options;
-	control->view = view;
-	control->cache = cache;
-	control->status_lane.width = 16;
-	control->started_ns = queue_now_ns();
+	control->base.options = options;
+	control->base.view = view;
+	control->base.cache = cache;
+	control->base.status_lane.width = 16;
+	control->base.started_ns = queue_now_ns();
 	*out = control;
 	problem = prepare_directory(control);
 	return !problem || refuse(out, problem);
@@ -208,7 +217,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 
 static struct fuse_session *new_session(struct control *control)
 {
-	const struct options *options = control->options;
+	const struct options *options = control->base.options;
 	struct fuse_args arguments = { 0 };
 	struct fuse_session *session;
 
@@ -219,7 +228,7 @@ static struct fuse_session *new_session(struct control *control)
 		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		session_add_argument(&arguments, "-odebug", NULL);
-	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), control);
+	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), &control->base);
 	fuse_opt_free_args(&arguments);
 	return session;
 }
@@ -264,8 +273,8 @@ int control_start(struct control *control, struct queue *queue, struct asked *as
 
 	if (!control)
 		return 0;
-	control->queue = queue;
-	control->asked = asked;
+	control->base.queue = queue;
+	control->base.asked = asked;
 	error = pthread_create(&thread, NULL, serve, control);
 	if (error == 0)
 		pthread_detach(thread);

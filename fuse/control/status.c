@@ -65,7 +65,7 @@ static void take_image(struct view_found *found, struct status_image *image)
 	take_reports(image, cache_image_reports(cache));
 }
 
-int status_take(struct control *control, struct status *status)
+int status_take(struct control_base *control, struct status *status)
 {
 	int error;
 
@@ -114,4 +114,16 @@ const char *status_boot_reason(const struct cache_image_status *cache)
 	if (cache->fat_count == 1)
 		return "only FAT";
 	return cache->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+}
+
+void status_write_age(FILE *out, double seconds)
+{
+	if (seconds < 10)
+		fprintf(out, "%.1fs", seconds);
+	else if (seconds < 120)
+		fprintf(out, "%.0fs", seconds);
+	else if (seconds < 2 * 3600)
+		fprintf(out, "%.0fmin", seconds / 60);
+	else
+		fprintf(out, "%.0fh", seconds / 3600);
 }

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "cache/changes/reports.h"
-#include "fuse/control/control_files.h"
+#include "fuse/control/node.h"
 
 struct status_image {
 	const char *name;	/* in the mount; of the survey */
@@ -41,7 +41,7 @@ struct status {
 };
 
 /* On one of the queue's threads. -ENOMEM. */
-int status_take(struct control *control, struct status *status);
+int status_take(struct control_base *control, struct status *status);
 void status_free(struct status *status);
 
 /* In a word or two: "kernel", "kernel, not exact"; "exact", "not exact"; "none". */
@@ -50,17 +50,5 @@ const char *status_reports_word(const struct status_image *image);
 /* Why this partition is the boot partition. */
 const char *status_boot_reason(const struct cache_image_status *cache);
 
-/* status_asked.c: what was asked for. `name` is an image's, or that of the only board to tell of. */
-void status_write_asked_of_root(FILE *out, const struct status *status);
-void status_write_asked(FILE *out, const struct status *status, const struct status_image *image, const char *name);
-void status_write_asked_of_root_json(FILE *out, const struct status *status);
-void status_write_asked_json(FILE *out, const struct status *status, const struct status_image *image);
-
-/* status_text.c: "12s" */
+/* "12s" */
 void status_write_age(FILE *out, double seconds);
-
-/* status_text.c, status_json.c, status_metrics.c */
-void status_write_table(FILE *out, const struct status *status);
-void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name);
-void status_write_json(FILE *out, const struct status *status);
-void status_write_metrics(FILE *out, const struct status *status);

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * status_asked: what boards asked for last, and what of it was not there.
- *
- * The logs are copied one at a time while the text is written: together they
- * would be large.
- */
+#include "fuse/control/status_asked.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "fuse/control/status.h"
 
 #define ROOT_NAMES_SHOWN 8
 

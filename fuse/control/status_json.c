@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * status_json: for programs. Members are only ever added. Each image has a line
- * of its own that begins with its name and its boards: imagefsctl counts on that
- * to pick one.
- */
+#include "fuse/control/status_json.h"
+
 #include <inttypes.h>
 
 #include "base/text.h"
-#include "fuse/control/status.h"
+#include "fuse/control/status_asked.h"
 
 static void write_text_or_null(FILE *out, const char *text)
 {

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * status_metrics: for Prometheus, in its text exposition format 0.0.4.
- *
- * Images that nobody asked for have no series of their own: there may be ten
- * thousand. Counters of an image begin anew when it was closed in between. Those
- * of boards are of at most ASKED_BOARDS_MAX, and of ASKED_MISSING names each: a
- * name that is asked for seldom gives way, and begins anew.
- */
+#include "fuse/control/status_metrics.h"
+
 #include "base/text.h"
-#include "fuse/control/status.h"
 
 /* One metric of an image. */
 struct metric {

@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * status_text: for people. Columns may grow and lines may be added; programs
- * read status.json.
- */
+#include "fuse/control/status_text.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "fuse/control/status.h"
+#include "fuse/control/status_asked.h"
 
 /* ---- words ---------------------------------------------------------------- */
-
-void status_write_age(FILE *out, double seconds)
-{
-	if (seconds < 10)
-		fprintf(out, "%.1fs", seconds);
-	else if (seconds < 120)
-		fprintf(out, "%.0fs", seconds);
-	else if (seconds < 2 * 3600)
-		fprintf(out, "%.0fmin", seconds / 60);
-	else
-		fprintf(out, "%.0fh", seconds / 3600);
-}
 
 static void write_bytes(FILE *out, uint64_t bytes)
 {

@@ -53,7 +53,7 @@ for program in imagefs imagefsctl; do
 done
 mapfile -t options < <("$R/bin/imagefs" --help | grep -oE '^  -o .*' | grep -oE '(^  -o |,)[a-z_]+' | sed 's/.*[ ,]//' | sort -u)
 knows 'imagefs -o ' "${options[@]}" fmask dmask debug
-knows 'imagefs --debug=' requests files images reports
+knows 'imagefs --debug=' requests files images changes
 # `  check [--json] [--pi 3|4|5] IMAGE   text`: a command, and its options.
 "$R/bin/imagefsctl" --help | sed -nE 's/^  ([a-z]+.*)/\1/p' | sed -E 's/ {2,}.*//' >"$T/commands"
 [ "$(wc -l <"$T/commands")" -ge 6 ] || fail "no commands in imagefsctl --help"

@@ -1,39 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * control_dir: the control mount as a directory, to which nothing can be added
- * and from which nothing can be taken.
- */
-#include "fuse/control/control_files.h"
+#include "fuse/control/dir.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* These names go before an image of the same name, which is found by its file's. */
-static const struct {
-	const char *name;
-	enum control_id id;
-} reserved[] = {
-	{ "status", CONTROL_STATUS },
-	{ "status.json", CONTROL_STATUS_JSON },
-	{ "metrics", CONTROL_METRICS },
-};
-
-#define RESERVED_COUNT (sizeof(reserved) / sizeof(reserved[0]))
-
-uint64_t control_reserved_id(const char *name)
-{
-	for (size_t i = 0; i < RESERVED_COUNT; i++)
-		if (strcmp(name, reserved[i].name) == 0)
-			return reserved[i].id;
-	return 0;
-}
-
-/* ---- the directory -------------------------------------------------------- */
+#include "fuse/control/node.h"
 
 struct listing {
 	struct job job; /* first */
-	struct control *control;
+	struct control_base *control;
 	fuse_req_t fuse;
 	struct fuse_file_info file;
 	struct view_survey survey;
@@ -48,7 +23,7 @@ static void listing_free(struct listing *listing)
 static int64_t listing_run(struct job *job)
 {
 	struct listing *listing = (struct listing *)job;
-	struct control *control = listing->control;
+	struct control_base *control = listing->control;
 
 	/* Without SOURCE there are the status files, which say so. */
 	if (view_survey(control->view, control->queue, &control->survey_lanes, &listing->survey) != 0)
@@ -67,7 +42,7 @@ static void listing_done(struct job *job)
 
 void control_opendir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
-	struct control *control = fuse_req_userdata(fuse);
+	struct control_base *control = fuse_req_userdata(fuse);
 	struct listing *listing = calloc(1, sizeof(*listing));
 
 	(void)id;
@@ -89,16 +64,16 @@ static const char *listed_name(const struct listing *listing, size_t at)
 
 	if (at < 2)
 		return at == 0 ? "." : "..";
-	if (at < 2 + RESERVED_COUNT)
-		return reserved[at - 2].name;
-	found = &listing->survey.found[at - 2 - RESERVED_COUNT];
+	if (control_reserved_name(at - 2))
+		return control_reserved_name(at - 2);
+	found = &listing->survey.found[at - 2 - CONTROL_RESERVED];
 	return found->gone || control_reserved_id(found->name) != 0 ? NULL : found->name;
 }
 
 void control_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
 {
 	const struct listing *listing = (const struct listing *)(uintptr_t)file->fh;
-	size_t used = 0, count = 2 + RESERVED_COUNT + listing->survey.count;
+	size_t used = 0, count = 2 + CONTROL_RESERVED + listing->survey.count;
 	char *buffer = malloc(size_bytes);
 
 	(void)id;
@@ -127,56 +102,4 @@ void control_releasedir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *f
 	(void)id;
 	listing_free((struct listing *)(uintptr_t)file->fh);
 	fuse_reply_err(fuse, 0);
-}
-
-/* ---- what there is not ---------------------------------------------------- */
-
-/* There are control files for images, and for nothing else. */
-void control_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	(void)file;
-	fuse_reply_err(fuse, ENOENT);
-}
-
-void control_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
-{
-	(void)device;
-	control_create(fuse, parent, name, mode, NULL);
-}
-
-void control_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	(void)parent;
-	(void)name;
-	(void)mode;
-	fuse_reply_err(fuse, EPERM);
-}
-
-void control_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
-{
-	control_mkdir(fuse, parent, name, 0);
-}
-
-void control_symlink(fuse_req_t fuse, const char *text, fuse_ino_t parent, const char *name)
-{
-	(void)text;
-	control_mkdir(fuse, parent, name, 0);
-}
-
-void control_link(fuse_req_t fuse, fuse_ino_t id, fuse_ino_t parent, const char *name)
-{
-	(void)id;
-	control_mkdir(fuse, parent, name, 0);
-}
-
-void control_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
-		      unsigned flags)
-{
-	(void)new_parent;
-	(void)new_name;
-	(void)flags;
-	control_mkdir(fuse, parent, name, 0);
 }

@@ -1,104 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * control_files: names and attributes of the control mount; the table of its
- * operations.
- *
- * Not implemented on purpose: flush and fsync (the kernel then lets them
- * succeed), extended attributes (which the kernel would ask for with every
- * write), access, locks.
- */
-#include "fuse/control/control_files.h"
+#include "fuse/control/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "fuse/control/dir.h"
+#include "fuse/control/node.h"
+#include "fuse/control/report.h"
+#include "fuse/control/text.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/parallel.h"
-
-/*
- * A name that cannot be looked up within this time is taken for a control file:
- * a server's log must be there to be opened, whatever is the matter with the
- * image. The open that follows has as much again, so that both end in 500 ms.
- */
-#define LOOKUP_NS (200 * INT64_C(1000000))
-
-struct lane *control_lane_of_name(struct control *control, const char *name)
-{
-	size_t hash = 5381;
-
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return &control->name_lanes[hash % CONTROL_NAME_LANES];
-}
-
-/* ---- nodes ---------------------------------------------------------------- */
-
-static struct control_node *node_of(uint64_t id)
-{
-	return id >= CONTROL_IMAGES ? (struct control_node *)(uintptr_t)id : NULL;
-}
-
-/* Takes over `image` (or NULL), also when it returns NULL for want of memory. */
-static struct control_node *node_new(const struct control *control, const char *name, struct view_image *image,
-				     const struct stat *st)
-{
-	struct control_node *node = malloc(sizeof(*node));
-	char *copy = strdup(name);
-
-	if (!node || !copy) {
-		free(node);
-		free(copy);
-		view_image_put(image);
-		return NULL;
-	}
-	*node = (struct control_node){ .name = copy, .image = image, .lookups = 1 };
-	/* Who may write to the image may report of it. */
-	node->uid = st ? st->st_uid : getuid();
-	node->gid = st ? st->st_gid : getgid();
-	if (control->options->control_group_given)
-		node->gid = control->options->control_group;
-	return node;
-}
-
-static void node_forget(uint64_t id, uint64_t count)
-{
-	struct control_node *node = node_of(id);
-
-	if (!node || atomic_fetch_sub(&node->lookups, count) != count)
-		return;
-	view_image_put(node->image);
-	free(node->name);
-	free(node);
-}
-
-static void attributes_of(uint64_t id, struct stat *st)
-{
-	const struct control_node *node = node_of(id);
-
-	*st = (struct stat){ .st_mode = S_IFREG | 0444, .st_nlink = 1, .st_uid = getuid(), .st_gid = getgid() };
-	if (node) {
-		st->st_mode = S_IFREG | 0660;
-		st->st_uid = node->uid;
-		st->st_gid = node->gid;
-	} else if (id == CONTROL_ROOT) {
-		st->st_mode = S_IFDIR | 0755;
-	}
-	/* See control_files.h. */
-	st->st_ino = id == CONTROL_ROOT ? id : cache_next_id();
-	clock_gettime(CLOCK_REALTIME, &st->st_mtim);
-	st->st_atim = st->st_ctim = st->st_mtim;
-	st->st_blksize = 4096;
-}
 
 /* ---- lookup --------------------------------------------------------------- */
 
 struct lookup {
 	struct job job; /* first */
-	struct control *control;
+	struct control_base *control;
 	fuse_req_t fuse;
 	char *name;
 	int64_t until_ns;
@@ -113,10 +32,10 @@ static void answer_entry(fuse_req_t fuse, uint64_t id)
 		fuse_reply_err(fuse, EIO);
 		return;
 	}
-	attributes_of(id, &entry.attr);
+	control_node_attributes(id, &entry.attr);
 	/* The caller was interrupted: the kernel never hears of the node. */
 	if (fuse_reply_entry(fuse, &entry) != 0)
-		node_forget(id, 1);
+		control_node_forget(id, 1);
 }
 
 static void answer_node(struct lookup *lookup, struct view_image *image, const struct stat *st)
@@ -124,7 +43,7 @@ static void answer_node(struct lookup *lookup, struct view_image *image, const s
 	if (atomic_exchange(&lookup->answered, true))
 		view_image_put(image);
 	else
-		answer_entry(lookup->fuse, (uintptr_t)node_new(lookup->control, lookup->name, image, st));
+		answer_entry(lookup->fuse, (uintptr_t)control_node_new(lookup->control, lookup->name, image, st));
 }
 
 static int64_t lookup_run(struct job *job)
@@ -161,7 +80,7 @@ static void lookup_done(struct job *job)
 }
 
 /* Always a job: even SOURCE may be slow, and reports must not wait for it. */
-static void look_up_image(struct control *control, fuse_req_t fuse, const char *name)
+static void look_up_image(struct control_base *control, fuse_req_t fuse, const char *name)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
 
@@ -172,7 +91,7 @@ static void look_up_image(struct control *control, fuse_req_t fuse, const char *
 	}
 	lookup->control = control;
 	lookup->fuse = fuse;
-	lookup->until_ns = queue_now_ns() + LOOKUP_NS;
+	lookup->until_ns = queue_now_ns() + WAIT_CONTROL_LOOKUP_NS;
 	lookup->job = (struct job){
 		.run = lookup_run,
 		.done = lookup_done,
@@ -190,7 +109,7 @@ static void look_up_image(struct control *control, fuse_req_t fuse, const char *
 
 static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
-	struct control *control = fuse_req_userdata(fuse);
+	struct control_base *control = fuse_req_userdata(fuse);
 	uint64_t id = control_reserved_id(name);
 
 	if (parent != CONTROL_ROOT)
@@ -205,14 +124,14 @@ static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
 static void op_forget(fuse_req_t fuse, fuse_ino_t id, uint64_t count)
 {
-	node_forget(id, count);
+	control_node_forget(id, count);
 	fuse_reply_none(fuse);
 }
 
 static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		node_forget(forgets[i].ino, forgets[i].nlookup);
+		control_node_forget(forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(fuse);
 }
 
@@ -223,7 +142,7 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *fi
 	struct stat st;
 
 	(void)file;
-	attributes_of(id, &st);
+	control_node_attributes(id, &st);
 	fuse_reply_attr(fuse, &st, 0);
 }
 
@@ -233,7 +152,7 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t id, struct stat *st, int to_s
 	(void)st;
 	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		fuse_reply_err(fuse, EPERM);
-	else if (!node_of(id))
+	else if (!control_node_of(id))
 		fuse_reply_err(fuse, EACCES);
 	else
 		op_getattr(fuse, id, file);
@@ -255,7 +174,7 @@ static void handle_free(struct handle *handle)
 	free(handle);
 }
 
-void control_answer_open(fuse_req_t fuse, const struct fuse_file_info *file)
+static void answer_open(fuse_req_t fuse, const struct fuse_file_info *file)
 {
 	/* Interrupted: there will be no release. */
 	if (fuse_reply_open(fuse, file) != 0)
@@ -264,17 +183,17 @@ void control_answer_open(fuse_req_t fuse, const struct fuse_file_info *file)
 
 static void op_open(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
-	struct control *control = fuse_req_userdata(fuse);
+	struct control_base *control = fuse_req_userdata(fuse);
 	int access = file->flags & O_ACCMODE;
 	struct handle *handle;
 
-	if (access != O_RDONLY && !node_of(id)) {
+	if (access != O_RDONLY && !control_node_of(id)) {
 		fuse_reply_err(fuse, EACCES);
 		return;
 	}
 	handle = calloc(1, sizeof(*handle));
 	if (handle && access != O_RDONLY)
-		handle->report = report_new(control, node_of(id));
+		handle->report = report_new(control, control_node_of(id));
 	if (handle && access != O_WRONLY)
 		handle->snapshot = snapshot_new(control, id);
 	if (!handle || (access != O_RDONLY && !handle->report) || (access != O_WRONLY && !handle->snapshot)) {
@@ -286,9 +205,9 @@ static void op_open(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 	file->fh = (uintptr_t)handle;
 	file->direct_io = 1;
 	if (handle->report)
-		report_open(handle->report, fuse, file);
+		report_open(handle->report, fuse, file, answer_open);
 	else
-		control_answer_open(fuse, file);
+		answer_open(fuse, file);
 }
 
 static void op_read(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
@@ -316,6 +235,52 @@ static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *fi
 	fuse_reply_err(fuse, 0);
 }
 
+/* ---- what there is not: nothing can be added, and nothing taken away ------- */
+
+/* There are control files for images, and for nothing else. */
+static void op_create(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file)
+{
+	(void)parent, (void)name, (void)mode, (void)file;
+	fuse_reply_err(fuse, ENOENT);
+}
+
+static void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	(void)device;
+	op_create(fuse, parent, name, mode, NULL);
+}
+
+static void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
+{
+	(void)parent, (void)name;
+	fuse_reply_err(fuse, EPERM);
+}
+
+static void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	(void)mode;
+	op_unlink(fuse, parent, name);
+}
+
+static void op_symlink(fuse_req_t fuse, const char *text, fuse_ino_t parent, const char *name)
+{
+	(void)text;
+	op_unlink(fuse, parent, name);
+}
+
+static void op_link(fuse_req_t fuse, fuse_ino_t id, fuse_ino_t parent, const char *name)
+{
+	(void)id;
+	op_unlink(fuse, parent, name);
+}
+
+static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		      unsigned flags)
+{
+	(void)new_parent, (void)new_name, (void)flags;
+	op_unlink(fuse, parent, name);
+}
+
 /* ---- the table ------------------------------------------------------------ */
 
 static void op_init(void *userdata, struct fuse_conn_info *connection)
@@ -339,12 +304,12 @@ const struct fuse_lowlevel_ops control_operations = {
 	.opendir = control_opendir,
 	.readdir = control_readdir,
 	.releasedir = control_releasedir,
-	.create = control_create,
-	.mknod = control_mknod,
-	.mkdir = control_mkdir,
-	.unlink = control_unlink,
-	.rmdir = control_unlink,
-	.symlink = control_symlink,
-	.link = control_link,
-	.rename = control_rename,
+	.create = op_create,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_unlink,
+	.symlink = op_symlink,
+	.link = op_link,
+	.rename = op_rename,
 };

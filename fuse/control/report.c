@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * control_report: one control file that is open for writing.
- *
- * It is attached to the reports of its image when it is opened. Where the image
- * does not answer in time the server is let go on all the same: what it writes is
- * kept, in order, until the image is there and is told all of it. When that gets
- * too much, nothing more is listened to; the process counts as one that writes
- * without a word, as it would without imagefs.
- *
- * A write is answered as soon as it was taken in; or, when bytes have to be kept
- * before they are overwritten, when that is done or the bound is over.
- */
+#include "fuse/control/report.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +10,7 @@
 #include "cache/changes/preserve.h"
 #include "cache/changes/reporter.h"
 #include "cache/changes/write_log.h"
-#include "fuse/control/control_files.h"
 #include "fuse/process/log.h"
-
-/* An open is answered after this, attached or not. */
-#define ATTACH_NS (250 * INT64_C(1000000))
-
-/* So long after an attempt that failed the next write may make another. */
-#define AGAIN_NS (1000 * INT64_C(1000000))
 
 /* So much of a stream is kept for an image that does not answer: some thousand records. */
 #define BACKLOG_BYTES ((size_t)256 << 10)
@@ -36,7 +19,7 @@
 #define SAVINGS_MAX 64
 
 struct report {
-	struct control *control; /* constant */
+	struct control_base *control; /* constant */
 	char *name;		 /* constant */
 	_Atomic unsigned references; /* the open file, and who attaches it */
 	pthread_mutex_t lock;	 /* held while bytes are taken in: their order is the stream's */
@@ -72,7 +55,7 @@ static void count_unattached(struct report *report, bool unattached)
 	}
 }
 
-struct report *report_new(struct control *control, const struct control_node *node)
+struct report *report_new(struct control_base *control, const struct control_node *node)
 {
 	struct report *report = calloc(1, sizeof(*report));
 
@@ -125,6 +108,7 @@ struct attaching {
 	struct report *report; /* a reference */
 	fuse_req_t fuse;       /* the open to be answered, or NULL */
 	struct fuse_file_info file;
+	report_answer answer;
 	atomic_bool answered;
 };
 
@@ -132,7 +116,7 @@ static void answer_open(struct attaching *attaching)
 {
 	if (atomic_exchange(&attaching->answered, true))
 		return;
-	control_answer_open(attaching->fuse, &attaching->file);
+	attaching->answer(attaching->fuse, &attaching->file);
 }
 
 /* The image of its name, once it answers. Only one job does this for one report. */
@@ -235,7 +219,8 @@ static void attach_done(struct job *job)
 }
 
 /* Under the lock; `fuse` is NULL, or the open that waits. False: it has to be answered by the caller. */
-static bool start_attaching(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file)
+static bool start_attaching(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file,
+			    report_answer answer)
 {
 	struct lane *lane = report->image ? &report->image->reports_lane :
 					    control_lane_of_name(report->control, report->name);
@@ -246,6 +231,7 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 		return false;
 	attaching->report = report;
 	attaching->fuse = fuse;
+	attaching->answer = answer;
 	if (file)
 		attaching->file = *file;
 	atomic_store(&attaching->answered, fuse == NULL);
@@ -254,7 +240,8 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 		.done = attach_done,
 		.expire = attach_expire,
 		.lane = lane,
-		.deadline_ns = report->tried_ns + ATTACH_NS,
+		.deadline_ns = report->tried_ns + WAIT_CONTROL_OPEN_NS,
+		.goes_on = true,
 	};
 	report->attaching = true;
 	atomic_fetch_add(&report->references, 1);
@@ -262,18 +249,18 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 	return true;
 }
 
-void report_open(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file)
+void report_open(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file, report_answer answer)
 {
 	bool started;
 
 	/* Once it is answered the file may be closed, on another thread, before this one is done with the lock. */
 	atomic_fetch_add(&report->references, 1);
 	pthread_mutex_lock(&report->lock);
-	started = start_attaching(report, fuse, file);
+	started = start_attaching(report, fuse, file, answer);
 	pthread_mutex_unlock(&report->lock);
 	/* Not to be waited for: the next writes will try again. */
 	if (!started)
-		control_answer_open(fuse, file);
+		answer(fuse, file);
 	report_put(report);
 }
 
@@ -373,8 +360,8 @@ static void keep_for_later(struct report *report, pid_t thread, const char *byte
 	report->backlog = grown;
 	report->backlog_bytes += length_bytes;
 	report->thread = thread;
-	if (!report->attaching && queue_now_ns() - report->tried_ns > AGAIN_NS)
-		start_attaching(report, NULL, NULL);
+	if (!report->attaching && queue_now_ns() - report->tried_ns > WAIT_CONTROL_AGAIN_NS)
+		start_attaching(report, NULL, NULL, NULL);
 }
 
 void report_write(struct report *report, fuse_req_t fuse, const char *bytes, size_t length_bytes)

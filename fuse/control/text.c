@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * control_text: files of the control mount that are open for reading.
- *
- * A text is made when its first byte is read and dealt out of memory from then
- * on, so that whoever reads it in pieces reads one; reading from the beginning
- * again makes a new one.
- */
+#include "fuse/control/text.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "fuse/control/control_files.h"
 #include "fuse/control/status.h"
+#include "fuse/control/status_json.h"
+#include "fuse/control/status_metrics.h"
+#include "fuse/control/status_text.h"
 
 struct snapshot {
-	struct control *control; /* constant */
+	struct control_base *control; /* constant */
 	uint64_t id;		 /* constant: a reserved one, or CONTROL_IMAGES */
 	char *name;		 /* constant: of an image's file, else NULL */
 	struct view_image *image; /* constant: a user, or NULL */
@@ -25,10 +22,10 @@ struct snapshot {
 	size_t length;
 };
 
-struct snapshot *snapshot_new(struct control *control, uint64_t id)
+struct snapshot *snapshot_new(struct control_base *control, uint64_t id)
 {
 	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
-	const struct control_node *node = id >= CONTROL_IMAGES ? (struct control_node *)(uintptr_t)id : NULL;
+	const struct control_node *node = control_node_of(id);
 
 	if (!snapshot || (node && !(snapshot->name = strdup(node->name)))) {
 		free(snapshot);
@@ -74,7 +71,7 @@ static void write_text(FILE *out, const struct snapshot *snapshot, const struct 
 
 static int make_text(struct snapshot *snapshot)
 {
-	struct control *control = snapshot->control;
+	struct control_base *control = snapshot->control;
 	CLEANUP_FREE char *text = NULL;
 	struct status status;
 	size_t length;

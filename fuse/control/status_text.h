@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * status_text: for people. Columns may grow and lines may be added; programs
+ * read status.json.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "fuse/control/status.h"
+
+void status_write_table(FILE *out, const struct status *status);
+void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name);
