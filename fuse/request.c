@@ -150,7 +150,7 @@ static struct lane *lane_of(const struct request *request)
 static int64_t job_run(struct job *job)
 {
 	struct request *request = (struct request *)job;
-	struct cache_op op = { .may_block = true, .careful = is_careful(request) };
+	struct cache_op op = { .may_block = true, .final_retry = is_careful(request) };
 	int error = request->attempt(request, &op);
 
 	if (error == 0)
@@ -159,7 +159,7 @@ static int64_t job_run(struct job *job)
 	    queue_now_ns() + op.retry_ns < (op.busy ? job->deadline_ns : request->patience_ns))
 		return op.retry_ns > 0 ? op.retry_ns : 1;
 	/* On an image that is never quiet care is in vain. */
-	if (error == -EINPROGRESS && op.careful && !atomic_load(&request->answered)) {
+	if (error == -EINPROGRESS && op.final_retry && !atomic_load(&request->answered)) {
 		op = (struct cache_op){ .may_block = true };
 		error = request->attempt(request, &op);
 	}
@@ -263,7 +263,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, reques
 		fuse_reply_err(fuse, ESTALE);
 		return;
 	}
-	op.careful = is_careful(request);
+	op.final_retry = is_careful(request);
 	error = attempt(request, &op);
 	if ((error == -EAGAIN || error == -EINPROGRESS) && !queue_lane_stuck(lane_of(request))) {
 		become_job(request);
