@@ -140,7 +140,7 @@ static bool make_view(struct daemon *daemon)
 	};
 	int error;
 
-	cache.flux_ns = (int64_t)options->settle_ms * 1000000;
+	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.memory_budget_bytes = options->keep_bytes;
 	cache.keep_limit_bytes = options->keep_bytes;
 	cache.partition = options->partition;

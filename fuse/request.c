@@ -163,7 +163,7 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 static int attempt(struct request *request, struct cache_op *op, bool may_block)
 {
 	*op = (struct cache_op){ .may_block = may_block };
-	op->careful = request->call->walks && wait_share_is_final_retry(share_of(request), queue_now_ns());
+	op->final_retry = request->call->walks && wait_share_is_final_retry(share_of(request), queue_now_ns());
 	request->looks++;
 	return request->call->attempt(request, op);
 }
@@ -198,7 +198,7 @@ static int64_t job_run(struct job *job)
 	if ((error == -EINPROGRESS || error == -EAGAIN) && !is_answered(request) && may_wait(request, &op))
 		return op.retry_ns > 0 ? op.retry_ns : 1;
 	/* On an image that is never quiet care is in vain. */
-	if (error == -EINPROGRESS && op.careful && !is_answered(request)) {
+	if (error == -EINPROGRESS && op.final_retry && !is_answered(request)) {
 		op = (struct cache_op){ .may_block = true };
 		error = request->call->attempt(request, &op);
 	}

@@ -14,10 +14,10 @@
  * How anything is believed
  *   Each call observes the device first (cache/device/device.h). What was read under
  *   the same generation is true. Under another one, the blocks an answer rests
- *   on (its footprint) are read again: equal, and the answer stands; not, and
+ *   on (its validation set) are read again: equal, and the answer stands; not, and
  *   it is made anew. File data is compared by the hashes of the chunks that
  *   were ever handed out. Content that is new is only believed when the device
- *   has been quiet for the flux time, or when it has lasted for ten times as
+ *   has been quiet for the settle time, or when it has lasted for ten times as
  *   long on a device that never is; until then the call says so and is repeated
  *   (see struct cache_op).
  *
@@ -26,7 +26,7 @@
  *   (-ENOENT -EIO -ESTALE ...), or one of
  *     -EAGAIN       op->may_block was false and a device must be waited for, or
  *                   another thread holds the image: repeat with may_block;
- *     -EINPROGRESS  the image is in flux: repeat after op->retry_ns. Whoever
+ *     -EINPROGRESS  the image is being written: repeat after op->retry_ns. Whoever
  *                   runs out of patience answers -EIO, never -ENOENT.
  *   Repeating is always safe: no call keeps state between its tries.
  *
@@ -55,7 +55,7 @@ struct cache_dir;
 struct cache_version;
 
 struct cache_settings {
-	int64_t flux_ns;	    /* new content younger than this is waited for */
+	int64_t settle_ns;	    /* new content younger than this is waited for */
 	uint64_t memory_budget_bytes; /* for kept bytes; past it they go to a temporary file */
 	uint64_t keep_limit_bytes;  /* a larger file is kept only when it has to be */
 	unsigned partition;	    /* the boot partition of every image; 0: by content */
@@ -66,7 +66,7 @@ extern const struct cache_settings cache_settings_default;
 
 struct cache_op {
 	bool may_block;
-	bool careful;	  /* the same system call was answered -ESTALE before: it asks once more only */
+	bool final_retry; /* the same system call was answered -ESTALE before: it asks once more only */
 	bool keep_later;  /* cache_version_read may leave the keeping to cache_version_keep */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
@@ -88,7 +88,7 @@ void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *fil
 /* The next inode number. Never the same twice, across mounts either (it starts from the clock). */
 uint64_t cache_next_id(void);
 
-/* ---- images (cache/tree/image.c) ---------------------------------------------- */
+/* ---- images (image.c, tree.c, root.c, status.c) ---- */
 
 /* Takes over `device`, also when it fails with -ENOMEM. The image has one user: the caller. */
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
@@ -138,7 +138,7 @@ struct cache_image_status {
 /* What is known of it just now, without a look at the device. -EAGAIN: it is busy; never blocks. */
 int cache_image_status(struct cache_image *image, struct cache_image_status *status);
 
-/* ---- directories (cache/tree/dir.c) ------------------------------------------- */
+/* ---- directories (lookup.c, list.c) ---- */
 
 /* What stat shows of a directory or version. Immutable for a version. */
 struct cache_attributes {
@@ -188,7 +188,7 @@ int cache_dir_stat(struct cache_dir *dir, struct cache_op *op, struct cache_attr
 
 void cache_dir_put(struct cache_dir *dir);
 
-/* ---- versions (cache/tree/version.c) ------------------------------------------ */
+/* ---- versions (open.c, read.c, copy.c) ---- */
 
 /* Never blocks: nothing of it ever changes. */
 void cache_version_attributes(const struct cache_version *version, struct cache_attributes *attributes);

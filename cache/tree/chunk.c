@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * chunk: what is known of a version's bytes, piece by piece.
- */
+#include "cache/tree/chunk.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
-#include "cache/device/buffer.h"
+#include "base/waits.h"
 #include "cache/device/hash.h"
-#include "cache/tree/version.h"
 
 uint64_t chunk_count(const struct cache_version *version)
 {

@@ -1,15 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * node: who uses a directory or version, and how a call enters and leaves an
- * image.
- *
- * The list of nodes to look at is a stack with a compare-and-swap push and a
- * take-all pop, so no ABA. Nobody is lost: who pushes and cannot take the lock
- * knows that its holder looks once more after letting go.
- */
-#include <errno.h>
+#include "cache/tree/node.h"
 
-#include "cache/tree/tree.h"
+#include <time.h>
+
+#include "cache/tree/image.h"
+
+/*
+ * Seconds in the upper bits: a daemon that is started again continues above
+ * anything it could have handed out before (2^20 a second for as long as it ran),
+ * so a server that outlives a remount never meets an old number.
+ */
+static _Atomic uint64_t last_id;
+
+uint64_t cache_next_id(void)
+{
+	uint64_t id = atomic_load(&last_id);
+
+	if (id == 0) {
+		uint64_t start = (uint64_t)time(NULL) << 20;
+
+		if (start == 0)
+			start = UINT64_C(1) << 20;
+		/* Whoever comes second finds the first one's start. */
+		atomic_compare_exchange_strong(&last_id, &id, start);
+	}
+	return atomic_fetch_add(&last_id, 1) + 1;
+}
 
 void node_use(struct cache_image *image, struct node *node)
 {
@@ -17,66 +33,39 @@ void node_use(struct cache_image *image, struct node *node)
 	atomic_fetch_add(&image->users, 1);
 }
 
+void node_pin(struct node *node)
+{
+	atomic_fetch_add(&node->state, 1);
+}
+
+void node_unpin(struct node *node)
+{
+	atomic_fetch_sub(&node->state, 1);
+}
+
 bool node_idle(const struct node *node)
 {
 	return atomic_load(&node->state) == 0;
 }
 
-/* Off the list and counted in one step: whoever goes later finds it unqueued, and pushes it again. */
-static void look_at(struct node *node)
+struct node *node_take_list(struct cache_image *image)
 {
-	unsigned users = atomic_fetch_and(&node->state, ~NODE_QUEUED) & ~NODE_QUEUED;
-
-	if (node->is_version)
-		version_look((struct cache_version *)node);
-	else if (users == 0)
-		dir_look((struct cache_dir *)node);
+	return atomic_exchange(&image->idle, NULL);
 }
 
-void image_look_at_nodes(struct cache_image *image)
+unsigned node_take(struct node *node)
 {
-	struct node *node = atomic_exchange(&image->looks, NULL);
-
-	while (node) {
-		struct node *next = node->next;
-
-		look_at(node);
-		node = next;
-	}
-}
-
-int image_enter(struct cache_image *image, struct cache_op *op)
-{
-	int error;
-
-	op->retry_ns = 0;
-	if (op->may_block)
-		pthread_mutex_lock(&image->lock);
-	else if (pthread_mutex_trylock(&image->lock) != 0)
-		return -EAGAIN;
-	error = image_observe(image, op);
-	if (error != 0)
-		image_leave(image);
-	return error;
-}
-
-void image_leave(struct cache_image *image)
-{
-	/* Repeats only when a node was pushed between the look and the unlock. */
-	do {
-		image_look_at_nodes(image);
-		pthread_mutex_unlock(&image->lock);
-	} while (atomic_load(&image->looks) && pthread_mutex_trylock(&image->lock) == 0);
+	return atomic_fetch_and(&node->state, ~NODE_QUEUED) & ~NODE_QUEUED;
 }
 
 static void push(struct cache_image *image, struct node *node)
 {
-	struct node *first = atomic_load(&image->looks);
+	struct node *first = atomic_load(&image->idle);
 
 	/* Repeats only while other threads push at the same time. */
 	do
 		node->next = first;
-	while (!atomic_compare_exchange_weak(&image->looks, &first, node));
+	while (!atomic_compare_exchange_weak(&image->idle, &first, node));
 	if (pthread_mutex_trylock(&image->lock) == 0)
 		image_leave(image);
 }

@@ -8,8 +8,11 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/waits.h"
 #include "cache/device/buffer.h"
-#include "cache/tree/version.h"
+#include "cache/tree/chunk.h"
+#include "cache/tree/path.h"
+#include "cache/tree/whole.h"
 
 /* So far ahead of a reading under way it is waited for; beyond, reading twice is quicker. */
 #define FILLING_AHEAD_BYTES ((uint64_t)16 << 20)
@@ -197,7 +200,7 @@ static int read_guarded(struct cache_version *version, struct cache_op *op, cons
 	/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
 	return error != 0 ? error : mend(version, span, data);
 unsure:
-	op->retry_ns = RETRY_SOON_NS;
+	op->retry_ns = WAIT_RETRY_NS;
 	op->busy = true;
 	if (error == -EAGAIN)
 		return -EINPROGRESS;
@@ -209,7 +212,7 @@ unsure:
 static int read_by_keeping(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
 			   size_t length_bytes, struct cache_bytes *bytes)
 {
-	int error = version_refresh(version, op);
+	int error = path_refresh_version(version, op);
 
 	if (error == 0 && !version->kept)
 		error = version_keep(version, op, true);
@@ -237,7 +240,7 @@ static int read_filling(struct cache_version *version, struct cache_op *op, cons
 		return 1;
 	filled_bytes = atomic_load(&reading->filled_bytes);
 	if (span->offset_bytes + span->length_bytes > filled_bytes) {
-		op->retry_ns = RETRY_SOON_NS / 5;
+		op->retry_ns = WAIT_RETRY_NS / 5;
 		op->busy = true;
 		return span->offset_bytes < filled_bytes + FILLING_AHEAD_BYTES ? -EINPROGRESS : 1;
 	}
@@ -313,7 +316,7 @@ int cache_version_keep(struct cache_version *version, struct cache_op *op)
 
 	if (error != 0)
 		return error;
-	error = version_refresh(version, op);
+	error = path_refresh_version(version, op);
 	if (error == 0 && !version->kept && !version->keeping && !version->guard && atomic_load(&version->opens) > 0)
 		error = version_keep(version, op, true);
 	image_leave(version->image);

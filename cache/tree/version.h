@@ -1,62 +1,82 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * version: what version.c, chunk.c, whole.c and read.c share. Everything here
- * wants the image's lock held.
+ * version: one file's entry, chain and bytes as they were together at one time.
+ *
+ * What it is made of
+ *   The entry is constant: another entry is another version (dir.c). The chain
+ *   is constant once it was read: if the same entry has another chain, that is
+ *   another version too. The bytes are known by the hashes of the chunks that
+ *   were ever read for somebody; a chunk nobody saw is whatever the image holds
+ *   the first time somebody looks, as long as all that was seen is still there.
+ *   So a version is exactly what its readers saw, and it stands as long as the
+ *   image holds all of that at once; reading further is then reading the same
+ *   thing. The first difference ends it.
+ *
+ * It stands in the slot of its entry, until it is detached: then the image holds
+ * something else, and only what was preserved of it can be read.
+ *
+ * What is not here: waiting (the caller repeats), and any reading of the future:
+ * an update that stops half way and leaves a sound file is that file.
+ *
+ * Every field is protected by the image's lock unless it says otherwise.
  */
 #pragma once
 
-#include "cache/tree/tree.h"
+#include "cache/changes/guard.h"
+#include "cache/device/extents.h"
+#include "cache/tree/cached.h"
+#include "cache/tree/node.h"
 
-/* ---- cache/tree/version.c ----------------------------------------------------- */
-
-/* It is no longer what the image holds: the next lookup of its name makes another. Returns -ESTALE. */
-int version_supersede(struct cache_version *version);
-
-/* Entry and chain, as of the generation seen. -ESTALE when the version is not the image's any more. */
-int version_refresh(struct cache_version *version, struct cache_op *op);
-
-/* Its partition. */
-struct cache_range version_range(const struct cache_version *version);
-
-/* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
-bool version_untouched(struct cache_version *version, uint64_t generation);
-
-/*
- * Is a chunk that is known another by now, of those that were written since the
- * version was last true? Then it is gone, whatever else it holds. Looks at what
- * is at hand only, and never waits: false says nothing.
- */
-bool version_is_gone(struct cache_version *version);
-
-/* Were its clusters not written by the writes that go on in its partition? */
-bool version_older_than_burst(struct cache_version *version);
-
-/* ---- cache/tree/chunk.c ------------------------------------------------------- */
-
-uint64_t chunk_count(const struct cache_version *version);
-struct chunk_hash chunk_hash_of(const unsigned char *data, size_t length_bytes);
-bool chunk_known(const struct cache_version *version, uint64_t chunk);
-bool chunk_equal(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
-int chunks_allocate(struct cache_version *version); /* -ENOMEM */
-void chunk_remember(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
-
-/* ---- cache/tree/whole.c ------------------------------------------------------- */
-
-/*
- * One reading of the whole file: a hash of each chunk, and the bytes if they are
- * to be kept. `filled_bytes` only grows, and what is below it does not change
- * any more, so that others may be served from it while the rest comes in.
- */
-struct reading {
-	struct chunk_hash *hashes;
-	struct kept *kept;
-	uint64_t generation; /* under which it began */
-	_Atomic uint64_t filled_bytes;
+/* The volume that directories and versions are on. */
+struct place {
+	struct fat_volume fat;
+	struct cache_range range; /* in the image */
 };
 
-/*
- * Read the version whole, once at a time, and hold it against what is known; with
- * `keep` the content stays with it. Lets the lock go meanwhile. -ESTALE: it is
- * another by now; -EIO, -ENOMEM, or waiting.
- */
-int version_keep(struct cache_version *version, struct cache_op *op, bool keep);
+struct chunk_hash {
+	uint64_t low, high;
+};
+
+struct cache_version {
+	struct node node; /* first */
+	struct cache_image *image;
+	struct cache_dir *dir; /* NULL once detached */
+	uint64_t id;
+	_Atomic unsigned opens; /* no lock to count down, the lock to count up */
+	struct fat_entry entry; /* without the strings; constant */
+	struct place place;	/* constant */
+	bool detached;
+
+	struct cached chain;
+	struct extents *extents; /* a reference; NULL until the chain was read, constant from then on */
+	bool chain_changed;	 /* another one was read since */
+
+	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look */
+	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */
+	uint64_t known_count;
+	uint64_t data_checked; /* the generation under which all known chunks held; 0: never */
+	int64_t since_ns;      /* since when the unknown chunks are what `hashes` notes, as far as we looked */
+
+	bool keeping;		 /* a thread is reading the whole of it, without the lock, */
+	struct reading *filling; /* and this is what it has so far; that thread's */
+	struct kept *kept;	 /* the whole content, or NULL */
+	struct guard *guard;	 /* while it is open and its writers report; or NULL */
+};
+
+int version_new(struct cache_image *image, struct cache_dir *dir, const struct place *place,
+		const struct fat_entry *entry, struct cache_version **version);
+
+/* It is out of its slot. Frees it too when nobody uses it. */
+void version_detach(struct cache_version *version);
+
+/* What is preserved or copied of it, for nobody any more. */
+void version_drop_content(struct cache_version *version);
+
+/* Its chain, as of the generation seen. May set chain_changed. */
+int version_refresh_chain(struct cache_version *version, struct cache_op *op);
+
+/* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
+bool version_untouched(const struct cache_version *version, uint64_t generation);
+
+/* Were its clusters not written by the writes that go on in its partition? */
+bool version_older_than_burst(const struct cache_version *version);

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * volume: one FAT partition of an image.
- *
- * When its place or its geometry changes (growpart, mkfs), everything below it
- * is another file system: the old tree is detached as a whole.
- */
+#include "cache/tree/volume.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cache/tree/tree.h"
+#include "cache/tree/dir.h"
+#include "cache/tree/table.h"
 
 struct fat_reading {
 	struct fat_volume fat;
@@ -53,12 +50,12 @@ struct cache_range volume_range(const struct cache_volume *volume)
 	return (struct cache_range){ volume->entry.offset_bytes, volume->entry.length_bytes };
 }
 
-static const struct belief_kind volume_kind = { volume_parse, volume_commit, free };
+static const struct cached_kind volume_kind = { volume_parse, volume_commit, free };
 
 /* Its entry in the table as it is now; a partition that moved is another one. */
 static int volume_follow_table(struct cache_volume *volume)
 {
-	const struct part_entry *entry = part_table_find(volume->image->table, volume->number);
+	const struct part_entry *entry = part_table_find(volume->image->table->parts, volume->number);
 
 	if (entry && entry->offset_bytes == volume->entry.offset_bytes &&
 	    entry->length_bytes == volume->entry.length_bytes)
@@ -70,8 +67,7 @@ static int volume_follow_table(struct cache_volume *volume)
 	if (!entry)
 		return -ENOENT;
 	volume->entry = *entry;
-	footprint_clear(&volume->belief.footprint);
-	volume->belief.loaded = false;
+	cached_forget(&volume->cached);
 	return 0;
 }
 
@@ -79,15 +75,15 @@ int volume_refresh(struct cache_volume *volume, struct cache_op *op)
 {
 	struct cache_image *image = volume->image;
 	struct cache_range where;
-	int error = image_refresh_table(image, op);
+	int error = table_refresh(image, op);
 
 	if (error == 0)
 		error = volume_follow_table(volume);
 	where = volume_range(volume);
 	if (error == 0)
-		error = belief_refresh(image, op, &volume->belief, &volume_kind, volume, &where);
+		error = cached_refresh(image, op, &volume->cached, &volume_kind, volume, &where);
 	if (error == 0 && !volume->root)
-		error = dir_new(volume, NULL, NULL, &volume->root);
+		error = dir_new(image, volume, &(struct place){ volume->fat, where }, NULL, NULL, &volume->root);
 	if (error == -EINVAL || error == -ENODATA) {
 		image->problem = "its boot partition is no FAT";
 		error = -EIO;
@@ -111,7 +107,7 @@ static int volume_new(struct cache_image *image, unsigned number, struct cache_v
 
 int volume_get(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_volume **out)
 {
-	const struct part_entry *entry = part_table_find(image->table, number);
+	const struct part_entry *entry = part_table_find(image->table->parts, number);
 	struct cache_volume *volume;
 	int error;
 
@@ -135,6 +131,6 @@ void volume_free(struct cache_volume *volume)
 {
 	if (volume->root)
 		dir_detach(volume->root);
-	footprint_clear(&volume->belief.footprint);
+	cached_forget(&volume->cached);
 	free(volume);
 }

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * whole: all of a version's bytes at once, to see whether they are what they
- * were, and to keep them for its readers.
- *
- * The file is read with the image's lock let go; before and after, entry and
- * chain are looked at under it. A chunk that is known must be what it was; one
- * that is not must be the same for as long as new content has to last.
- */
+#include "cache/tree/whole.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/waits.h"
 #include "cache/device/buffer.h"
-#include "cache/tree/version.h"
+#include "cache/tree/chunk.h"
+#include "cache/tree/path.h"
+#include "cache/tree/settle.h"
 
 /* One step of reading a whole file. A multiple of CHUNK_BYTES. */
 #define STEP_BYTES ((uint64_t)1 << 20)
-#define RETRY_BUSY_NS (2 * INT64_C(1000000))
 
 static int read_step(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes, void *buffer,
 		     struct reading *reading)
@@ -82,7 +78,7 @@ static int read_unlocked(struct cache_version *version, struct cache_op *op, str
 	pthread_mutex_lock(&image->lock);
 	again = image_observe(image, op);
 	if (again == 0 && image->seen.generation != generation)
-		again = version_refresh(version, op);
+		again = path_refresh_version(version, op);
 	/* That the version is gone, or in flux, explains a failed read better than the failure. */
 	return again != 0 ? again : error;
 }
@@ -154,12 +150,11 @@ static void reading_adopt(struct cache_version *version, const struct reading *r
 static int wait_for_unknown(const struct cache_version *version, struct cache_op *op, int64_t start_ns)
 {
 	struct cache_image *image = version->image;
-	struct cache_range where = version_range(version);
 
-	if (image_settled(image, op, version->since_ns, &where))
-		op->retry_ns = RETRY_BUSY_NS;
+	if (image_settled(image, op, version->since_ns, &version->place.range))
+		op->retry_ns = WAIT_RETRY_BUSY_NS;
 	/* Patience is for writers: the time our own reading takes does not count. */
-	op->busy = image->seen.now_ns - start_ns > image->cache->settings.flux_ns / 8;
+	op->busy = image->seen.now_ns - start_ns > image->cache->settings.settle_ns / 8;
 	return -EINPROGRESS;
 }
 
@@ -173,7 +168,7 @@ static int read_twice(struct cache_version *version, struct cache_op *op)
 	if (error == 0)
 		error = read_unlocked(version, op, &second);
 	if (error == 0 && !reading_matches(version, &second))
-		error = version_supersede(version);
+		error = dir_supersede(version);
 	if (error == 0 && !reading_repeats(version, &second))
 		error = wait_for_unknown(version, op, start_ns);
 	reading_free(&second);
@@ -190,13 +185,12 @@ static int settle_unknown(struct cache_version *version, struct cache_op *op, co
 			  uint64_t generation, int64_t start_ns)
 {
 	struct cache_image *image = version->image;
-	struct cache_range where = version_range(version);
 
 	if (!reading_repeats(version, reading))
 		version->since_ns = image->seen.now_ns;
-	else if (start_ns - version->since_ns >= image_lasting_ns(image, &where))
+	else if (start_ns - version->since_ns >= image_lasting_ns(image, &version->place.range))
 		return 0;
-	if (image_quiet_ns(image, &where) < image->cache->settings.flux_ns && !version_older_than_burst(version))
+	if (!image_is_quiet(image, &version->place.range) && !version_older_than_burst(version))
 		return wait_for_unknown(version, op, start_ns);
 	return version_untouched(version, generation) ? 0 : read_twice(version, op);
 }
@@ -218,7 +212,7 @@ static int version_validate(struct cache_version *version, struct cache_op *op, 
 	if (error == 0)
 		error = chunks_allocate(version);
 	if (error == 0 && !reading_matches(version, reading))
-		error = version_supersede(version);
+		error = dir_supersede(version);
 	if (error == 0 && version->known_count < chunk_count(version))
 		error = settle_unknown(version, op, reading, generation, start_ns);
 	if (error == 0)
@@ -235,7 +229,7 @@ int version_keep(struct cache_version *version, struct cache_op *op, bool keep)
 	if (!op->may_block)
 		return -EAGAIN;
 	if (version->keeping) {
-		op->retry_ns = RETRY_BUSY_NS;
+		op->retry_ns = WAIT_RETRY_BUSY_NS;
 		op->busy = true;
 		return -EINPROGRESS;
 	}

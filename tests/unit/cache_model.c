@@ -187,7 +187,7 @@ static void run_init(struct run *run, const struct script *script, const struct 
 		run->pace_ns = plan->kind == DEVICE_EVENTS   ? FLUX_NS - 40 * MS :
 			       plan->kind == DEVICE_REPORTED ? FLUX_NS / 3 - 15 * MS :
 							       FLUX_NS / 2 - 20 * MS;
-	settings.flux_ns = FLUX_NS;
+	settings.settle_ns = FLUX_NS;
 	settings.temporary_directory = "/tmp";
 	if (plan->large)
 		settings.keep_limit_bytes = 0;

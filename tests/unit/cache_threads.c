@@ -162,7 +162,7 @@ static void run_threads(const char *what, bool believe_nothing, uint64_t keep_li
 	write_update(0);
 	MUST(watch_new(&watch) == 0);
 	MUST(disk_new(open(path, O_RDONLY), watch, &options, &device) == 0);
-	settings.flux_ns = FLUX_NS;
+	settings.settle_ns = FLUX_NS;
 	settings.keep_limit_bytes = keep_limit_bytes;
 	settings.temporary_directory = "/tmp";
 	cache = cache_new(&settings);

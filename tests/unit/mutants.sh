@@ -49,8 +49,8 @@ mkdir -p "$work/tests/helpers"
 for helper in cache_device cache_model_reader cache_model_script cache_reader cache_reported cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
-for unit in cache_model cache_version cache_dir cache_image cache_footprint cache_kept cache_watch cache_disk \
-	cache_reports; do
+for unit in cache_model cache_version cache_dir cache_image cache_validation cache_kept cache_watch cache_disk \
+	cache_extents; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -77,29 +77,29 @@ mutant()
 	compile "$3"
 }
 
-# ---- belief ----
-mutant "believe without comparing the footprint" model tree/belief.c \
-	's/result = footprint_verify\(&belief->footprint, .*?\);/result = 1;/s'
-mutant "believe a parse though the generation moved" dir tree/belief.c \
-	's/same = image_untouched\(image, generation, footprint\) \?/same = true ?/'
-mutant "new metadata is settled at once" model tree/belief.c \
-	's/belief->since_ns = image->seen.now_ns;/belief->since_ns = INT64_MIN \/ 2;/'
+# ---- cached metadata ----
+mutant "believe without comparing the validation" model tree/cached.c \
+	's/result = validation_verify\(&cached->validation, .*?\);/result = 1;/s'
+mutant "believe a parse though the generation moved" dir tree/cached.c \
+	's/same = image_untouched\(image, generation, set\) \?/same = true ?/'
+mutant "new metadata is settled at once" model tree/cached.c \
+	's/cached->since_ns = image->seen.now_ns;/cached->since_ns = INT64_MIN \/ 2;/'
 mutant "everything is settled at once" model tree/settle.c \
 	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
 mutant "an image need not be quiet" model tree/settle.c \
 	's/if \(lasted_ns >= lasting_ns\)/if (lasted_ns >= flux_ns \/ 8)/'
-mutant "an error is answered before it has lasted" version tree/belief.c \
-	's/belief->error != 0 && !belief_settled\(image, op, belief, belief->since_ns, where\)/false/'
-mutant "an error of the device is remembered" dir tree/belief.c \
+mutant "an error is answered before it has lasted" version tree/cached.c \
+	's/cached->error != 0 && !cached_settled\(image, op, cached, cached->since_ns, where\)/false/'
+mutant "an error of the device is remembered" dir tree/cached.c \
 	's/failed = recording.failed && \*parse_error != 0/failed = false/'
 
 # ---- directories ----
 mutant "ENOENT without settling" model tree/dir.c \
-	's/return dir_settled\(dir, op, dir->belief.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
+	's/return dir_settled\(dir, op, dir->cached.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
 mutant "a new entry is shown at once" model tree/dir.c \
 	's/if \(!dir_settled\(dir, op, slot->since_ns\)\)/if (0)/'
 mutant "a listing is shown at once" model tree/dir.c \
-	's/if \(!dir_settled\(dir, op, dir->belief.since_ns\)\)/if (0)/'
+	's/if \(!dir_settled\(dir, op, dir->cached.since_ns\)\)/if (0)/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
 mutant "the parent is not looked at" dir tree/dir.c \
@@ -131,7 +131,7 @@ mutant "a reading is noted under the generation after it" model tree/whole.c \
 mutant "another chain is the same version" version tree/version.c \
 	's/if \(changed\)\n\t\tversion_supersede\(version\);//'
 mutant "entry and chain are not looked at at open" model tree/version.c \
-	's/(static int open_locked.*?)int error = version_refresh\(version, op\),/$1int error = version->chain_belief.loaded ? 0 : version_refresh(version, op),/s'
+	's/(static int open_locked.*?)int error = version_refresh\(version, op\),/$1int error = version->chain_cached.loaded ? 0 : version_refresh(version, op),/s'
 mutant "open believes what was believed before" model tree/version.c \
 	's/\(version->data_checked == image->seen.generation && image->seen.in_flight == 0\)/version->data_checked != 0/'
 mutant "open in the midst of an update" model tree/version.c \
@@ -160,7 +160,7 @@ mutant "a burst ends where it is looked at" reports changes/reports.c \
 	's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
 mutant "a burst is as old as what is known of it" reports changes/reports.c \
 	's/if \(burst->start_ns - reports->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
-mutant "what is in flight is not done yet" model tree/belief.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
+mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
 mutant "what is in flight in a directory is not done yet" model tree/dir.c \
 	's/ &&\n\t    dir->image->seen.in_flight == 0\)/)/'
 mutant "what is in flight in a file is not done yet" model tree/version.c \
@@ -190,9 +190,9 @@ mutant "doubts have no end" reports changes/reports.c 's/seen->now_ns - company-
 mutant "a missing partition is absent at once" image tree/image.c \
 	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
 mutant "the choice of the boot partition is final" image tree/image.c \
-	's/error = belief_refresh\(image, op, &image->boot_belief, &boot_kind, image, NULL\);/error = image->boot_belief.loaded ? 0 : belief_refresh(image, op, \&image->boot_belief, \&boot_kind, image, NULL);/'
+	's/error = cached_refresh\(image, op, &image->boot_cached, &boot_kind, image, NULL\);/error = image->boot_cached.loaded ? 0 : cached_refresh(image, op, \&image->boot_cached, \&boot_kind, image, NULL);/'
 mutant "a new choice of the boot partition need not last" image tree/image.c \
-	's/\(!boot \|\| !image->boot_belief.loaded \|\| image_settled\(image, op, image->boot_belief.since_ns, NULL\)\)/true/'
+	's/\(!boot \|\| !image->boot_cached.loaded \|\| image_settled\(image, op, image->boot_cached.since_ns, NULL\)\)/true/'
 mutant "mkfs in place is not noticed" image tree/volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
@@ -200,12 +200,12 @@ mutant "a partition that moved is not noticed" image tree/volume.c \
 mutant "growpart makes another file system" image tree/volume.c \
 	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/true/'
 
-# ---- footprints ----
-mutant "the end of the device is no part of an answer" footprint tree/footprint.c \
-	's/if \(size_bytes != footprint->size_bytes\)\n\t\treturn 0;//'
-mutant "a block that was read twice may differ" footprint tree/footprint.c \
-	's/return false;(\s*\}\s*footprint->count = kept)/continue;$1/'
-mutant "only the first block of a run is compared" footprint tree/footprint.c \
+# ---- validations ----
+mutant "the end of the device is no part of an answer" validation tree/validation.c \
+	's/if \(size_bytes != validation->size_bytes\)\n\t\treturn 0;//'
+mutant "a block that was read twice may differ" validation tree/validation.c \
+	's/return false;(\s*\}\s*validation->count = kept)/continue;$1/'
+mutant "only the first block of a run is compared" validation tree/validation.c \
 	's/for \(size_t i = 0; i < count; i\+\+\) \{\n\t\tsize_t start = i/for (size_t i = 0; i < 1; i++) {\n\t\tsize_t start = i/'
 
 # ---- kept ----

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cache/tree/footprint.h"
+#include "cache/tree/validation.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,10 +11,10 @@
 
 #define WINDOW_BYTES ((size_t)RECORDING_WINDOW_BLOCKS * CACHE_BLOCK_BYTES)
 
-void footprint_clear(struct footprint *footprint)
+void validation_clear(struct validation *validation)
 {
-	free(footprint->blocks);
-	*footprint = (struct footprint){ 0 };
+	free(validation->blocks);
+	*validation = (struct validation){ 0 };
 }
 
 /* How much of `length` bytes from `offset` the device has. */
@@ -31,45 +31,45 @@ static uint64_t hash_block(const unsigned char *bytes, size_t length_bytes)
 }
 
 /* How many entries from `first` on are consecutive blocks, up to a window. */
-static size_t run_length(const struct footprint *footprint, size_t first)
+static size_t run_length(const struct validation *validation, size_t first)
 {
 	size_t count = 1;
 
-	while (count < RECORDING_WINDOW_BLOCKS && first + count < footprint->count &&
-	       footprint->blocks[first + count].block == footprint->blocks[first].block + count)
+	while (count < RECORDING_WINDOW_BLOCKS && first + count < validation->count &&
+	       validation->blocks[first + count].block == validation->blocks[first].block + count)
 		count++;
 	return count;
 }
 
-static bool run_matches(const struct footprint *footprint, size_t first, size_t count, const unsigned char *bytes,
+static bool run_matches(const struct validation *validation, size_t first, size_t count, const unsigned char *bytes,
 			size_t length_bytes)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t start = i * CACHE_BLOCK_BYTES;
 
 		if (hash_block(bytes + start, clip(start, CACHE_BLOCK_BYTES, length_bytes)) !=
-		    footprint->blocks[first + i].hash)
+		    validation->blocks[first + i].hash)
 			return false;
 	}
 	return true;
 }
 
-int footprint_verify(const struct footprint *footprint, struct cache_device *device, bool may_block,
+int validation_verify(const struct validation *validation, struct cache_device *device, bool may_block,
 		     uint64_t size_bytes)
 {
 	unsigned char window[4 * CACHE_BLOCK_BYTES];
 	CLEANUP_FREE unsigned char *large = NULL;
 
 	/* The end of the device is part of the answer: a table or chain may have been cut there. */
-	if (size_bytes != footprint->size_bytes)
+	if (size_bytes != validation->size_bytes)
 		return 0;
-	for (size_t i = 0, count; i < footprint->count; i += count) {
-		uint64_t offset_bytes = footprint->blocks[i].block * CACHE_BLOCK_BYTES;
+	for (size_t i = 0, count; i < validation->count; i += count) {
+		uint64_t offset_bytes = validation->blocks[i].block * CACHE_BLOCK_BYTES;
 		unsigned char *bytes = window;
 		size_t length_bytes;
 		int result;
 
-		count = run_length(footprint, i);
+		count = run_length(validation, i);
 		if (count * CACHE_BLOCK_BYTES > sizeof(window)) {
 			if (!large && !(large = malloc(WINDOW_BYTES)))
 				return -ENOMEM;
@@ -79,7 +79,7 @@ int footprint_verify(const struct footprint *footprint, struct cache_device *dev
 		result = device->ops->read_blocks(device, may_block, offset_bytes, bytes, length_bytes);
 		if (result == -EAGAIN || result == -ENOMEM)
 			return result;
-		if (result != 0 || !run_matches(footprint, i, count, bytes, length_bytes))
+		if (result != 0 || !run_matches(validation, i, count, bytes, length_bytes))
 			return 0;
 	}
 	return 1;
@@ -89,18 +89,18 @@ int footprint_verify(const struct footprint *footprint, struct cache_device *dev
 
 static int append(struct recording *recording, uint64_t block, uint64_t hash)
 {
-	struct footprint *footprint = &recording->footprint;
+	struct validation *validation = &recording->validation;
 
-	if (footprint->count == recording->capacity) {
+	if (validation->count == recording->capacity) {
 		size_t capacity = recording->capacity ? recording->capacity * 2 : 8;
-		void *grown = reallocarray(footprint->blocks, capacity, sizeof(*footprint->blocks));
+		void *grown = reallocarray(validation->blocks, capacity, sizeof(*validation->blocks));
 
 		if (!grown)
 			return -ENOMEM;
-		footprint->blocks = grown;
+		validation->blocks = grown;
 		recording->capacity = capacity;
 	}
-	footprint->blocks[footprint->count++] = (struct footprint_block){ block, hash };
+	validation->blocks[validation->count++] = (struct validation_block){ block, hash };
 	return 0;
 }
 
@@ -175,7 +175,7 @@ int recording_begin(struct recording *recording, struct cache_device *device, bo
 		.may_block = may_block,
 		.window = malloc(WINDOW_BYTES),
 	};
-	recording->footprint.size_bytes = size_bytes;
+	recording->validation.size_bytes = size_bytes;
 	return recording->window ? 0 : -ENOMEM;
 }
 
@@ -183,45 +183,45 @@ void recording_discard(struct recording *recording)
 {
 	free(recording->window);
 	recording->window = NULL;
-	footprint_clear(&recording->footprint);
+	validation_clear(&recording->validation);
 }
 
 static int compare_blocks(const void *a, const void *b)
 {
-	const struct footprint_block *left = a, *right = b;
+	const struct validation_block *left = a, *right = b;
 
 	return (left->block > right->block) - (left->block < right->block);
 }
 
 /* Sort, and fold blocks that were read twice; false if one of them differed. */
-static bool fold(struct footprint *footprint)
+static bool fold(struct validation *validation)
 {
 	size_t kept = 0;
 
-	if (footprint->count == 0)
+	if (validation->count == 0)
 		return true;
-	qsort(footprint->blocks, footprint->count, sizeof(*footprint->blocks), compare_blocks);
-	for (size_t i = 1; i < footprint->count; i++) {
-		if (footprint->blocks[i].block != footprint->blocks[kept].block)
-			footprint->blocks[++kept] = footprint->blocks[i];
-		else if (footprint->blocks[i].hash != footprint->blocks[kept].hash)
+	qsort(validation->blocks, validation->count, sizeof(*validation->blocks), compare_blocks);
+	for (size_t i = 1; i < validation->count; i++) {
+		if (validation->blocks[i].block != validation->blocks[kept].block)
+			validation->blocks[++kept] = validation->blocks[i];
+		else if (validation->blocks[i].hash != validation->blocks[kept].hash)
 			return false;
 	}
-	footprint->count = kept + 1;
+	validation->count = kept + 1;
 	return true;
 }
 
-int recording_finish(struct recording *recording, struct footprint *out)
+int recording_finish(struct recording *recording, struct validation *out)
 {
-	bool whole = fold(&recording->footprint);
+	bool whole = fold(&recording->validation);
 
 	if (!whole) {
 		recording_discard(recording);
-		*out = (struct footprint){ 0 };
+		*out = (struct validation){ 0 };
 		return -EIO;
 	}
-	*out = recording->footprint;
-	recording->footprint = (struct footprint){ 0 };
+	*out = recording->validation;
+	recording->validation = (struct validation){ 0 };
 	recording_discard(recording);
 	return 0;
 }

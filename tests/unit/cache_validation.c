@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/tree/footprint.c: what an answer rests on. */
+/* cache/tree/validation.c: what an answer rests on. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "cache/tree/footprint.h"
+#include "cache/tree/validation.h"
 #include "cache_device.h"
 
 #define BLOCKS 64U
@@ -14,7 +14,7 @@ static unsigned char bytes[BLOCKS * CACHE_BLOCK_BYTES];
 static unsigned char buffer[BLOCKS * CACHE_BLOCK_BYTES];
 static struct memory_device memory;
 static struct recording recording;
-static struct footprint footprint;
+static struct validation validation;
 
 static void start(void)
 {
@@ -34,7 +34,7 @@ static void read_exactly(uint64_t offset_bytes, size_t length_bytes)
 
 static int verify(void)
 {
-	return footprint_verify(&footprint, &memory.device, true, memory.size_bytes);
+	return validation_verify(&validation, &memory.device, true, memory.size_bytes);
 }
 
 /* After each change of a byte the answer is whether a block of it was read. */
@@ -49,57 +49,57 @@ static void expect_rests_on(uint64_t first_block, uint64_t end_block)
 	cr_expect_eq(verify(), 1);
 }
 
-Test(cache_footprint, c1_an_answer_rests_on_the_blocks_that_were_read)
+Test(cache_validation, c1_an_answer_rests_on_the_blocks_that_were_read)
 {
 	start();
 	read_exactly(5 * 4096 + 100, 10);
 	read_exactly(6 * 4096 - 5, 10);
-	cr_assert_eq(recording_finish(&recording, &footprint), 0);
+	cr_assert_eq(recording_finish(&recording, &validation), 0);
 	expect_rests_on(5, 7);
-	footprint_clear(&footprint);
+	validation_clear(&validation);
 }
 
-Test(cache_footprint, c1_long_reads_are_whole)
+Test(cache_validation, c1_long_reads_are_whole)
 {
 	start();
 	read_exactly(3 * 4096 + 1, 40 * 4096);
-	cr_assert_eq(recording_finish(&recording, &footprint), 0);
+	cr_assert_eq(recording_finish(&recording, &validation), 0);
 	expect_rests_on(3, 44);
-	footprint_clear(&footprint);
+	validation_clear(&validation);
 }
 
-Test(cache_footprint, c1_the_end_of_the_device_need_not_be_on_the_grid)
+Test(cache_validation, c1_the_end_of_the_device_need_not_be_on_the_grid)
 {
 	start();
 	read_exactly(DEVICE_BYTES - 100, 100);
 	cr_expect_eq(source_read(&recording.source, DEVICE_BYTES - 100, buffer, 101), -EIO);
-	cr_assert_eq(recording_finish(&recording, &footprint), 0);
+	cr_assert_eq(recording_finish(&recording, &validation), 0);
 	expect_rests_on(63, 64);
-	footprint_clear(&footprint);
+	validation_clear(&validation);
 }
 
-Test(cache_footprint, c8_the_end_of_the_device_is_part_of_the_answer)
+Test(cache_validation, c8_the_end_of_the_device_is_part_of_the_answer)
 {
 	start();
-	cr_assert_eq(recording_finish(&recording, &footprint), 0);
+	cr_assert_eq(recording_finish(&recording, &validation), 0);
 	cr_expect_eq(verify(), 1);
 	memory.size_bytes++;
 	cr_expect_eq(verify(), 0);
-	footprint_clear(&footprint);
+	validation_clear(&validation);
 }
 
-Test(cache_footprint, c2_a_block_read_twice_and_different_is_torn)
+Test(cache_validation, c2_a_block_read_twice_and_different_is_torn)
 {
 	start();
 	read_exactly(0, 10);
 	read_exactly(50 * 4096, 10);
 	bytes[5]++;
 	read_exactly(0, 10);
-	cr_expect_eq(recording_finish(&recording, &footprint), -EIO);
-	cr_expect_eq(footprint.count, 0);
+	cr_expect_eq(recording_finish(&recording, &validation), -EIO);
+	cr_expect_eq(validation.count, 0);
 }
 
-Test(cache_footprint, c4_small_reads_of_one_place_ask_the_device_once)
+Test(cache_validation, c4_small_reads_of_one_place_ask_the_device_once)
 {
 	start();
 	for (unsigned i = 0; i < 4096; i += 32)
@@ -108,7 +108,7 @@ Test(cache_footprint, c4_small_reads_of_one_place_ask_the_device_once)
 	recording_discard(&recording);
 }
 
-Test(cache_footprint, e_failures_are_passed_on)
+Test(cache_validation, e_failures_are_passed_on)
 {
 	start();
 	memory.fail_blocks = -EIO;
@@ -119,11 +119,11 @@ Test(cache_footprint, e_failures_are_passed_on)
 
 	start();
 	read_exactly(0, 10);
-	cr_assert_eq(recording_finish(&recording, &footprint), 0);
+	cr_assert_eq(recording_finish(&recording, &validation), 0);
 	memory.fail_blocks = -EIO;
 	cr_expect_eq(verify(), 0, "what cannot be read is not as it was");
 	memory.fail_blocks = 0;
 	memory.not_at_hand = true;
-	cr_expect_eq(footprint_verify(&footprint, &memory.device, false, memory.size_bytes), -EAGAIN);
-	footprint_clear(&footprint);
+	cr_expect_eq(validation_verify(&validation, &memory.device, false, memory.size_bytes), -EAGAIN);
+	validation_clear(&validation);
 }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/tree/cached.h"
+
+#include <errno.h>
+
+#include "base/waits.h"
+#include "cache/tree/observe.h"
+#include "cache/tree/settle.h"
+
+/* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as cached_refresh. */
+static int parse_once(struct cache_image *image, struct cache_op *op, const struct cached_kind *kind, void *owner,
+		      void **result, int *parse_error, struct validation *set)
+{
+	uint64_t generation = image->seen.generation;
+	struct recording recording;
+	int error = recording_begin(&recording, image->device, op->may_block, image->seen.size_bytes), same;
+	bool failed;
+
+	*result = NULL;
+	if (error != 0)
+		return error;
+	*parse_error = kind->parse(owner, &recording.source, result);
+	if (*parse_error == -EAGAIN || *parse_error == -ENOMEM) {
+		recording_discard(&recording);
+		return *parse_error;
+	}
+	failed = recording.failed && *parse_error != 0;
+	if (recording_finish(&recording, set) != 0)
+		goto moved;
+	error = image_observe(image, op);
+	if (error != 0)
+		goto fail;
+	/* What the device could not read it may read the next time: not to be remembered. */
+	if (failed && image->seen.generation == generation) {
+		error = *parse_error;
+		goto fail;
+	}
+	if (failed)
+		goto moved;
+	same = image_untouched(image, generation, set) ?
+		       1 :
+		       validation_verify(set, image->device, op->may_block, image->seen.size_bytes);
+	if (same == 1)
+		return 1;
+	error = same;
+	if (error < 0)
+		goto fail;
+moved:
+	validation_clear(set);
+	if (*result)
+		kind->discard(*result);
+	return 0;
+fail:
+	validation_clear(set);
+	if (*result)
+		kind->discard(*result);
+	return error;
+}
+
+/* Take over what was parsed. An error keeps what was there before, for when it ends. */
+static void adopt(struct cache_image *image, struct cached *cached, const struct cached_kind *kind, void *owner,
+		  void *result, int parse_error, struct validation *set)
+{
+	bool changed = parse_error != cached->error || !cached->loaded;
+
+	if (parse_error == 0 && kind->commit(owner, result))
+		changed = true;
+	validation_clear(&cached->validation);
+	cached->validation = *set;
+	cached->checked = image->seen.generation;
+	cached->error = parse_error;
+	cached->loaded = true;
+	cached->adopted++;
+	if (changed)
+		cached->since_ns = image->seen.now_ns;
+}
+
+static int parse_until_whole(struct cache_image *image, struct cache_op *op, struct cached *cached,
+			     const struct cached_kind *kind, void *owner)
+{
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		struct validation set = { 0 };
+		void *result;
+		int parse_error = 0, state;
+
+		state = parse_once(image, op, kind, owner, &result, &parse_error, &set);
+		if (state < 0)
+			return state;
+		if (state == 1) {
+			adopt(image, cached, kind, owner, result, parse_error, &set);
+			return 0;
+		}
+	}
+	op->retry_ns = WAIT_RETRY_NS;
+	return -EINPROGRESS;
+}
+
+int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached *cached,
+		   const struct cached_kind *kind, void *owner, const struct cache_range *where)
+{
+	int result = 0;
+
+	/* A write that is in flight may be done already, and the client know it: then it is to be seen. */
+	if (!cached->loaded || cached->checked != image->seen.generation || image->seen.in_flight != 0) {
+		uint64_t generation = image->seen.generation;
+
+		if (cached->loaded && image_untouched(image, cached->checked, &cached->validation))
+			result = 1;
+		else if (cached->loaded)
+			result = validation_verify(&cached->validation, image->device, op->may_block,
+						  image->seen.size_bytes);
+		if (result < 0)
+			return result;
+		if (result == 1)
+			cached->checked = generation;
+		else if ((result = parse_until_whole(image, op, cached, kind, owner)) != 0)
+			return result;
+	}
+	/* What contradicts itself may be half of an update: an error too must have lasted. */
+	if (cached->error != 0 && !cached_settled(image, op, cached, cached->since_ns, where))
+		return -EINPROGRESS;
+	return cached->error;
+}
+
+bool cached_settled(const struct cache_image *image, struct cache_op *op, const struct cached *cached, int64_t since_ns,
+		    const struct cache_range *where)
+{
+	uint64_t generation;
+
+	if (image_settled(image, op, since_ns, where))
+		return true;
+	/* Not looked at before, but not written since then either. */
+	generation = op->final_retry ? 0 : image_burst_generation(image, where);
+	return generation != 0 && image_untouched(image, generation, &cached->validation);
+}
+
+void cached_forget(struct cached *cached)
+{
+	validation_clear(&cached->validation);
+	cached->loaded = false;
+}

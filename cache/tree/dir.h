@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * dir: one directory of a volume, its slots, and the nodes that stand in them.
+ *
+ * A directory owns its slots and the nodes in them (subdirectories and versions);
+ * a node knows its parent without owning it. When a directory is parsed anew, a
+ * node stays in its slot if its entry is the same in name and in all 32 bytes (a
+ * subdirectory: in name and start cluster); else the node is detached, and the
+ * next lookup makes a new one. That is how a version comes by its own inode
+ * number. A detached node lives until its last user is gone; one that stands in
+ * a slot may be kept for the next lookup.
+ *
+ * Walks of a subtree are loops, not recursion: a tree may be DIR_DEPTH_MAX deep.
+ *
+ * Every field is protected by the image's lock.
+ */
+#pragma once
+
+#include "cache/tree/cached.h"
+#include "cache/tree/node.h"
+#include "cache/tree/version.h"
+
+/* Deeper trees are refused: Linux cannot name them either (PATH_MAX / 2). */
+#define DIR_DEPTH_MAX 2048
+
+enum slot_kind {
+	SLOT_EMPTY,
+	SLOT_DIR,
+	SLOT_FILE,
+};
+
+/* One entry of a directory, beside its fat_entry. */
+struct slot {
+	int64_t since_ns; /* since when the image has held just this entry */
+	union {
+		struct cache_dir *dir;
+		struct cache_version *version;
+	};
+	enum slot_kind kind;
+};
+
+struct cache_dir {
+	struct node node; /* first */
+	struct cache_image *image;
+	struct cache_volume *volume; /* NULL once detached */
+	struct cache_dir *parent;    /* NULL for a root, and once detached */
+	struct cache_dir *link;	     /* of a list that a walk makes, or of the way down from the root */
+	uint64_t id;
+	uint32_t first_cluster;
+	unsigned depth;
+	struct fat_entry entry; /* its own, without the strings; unused in a root */
+	struct place place;	/* constant */
+	struct cached cached;
+	uint64_t path_checked; /* the generation under which it and all above it were last seen to hold */
+	struct fat_dir *content;
+	struct slot *slots; /* one for each entry of content */
+	bool detached;
+};
+
+/* `parent` and `entry` are NULL for a root. -ENOMEM. */
+int dir_new(struct cache_image *image, struct cache_volume *volume, const struct place *place, struct cache_dir *parent,
+	    const struct fat_entry *entry, struct cache_dir **dir);
+
+/* With all that is below it. Frees what has no users. */
+void dir_detach(struct cache_dir *dir);
+
+/* It is pinned no more, or its users went: free it if it is detached and idle. */
+void dir_free_if_gone(struct cache_dir *dir);
+
+/* What is in it, as of the generation seen; those above it are the caller's matter (path.h). */
+int dir_refresh_content(struct cache_dir *dir, struct cache_op *op);
+
+/* Put a node into the empty slot of an entry. -EIO: a directory that leads back to one above it. */
+int dir_fill_slot(struct cache_dir *dir, size_t index);
+
+/* The version is no longer what the image holds: the next lookup of its name makes another. Returns -ESTALE. */
+int dir_supersede(struct cache_version *version);
+
+/* How many slots it has. */
+size_t dir_slot_count(const struct cache_dir *dir);
+
+/*
+ * It and all directories below it that were looked up, linked by `link`, each
+ * after those below it: nothing may be attached while the list is used.
+ */
+struct cache_dir *dir_list_below(struct cache_dir *dir);
+
+/* Free what is below it and has no users. */
+void dir_trim(struct cache_dir *dir);

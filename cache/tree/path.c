@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/tree/path.h"
+
+#include <errno.h>
+
+#include "base/waits.h"
+#include "cache/tree/volume.h"
+
+static bool is_as_seen(const struct cache_dir *dir)
+{
+	const struct cache_image *image = dir->image;
+
+	return dir->cached.loaded && dir->cached.error == 0 && dir->slots &&
+	       dir->path_checked == image->seen.generation && image->seen.in_flight == 0;
+}
+
+/*
+ * It and those above it that have to be looked at, from the highest down, linked
+ * by `link`. Each is pinned: what the refresh finds may detach it, and the caller
+ * still has to hear of it. As long as the path, at most DIR_DEPTH_MAX.
+ */
+static struct cache_dir *pin_path(struct cache_dir *dir)
+{
+	struct cache_dir *down = NULL;
+
+	for (; dir && !is_as_seen(dir); dir = dir->parent) {
+		node_pin(&dir->node);
+		dir->link = down;
+		down = dir;
+	}
+	return down;
+}
+
+/* `dir` is pinned by the caller. */
+static int refresh_path(struct cache_dir *dir, struct cache_dir *path, struct cache_op *op)
+{
+	struct cache_image *image = dir->image;
+	uint64_t generation = image->seen.generation;
+	int error = path && !path->parent ? volume_refresh(path->volume, op) : 0;
+
+	/* From the root down, so that a directory whose entry is gone is detached before it is believed. */
+	for (struct cache_dir *at = path; at && error == 0 && !at->detached; at = at->link) {
+		error = dir_refresh_content(at, op);
+		if (error == 0 && image->seen.generation == generation)
+			at->path_checked = generation;
+	}
+	return dir->detached ? -ESTALE : error;
+}
+
+static int refresh_once(struct cache_dir *dir, struct cache_op *op)
+{
+	struct cache_dir *path;
+	int error;
+
+	if (dir->detached)
+		return -ESTALE;
+	path = pin_path(dir);
+	error = refresh_path(dir, path, op);
+	while (path) {
+		struct cache_dir *at = path;
+
+		path = at->link;
+		node_unpin(&at->node);
+		dir_free_if_gone(at);
+	}
+	return error;
+}
+
+/*
+ * A reading on the way may find a newer generation, under which what is above
+ * was not looked at: a directory's clusters may be another's by now. Then once
+ * more, and what was just read is only compared.
+ */
+int path_refresh_dir(struct cache_dir *dir, struct cache_op *op)
+{
+	struct cache_image *image = dir->image;
+
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = refresh_once(dir, op);
+
+		if (error != 0 || image->seen.generation == generation)
+			return error;
+	}
+	op->retry_ns = WAIT_RETRY_NS;
+	return -EINPROGRESS;
+}
+
+static int refresh_version_once(struct cache_version *version, struct cache_op *op)
+{
+	int error;
+
+	if (version->detached)
+		return -ESTALE;
+	error = path_refresh_dir(version->dir, op);
+	if (version->detached)
+		return -ESTALE;
+	if (error != 0)
+		return error;
+	error = version_refresh_chain(version, op);
+	return version->chain_changed ? dir_supersede(version) : error;
+}
+
+int path_refresh_version(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = refresh_version_once(version, op);
+
+		if (error != 0 || image->seen.generation == generation)
+			return error;
+	}
+	op->retry_ns = WAIT_RETRY_NS;
+	return -EINPROGRESS;
+}

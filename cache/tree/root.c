@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* root: which partitions an image has, and the root directory of one of them. */
+#include <errno.h>
+
+#include "base/waits.h"
+#include "cache/tree/boot.h"
+#include "cache/tree/path.h"
+#include "cache/tree/settle.h"
+#include "cache/tree/table.h"
+#include "cache/tree/volume.h"
+
+int cache_image_partitions(struct cache_image *image, struct cache_op *op, unsigned *numbers, size_t capacity,
+			   size_t *total)
+{
+	int error = image_enter(image, op);
+
+	if (error != 0)
+		return error;
+	error = table_refresh(image, op);
+	if (error == 0 && !image_settled(image, op, image->table->cached.since_ns, NULL))
+		error = -EINPROGRESS;
+	*total = 0;
+	/* A table has at most PART_ENTRIES_MAX entries. */
+	for (size_t i = 0; error == 0 && i < image->table->parts->count; i++) {
+		if (!image->table->parts->entries[i].is_fat)
+			continue;
+		if (*total < capacity)
+			numbers[*total] = image->table->parts->entries[i].number;
+		++*total;
+	}
+	image_leave(image);
+	return error;
+}
+
+/* What cannot be understood is an I/O error to the reader, never "not there". */
+static int as_io_error(int error)
+{
+	return error == -ENODATA || error == -EINVAL ? -EIO : error;
+}
+
+/*
+ * While directories and tables are being rewritten the boot files of one
+ * partition can be out of sight for a moment: a choice that is new must last
+ * before anyone is sent there. Asked when everything has been looked at once,
+ * so that the waits run side by side.
+ */
+static bool path_settled(struct cache_image *image, struct cache_op *op, const struct cache_volume *volume, bool boot)
+{
+	struct cache_range where = volume_range(volume);
+
+	return image_settled(image, op, image->table->cached.since_ns, NULL) &&
+	       (!boot || !image->boot->cached.loaded || image_settled(image, op, image->boot->cached.since_ns, NULL)) &&
+	       cached_settled(image, op, &volume->cached, volume->cached.since_ns, &where);
+}
+
+static int root_once(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+{
+	bool boot = number == CACHE_PARTITION_BOOT;
+	struct cache_volume *volume;
+	int error = table_refresh(image, op);
+
+	if (error == 0 && boot)
+		error = boot_choose(image, op, &number);
+	if (error != 0) {
+		if (error == -ENODATA && !image->problem)
+			image->problem = "none of its partitions is a FAT";
+		return as_io_error(error);
+	}
+	error = volume_get(image, op, number, &volume);
+	if (error == -ENOENT && !image_settled(image, op, image->table->cached.since_ns, NULL))
+		return -EINPROGRESS;
+	if (error == -ENOENT && boot) {
+		image->problem = "it has no FAT partition of the number asked for";
+		return -EIO;
+	}
+	if (error == 0)
+		error = path_refresh_dir(volume->root, op);
+	if (error == -ESTALE || (error == 0 && !volume->root)) { /* made anew meanwhile: look again */
+		op->retry_ns = 0;
+		error = -EINPROGRESS;
+	}
+	if (error == 0 && !path_settled(image, op, volume, boot))
+		error = -EINPROGRESS;
+	if (error != 0)
+		return as_io_error(error);
+	*root = volume->root;
+	return 0;
+}
+
+/* Until all that the answer rests on was looked at under one generation. */
+static int image_root_locked(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+{
+	for (int try = 0; try < REFRESH_TRIES; try++) {
+		uint64_t generation = image->seen.generation;
+		int error = root_once(image, op, number, root);
+
+		if (error == 0 && image->seen.generation != generation)
+			continue;
+		if (error == 0)
+			node_use(image, &(*root)->node);
+		return error;
+	}
+	op->retry_ns = WAIT_RETRY_NS;
+	return -EINPROGRESS;
+}
+
+int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+{
+	int error = image_enter(image, op);
+
+	if (error != 0)
+		return error;
+	error = image_root_locked(image, op, number, root);
+	image_leave(image);
+	return error;
+}

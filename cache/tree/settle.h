@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * settle: has new content been there long enough to be believed?
+ *
+ * An update rewrites the blocks of one file at times that lie apart, and other
+ * blocks in between: that a directory, or a file's bytes, lasted for a moment
+ * says little as long as its image is being written. So it is the image that
+ * must have been quiet for the settle time; or its partition, where reports tell
+ * what was written. What is older than the burst of writes that goes on is no
+ * half of it, and need not wait for its end.
+ *
+ * A device that gives no sign of change is never known to be quiet: there the
+ * content itself must have lasted for the settle time since it was first seen.
+ *
+ * But an image that is never quiet (somebody works on its root filesystem) is not
+ * to hide for ever what changed on it: what lasted for much longer is served too.
+ *
+ * Under the image's lock.
+ */
+#pragma once
+
+#include "cache/tree/image.h"
+
+/*
+ * Was content that has been there since `since_ns` there long enough to be
+ * believed? `where` is the partition it belongs to, NULL for what is in none.
+ * Else sets op->retry_ns.
+ */
+bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
+		   const struct cache_range *where);
+
+/* Was nothing written there for the settle time, as far as is known? */
+bool image_is_quiet(const struct cache_image *image, const struct cache_range *where);
+
+/* Content that lasted as long is believed whatever is written around it. */
+int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where);
+
+/* What was true under this generation, and is untouched since, is older than the writes that go on. 0: not known. */
+uint64_t image_burst_generation(const struct cache_image *image, const struct cache_range *where);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/tree/table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int table_parse(void *owner, struct source *source, void **result)
+{
+	struct cache_image *image = owner;
+
+	return part_table_read(source, image->sector_bytes_hint, (struct part_table **)result);
+}
+
+static bool table_commit(void *owner, void *result)
+{
+	struct cache_image *image = owner;
+	struct part_table *table = result;
+	bool changed = !image->table->parts || !part_table_equal(image->table->parts, table);
+
+	free(image->table->parts);
+	image->table->parts = table;
+	image->table->changes += changed;
+	return changed;
+}
+
+static const struct cached_kind table_kind = { table_parse, table_commit, free };
+
+/* ---- what no report of a write is to be remembered for -------------------- */
+
+#define UNTRACKED_MAX ((size_t)2 * PART_ENTRIES_MAX)
+
+/* A partition without what the table itself rests on: in the first blocks of each it was looked for a FAT. */
+static size_t untracked_pieces(const struct cache_image *image, const struct part_entry *entry, struct cache_range *out,
+			  size_t room)
+{
+	const struct validation *set = &image->table->cached.validation;
+	uint64_t at = entry->offset_bytes, end = entry->offset_bytes + entry->length_bytes;
+	size_t count = 0;
+
+	for (size_t i = 0; i < set->count && count < room; i++) {
+		uint64_t start = set->blocks[i].block * CACHE_BLOCK_BYTES;
+
+		if (start + CACHE_BLOCK_BYTES <= at || start >= end)
+			continue;
+		if (start > at)
+			out[count++] = (struct cache_range){ at, start - at };
+		at = start + CACHE_BLOCK_BYTES;
+	}
+	if (at < end && count < room)
+		out[count++] = (struct cache_range){ at, end - at };
+	return count;
+}
+
+/* Tables are hostile: partitions may overlap. */
+static bool overlaps_a_fat(const struct part_table *table, const struct part_entry *entry)
+{
+	for (size_t i = 0; i < table->count; i++) {
+		const struct part_entry *fat = &table->entries[i];
+
+		if (fat->is_fat && fat->offset_bytes < entry->offset_bytes + entry->length_bytes &&
+		    entry->offset_bytes < fat->offset_bytes + fat->length_bytes)
+			return true;
+	}
+	return false;
+}
+
+/* Writes to other file systems than FAT cost nothing. */
+static void tell_what_is_untracked(struct cache_image *image, int error)
+{
+	struct cache_range ranges[UNTRACKED_MAX];
+	size_t count = 0;
+
+	if (!image->reports || image->table->told == image->table->cached.adopted)
+		return;
+	image->table->told = image->table->cached.adopted;
+	/* At most PART_ENTRIES_MAX entries, and room is watched. */
+	for (size_t i = 0; error == 0 && i < image->table->parts->count; i++) {
+		const struct part_entry *entry = &image->table->parts->entries[i];
+
+		if (!entry->is_fat && !overlaps_a_fat(image->table->parts, entry))
+			count += untracked_pieces(image, entry, ranges + count, UNTRACKED_MAX - count);
+	}
+	reports_set_dull(image->reports, ranges, count);
+}
+
+int table_refresh(struct cache_image *image, struct cache_op *op)
+{
+	int error = cached_refresh(image, op, &image->table->cached, &table_kind, image, NULL);
+
+	tell_what_is_untracked(image, error);
+
+	if (error == -ENODATA)
+		image->problem = image->seen.size_bytes == 0 ? "it is empty" :
+							       "it holds neither a partition table nor a FAT";
+	else if (error == -EIO)
+		image->problem = "its partition table cannot be read or believed";
+	else if (error == 0)
+		image->problem = NULL;
+	return error;
+}
+
+void table_clear(struct table *table)
+{
+	cached_forget(&table->cached);
+	free(table->parts);
+	table->parts = NULL;
+}
