@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -83,6 +85,7 @@ struct kernel_events {
 	int fd;
 	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
 	atomic_bool alive;
+	_Atomic unsigned waiting; /* who want the lock to take in what is queued: the thread leaves it to them */
 	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
 	/* All of these under the lock. */
 	struct kernel_feed *buckets[BUCKETS];
@@ -342,25 +345,36 @@ static ssize_t read_events(struct kernel_events *events)
 	return length;
 }
 
-/* Empties the queue as it was when the call began, or more. Ends: an empty one answers EAGAIN. */
+/* The kernel could not give a descriptor: what was written nobody knows. */
+static void know_nothing(struct kernel_events *events)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
+			write_log_stranger(feed->log);
+}
+
+/*
+ * Takes in what was queued when the call began. Not what comes meanwhile: a
+ * writer that was let go on announces its next write at once, without end.
+ */
 static void drain(struct kernel_events *events)
 {
-	for (;;) {
+	int queued_bytes = 0;
+
+	if (ioctl(events->fd, FIONREAD, &queued_bytes) != 0)
+		return;
+	/* Each turn takes at least one event, or ends. */
+	for (int count = queued_bytes / (int)FAN_EVENT_METADATA_LEN; count > 0;) {
 		ssize_t length = read_events(events);
 		const struct fanotify_event_metadata *event = (const void *)events->buffer;
 
 		if (length < 0 && errno == EINTR)
 			continue;
-		if (length < 0 && (errno == EMFILE || errno == ENFILE)) {
-			/* What the kernel could not give a descriptor for we do not know. */
-			for (size_t i = 0; i < BUCKETS; i++)
-				for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
-					write_log_stranger(feed->log);
-			return;
-		}
+		if (length < 0 && (errno == EMFILE || errno == ENFILE))
+			know_nothing(events);
 		if (length <= 0)
 			return;
-		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length), count--)
 			take_event(events, event);
 	}
 }
@@ -396,7 +410,9 @@ static void feed_drain(struct write_feed *self)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 
+	atomic_fetch_add(&feed->events->waiting, 1);
 	LOCK_SCOPE(&feed->events->lock);
+	atomic_fetch_sub(&feed->events->waiting, 1);
 	drain(feed->events);
 }
 
@@ -565,6 +581,9 @@ static void *answer(void *argument)
 			break;
 		if (poll_fd.revents & (POLLERR | POLLNVAL))
 			break;
+		/* A mutex is not fair. Bounded: they only drain, too. */
+		for (int i = 0; i < 1000 && atomic_load(&events->waiting) > 0; i++)
+			sched_yield();
 		LOCK_SCOPE(&events->lock);
 		drain(events);
 	}
