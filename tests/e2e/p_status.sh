@@ -3,6 +3,7 @@
 # reported shows there; names of any bytes do no harm; no image is opened for it; bad usage
 # is refused with one line.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns
 IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl
 [ -x "$IMAGEFSCTL" ] || fail "$IMAGEFSCTL is not built"

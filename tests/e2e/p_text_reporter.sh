@@ -2,6 +2,7 @@
 # P: a program that writes to the image and tells, in the text form, is believed: exact while
 # it is alone, what it writes is fresh at once, and what is open stays whole to its end.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns
 make_image "$SRC/jammy.img" 64 32 -s 1
 "$PYTHON" -c 'import sys; sys.stdout.buffer.write(b"old." * (2 << 20))' >"$T/old"
