@@ -94,6 +94,11 @@ static bool source_error(const char *source, int error)
 	return false;
 }
 
+static int start_listening(void *kernel)
+{
+	return kernel_events_start(kernel);
+}
+
 /* Does the kernel announce writes to us? SOURCE's filesystem may not, while those of images behind links do. */
 static int begin_to_listen(struct daemon *daemon)
 {
@@ -104,7 +109,7 @@ static int begin_to_listen(struct daemon *daemon)
 		return error;
 	tested = kernel_events_test(daemon->kernel, fd);
 	if (tested == 0 || (tested == -EOPNOTSUPP && daemon->options.changes == CHANGES_AUTO))
-		error = kernel_events_start(daemon->kernel);
+		error = privileges_start_without(start_listening, daemon->kernel);
 	if (error != 0 || (tested != 0 && tested != -EOPNOTSUPP))
 		daemon->kernel = NULL;
 	return tested != 0 ? tested : error;

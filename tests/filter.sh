@@ -11,6 +11,7 @@ CONTROL_LOG=$(realpath -m "${CONTROL_LOG:-$TOP/build/tests/tools/control_log}")
 NBD_LOAD=$(realpath -m "${NBD_LOAD:-$TOP/build/tests/tools/nbd_load}")
 [ -e "$FILTER" ] || skip "needs $FILTER (nbdkit-plugin-dev)"
 [ -x "$NBD_LOAD" ] || skip "needs $NBD_LOAD (libnbd-dev)"
+CHANGES=${CHANGES-events}
 REPORTED=$T/reported LOG=$T/reports.txt
 mkdir "$REPORTED"
 

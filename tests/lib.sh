@@ -234,12 +234,14 @@ collect_images() {
 
 # mount_imagefs [options] [SOURCE MOUNTPOINT]: returns when the mount answers,
 # because that is when imagefs goes to the background.
+# CHANGES=events: as on a kernel that does not tell of writes, where reports count.
 # ZOO=directory: its images are copied there instead, and the test ends (tests/netboot/vfat.sh).
 mount_imagefs() {
 	[ -z "${ZOO:-}" ] || { collect_images; exit 0; }
 	[ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
 	requires fuse
 	[ $# -gt 0 ] || set -- "$SRC" "$MNT"
+	[ -z "${CHANGES:-}" ] || set -- -o "changes=$CHANGES" "$@"
 	"$IMAGEFS" "$@" 2>>"$T/imagefs.log" || fail "imagefs $*: exit $?: $(tail -n1 "$T/imagefs.log")"
 }
 

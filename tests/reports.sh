@@ -7,6 +7,7 @@
 
 # shellcheck disable=SC2034 # URI is for the test
 export PYTHONPATH=$TOOLS # text_reporter.py
+CHANGES=${CHANGES-events}
 FILTER=$(realpath -m "${FILTER:-$TOP/build/contrib/nbdkit/nbdkit-imagefs-filter.so}")
 
 # mount_reported [option,option...]: with the control files in $CONTROL.

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,7 +14,7 @@
 #define ALWAYS BIT(CAP_DAC_READ_SEARCH)
 #define TO_UNMOUNT BIT(CAP_SYS_ADMIN)
 
-/* Written before there are threads. */
+/* Written before there are threads that read them. */
 static bool dropped;
 static uint64_t effective, permitted;
 
@@ -63,6 +64,34 @@ int privileges_drop(void)
 		return error;
 	dropped = true;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
+}
+
+struct starting {
+	int (*start)(void *context);
+	void *context;
+	int result;
+};
+
+static void *start_without(void *argument)
+{
+	struct starting *starting = argument;
+
+	starting->result = privileges_drop();
+	if (starting->result == 0)
+		starting->result = starting->start(starting->context);
+	return NULL;
+}
+
+int privileges_start_without(int (*start)(void *context), void *context)
+{
+	struct starting starting = { .start = start, .context = context };
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, start_without, &starting);
+
+	if (error != 0)
+		return -error;
+	pthread_join(thread, NULL);
+	return starting.result;
 }
 
 void privileges_to_unmount(bool wanted)

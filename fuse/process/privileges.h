@@ -25,5 +25,11 @@
 /* Of this thread, and of those that it starts. For good. 0 or -errno; on an error nothing is worse than before. */
 int privileges_drop(void);
 
+/*
+ * Call `start` in a thread that has dropped them: the threads that it starts have none, although
+ * this one still needs its own. What `start` returns, or -errno.
+ */
+int privileges_start_without(int (*start)(void *context), void *context);
+
 /* May this thread unmount? Only for the time of doing so. */
 void privileges_to_unmount(bool wanted);

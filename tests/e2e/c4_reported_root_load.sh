@@ -23,8 +23,8 @@ put "@$T/4096" "$SRC/board.img" "/${files[2]}"
 
 [ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
 requires fuse
-options=()
-[ "${REPORTS:-}" != no ] || { options=(-o control=none) && plain_control; }
+options=(-o changes=events)
+[ "${REPORTS:-}" != no ] || { options+=(-o control=none) && plain_control; }
 # Through libfuse's own trace of requests, which -d turns on.
 "$IMAGEFS" -d "${options[@]}" "$SRC" "$MNT" 2>"$T/trace" >&2 &
 PIDS+=($!)

@@ -3,6 +3,7 @@
 # taken from the pages and run as they stand: each reports. Then that page's
 # program for who writes himself.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns fuse groff nbdkit qemu-nbd nbd-server
 "$PYTHON" -c 'import nbd' 2>/dev/null || skip "needs python3-libnbd"
 FILTER=$(realpath -m "${FILTER:-$TOP/build/contrib/nbdkit/nbdkit-imagefs-filter.so}")

@@ -2,6 +2,7 @@
 # P: a report is answered within 50 ms, even if bytes have to be kept first and the device does
 # not answer at all. What could not be kept is lost to its reader, with an error; nothing else.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns loop
 type qemu-storage-daemon >/dev/null 2>&1 || skip "needs qemu-storage-daemon"
 make_image "$T/slow.img" 64 32 -s 1

@@ -3,6 +3,7 @@
 # with them; and an inode number that is fresh at every look, so that no semaphore that a
 # killed nbd-server left hangs the next one.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns setpriv
 for name in jammy focal status raw; do board "$SRC/$name.img" text; done
 mv "$SRC/raw.img" "$SRC/other.raw"

@@ -2,6 +2,7 @@
 # P, S1, S2: a report never fails and never waits, whatever it says: garbage, endless lines,
 # floods from many processes, writers that are killed; and nobody else is the worse for it.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns
 for name in jammy focal; do board "$SRC/$name.img" text; done
 mount_imagefs

@@ -2,6 +2,7 @@
 # P, S2: a control file of an image that does not answer opens within 500 ms and takes its
 # reports at once; they count when the image is there again. Status never waits for it.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns
 type qemu-storage-daemon >/dev/null 2>&1 || skip "needs qemu-storage-daemon"
 board "$SRC/good.img" good

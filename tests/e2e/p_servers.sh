@@ -4,6 +4,7 @@
 # hangs nobody; when the daemon is killed the export goes on and takes new clients, and when
 # it is back new connections are reported.
 . "$(dirname "$0")/../lib.sh"
+CHANGES=events
 requires root netns
 server=$1
 for name in jammy focal; do

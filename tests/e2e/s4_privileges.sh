@@ -3,6 +3,7 @@
 # SYS_ADMIN for the unmount and nothing else, whatever it runs; and with that everything
 # works: images of others that come and are replaced, devices, exact reports, both ends.
 . "$(dirname "$0")/../lib.sh"
+CHANGES= # the kernel tells, where it can
 . "$HERE/reports.sh"
 requires root netns nbdkit
 [ -e "$FILTER" ] || skip "needs our nbdkit filter, which needs nbdkit-plugin-dev"
@@ -44,7 +45,11 @@ dd if=/dev/urandom of="$T/large" bs=1M count=2 status=none
 put @"$T/large" "$SRC/new.img" /large
 cmp "$MNT/new/large" "$T/large"
 
-# What another user's server reports is believed.
+# What another user's server reports is believed, where the kernel does not tell.
+unmount_imagefs
+CHANGES=events
+mount_reported
+pid=$(daemon_pid)
 chmod 777 "$T"
 setpriv --reuid 12345 --regid 12345 --clear-groups nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" \
 	--filter="$FILTER" file "$SRC/first.img" imagefs="$CONTROL/first"
