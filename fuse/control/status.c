@@ -56,12 +56,15 @@ static void take_image(struct view_found *found, struct status_image *image)
 	if (!found->image)
 		return;
 	image->unattached = atomic_load(&found->image->unattached);
+	image->opened = atomic_load(&found->image->opened);
+	image->absent = atomic_load(&found->image->absent);
 	image->complaint = view_image_complaint(found->image, &when_ns);
 	if (image->complaint)
 		image->complaint_age_seconds = seconds_since(when_ns);
 	if (!cache)
 		return;
 	image->busy = cache_image_status(cache, &image->cache) != 0;
+	image->has_problem = !image->busy && image->cache.problem;
 	take_reports(image, cache_image_reports(cache));
 }
 

@@ -19,6 +19,8 @@ struct status_image {
 	bool open;		/* it is read, or was lately */
 	bool busy;		/* `cache` is not known just now */
 	struct cache_image_status cache; /* if open and not busy */
+	bool has_problem;
+	uint64_t opened, absent; /* files, and names that are not there */
 	bool has_reports;
 	struct reports_status reports;
 	char reporters[REPORTS_STATUS_REPORTERS][32]; /* likewise */

@@ -164,7 +164,7 @@ void status_write_asked_json(FILE *out, const struct status *status, const struc
 	bool first = true;
 
 	fprintf(out, ", \"opened\": %" PRIu64 ", \"not_found\": %" PRIu64 ", \"asked\": [",
-		known ? atomic_load(&known->opened) : 0, known ? atomic_load(&known->absent) : 0);
+		image->opened, image->absent);
 	for (size_t i = 0; i < image->found->board_count; i++) {
 		struct asked_board *board = asked_board(status->asked, image->found->boards[i]);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/control/status_metrics.h"
 
+#include <stddef.h>
+
 #include "base/text.h"
 
-/* One metric of an image. */
+/* One metric of an image: a bool, an unsigned or a uint64_t of it. */
 struct metric {
 	const char *name, *type, *help;
 	enum {
@@ -11,79 +13,44 @@ struct metric {
 		OF_CACHE,   /* known unless it is busy */
 		OF_IMAGE,
 	} of;
-	double (*value)(const struct status_image *image);
+	size_t offset, bytes;
 };
 
-static double open_files(const struct status_image *image)
-{
-	return image->cache.open_files;
-}
-
-static double has_problem(const struct status_image *image)
-{
-	return image->cache.problem != NULL;
-}
-
-static double reporters(const struct status_image *image)
-{
-	return image->reports.reporters;
-}
-
-static double exact(const struct status_image *image)
-{
-	return image->reports.log.exact;
-}
-
-static double writes(const struct status_image *image)
-{
-	return (double)image->reports.log.writes;
-}
-
-static double written(const struct status_image *image)
-{
-	return (double)image->reports.log.written_bytes;
-}
-
-static double in_flight(const struct status_image *image)
-{
-	return image->reports.log.in_flight;
-}
-
-static double saved(const struct status_image *image)
-{
-	return (double)image->reports.log.saved_bytes;
-}
-
-static double lost(const struct status_image *image)
-{
-	return (double)image->reports.log.lost;
-}
-
-static double opened(const struct status_image *image)
-{
-	return (double)atomic_load(&image->found->image->opened);
-}
-
-static double absent(const struct status_image *image)
-{
-	return (double)atomic_load(&image->found->image->absent);
-}
+#define FIELD(field) offsetof(struct status_image, field), sizeof(((struct status_image *)0)->field)
 
 static const struct metric metrics[] = {
-	{ "imagefs_image_opens_total", "counter", "Files of the image that were opened.", OF_IMAGE, opened },
+	{ "imagefs_image_opens_total", "counter", "Files of the image that were opened.", OF_IMAGE,
+	  FIELD(opened) },
 	{ "imagefs_image_not_found_total", "counter", "Names that were looked up in the image and are not there.", OF_IMAGE,
-	  absent },
-	{ "imagefs_image_open_files", "gauge", "Files of the image that are open.", OF_CACHE, open_files },
-	{ "imagefs_image_problem", "gauge", "1 if the image cannot be understood.", OF_CACHE, has_problem },
-	{ "imagefs_image_reporters", "gauge", "Servers that report their writes to the image.", OF_REPORTS, reporters },
-	{ "imagefs_image_reports_exact", "gauge", "1 if the reports are believed.", OF_REPORTS, exact },
-	{ "imagefs_image_reported_writes_total", "counter", "Writes that were reported.", OF_REPORTS, writes },
-	{ "imagefs_image_reported_bytes_total", "counter", "Bytes of the writes that were reported.", OF_REPORTS, written },
-	{ "imagefs_image_writes_in_flight", "gauge", "Writes begun and not ended.", OF_REPORTS, in_flight },
+	  FIELD(absent) },
+	{ "imagefs_image_open_files", "gauge", "Files of the image that are open.", OF_CACHE,
+	  FIELD(cache.open_files) },
+	{ "imagefs_image_problem", "gauge", "1 if the image cannot be understood.", OF_CACHE,
+	  FIELD(has_problem) },
+	{ "imagefs_image_reporters", "gauge", "Servers that report their writes to the image.", OF_REPORTS,
+	  FIELD(reports.reporters) },
+	{ "imagefs_image_reports_exact", "gauge", "1 if the reports are believed.", OF_REPORTS,
+	  FIELD(reports.log.exact) },
+	{ "imagefs_image_reported_writes_total", "counter", "Writes that were reported.", OF_REPORTS,
+	  FIELD(reports.log.writes) },
+	{ "imagefs_image_reported_bytes_total", "counter", "Bytes of the writes that were reported.", OF_REPORTS,
+	  FIELD(reports.log.written_bytes) },
+	{ "imagefs_image_writes_in_flight", "gauge", "Writes begun and not ended.", OF_REPORTS,
+	  FIELD(reports.log.in_flight) },
 	{ "imagefs_image_saved_bytes_total", "counter", "Bytes kept for readers before they were overwritten.", OF_REPORTS,
-	  saved },
-	{ "imagefs_image_lost_chunks_total", "counter", "Pieces that could not be kept in time.", OF_REPORTS, lost },
+	  FIELD(reports.log.saved_bytes) },
+	{ "imagefs_image_lost_chunks_total", "counter", "Pieces that could not be kept in time.", OF_REPORTS,
+	  FIELD(reports.log.lost) },
 };
+
+static double value_of(const struct status_image *image, const struct metric *metric)
+{
+	const void *field = (const char *)image + metric->offset;
+
+	if (metric->bytes == sizeof(bool))
+		return *(const bool *)field;
+	return metric->bytes == sizeof(unsigned) ? *(const unsigned *)field : (double)*(const uint64_t *)field;
+}
 
 static void write_head(FILE *out, const char *name, const char *type, const char *help)
 {
@@ -101,7 +68,7 @@ static void write_of_images(FILE *out, const struct status *status, const struct
 			continue;
 		fprintf(out, "%s{image=", metric->name);
 		text_write_label(out, image->name);
-		fprintf(out, "} %.17g\n", metric->value(image));
+		fprintf(out, "} %.17g\n", value_of(image, metric));
 	}
 }
 

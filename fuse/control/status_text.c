@@ -134,18 +134,27 @@ static void write_rows(FILE *out, const struct status *status)
 	}
 }
 
+static void write_complaint(FILE *out, const struct status_image *image)
+{
+	text_write_plain(out, image->complaint);
+	fputs(", ", out);
+	status_write_age(out, image->complaint_age_seconds);
+	fputs(" ago\n", out);
+}
+
 /* What one has to know of an image and has no column. */
 static void write_remarks(FILE *out, const struct status_image *image)
 {
-	const struct reports_status *reports = &image->reports;
+	const char *problem = image->has_problem ? image->cache.problem : NULL;
+	const char *why_not = image->has_reports ? image->reports.log.why_not : NULL;
 
-	if (image->open && !image->busy && image->cache.problem) {
+	if (problem) {
 		text_write_plain(out, image->name);
-		fprintf(out, ": %s\n", image->cache.problem);
+		fprintf(out, ": %s\n", problem);
 	}
-	if (image->has_reports && reports->log.why_not) {
+	if (why_not) {
 		text_write_plain(out, image->name);
-		fprintf(out, ": writes are not known exactly: %s\n", reports->log.why_not);
+		fprintf(out, ": writes are not known exactly: %s\n", why_not);
 	}
 	if (image->unattached > 0) {
 		text_write_plain(out, image->name);
@@ -154,10 +163,7 @@ static void write_remarks(FILE *out, const struct status_image *image)
 	if (image->complaint) {
 		text_write_plain(out, image->name);
 		fputs(": ", out);
-		text_write_plain(out, image->complaint);
-		fputs(", ", out);
-		status_write_age(out, image->complaint_age_seconds);
-		fputs(" ago\n", out);
+		write_complaint(out, image);
 	}
 }
 
@@ -240,10 +246,7 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 		fprintf(out, "not listened to: %u control files\n", image->unattached);
 	if (image->complaint) {
 		fputs("last error: ", out);
-		text_write_plain(out, image->complaint);
-		fputs(", ", out);
-		status_write_age(out, image->complaint_age_seconds);
-		fputs(" ago\n", out);
+		write_complaint(out, image);
 	}
 	status_write_asked(out, status, image, name);
 }

@@ -30,7 +30,6 @@ enum {
 	KEY_DEBUG,
 	KEY_DEBUG_SOME,
 	KEY_VERBOSE,
-	KEY_DROP,
 	KEY_RW,
 	KEY_PASS,
 	KEY_VALUE,
@@ -68,55 +67,19 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("allow_other", KEY_ALLOW),
 	FUSE_OPT_KEY("allow_root", KEY_ALLOW),
 	FUSE_OPT_KEY("default_permissions", KEY_PASS),
-	FUSE_OPT_KEY("fsname=", KEY_DROP),
-	FUSE_OPT_KEY("subtype=", KEY_DROP),
 	FUSE_OPT_KEY("context=", KEY_PASS),
 	FUSE_OPT_KEY("noexec", KEY_PASS),
-	/* Always so here: a read-only tree of plain files. */
 	FUSE_OPT_KEY("rw", KEY_RW),
-	FUSE_OPT_KEY("ro", KEY_DROP),
-	FUSE_OPT_KEY("exec", KEY_DROP),
-	FUSE_OPT_KEY("dev", KEY_DROP),
-	FUSE_OPT_KEY("nodev", KEY_DROP),
-	FUSE_OPT_KEY("suid", KEY_DROP),
-	FUSE_OPT_KEY("nosuid", KEY_DROP),
-	/* mount(8)'s and systemd's own. */
-	FUSE_OPT_KEY("defaults", KEY_DROP),
-	FUSE_OPT_KEY("auto", KEY_DROP),
-	FUSE_OPT_KEY("noauto", KEY_DROP),
-	FUSE_OPT_KEY("user", KEY_DROP),
-	FUSE_OPT_KEY("user=", KEY_DROP),
-	FUSE_OPT_KEY("nouser", KEY_DROP),
-	FUSE_OPT_KEY("users", KEY_DROP),
-	FUSE_OPT_KEY("owner", KEY_DROP),
-	FUSE_OPT_KEY("group", KEY_DROP),
-	FUSE_OPT_KEY("_netdev", KEY_DROP),
-	FUSE_OPT_KEY("nofail", KEY_DROP),
-	FUSE_OPT_KEY("comment=", KEY_DROP),
-	FUSE_OPT_KEY("atime", KEY_DROP),
-	FUSE_OPT_KEY("noatime", KEY_DROP),
-	FUSE_OPT_KEY("diratime", KEY_DROP),
-	FUSE_OPT_KEY("nodiratime", KEY_DROP),
-	FUSE_OPT_KEY("relatime", KEY_DROP),
-	FUSE_OPT_KEY("norelatime", KEY_DROP),
-	FUSE_OPT_KEY("strictatime", KEY_DROP),
-	FUSE_OPT_KEY("nostrictatime", KEY_DROP),
-	FUSE_OPT_KEY("lazytime", KEY_DROP),
-	FUSE_OPT_KEY("nolazytime", KEY_DROP),
-	FUSE_OPT_KEY("async", KEY_DROP),
-	FUSE_OPT_KEY("sync", KEY_DROP),
-	FUSE_OPT_KEY("dirsync", KEY_DROP),
-	FUSE_OPT_KEY("mand", KEY_DROP),
-	FUSE_OPT_KEY("nomand", KEY_DROP),
-	FUSE_OPT_KEY("iversion", KEY_DROP),
-	FUSE_OPT_KEY("noiversion", KEY_DROP),
-	FUSE_OPT_KEY("silent", KEY_DROP),
-	FUSE_OPT_KEY("loud", KEY_DROP),
-	FUSE_OPT_KEY("nosymfollow", KEY_DROP),
-	/* mount.fuse and mount(8) helpers pass these. */
-	FUSE_OPT_KEY("-n", KEY_DROP),
-	FUSE_OPT_KEY("-s", KEY_DROP),
 	FUSE_OPT_END,
+};
+
+/* Taken and not needed: what is always so here; mount(8)'s and systemd's own; what mount helpers pass. */
+static const char *const dropped[] = {
+	"ro", "exec", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
+	"defaults", "auto", "noauto", "user", "user=", "nouser", "users", "owner", "group", "_netdev", "nofail",
+	"comment=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
+	"nostrictatime", "lazytime", "nolazytime", "async", "sync", "dirsync", "mand", "nomand", "iversion",
+	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
 };
 
 struct parse {
@@ -149,6 +112,15 @@ static bool number(const char *argument, int base, long long low, long long high
 static bool starts(const char *argument, const char *key)
 {
 	return strncmp(argument, key, strlen(key)) == 0;
+}
+
+static bool is_dropped(const char *argument)
+{
+	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++)
+		if (strchr(dropped[i], '=') ? starts(argument, dropped[i]) : strcmp(argument, dropped[i]) == 0)
+			return true;
+	/* fuse_opt knows no templates for x-WHATEVER; "ro,,nofail" has an empty option. */
+	return starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0';
 }
 
 static bool is_mask(const char *argument)
@@ -325,8 +297,6 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	case KEY_VERBOSE:
 		parse->options->verbose = true;
 		return 0;
-	case KEY_DROP:
-		return 0;
 	case KEY_RW:
 		parse->rw = true;
 		return 0;
@@ -344,10 +314,7 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	case FUSE_OPT_KEY_NONOPT:
 		return parse_word(parse, argument);
 	default:
-		/* fuse_opt knows no templates for x-WHATEVER; "ro,,nofail" has an empty option. */
-		if (starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0')
-			return 0;
-		return refuse(parse, "unknown option", argument);
+		return is_dropped(argument) ? 0 : refuse(parse, "unknown option", argument);
 	}
 }
 

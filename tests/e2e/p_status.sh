@@ -17,7 +17,7 @@ truncate -s 1M "$SRC/zeros.img"
 odd=$'odd "name\\ \n\t\xff\xc3\xa9'
 cp "$SRC/jammy.img" "$SRC/$odd.img"
 ln -s "$odd.img" "$SRC/odd"
-mount_imagefs
+mount_imagefs -o changes=events "$SRC" "$MNT"
 json() { "$PYTHON" -c 'import json, sys; status = json.load(open(sys.argv[1])); images = {i["name"]: i for i in status["images"]}; print(eval(sys.argv[2]))' "$CONTROL/status.json" "$1"; }
 
 # Nothing was looked at, and status looks at nothing.
