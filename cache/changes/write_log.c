@@ -27,7 +27,8 @@
 /* More writes in flight than any server has. */
 #define FLIGHTS_MAX 1024
 
-/* A reported write that takes so long may never end: its client may be gone, and its server wait for the data. */
+/* A reported write that takes so long may never end: its client may be gone, and its server wait for the
+ * data. */
 #define STUCK_NS (5 * WAIT_S)
 
 /* Times in which something was written, of which a change of ctime may tell. */
@@ -61,15 +62,15 @@ struct window {
 
 struct write_log {
 	_Atomic unsigned references;
-	int64_t (*monotonic_ns)(void); /* constant after the start */
-	struct write_feed *feed;       /* constant after the start; or NULL, and then */
-	const char *why_no_feed;       /* likewise: constant text */
-	pthread_mutex_t lock;	       /* protects all below; only guards' locks are taken under it */
+	int64_t (*monotonic_ns)(void), (*real_time_ns)(void); /* constant after the start */
+	struct write_feed *feed; /* constant after the start; or NULL, and then */
+	const char *why_no_feed; /* likewise: constant text */
+	pthread_mutex_t lock;	 /* protects all below; only guards' locks are taken under it */
 
 	uint64_t generation;
-	uint64_t floor;	      /* what was believed under an older generation may be anything */
-	uint64_t epoch;	      /* how often that happened: guards do not outlast it */
-	int64_t floor_ns;     /* since when all that was written is in the log */
+	uint64_t floor;	       /* what was believed under an older generation may be anything */
+	uint64_t epoch;	       /* how often that happened: guards do not outlast it */
+	int64_t floor_ns;      /* since when all that was written is in the log */
 	struct entry *entries; /* a ring of ENTRIES, ascending generations; there when somebody tells */
 	size_t first, count;
 	struct flight *flights;
@@ -98,6 +99,11 @@ static int64_t monotonic_ns(void)
 	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
+static int64_t real_time_ns(void)
+{
+	return clock_now_ns(CLOCK_REALTIME);
+}
+
 static int64_t max_i64(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -114,6 +120,7 @@ int write_log_new(struct write_log **out)
 	atomic_store(&log->references, 1);
 	log->generation = log->floor = 1;
 	log->monotonic_ns = monotonic_ns;
+	log->real_time_ns = real_time_ns;
 	pthread_mutex_init(&log->lock, NULL);
 	*out = log;
 	return 0;
@@ -138,7 +145,7 @@ void write_log_unref(struct write_log *log)
 
 void write_log_set_clock(struct write_log *log, int64_t (*clock)(void))
 {
-	log->monotonic_ns = clock;
+	log->monotonic_ns = log->real_time_ns = clock;
 }
 
 int64_t write_log_now_ns(const struct write_log *log)
@@ -171,7 +178,8 @@ bool write_log_has_feed(const struct write_log *log)
 
 static bool overlap(const struct cache_range *a, const struct cache_range *b)
 {
-	return a->offset_bytes < b->offset_bytes + b->length_bytes && b->offset_bytes < a->offset_bytes + a->length_bytes;
+	return a->offset_bytes < b->offset_bytes + b->length_bytes &&
+	       b->offset_bytes < a->offset_bytes + a->length_bytes;
 }
 
 static bool inside(const struct cache_range *inner, const struct cache_range *outer)
@@ -267,7 +275,8 @@ static void end_flight(struct write_log *log, size_t index, int64_t at_ns)
 	remove_flight(log, index);
 }
 
-/* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon after. */
+/* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon
+ * after. */
 static void end_uncertain(struct write_log *log, size_t index)
 {
 	struct flight flight = log->flights[index];
@@ -312,8 +321,9 @@ static bool add_flight(struct write_log *log, const struct flight *flight)
 {
 	if (log->flight_count == log->flight_capacity) {
 		size_t capacity = log->flight_capacity ? log->flight_capacity * 2 : 16;
-		void *grown = capacity > FLIGHTS_MAX ? NULL :
-						       reallocarray(log->flights, capacity, sizeof(*log->flights));
+		void *grown = capacity > FLIGHTS_MAX
+				      ? NULL
+				      : reallocarray(log->flights, capacity, sizeof(*log->flights));
 
 		if (!grown)
 			return false;
@@ -337,7 +347,9 @@ static void save_before(struct write_log *log, const struct cache_range *range, 
 bool write_log_begin(struct write_log *log, const void *teller, uint64_t id, const struct cache_range *range,
 		     struct saving **saving)
 {
-	struct flight flight = { .teller = teller, .id = id, .range = *range, .begun_ns = log->monotonic_ns() };
+	struct flight flight = {
+		.teller = teller, .id = id, .range = *range, .begun_ns = log->monotonic_ns()
+	};
 
 	LOCK_SCOPE(&log->lock);
 	log->writes++;
@@ -386,7 +398,8 @@ unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t 
 	return each_flight(log, teller, id, forget_flight);
 }
 
-/* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends it. */
+/* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends
+ * it. */
 static void become_uncertain(struct write_log *log, size_t index, int64_t at_ns)
 {
 	struct flight *flight = &log->flights[index];
@@ -446,6 +459,9 @@ void write_log_count_lost(struct write_log *log, unsigned lost)
 
 void write_log_count_reporters(struct write_log *log, int speaking, int distrusted)
 {
+	/* Where a feed tells, servers are not asked: then they cannot stand in for it either. */
+	if (log->feed)
+		return;
 	LOCK_SCOPE(&log->lock);
 	log->began = log->began || (log->speaking == 0 && speaking > 0);
 	/* Until now it may have written, too. */
@@ -507,7 +523,7 @@ static bool is_unexplained(const struct write_log *log, const struct cache_obser
 		return seen->generation != log->device_generation && log->flight_count == 0 &&
 		       seen->now_ns - log->last_end_ns > WRITEBACK_NS;
 	return seen->stamp_ns != log->stamp_ns &&
-	       !is_explained(log, seen->now_ns - (clock_now_ns(CLOCK_REALTIME) - seen->stamp_ns));
+	       !is_explained(log, seen->now_ns - (log->real_time_ns() - seen->stamp_ns));
 }
 
 /*
@@ -607,7 +623,8 @@ int write_log_changes(struct write_log *log, uint64_t generation, struct cache_r
 }
 
 /* Of what is in flight in `where`: is a write executed, as far as is known, and when did the first begin? */
-static bool burst_in_flight(const struct write_log *log, const struct cache_range *where, struct write_burst *burst)
+static bool burst_in_flight(const struct write_log *log, const struct cache_range *where,
+			    struct write_burst *burst)
 {
 	int64_t now_ns = burst->start_ns;
 	bool running = false;
@@ -767,7 +784,9 @@ void write_log_status(struct write_log *log, struct write_log_status *status)
 	int64_t now_ns = log->monotonic_ns();
 	const char *feed_why_not = log->feed ? log->feed->ops->why_not(log->feed) : log->why_no_feed;
 
-	*status = (struct write_log_status){ .kernel = log->feed && !feed_why_not, .stranger_ns = -1, .quiet_ns = -1 };
+	*status = (struct write_log_status){ .kernel = log->feed && !feed_why_not,
+					     .stranger_ns = -1,
+					     .quiet_ns = -1 };
 	LOCK_SCOPE(&log->lock);
 	/* The kernel tells as soon as somebody looks: what it would say then counts. */
 	if (status->kernel && log->listening_ns == 0)
