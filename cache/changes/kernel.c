@@ -75,13 +75,14 @@ struct kernel_feed {
 	ino_t inode;
 	_Atomic int64_t since_ns; /* since when it listens; 0: it does not */
 	_Atomic int64_t looked_ns;
-	struct pairing pairing; /* events->lock */
+	struct pairing pairing;	  /* events->lock */
+	off_t size_bytes;	  /* events->lock: at the last event, or when listening began */
 	struct kernel_feed *next; /* events->lock */
 };
 
 struct kernel_events {
 	int fd;
-	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
+	struct held *held; /* writers that wait until bytes are preserved; thread-safe */
 	atomic_bool alive;
 	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
 	/* All of these under the lock. */
@@ -90,7 +91,6 @@ struct kernel_events {
 	dev_t directory_device;
 	ino_t directory_inode;
 	struct rlimit limit; /* of everybody else; rlim_max: none is kept back */
-	bool crowded;	     /* descriptors are so many that some have to be kept back */
 	_Alignas(struct fanotify_event_metadata) char buffer[BUFFER_BYTES];
 };
 
@@ -123,8 +123,8 @@ int kernel_events_new(struct kernel_events **out)
 
 	if (!events)
 		return error;
-	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS |
-					   FAN_CLOEXEC | FAN_NONBLOCK,
+	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE |
+					   FAN_UNLIMITED_MARKS | FAN_CLOEXEC | FAN_NONBLOCK,
 				   O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
 	if (events->fd < 0)
 		error = -errno;
@@ -222,7 +222,8 @@ static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t in
 
 static bool range_of(const struct fanotify_event_metadata *event, struct cache_range *range)
 {
-	const char *at = (const char *)event + event->metadata_len, *end = (const char *)event + event->event_len;
+	const char *at = (const char *)event + event->metadata_len,
+		   *end = (const char *)event + event->event_len;
 	struct info_range info;
 
 	/* Each record says how long it is, and the kernel writes whole ones. */
@@ -261,8 +262,21 @@ static bool give_to_who_wants(struct kernel_events *events, const struct fanotif
 	return false;
 }
 
-/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it. */
-static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
+/*
+ * open(O_TRUNC) is not announced, but what is written then is. By then the file is
+ * shorter, and what is not written again has changed as well.
+ */
+static void note_size(struct kernel_feed *feed, off_t size_bytes)
+{
+	if (size_bytes < feed->size_bytes)
+		write_log_start_over(feed->log);
+	feed->size_bytes = size_bytes;
+}
+
+/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it.
+ */
+static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event,
+		     const struct stat *st)
 {
 	struct cache_range range = { 0, (uint64_t)INT64_MAX };
 	struct saving *saving = NULL;
@@ -272,10 +286,12 @@ static bool announce(struct kernel_events *events, const struct fanotify_event_m
 	range_of(event, &range);
 	if (range.length_bytes > (uint64_t)INT64_MAX - range.offset_bytes)
 		range.length_bytes = (uint64_t)INT64_MAX - range.offset_bytes;
-	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
-	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+	for (struct kernel_feed *feed =
+		     of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino);
+	     feed; feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
+		note_size(feed, st->st_size);
 		pairing_announced(&feed->pairing, event->pid, &range, &saving);
 		log = feed->log;
 	}
@@ -287,13 +303,17 @@ static bool announce(struct kernel_events *events, const struct fanotify_event_m
 	return true;
 }
 
-static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
+static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event,
+		     const struct stat *st)
 {
-	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
-	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+	for (struct kernel_feed *feed =
+		     of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino);
+	     feed; feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
-		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
+		note_size(feed, st->st_size);
+		/* Merged, if it is both: then the thread has several requests, and which were writes is not
+		 * known. */
 		if (event->mask & FAN_MODIFY)
 			pairing_modified(&feed->pairing, event->pid);
 		else if (event->mask & FAN_ACCESS)
@@ -324,11 +344,10 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 	close(event->fd);
 }
 
-/* read(2), with descriptors that nobody else could take. The lowest free number is given: it tells how many there are. */
+/* read(2), with descriptors that nobody else could take; how many are left cannot be known before. */
 static ssize_t read_events(struct kernel_events *events)
 {
-	const struct fanotify_event_metadata *event = (const void *)events->buffer;
-	bool raise = events->crowded && events->limit.rlim_cur < events->limit.rlim_max;
+	bool raise = events->limit.rlim_cur < events->limit.rlim_max;
 	struct rlimit raised = { events->limit.rlim_max, events->limit.rlim_max };
 	ssize_t length;
 
@@ -337,8 +356,6 @@ static ssize_t read_events(struct kernel_events *events)
 	length = read(events->fd, events->buffer, sizeof(events->buffer));
 	if (raise)
 		setrlimit(RLIMIT_NOFILE, &events->limit);
-	if (length > 0)
-		events->crowded = event->fd < 0 || (rlim_t)event->fd >= events->limit.rlim_cur / 2;
 	return length;
 }
 
@@ -371,8 +388,10 @@ static int64_t feed_listen(struct write_feed *self)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
+	struct stat st;
 
-	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
+	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way
+	 * round. */
 	atomic_store(&feed->looked_ns, now_ns);
 	if (!kernel_events_alive(feed->events))
 		return 0;
@@ -384,6 +403,7 @@ static int64_t feed_listen(struct write_feed *self)
 	if (since_ns != 0)
 		return since_ns;
 	pairing_begin(&feed->pairing, feed->log, feed);
+	feed->size_bytes = fstat(feed->fd, &st) == 0 ? st.st_size : 0;
 	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
 	if (mark(feed->events, HEED, EVENTS, feed->fd) != 0) {
 		atomic_store(&feed->since_ns, 0);
@@ -412,7 +432,8 @@ static void stop_listening(struct kernel_feed *feed, int64_t now_ns)
 {
 	int64_t since_ns = atomic_load(&feed->since_ns);
 
-	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS || write_log_is_guarded(feed->log))
+	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS ||
+	    write_log_is_guarded(feed->log))
 		return;
 	atomic_store(&feed->since_ns, 0);
 	if (now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS)
@@ -466,9 +487,12 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	feed = calloc(1, sizeof(*feed));
 	if (!feed)
 		return -ENOMEM;
-	*feed = (struct kernel_feed){
-		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
-	};
+	*feed = (struct kernel_feed){ .feed.ops = &ops,
+				      .events = events,
+				      .log = log,
+				      .fd = fd,
+				      .device = st.st_dev,
+				      .inode = st.st_ino };
 	pthread_mutex_lock(&events->lock);
 	/* Ignored first, so that no writer is held up; another user of the image may listen to it. */
 	error = is_listened_to(events, st.st_dev, st.st_ino) ? 0 : mark(events, IGNORE, EVENTS, fd);
@@ -553,7 +577,8 @@ static void *answer(void *argument)
 	int64_t swept_ns = 0;
 
 	for (;;) {
-		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), next_ns = held_give_up_late(events->held, now_ns);
+		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC),
+			next_ns = held_give_up_late(events->held, now_ns);
 
 		if (now_ns - swept_ns >= SWEEP_NS) {
 			sweep(events);
@@ -576,7 +601,6 @@ static void *answer(void *argument)
 
 static void keep_descriptors_back(struct kernel_events *events)
 {
-	events->crowded = true;
 	if (getrlimit(RLIMIT_NOFILE, &events->limit) != 0 || events->limit.rlim_cur < 4 * DESCRIPTORS_KEPT)
 		return;
 	events->limit.rlim_cur -= DESCRIPTORS_KEPT;
