@@ -75,14 +75,14 @@ struct kernel_feed {
 	ino_t inode;
 	_Atomic int64_t since_ns; /* since when it listens; 0: it does not */
 	_Atomic int64_t looked_ns;
-	struct pairing pairing;	  /* events->lock */
-	off_t size_bytes;	  /* events->lock: at the last event, or when listening began */
+	struct pairing pairing; /* events->lock */
+	off_t size_bytes;	/* events->lock: at the last event, or when listening began */
 	struct kernel_feed *next; /* events->lock */
 };
 
 struct kernel_events {
 	int fd;
-	struct held *held; /* writers that wait until bytes are preserved; thread-safe */
+	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
 	atomic_bool alive;
 	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
 	/* All of these under the lock. */
@@ -123,8 +123,8 @@ int kernel_events_new(struct kernel_events **out)
 
 	if (!events)
 		return error;
-	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE |
-					   FAN_UNLIMITED_MARKS | FAN_CLOEXEC | FAN_NONBLOCK,
+	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS |
+					   FAN_CLOEXEC | FAN_NONBLOCK,
 				   O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
 	if (events->fd < 0)
 		error = -errno;
@@ -222,8 +222,7 @@ static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t in
 
 static bool range_of(const struct fanotify_event_metadata *event, struct cache_range *range)
 {
-	const char *at = (const char *)event + event->metadata_len,
-		   *end = (const char *)event + event->event_len;
+	const char *at = (const char *)event + event->metadata_len, *end = (const char *)event + event->event_len;
 	struct info_range info;
 
 	/* Each record says how long it is, and the kernel writes whole ones. */
@@ -273,10 +272,8 @@ static void note_size(struct kernel_feed *feed, off_t size_bytes)
 	feed->size_bytes = size_bytes;
 }
 
-/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it.
- */
-static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event,
-		     const struct stat *st)
+/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it. */
+static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
 	struct cache_range range = { 0, (uint64_t)INT64_MAX };
 	struct saving *saving = NULL;
@@ -286,9 +283,8 @@ static bool announce(struct kernel_events *events, const struct fanotify_event_m
 	range_of(event, &range);
 	if (range.length_bytes > (uint64_t)INT64_MAX - range.offset_bytes)
 		range.length_bytes = (uint64_t)INT64_MAX - range.offset_bytes;
-	for (struct kernel_feed *feed =
-		     of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino);
-	     feed; feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
+	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
 		note_size(feed, st->st_size);
@@ -303,17 +299,14 @@ static bool announce(struct kernel_events *events, const struct fanotify_event_m
 	return true;
 }
 
-static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event,
-		     const struct stat *st)
+static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
-	for (struct kernel_feed *feed =
-		     of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino);
-	     feed; feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
+	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
 		note_size(feed, st->st_size);
-		/* Merged, if it is both: then the thread has several requests, and which were writes is not
-		 * known. */
+		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
 		if (event->mask & FAN_MODIFY)
 			pairing_modified(&feed->pairing, event->pid);
 		else if (event->mask & FAN_ACCESS)
@@ -390,8 +383,7 @@ static int64_t feed_listen(struct write_feed *self)
 	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
 	struct stat st;
 
-	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way
-	 * round. */
+	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
 	atomic_store(&feed->looked_ns, now_ns);
 	if (!kernel_events_alive(feed->events))
 		return 0;
@@ -432,8 +424,7 @@ static void stop_listening(struct kernel_feed *feed, int64_t now_ns)
 {
 	int64_t since_ns = atomic_load(&feed->since_ns);
 
-	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS ||
-	    write_log_is_guarded(feed->log))
+	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS || write_log_is_guarded(feed->log))
 		return;
 	atomic_store(&feed->since_ns, 0);
 	if (now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS)
@@ -487,12 +478,9 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	feed = calloc(1, sizeof(*feed));
 	if (!feed)
 		return -ENOMEM;
-	*feed = (struct kernel_feed){ .feed.ops = &ops,
-				      .events = events,
-				      .log = log,
-				      .fd = fd,
-				      .device = st.st_dev,
-				      .inode = st.st_ino };
+	*feed = (struct kernel_feed){
+		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
+	};
 	pthread_mutex_lock(&events->lock);
 	/* Ignored first, so that no writer is held up; another user of the image may listen to it. */
 	error = is_listened_to(events, st.st_dev, st.st_ino) ? 0 : mark(events, IGNORE, EVENTS, fd);
@@ -577,8 +565,7 @@ static void *answer(void *argument)
 	int64_t swept_ns = 0;
 
 	for (;;) {
-		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC),
-			next_ns = held_give_up_late(events->held, now_ns);
+		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), next_ns = held_give_up_late(events->held, now_ns);
 
 		if (now_ns - swept_ns >= SWEEP_NS) {
 			sweep(events);

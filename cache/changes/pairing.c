@@ -17,15 +17,13 @@ void pairing_begin(struct pairing *pairing, struct write_log *log, const void *t
 	*pairing = (struct pairing){ .log = log, .teller = teller, .begun_ns = write_log_now_ns(log) };
 }
 
-/* Has it more than one request in flight, as far as is known? A thread of another PID namespace (0) may be
- * many. */
+/* Has it more than one request in flight, as far as is known? A thread of another PID namespace (0) may be many. */
 static bool has_several(const struct pairing *pairing, pid_t thread)
 {
 	unsigned slot = slot_of(thread);
 
-	return thread == 0 ||
-	       (pairing->several[slot].thread == thread &&
-		write_log_now_ns(pairing->log) - pairing->several[slot].heard_ns < WAIT_CTIME_LAG_NS);
+	return thread == 0 || (pairing->several[slot].thread == thread &&
+			       write_log_now_ns(pairing->log) - pairing->several[slot].heard_ns < WAIT_CTIME_LAG_NS);
 }
 
 static void note_several(struct pairing *pairing, pid_t thread)
@@ -47,15 +45,13 @@ static bool meet(struct pairing *pairing, pid_t thread)
 }
 
 /* What cannot be followed is nobody's: an end may not come, and a change be explained by others' writes. */
-static void begin(struct pairing *pairing, uint64_t id, const struct cache_range *range,
-		  struct saving **saving)
+static void begin(struct pairing *pairing, uint64_t id, const struct cache_range *range, struct saving **saving)
 {
 	if (!write_log_begin(pairing->log, pairing->teller, id, range, saving))
 		write_log_stranger(pairing->log);
 }
 
-void pairing_announced(struct pairing *pairing, pid_t thread, const struct cache_range *range,
-		       struct saving **saving)
+void pairing_announced(struct pairing *pairing, pid_t thread, const struct cache_range *range, struct saving **saving)
 {
 	uint64_t id = (uint64_t)thread;
 
@@ -93,7 +89,6 @@ void pairing_modified(struct pairing *pairing, pid_t thread)
 void pairing_accessed(struct pairing *pairing, pid_t thread)
 {
 	meet(pairing, thread);
-	if (write_log_was_read(pairing->log, pairing->teller, (uint64_t)thread) == 0 &&
-	    has_several(pairing, thread))
+	if (write_log_was_read(pairing->log, pairing->teller, (uint64_t)thread) == 0 && has_several(pairing, thread))
 		note_several(pairing, thread);
 }

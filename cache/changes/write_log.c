@@ -27,8 +27,7 @@
 /* More writes in flight than any server has. */
 #define FLIGHTS_MAX 1024
 
-/* A reported write that takes so long may never end: its client may be gone, and its server wait for the
- * data. */
+/* A reported write that takes so long may never end: its client may be gone, and its server wait for the data. */
 #define STUCK_NS (5 * WAIT_S)
 
 /* Times in which something was written, of which a change of ctime may tell. */
@@ -62,15 +61,15 @@ struct window {
 
 struct write_log {
 	_Atomic unsigned references;
-	int64_t (*monotonic_ns)(void), (*real_time_ns)(void); /* constant after the start */
-	struct write_feed *feed; /* constant after the start; or NULL, and then */
-	const char *why_no_feed; /* likewise: constant text */
-	pthread_mutex_t lock;	 /* protects all below; only guards' locks are taken under it */
+	int64_t (*monotonic_ns)(void), (*real_time_ns)(void); /* constant after the start, */
+	struct write_feed *feed;	/* as is this; or NULL, and then */
+	const char *why_no_feed;	/* likewise: constant text */
+	pthread_mutex_t lock;	       /* protects all below; only guards' locks are taken under it */
 
 	uint64_t generation;
-	uint64_t floor;	       /* what was believed under an older generation may be anything */
-	uint64_t epoch;	       /* how often that happened: guards do not outlast it */
-	int64_t floor_ns;      /* since when all that was written is in the log */
+	uint64_t floor;	      /* what was believed under an older generation may be anything */
+	uint64_t epoch;	      /* how often that happened: guards do not outlast it */
+	int64_t floor_ns;     /* since when all that was written is in the log */
 	struct entry *entries; /* a ring of ENTRIES, ascending generations; there when somebody tells */
 	size_t first, count;
 	struct flight *flights;
@@ -143,9 +142,9 @@ void write_log_unref(struct write_log *log)
 	free(log);
 }
 
-void write_log_set_clock(struct write_log *log, int64_t (*clock)(void))
+void write_log_set_clock(struct write_log *log, int64_t (*clock_ns)(void))
 {
-	log->monotonic_ns = log->real_time_ns = clock;
+	log->monotonic_ns = log->real_time_ns = clock_ns;
 }
 
 int64_t write_log_now_ns(const struct write_log *log)
@@ -178,8 +177,7 @@ bool write_log_has_feed(const struct write_log *log)
 
 static bool overlap(const struct cache_range *a, const struct cache_range *b)
 {
-	return a->offset_bytes < b->offset_bytes + b->length_bytes &&
-	       b->offset_bytes < a->offset_bytes + a->length_bytes;
+	return a->offset_bytes < b->offset_bytes + b->length_bytes && b->offset_bytes < a->offset_bytes + a->length_bytes;
 }
 
 static bool inside(const struct cache_range *inner, const struct cache_range *outer)
@@ -275,8 +273,7 @@ static void end_flight(struct write_log *log, size_t index, int64_t at_ns)
 	remove_flight(log, index);
 }
 
-/* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon
- * after. */
+/* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon after. */
 static void end_uncertain(struct write_log *log, size_t index)
 {
 	struct flight flight = log->flights[index];
@@ -321,9 +318,8 @@ static bool add_flight(struct write_log *log, const struct flight *flight)
 {
 	if (log->flight_count == log->flight_capacity) {
 		size_t capacity = log->flight_capacity ? log->flight_capacity * 2 : 16;
-		void *grown = capacity > FLIGHTS_MAX
-				      ? NULL
-				      : reallocarray(log->flights, capacity, sizeof(*log->flights));
+		void *grown = capacity > FLIGHTS_MAX ? NULL :
+						       reallocarray(log->flights, capacity, sizeof(*log->flights));
 
 		if (!grown)
 			return false;
@@ -347,9 +343,7 @@ static void save_before(struct write_log *log, const struct cache_range *range, 
 bool write_log_begin(struct write_log *log, const void *teller, uint64_t id, const struct cache_range *range,
 		     struct saving **saving)
 {
-	struct flight flight = {
-		.teller = teller, .id = id, .range = *range, .begun_ns = log->monotonic_ns()
-	};
+	struct flight flight = { .teller = teller, .id = id, .range = *range, .begun_ns = log->monotonic_ns() };
 
 	LOCK_SCOPE(&log->lock);
 	log->writes++;
@@ -398,8 +392,7 @@ unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t 
 	return each_flight(log, teller, id, forget_flight);
 }
 
-/* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends
- * it. */
+/* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends it. */
 static void become_uncertain(struct write_log *log, size_t index, int64_t at_ns)
 {
 	struct flight *flight = &log->flights[index];
@@ -623,8 +616,7 @@ int write_log_changes(struct write_log *log, uint64_t generation, struct cache_r
 }
 
 /* Of what is in flight in `where`: is a write executed, as far as is known, and when did the first begin? */
-static bool burst_in_flight(const struct write_log *log, const struct cache_range *where,
-			    struct write_burst *burst)
+static bool burst_in_flight(const struct write_log *log, const struct cache_range *where, struct write_burst *burst)
 {
 	int64_t now_ns = burst->start_ns;
 	bool running = false;
@@ -784,9 +776,7 @@ void write_log_status(struct write_log *log, struct write_log_status *status)
 	int64_t now_ns = log->monotonic_ns();
 	const char *feed_why_not = log->feed ? log->feed->ops->why_not(log->feed) : log->why_no_feed;
 
-	*status = (struct write_log_status){ .kernel = log->feed && !feed_why_not,
-					     .stranger_ns = -1,
-					     .quiet_ns = -1 };
+	*status = (struct write_log_status){ .kernel = log->feed && !feed_why_not, .stranger_ns = -1, .quiet_ns = -1 };
 	LOCK_SCOPE(&log->lock);
 	/* The kernel tells as soon as somebody looks: what it would say then counts. */
 	if (status->kernel && log->listening_ns == 0)
