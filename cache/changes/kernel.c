@@ -78,6 +78,7 @@ struct kernel_feed {
 	_Atomic int64_t since_ns; /* since when it listens; 0: it does not */
 	_Atomic int64_t looked_ns;
 	struct pairing pairing; /* events->lock */
+	off_t size_bytes;	/* events->lock: at the last event, or when listening began */
 	struct kernel_feed *next; /* events->lock */
 };
 
@@ -93,7 +94,6 @@ struct kernel_events {
 	dev_t directory_device;
 	ino_t directory_inode;
 	struct rlimit limit; /* of everybody else; rlim_max: none is kept back */
-	bool crowded;	     /* descriptors are so many that some have to be kept back */
 	_Alignas(struct fanotify_event_metadata) char buffer[BUFFER_BYTES];
 };
 
@@ -264,6 +264,17 @@ static bool give_to_who_wants(struct kernel_events *events, const struct fanotif
 	return false;
 }
 
+/*
+ * open(O_TRUNC) is not announced, but what is written then is. By then the file is
+ * shorter, and what is not written again has changed as well.
+ */
+static void note_size(struct kernel_feed *feed, off_t size_bytes)
+{
+	if (size_bytes < feed->size_bytes)
+		write_log_start_over(feed->log);
+	feed->size_bytes = size_bytes;
+}
+
 /* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it. */
 static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
@@ -279,6 +290,7 @@ static bool announce(struct kernel_events *events, const struct fanotify_event_m
 	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
+		note_size(feed, st->st_size);
 		pairing_announced(&feed->pairing, event->pid, &range, &saving);
 		log = feed->log;
 	}
@@ -296,6 +308,7 @@ static void take_end(struct kernel_events *events, const struct fanotify_event_m
 	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
+		note_size(feed, st->st_size);
 		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
 		if (event->mask & FAN_MODIFY)
 			pairing_modified(&feed->pairing, event->pid);
@@ -327,11 +340,10 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 	close(event->fd);
 }
 
-/* read(2), with descriptors that nobody else could take. The lowest free number is given: it tells how many there are. */
+/* read(2), with descriptors that nobody else could take; how many are left cannot be known before. */
 static ssize_t read_events(struct kernel_events *events)
 {
-	const struct fanotify_event_metadata *event = (const void *)events->buffer;
-	bool raise = events->crowded && events->limit.rlim_cur < events->limit.rlim_max;
+	bool raise = events->limit.rlim_cur < events->limit.rlim_max;
 	struct rlimit raised = { events->limit.rlim_max, events->limit.rlim_max };
 	ssize_t length;
 
@@ -340,8 +352,6 @@ static ssize_t read_events(struct kernel_events *events)
 	length = read(events->fd, events->buffer, sizeof(events->buffer));
 	if (raise)
 		setrlimit(RLIMIT_NOFILE, &events->limit);
-	if (length > 0)
-		events->crowded = event->fd < 0 || (rlim_t)event->fd >= events->limit.rlim_cur / 2;
 	return length;
 }
 
@@ -385,6 +395,7 @@ static int64_t feed_listen(struct write_feed *self)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
+	struct stat st;
 
 	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
 	atomic_store(&feed->looked_ns, now_ns);
@@ -398,6 +409,7 @@ static int64_t feed_listen(struct write_feed *self)
 	if (since_ns != 0)
 		return since_ns;
 	pairing_begin(&feed->pairing, feed->log, feed);
+	feed->size_bytes = fstat(feed->fd, &st) == 0 ? st.st_size : 0;
 	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
 	if (mark(feed->events, HEED, EVENTS, feed->fd) != 0) {
 		atomic_store(&feed->since_ns, 0);
@@ -595,7 +607,6 @@ static void *answer(void *argument)
 
 static void keep_descriptors_back(struct kernel_events *events)
 {
-	events->crowded = true;
 	if (getrlimit(RLIMIT_NOFILE, &events->limit) != 0 || events->limit.rlim_cur < 4 * DESCRIPTORS_KEPT)
 		return;
 	events->limit.rlim_cur -= DESCRIPTORS_KEPT;

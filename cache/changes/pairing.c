@@ -44,6 +44,13 @@ static bool meet(struct pairing *pairing, pid_t thread)
 	return met;
 }
 
+/* What cannot be followed is nobody's: an end may not come, and a change be explained by others' writes. */
+static void begin(struct pairing *pairing, uint64_t id, const struct cache_range *range, struct saving **saving)
+{
+	if (!write_log_begin(pairing->log, pairing->teller, id, range, saving))
+		write_log_stranger(pairing->log);
+}
+
 void pairing_announced(struct pairing *pairing, pid_t thread, const struct cache_range *range, struct saving **saving)
 {
 	uint64_t id = (uint64_t)thread;
@@ -52,17 +59,17 @@ void pairing_announced(struct pairing *pairing, pid_t thread, const struct cache
 	if (range->length_bytes == 0) {
 		struct cache_range rest = { range->offset_bytes, (uint64_t)INT64_MAX - range->offset_bytes };
 
-		write_log_begin(pairing->log, pairing->teller, SIZE_ID, &rest, saving);
+		begin(pairing, SIZE_ID, &rest, saving);
 		write_log_end_unknown(pairing->log, pairing->teller, SIZE_ID);
 		return;
 	}
 	if (has_several(pairing, thread) || write_log_end_unknown(pairing->log, pairing->teller, id) > 0) {
 		note_several(pairing, thread);
-		write_log_begin(pairing->log, pairing->teller, id, range, saving);
+		begin(pairing, id, range, saving);
 		write_log_end_unknown(pairing->log, pairing->teller, id);
 		return;
 	}
-	write_log_begin(pairing->log, pairing->teller, id, range, saving);
+	begin(pairing, id, range, saving);
 }
 
 void pairing_modified(struct pairing *pairing, pid_t thread)

@@ -61,9 +61,9 @@ struct window {
 
 struct write_log {
 	_Atomic unsigned references;
-	int64_t (*monotonic_ns)(void); /* constant after the start */
-	struct write_feed *feed;       /* constant after the start; or NULL, and then */
-	const char *why_no_feed;       /* likewise: constant text */
+	int64_t (*monotonic_ns)(void), (*real_time_ns)(void); /* constant after the start, */
+	struct write_feed *feed;	/* as is this; or NULL, and then */
+	const char *why_no_feed;	/* likewise: constant text */
 	pthread_mutex_t lock;	       /* protects all below; only guards' locks are taken under it */
 
 	uint64_t generation;
@@ -98,6 +98,11 @@ static int64_t monotonic_ns(void)
 	return clock_now_ns(CLOCK_MONOTONIC);
 }
 
+static int64_t real_time_ns(void)
+{
+	return clock_now_ns(CLOCK_REALTIME);
+}
+
 static int64_t max_i64(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -114,6 +119,7 @@ int write_log_new(struct write_log **out)
 	atomic_store(&log->references, 1);
 	log->generation = log->floor = 1;
 	log->monotonic_ns = monotonic_ns;
+	log->real_time_ns = real_time_ns;
 	pthread_mutex_init(&log->lock, NULL);
 	*out = log;
 	return 0;
@@ -136,9 +142,9 @@ void write_log_unref(struct write_log *log)
 	free(log);
 }
 
-void write_log_set_clock(struct write_log *log, int64_t (*clock)(void))
+void write_log_set_clock(struct write_log *log, int64_t (*clock_ns)(void))
 {
-	log->monotonic_ns = clock;
+	log->monotonic_ns = log->real_time_ns = clock_ns;
 }
 
 int64_t write_log_now_ns(const struct write_log *log)
@@ -446,6 +452,9 @@ void write_log_count_lost(struct write_log *log, unsigned lost)
 
 void write_log_count_reporters(struct write_log *log, int speaking, int distrusted)
 {
+	/* Where a feed tells, servers are not asked: then they cannot stand in for it either. */
+	if (log->feed)
+		return;
 	LOCK_SCOPE(&log->lock);
 	log->began = log->began || (log->speaking == 0 && speaking > 0);
 	/* Until now it may have written, too. */
@@ -507,7 +516,7 @@ static bool is_unexplained(const struct write_log *log, const struct cache_obser
 		return seen->generation != log->device_generation && log->flight_count == 0 &&
 		       seen->now_ns - log->last_end_ns > WRITEBACK_NS;
 	return seen->stamp_ns != log->stamp_ns &&
-	       !is_explained(log, seen->now_ns - (clock_now_ns(CLOCK_REALTIME) - seen->stamp_ns));
+	       !is_explained(log, seen->now_ns - (log->real_time_ns() - seen->stamp_ns));
 }
 
 /*

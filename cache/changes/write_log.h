@@ -47,8 +47,8 @@ int write_log_new(struct write_log **log); /* -ENOMEM */
 struct write_log *write_log_ref(struct write_log *log);
 void write_log_unref(struct write_log *log); /* NULL is fine */
 
-/* For the model check, which owns time. Before anything else. */
-void write_log_set_clock(struct write_log *log, int64_t (*monotonic_ns)(void));
+/* For the model check, which owns time: its one clock is the real-time clock as well. Before anything else. */
+void write_log_set_clock(struct write_log *log, int64_t (*clock_ns)(void));
 int64_t write_log_now_ns(const struct write_log *log);
 
 /* ---- who tells of every write by anybody: kernel.h, or the model check ------- */
@@ -108,7 +108,7 @@ void write_log_start_over(struct write_log *log);
 /* So many bytes could not be preserved in time; for status. */
 void write_log_count_lost(struct write_log *log, unsigned lost);
 
-/* A server's reports are to be believed (+1), or not any more (-1); one of them cannot be followed (distrusted). */
+/* A server's reports are to be believed (+1), or not any more (-1); one of them cannot be followed (distrusted). Nothing where a feed tells. */
 void write_log_count_reporters(struct write_log *log, int speaking, int distrusted);
 
 /* ---- for the image (cache/tree) ------------------------------------------------- */
