@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_links: how a name in SOURCE, and the target of a link in SOURCE, read in
+ * links: how a name in SOURCE, and the target of a link in SOURCE, read in
  * the mount. Text and stat(2) only: no image is opened here.
  */
-#include "fuse/names/view_links.h"
+#include "fuse/names/links.h"
 
 #include <errno.h>
 #include <fcntl.h>
