@@ -145,8 +145,9 @@ static int renew(struct request *request, struct cache_op *op, struct open_dir *
 	if (error == 0)
 		return 0;
 	error = list(request, op, &names);
+	/* The C library takes ENOENT for the end of the listing: an empty directory. */
 	if (error != 0)
-		return error;
+		return error == -ENOENT ? -ESTALE : error;
 	pthread_mutex_lock(&dir->lock);
 	last = dir->names;
 	dir->names = names;
