@@ -11,12 +11,14 @@ image_with() { # image_with FILE TEXT [DIRECTORY...]
 		put "$text" "$file" "/$directory/f.txt"
 	done
 }
-# gone COMMAND...: fails, and says that there is no such thing.
+# gone_here COMMAND...: fails, and says that there is no such thing.
 gone_here() {
 	local text
 	if text=$("$@" 2>&1 >/dev/null); then fail "succeeded: $*"; fi
 	[[ $text == *"No such file or directory"* || $text == *"Stale file handle"* ]] || fail "$*: said '$text'"
 }
+# An image that is written again and again makes its readers wait half of a second at most, and refuses then.
+settled() { wait_until 5 eval '[[ $(cat f.txt 2>&1) != *"Input/output error"* ]]'; }
 image_with "$SRC/a.img" old d d/deep only-old
 image_with "$T/new" new D D/deep only-new
 mount_imagefs
@@ -38,11 +40,14 @@ is "the name is one inode" "$(stat -c %i "$MNT/a" /proc/self/fd/8/.)" "$(printf 
 
 # Written in the image: as by path.
 put newer "$SRC/a.img" /D/deep/f.txt
+settled
 is "the image was written" "$(cat f.txt)" newer
 mdeltree -i "$SRC/a.img@@1M" ::D/deep
+settled
 gone_here cat f.txt
 mmd -i "$SRC/a.img@@1M" ::D/deep
 put again "$SRC/a.img" /D/deep/f.txt
+settled
 is "removed and made again" "$(cat f.txt)" again
 
 rm "$SRC/a.img"
