@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/inode.h"
 
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,9 +10,9 @@
 #define BUCKETS 16384
 
 struct inodes {
-	pthread_mutex_t lock; /* leaf; held for table work only */
+	pthread_mutex_t lock; /* held for table work only; above that of the images */
 	struct inode *by_id[BUCKETS];
-	struct inode *by_key[BUCKETS]; /* links by name, images by image and number */
+	struct inode *by_key[BUCKETS]; /* all but files, by kind, parent and name */
 	struct inode root;
 };
 
@@ -23,9 +23,50 @@ struct inodes *inodes_new(void)
 	if (!inodes)
 		return NULL;
 	pthread_mutex_init(&inodes->lock, NULL);
-	inodes->root = (struct inode){ .id = 1, .kind = INODE_ROOT, .lookups = 1 };
+	inodes->root = (struct inode){ .id = 1, .kind = INODE_ROOT, .lookups = 1, .top = &inodes->root };
 	inodes->by_id[1] = &inodes->root;
 	return inodes;
+}
+
+/* ---- places --------------------------------------------------------------- */
+
+static void give_back(const struct place *place)
+{
+	if (place->dir)
+		cache_dir_put(place->dir);
+	if (place->root)
+		cache_dir_put(place->root);
+	if (place->version)
+		cache_version_put(place->version);
+	view_image_put(place->image);
+}
+
+struct place *place_new(struct view_image *image, struct cache_dir *root, struct cache_dir *dir,
+			struct cache_version *version)
+{
+	struct place *place = malloc(sizeof(*place));
+	struct place here = { .users = 1, .image = image, .root = root, .dir = dir, .version = version };
+
+	if (place)
+		memcpy(place, &here, sizeof(here));
+	else
+		give_back(&here);
+	return place;
+}
+
+void place_put(struct place *place)
+{
+	if (!place || atomic_fetch_sub(&place->users, 1) > 1)
+		return;
+	give_back(place);
+	free(place);
+}
+
+static struct place *place_ref(struct place *place)
+{
+	if (place)
+		atomic_fetch_add(&place->users, 1);
+	return place;
 }
 
 /* ---- the table; all under the lock --------------------------------------- */
@@ -35,25 +76,18 @@ static struct inode **id_bucket(struct inodes *inodes, uint64_t id)
 	return &inodes->by_id[id % BUCKETS];
 }
 
-static size_t key_hash(enum inode_kind kind, const char *name, const struct view_image *image, unsigned number)
-{
-	size_t hash = 5381;
-
-	if (kind == INODE_IMAGE)
-		return ((uintptr_t)image / sizeof(void *) + number * 7919) % BUCKETS;
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return hash % BUCKETS;
-}
-
 static struct inode **key_bucket(struct inodes *inodes, const struct inode *inode)
 {
-	return &inodes->by_key[key_hash(inode->kind, inode->name, inode->image, inode->number)];
+	uint64_t hash = (inode->parent ? inode->parent->id : 0) + inode->kind * UINT64_C(7919) + 5381;
+
+	for (const char *at = inode->name; *at; at++)
+		hash = hash * 33 + (unsigned char)*at;
+	return &inodes->by_key[hash % BUCKETS];
 }
 
 static bool has_key(const struct inode *inode)
 {
-	return inode->kind == INODE_LINK || inode->kind == INODE_IMAGE;
+	return inode->kind != INODE_FILE;
 }
 
 static void insert(struct inodes *inodes, struct inode *inode)
@@ -93,124 +127,164 @@ static struct inode *find_key(struct inodes *inodes, const struct inode *wanted)
 {
 	struct inode *inode = *key_bucket(inodes, wanted);
 
-	for (; inode; inode = inode->next_by_key) {
-		if (inode->kind != wanted->kind)
-			continue;
-		if (inode->kind == INODE_IMAGE && inode->image == wanted->image && inode->number == wanted->number)
-			return inode;
-		if (inode->kind == INODE_LINK && strcmp(inode->name, wanted->name) == 0)
-			return inode;
+	while (inode && (inode->kind != wanted->kind || inode->parent != wanted->parent ||
+			 strcmp(inode->name, wanted->name) != 0))
+		inode = inode->next_by_key;
+	return inode;
+}
+
+/* Put the inode in the place, a user of which is taken over; the last place is the caller's to put. */
+static struct place *bind_place(struct inode *inode, struct place *place)
+{
+	struct place *last = inode->place;
+
+	if (last) {
+		*inode->bound_link = inode->next_bound;
+		if (inode->next_bound)
+			inode->next_bound->bound_link = inode->bound_link;
 	}
-	return NULL;
-}
-
-/* ---- life ---------------------------------------------------------------- */
-
-/* Give back what the inode holds; without the lock, since that may end an image. */
-static void release(struct inode *inode)
-{
-	if (inode->dir)
-		cache_dir_put(inode->dir);
-	if (inode->version)
-		cache_version_put(inode->version);
-	view_image_put(inode->image);
-	free(inode->name);
-}
-
-/* Under the lock: is it unused, and now out of the table? */
-static bool drop_if_unused(struct inodes *inodes, struct inode *inode)
-{
-	if (inode->lookups > 0 || inode->references > 0 || inode == &inodes->root)
-		return false;
-	remove_inode(inodes, inode);
-	return true;
-}
-
-/* Below a directory of the partition: for status, so it may be missing. */
-static char *path_below(const struct inode *parent, const char *name)
-{
-	char *path;
-
-	if (parent->kind != INODE_DIR || !parent->name)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", parent->name, name) < 0 ? NULL : path;
+	inode->place = place;
+	if (place) {
+		inode->next_bound = place->image->bound;
+		inode->bound_link = &place->image->bound;
+		if (inode->next_bound)
+			inode->next_bound->bound_link = &inode->next_bound;
+		place->image->bound = inode;
+	}
+	return last;
 }
 
 /*
- * The inode like `wanted`, made if there is none; what `wanted` holds is used up.
- * `parent` and `name` say where one is made that has no key.
+ * The inode, and what it was the last child of, if nobody needs them: out of the
+ * table, as a list by `next`. As long as the path is deep, and each inode is
+ * dropped once.
  */
-static struct inode *lookup(struct inodes *inodes, struct inode *wanted, const struct inode *parent, const char *name)
+static struct inode *drop_unused(struct inodes *inodes, struct inode *inode)
 {
-	struct inode *inode, *made = NULL;
+	struct inode *dropped = NULL;
+
+	while (inode && inode != &inodes->root && inode->lookups == 0 && inode->references == 0) {
+		struct inode *parent = inode->parent;
+
+		remove_inode(inodes, inode);
+		inode->next = dropped;
+		dropped = inode;
+		if (parent)
+			parent->references--;
+		inode = parent;
+	}
+	for (inode = dropped; inode; inode = inode->next) {
+		struct place *place = bind_place(inode, NULL);
+
+		inode->place = place; /* what is left to give back */
+	}
+	return dropped;
+}
+
+/* Without the lock, since it may end an image. */
+static void free_dropped(struct inode *inode)
+{
+	while (inode) {
+		struct inode *next = inode->next;
+
+		place_put(inode->place);
+		free(inode->name);
+		free(inode);
+		inode = next;
+	}
+}
+
+/* ---- lookups -------------------------------------------------------------- */
+
+/* A new one in the table like `wanted`. NULL: no memory. */
+static struct inode *make(struct inodes *inodes, const struct inode *wanted)
+{
+	struct inode *made = malloc(sizeof(*made));
+	char *name = strdup(wanted->name);
+
+	if (!made || !name) {
+		free(made);
+		free(name);
+		return NULL;
+	}
+	*made = *wanted;
+	made->name = name;
+	if (made->id == 0)
+		made->id = cache_next_id();
+	made->top = made->parent ? made->parent->top : made;
+	if (made->parent) {
+		made->parent->references++;
+		made->depth = made->parent->depth + 1;
+	}
+	insert(inodes, made);
+	return made;
+}
+
+/* The inode like `wanted`, made if there is none, in `place`, which is used up. */
+static struct inode *lookup(struct inodes *inodes, const struct inode *wanted, struct place *place)
+{
+	struct inode *inode;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = has_key(wanted) ? find_key(inodes, wanted) : find_id(inodes, wanted->id);
-	if (!inode) {
-		made = malloc(sizeof(*made));
-		if (made) {
-			*made = *wanted;
-			if (made->id == 0)
-				made->id = cache_next_id();
-			if (parent)
-				made->name = path_below(parent, name);
-			insert(inodes, made);
-			inode = made;
-		}
-	}
-	if (inode)
+	if (!inode)
+		inode = make(inodes, wanted);
+	if (inode) {
 		inode->lookups++;
+		if (place && inode->opens == 0)
+			place = bind_place(inode, place);
+	}
 	pthread_mutex_unlock(&inodes->lock);
-	if (!made)
-		release(wanted);
+	place_put(place);
 	return inode;
 }
 
 struct inode *inodes_of_link(struct inodes *inodes, const char *name)
 {
-	struct inode wanted = { .kind = INODE_LINK, .name = strdup(name) };
+	struct inode wanted = { .kind = INODE_LINK, .name = (char *)name };
 
-	return wanted.name ? lookup(inodes, &wanted, NULL, NULL) : NULL;
+	return lookup(inodes, &wanted, NULL);
 }
 
-struct inode *inodes_of_image(struct inodes *inodes, struct view_image *image, unsigned number)
+struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image)
 {
-	struct inode wanted = { .kind = INODE_IMAGE, .image = image, .number = number };
+	struct inode wanted = { .kind = INODE_IMAGE, .name = (char *)name };
+	struct place *place = place_new(image, NULL, NULL, NULL);
 
-	return lookup(inodes, &wanted, NULL, NULL);
+	return place ? lookup(inodes, &wanted, place) : NULL;
 }
 
-struct inode *inodes_of_node(struct inodes *inodes, const struct inode *parent, const char *name,
-			     struct view_image *image, const struct cache_node *node)
+struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
+			     const struct cache_node *node)
 {
-	struct inode wanted = { .id = node->attributes.id, .image = image };
+	struct inode wanted = { .parent = parent, .name = (char *)name };
+	struct view_image *image = view_image_ref(in->image);
+	struct place *place;
 
 	if (node->kind == CACHE_NODE_DIR) {
 		wanted.kind = INODE_DIR;
-		wanted.dir = node->dir;
+		wanted.name = (char *)node->name;
+		place = place_new(image, cache_dir_ref(in->root), node->dir, NULL);
 	} else {
 		wanted.kind = INODE_FILE;
-		wanted.version = node->version;
+		wanted.id = node->attributes.id;
+		place = place_new(image, NULL, NULL, node->version);
 	}
-	return lookup(inodes, &wanted, parent, name);
+	return place ? lookup(inodes, &wanted, place) : NULL;
 }
 
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count)
 {
-	struct inode *inode;
-	bool gone = false;
+	struct inode *inode, *dropped = NULL;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = find_id(inodes, id);
 	if (inode) {
 		inode->lookups -= inode->lookups < count ? inode->lookups : count;
-		gone = drop_if_unused(inodes, inode);
+		dropped = drop_unused(inodes, inode);
 	}
 	pthread_mutex_unlock(&inodes->lock);
-	if (gone) {
-		release(inode);
-		free(inode);
-	}
+	free_dropped(dropped);
 }
 
 struct inode *inodes_get(struct inodes *inodes, uint64_t id)
@@ -226,16 +300,73 @@ struct inode *inodes_get(struct inodes *inodes, uint64_t id)
 
 void inodes_put(struct inodes *inodes, struct inode *inode)
 {
-	bool gone;
+	struct inode *dropped;
 
 	if (!inode)
 		return;
 	pthread_mutex_lock(&inodes->lock);
 	inode->references--;
-	gone = drop_if_unused(inodes, inode);
+	dropped = drop_unused(inodes, inode);
 	pthread_mutex_unlock(&inodes->lock);
-	if (gone) {
-		release(inode);
-		free(inode);
-	}
+	free_dropped(dropped);
+}
+
+/* ---- where they are ------------------------------------------------------- */
+
+struct place *inodes_place(struct inodes *inodes, struct inode *inode)
+{
+	LOCK_SCOPE(&inodes->lock);
+	return place_ref(inode->place);
+}
+
+void inodes_bind(struct inodes *inodes, struct inode *inode, struct place *place)
+{
+	struct place *last;
+
+	pthread_mutex_lock(&inodes->lock);
+	last = bind_place(inode, place_ref(place));
+	pthread_mutex_unlock(&inodes->lock);
+	place_put(last);
+}
+
+struct view_image *inodes_image(struct inodes *inodes, struct inode *inode)
+{
+	LOCK_SCOPE(&inodes->lock);
+	return inode->place ? view_image_ref(inode->place->image) : NULL;
+}
+
+void inodes_opened(struct inodes *inodes, struct inode *inode, struct place *place)
+{
+	struct place *last = NULL;
+
+	pthread_mutex_lock(&inodes->lock);
+	if (inode->opens++ == 0 && inode->place != place)
+		last = bind_place(inode, place_ref(place));
+	pthread_mutex_unlock(&inodes->lock);
+	place_put(last);
+}
+
+void inodes_closed(struct inodes *inodes, struct inode *inode)
+{
+	LOCK_SCOPE(&inodes->lock);
+	inode->opens--;
+}
+
+void inodes_let_go(struct inodes *inodes, struct view_image *image)
+{
+	struct inode *inode, *next;
+	struct place *first = NULL;
+
+	/* One at a time: a place given back may end much. Bounded by the inodes of the image. */
+	do {
+		place_put(first);
+		first = NULL;
+		pthread_mutex_lock(&inodes->lock);
+		for (inode = image->bound; inode && !first; inode = next) {
+			next = inode->next_bound;
+			if (inode->opens == 0)
+				first = bind_place(inode, NULL);
+		}
+		pthread_mutex_unlock(&inodes->lock);
+	} while (first);
 }

@@ -2,30 +2,41 @@
 /*
  * inode: what the kernel knows by number.
  *
- * A nodeid is an inode number is (for files) a version: FUSE, stat(2) and the
- * page cache all speak of the same thing. The kernel keeps its pages by nodeid,
- * so pages of one version can never be taken for another's, and no decision to
- * keep or drop them is ever needed (two of which would race); dnsmasq, which
- * shares open files by st_dev and st_ino, is right for the same reason.
+ * A file's inode is a version: its number is that of one content for ever. The
+ * kernel keeps its pages by number, so pages of one version can never be taken for
+ * another's, and no decision to keep or drop them is ever needed (two of which would
+ * race); dnsmasq, which shares open files by st_dev and st_ino, is right for the
+ * same reason.
+ *
+ * A directory's inode is a name (CONTRACT N8): who stands in it asks for what the
+ * name means now. It is known by its parent and the name that the directory entry
+ * has, so all spellings of it are one inode, and it keeps its number whatever comes
+ * to stand under the name, until the kernel forgets it.
  *
  *   root      nodeid 1, the list of images, or (N5) an image's boot partition.
- *             FUSE fixes its number; it is a directory, so it has no version.
- *   link      by name; its text is read from SOURCE at every readlink.
- *   image     the boot partition, or partition N, of an image: stands for "the
- *             root directory there now", whatever file system that is.
- *   directory a cache_dir.
+ *   link      a name of the root; its text is read from SOURCE at every readlink.
+ *   image     a name of the root that leads to an image: its boot partition, or with
+ *             NAME:N partition N of it.
+ *   directory a name in a parent, which is an image, a directory, or the root (N5).
  *   file      a cache_version.
+ *
+ * What a name meant when it was last looked up is its place. A place is a shortcut:
+ * fuse/resolve.c uses it while the name leads there still. The kernel remembers
+ * inodes for a long time, and would keep every image open that was ever looked at;
+ * so the table gives the places of an image up when it is asked to (inodes_let_go),
+ * but those of open files.
  *
  * entry_timeout is 0, so the kernel looks every name up again at every use, and
  * hears a new number when there is a new version; attr_timeout is infinite for
- * files, whose attributes belong to the version, and next to nothing for the
- * rest.
+ * files, whose attributes belong to the version, and next to nothing for the rest.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
-#include "fuse/names/view.h"
+#include "cache/tree/cache.h"
+#include "fuse/names/images.h"
 
 enum inode_kind {
 	INODE_ROOT,
@@ -35,20 +46,31 @@ enum inode_kind {
 	INODE_FILE,
 };
 
+/* Counted; constant but for that. Holds a user of each of what is not NULL. */
+struct place {
+	_Atomic unsigned users;
+	struct view_image *image;
+	struct cache_dir *root;	       /* of a directory: the root of its partition */
+	struct cache_dir *dir;	       /* of a directory */
+	struct cache_version *version; /* of a file */
+};
+
 struct inode {
 	/* Constant. */
 	uint64_t id;
 	enum inode_kind kind;
-	char *name;		  /* LINK: in the mount; DIR, FILE: the path it was first asked for by, or NULL */
-	struct view_image *image; /* IMAGE, DIR, FILE: a user of it */
-	unsigned number;	  /* IMAGE */
-	struct cache_dir *dir;	  /* DIR: a user of it */
-	struct cache_version *version; /* FILE: a user of it */
+	char *name;	      /* in its parent, or in the mount; NULL: the root */
+	struct inode *parent; /* of DIR, FILE: stays in the table as long; else NULL */
+	struct inode *top;    /* the IMAGE or ROOT that it is in, or itself */
+	unsigned depth;	      /* how many parents lie between it and `top` and are `top` */
 
 	/* The table's lock. */
 	uint64_t lookups;    /* how often the kernel was told of it and did not forget it */
-	unsigned references; /* requests under way */
+	unsigned references; /* requests under way, and children in the table */
+	unsigned opens;	     /* FILE: how often it is open */
+	struct place *place; /* the last one, a user of it; NULL: none, or let go */
 	struct inode *next, *next_by_key;
+	struct inode *next_bound, **bound_link; /* of the same image */
 };
 
 struct inodes;
@@ -56,15 +78,16 @@ struct inodes;
 struct inodes *inodes_new(void); /* NULL: no memory */
 
 /*
- * One lookup more of what the argument names, making the inode if need be.
- * inodes_of_node and inodes_of_image take over the users that the node and the
- * image came with, also on failure. NULL: no memory. The caller must answer the
- * kernel, or call inodes_forget(.., 1).
+ * One lookup more of what the arguments name, making the inode if need be.
+ * inodes_of_image and inodes_of_node take over the users that come with the image
+ * and the node, also on failure, and leave them as the inode's place. `in` is the
+ * parent's place, in which the node was found. NULL: no memory. The caller must
+ * answer the kernel, or call inodes_forget(.., 1).
  */
 struct inode *inodes_of_link(struct inodes *inodes, const char *name);
-struct inode *inodes_of_image(struct inodes *inodes, struct view_image *image, unsigned number);
-struct inode *inodes_of_node(struct inodes *inodes, const struct inode *parent, const char *name,
-			     struct view_image *image, const struct cache_node *node);
+struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image);
+struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
+			     const struct cache_node *node);
 
 /* Take `count` lookups away. Never blocks. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count);
@@ -72,3 +95,26 @@ void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count);
 /* The inode of a number, referenced for one request; NULL when there is none. */
 struct inode *inodes_get(struct inodes *inodes, uint64_t id);
 void inodes_put(struct inodes *inodes, struct inode *inode); /* NULL is fine */
+
+/* ---- places --------------------------------------------------------------- */
+
+/* Takes over a user of each that is not NULL. NULL: no memory, and they are given back. */
+struct place *place_new(struct view_image *image, struct cache_dir *root, struct cache_dir *dir,
+			struct cache_version *version);
+void place_put(struct place *place); /* NULL is fine; never blocks */
+
+/* The inode's place, a user of it, or NULL. */
+struct place *inodes_place(struct inodes *inodes, struct inode *inode);
+
+/* It is in this place now. */
+void inodes_bind(struct inodes *inodes, struct inode *inode, struct place *place);
+
+/* The image that the inode was last seen in, a user of it, or NULL. */
+struct view_image *inodes_image(struct inodes *inodes, struct inode *inode);
+
+/* The file, in that place, was opened; it keeps the place until it is closed. */
+void inodes_opened(struct inodes *inodes, struct inode *inode, struct place *place);
+void inodes_closed(struct inodes *inodes, struct inode *inode);
+
+/* Give up all places in that image, but those of open files. */
+void inodes_let_go(struct inodes *inodes, struct view_image *image);

@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
+#include "fuse/names/list.h"
 #include "fuse/operations.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
@@ -40,6 +41,9 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
+/* So often it is looked for images that were deleted. */
+#define SWEEP_NS (2 * INT64_C(1000000000))
+
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
@@ -48,6 +52,8 @@ struct daemon {
 	struct control *control; /* NULL: there are no control files */
 	struct kernel_events *kernel; /* NULL: not listened to, and */
 	const char *why_no_kernel;    /* why: constant text */
+	struct job sweep;
+	struct lane sweep_lane;
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
@@ -132,6 +138,13 @@ static bool listen_to_kernel(struct daemon *daemon)
 	return false;
 }
 
+static void let_go(void *context, struct view_image *image)
+{
+	struct daemon *daemon = context;
+
+	inodes_let_go(daemon->fs.inodes, image);
+}
+
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
@@ -142,6 +155,9 @@ static bool make_view(struct daemon *daemon)
 		.kernel = daemon->kernel,
 		.why_no_kernel = daemon->why_no_kernel,
 		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
+		.open_max = descriptors > 64 ? (descriptors - 48) / 4 : 4,
+		.let_go = let_go,
+		.let_go_context = daemon,
 	};
 	int error;
 
@@ -153,8 +169,8 @@ static bool make_view(struct daemon *daemon)
 	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return source_error(options->source, error);
-	view_source_stat(daemon->fs.view, &daemon->fs.source_stat);
-	return true;
+	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
+	return error == 0 || source_error(options->source, error);
 }
 
 /* One image that cannot be shown is an error now; a directory without images is only worth a line. */
@@ -324,6 +340,15 @@ static void wait_for_ready_thread(struct daemon *daemon)
 	pthread_timedjoin_np(daemon->ready_thread, NULL, &until);
 }
 
+/* What is deleted is let go within seconds (S5). */
+static int64_t sweep(struct job *job)
+{
+	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep));
+
+	view_images_sweep(view_images(daemon->fs.view));
+	return SWEEP_NS;
+}
+
 static int start_threads(struct daemon *daemon)
 {
 	pthread_t thread;
@@ -333,9 +358,12 @@ static int start_threads(struct daemon *daemon)
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
 	asked_init(&daemon->fs.asked);
+	daemon->sweep = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
 		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked);
+	if (error == 0)
+		queue_submit(daemon->fs.queue, &daemon->sweep);
 	if (error == 0)
 		error = -pthread_create(&thread, NULL, signal_thread, daemon);
 	if (error == 0)
@@ -412,7 +440,8 @@ static int run(struct daemon *daemon)
 		return 1;
 	}
 	raise_descriptor_limit();
-	if (!listen_to_kernel(daemon) || !make_view(daemon))
+	daemon->fs.inodes = inodes_new();
+	if (!daemon->fs.inodes || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
@@ -428,12 +457,11 @@ static int run(struct daemon *daemon)
 	if (!check_source(daemon))
 		return 1;
 	daemon->fs.options = options;
-	daemon->fs.inodes = inodes_new();
 	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
 	daemon->fs.answering = start_ready_thread;
 	if (!control_prepare(options, daemon->fs.view, daemon->cache, &daemon->control))
 		return 1;
-	if (!daemon->fs.inodes || !make_session(daemon))
+	if (!make_session(daemon))
 		return 1;
 	return serve(daemon);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fuse/listing.h"
 #include "fuse/ops_dir.h"
 #include "fuse/ops_file.h"
 #include "fuse/process/daemon.h"
@@ -13,6 +14,7 @@ static const struct request_call call_lookup = { .name = "lookup", .attempt = tr
 static const struct request_call call_getattr = { .name = "stat", .attempt = try_getattr, .walks = true };
 static const struct request_call call_readlink = { .name = "readlink", .attempt = try_readlink, .walks = true };
 static const struct request_call call_opendir = { .name = "opendir", .attempt = try_opendir, .walks = true };
+static const struct request_call call_readdir = { .name = "readdir", .attempt = try_readdir };
 static const struct request_call call_open = { .name = "open", .attempt = try_open, .walks = true, .opens = true };
 static const struct request_call call_read = { .name = "read", .attempt = try_read };
 static const struct request_call call_statfs = { .name = "statfs", .attempt = try_statfs };
@@ -75,12 +77,34 @@ static void op_readlink(fuse_req_t fuse, fuse_ino_t id)
 
 static void op_opendir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
-	const struct imagefs *fs = fuse_req_userdata(fuse);
 	struct request request = { .file = *file };
+
+	request_start(&request, fuse, id, &call_opendir);
+}
+
+static void op_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+{
+	const struct imagefs *fs = fuse_req_userdata(fuse);
+	struct request request = {
+		.offset_bytes = (uint64_t)offset,
+		.length_bytes = size_bytes,
+		.held = open_dir_of(file),
+		.give_back = open_dir_put,
+	};
 
 	if (id == FUSE_ROOT_ID && !view_is_single(fs->view))
 		request.more_ns = WAIT_LISTING_NS;
-	request_start(&request, fuse, id, &call_opendir);
+	request_start(&request, fuse, id, &call_readdir);
+}
+
+static void op_releasedir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	struct open_dir *dir = open_dir_of(file);
+
+	(void)id;
+	open_dir_put(dir); /* that user, */
+	open_dir_put(dir); /* and the open directory's */
+	fuse_reply_err(fuse, 0);
 }
 
 static void op_open(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
@@ -104,18 +128,6 @@ static void op_read(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t off
 	};
 
 	request_start(&request, fuse, id, &call_read);
-}
-
-static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
-{
-	struct imagefs *fs = fuse_req_userdata(fuse);
-	struct inode *inode = inodes_get(fs->inodes, id);
-
-	(void)file;
-	if (inode && inode->kind == INODE_FILE)
-		cache_version_close(inode->version);
-	inodes_put(fs->inodes, inode);
-	fuse_reply_err(fuse, 0);
 }
 
 static void op_statfs(fuse_req_t fuse, fuse_ino_t id)

@@ -16,10 +16,10 @@ static struct lane *lane_of(const struct request *request)
 
 	if (view_is_single(request->fs->view))
 		return &request->fs->root_lane;
-	if (request->inode->image)
-		return &request->inode->image->lane;
-	if (!name && request->inode->kind == INODE_LINK)
-		name = request->inode->name;
+	if (request->image)
+		return &request->image->lane;
+	if (request->inode->top->name)
+		name = request->inode->top->name;
 	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
 }
 
@@ -87,7 +87,7 @@ static const char *subject(const struct request *request, char *text, size_t siz
 /* --debug=changes: what had to wait or was refused, and what was opened. */
 static void trace(const struct request *request, const struct cache_op *op, const char *result)
 {
-	const struct view_image *image = request->inode->image;
+	const struct view_image *image = request->image;
 	char text[1100];
 
 	log_line(LOG_LEVEL_DEBUG, "%s: %s: %s after %.1f ms, looked at %u %s%s%s", image ? image->name : "/",
@@ -109,7 +109,7 @@ static void trace_answered(const struct request *request, const struct cache_op 
  */
 static void complain(const struct request *request, const char *why, char *text, size_t size_bytes)
 {
-	struct view_image *image = request->inode->image;
+	struct view_image *image = request->image;
 	struct cache_image *cache;
 	const char *problem;
 	size_t length;
@@ -118,7 +118,7 @@ static void complain(const struct request *request, const char *why, char *text,
 	if (!image)
 		return;
 	if (request->name || request->call->opens)
-		request_failed(&request->fs->asked, request->caller, request->inode, request->name);
+		request_failed(&request->fs->asked, request->caller, image, request->inode, request->name);
 	cache = atomic_load(&image->cache);
 	problem = cache ? cache_image_problem(cache) : NULL;
 	length = strlen(subject(request, text, size_bytes));
@@ -137,12 +137,12 @@ static void reply_error(const struct request *request, const struct cache_op *op
 	if (answer->error == ESTALE)
 		wait_share_stale(share_of(request), queue_now_ns());
 	if (answer->error == ENOENT && request->name)
-		request_absent(&request->fs->asked, request->caller, request->inode, request->name);
+		request_absent(&request->fs->asked, request->caller, request->image, request->inode, request->name);
 	if (answer->error == EIO)
 		complain(request, why, text, sizeof(text));
 	fuse_reply_err(request->fuse, answer->error);
 	if (text[0] != '\0')
-		log_line(LOG_LEVEL_WARNING, "%s: %s", request->inode->image->name, text);
+		log_line(LOG_LEVEL_WARNING, "%s: %s", request->image->name, text);
 	if (log_debugs(LOG_DEBUG_CHANGES) && answer->error != ENOENT)
 		trace(request, op, answer->name);
 }
@@ -219,11 +219,19 @@ static void job_expire(struct job *job)
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }
 
+static void release(struct request *request)
+{
+	if (request->give_back)
+		request->give_back(request->held);
+	view_image_put(request->image);
+	inodes_put(request->fs->inodes, request->inode);
+}
+
 static void job_done(struct job *job)
 {
 	struct request *request = (struct request *)job;
 
-	inodes_put(request->fs->inodes, request->inode);
+	release(request);
 	free(request->name);
 	free(request);
 }
@@ -269,9 +277,17 @@ void request_in_background(const struct request *now, const struct request_call 
 	request->fs = now->fs;
 	request->call = call;
 	request->inode = inodes_get(now->fs->inodes, now->inode->id);
+	request->image = inodes_image(now->fs->inodes, now->inode);
 	request->answered = REQUEST_ANSWERED; /* there is nobody to answer */
 	request->job = (struct job){ .run = job_run, .done = job_done, .lane = lane_of(request) };
 	queue_submit(request->fs->queue, &request->job);
+}
+
+/* The first attempt may have found that the name leads to another image now. */
+static void see_image(struct request *request)
+{
+	view_image_put(request->image);
+	request->image = inodes_image(request->fs->inodes, request->inode);
 }
 
 void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const struct request_call *call)
@@ -286,9 +302,14 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	request->inode = inodes_get(request->fs->inodes, id);
 	if (!request->inode) {
 		fuse_reply_err(fuse, ESTALE);
+		if (request->give_back)
+			request->give_back(request->held);
 		return;
 	}
+	request->image = inodes_image(request->fs->inodes, request->inode);
 	error = attempt(request, &op, false);
+	if (error != 0)
+		see_image(request);
 	if (error == 0)
 		trace_answered(request, &op, false);
 	/* What it would have to wait for may hang already: refused now, or after the same wait. */
@@ -296,5 +317,5 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 		return;
 	if (error != 0)
 		answer_error(request, &op, error);
-	inodes_put(request->fs->inodes, request->inode);
+	release(request);
 }

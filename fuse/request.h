@@ -61,6 +61,9 @@ struct request {
 	const struct request_call *call;
 	struct imagefs *fs;
 	struct inode *inode; /* referenced for the request */
+	struct view_image *image; /* that the inode was last seen in: a user of it, or NULL; constant for a job */
+	void *held;		  /* given back by `give_back` when the request is done */
+	void (*give_back)(void *held);
 	char *name;	     /* lookup */
 	uint64_t offset_bytes;
 	size_t length_bytes;

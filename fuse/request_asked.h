@@ -15,11 +15,13 @@
 
 /*
  * The path in its partition of `name` in directory `inode`, or of the inode itself (NULL); NULL
- * when it has none. It may be in `buffer`, or live as long as the two arguments.
+ * when it has none. In `buffer`, and no more than the end of it when it is longer.
  */
 const char *request_path(const struct inode *inode, const char *name, char *buffer, size_t size_bytes);
 
-/* A file was opened; a name was not found; what was asked for could not be had. */
-void request_opened(struct asked *asked, pid_t caller, const struct inode *inode);
-void request_absent(struct asked *asked, pid_t caller, const struct inode *parent, const char *name);
-void request_failed(struct asked *asked, pid_t caller, const struct inode *inode, const char *name);
+/* A file was opened; a name was not found; what was asked for could not be had. `image`: where; NULL: in SOURCE. */
+void request_opened(struct asked *asked, pid_t caller, struct view_image *image, const struct inode *inode);
+void request_absent(struct asked *asked, pid_t caller, struct view_image *image, const struct inode *parent,
+		    const char *name);
+void request_failed(struct asked *asked, pid_t caller, struct view_image *image, const struct inode *inode,
+		    const char *name);

@@ -50,7 +50,8 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-}:log_path=$T/sanitizer
 cleanup() {
 	local status=$? point pid device daemons i
 	set +eE
-	exec 7<&- # the descriptor that tests hold files open with
+	cd / # and the descriptors that tests hold files open with
+	exec 7<&- 8<&- 9<&-
 	trap - ERR EXIT
 	if [ $status -ne 0 ] && [ $status -ne 77 ]; then
 		for point in "$T"/*.log; do

@@ -163,6 +163,7 @@ struct cache_node {
 		struct cache_dir *dir;	       /* a user of it */
 		struct cache_version *version; /* a user of it */
 	};
+	char name[FAT_NAME_BYTES_MAX + 1]; /* of a directory: as its entry has it, whatever the spelling that was asked for */
 };
 
 /* -ENOENT, -EIO, -ESTALE (the directory is gone), or waiting. */
@@ -186,6 +187,7 @@ void cache_listing_free(struct cache_listing *listing);
 /* What stat shows of a directory now. -ESTALE, -EIO, or waiting. */
 int cache_dir_stat(struct cache_dir *dir, struct cache_op *op, struct cache_attributes *attributes);
 
+struct cache_dir *cache_dir_ref(struct cache_dir *dir); /* the caller is a user already */
 void cache_dir_put(struct cache_dir *dir);
 
 /* ---- versions (open.c, read.c, copy.c) ---- */

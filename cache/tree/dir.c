@@ -83,6 +83,12 @@ void dir_free_if_gone(struct cache_dir *dir)
 		free(dir);
 }
 
+struct cache_dir *cache_dir_ref(struct cache_dir *dir)
+{
+	node_use(dir->image, &dir->node);
+	return dir;
+}
+
 void cache_dir_put(struct cache_dir *dir)
 {
 	node_put(dir->image, &dir->node);

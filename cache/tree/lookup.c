@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* lookup: names in a directory, and what stat shows of one. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
@@ -97,6 +98,7 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 		return error;
 	if (slot->kind == SLOT_DIR) {
 		*node = (struct cache_node){ .kind = CACHE_NODE_DIR, .dir = slot->dir };
+		snprintf(node->name, sizeof(node->name), "%s", fat_dir_entry(dir->content, (size_t)index)->name);
 		node_use(image, &slot->dir->node);
 		dir_attributes(slot->dir, &node->attributes);
 	} else {

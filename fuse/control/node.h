@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #include "fuse/names/asked.h"
-#include "fuse/names/view_survey.h"
+#include "fuse/names/survey.h"
 #include "fuse/process/api.h"
 #include "fuse/process/options.h"
 #include "fuse/process/queue.h"

@@ -22,116 +22,42 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cache/changes/kernel.h"
-#include "fuse/names/view_images.h"
-#include "fuse/names/view_links.h"
+#include "fuse/names/images.h"
+#include "fuse/names/links.h"
 
 struct view {
-	int source_fd; /* O_PATH of a directory, or of the single image's directory */
-	char *source;
-	bool single;
-	char *single_name; /* relative to source_fd */
-	struct stat source_stat;
+	struct view_source *source;
 	struct view_images *images;
-	struct kernel_events *kernel; /* or NULL */
 };
-
-/* ---- life ---------------------------------------------------------------- */
-
-bool view_is_single(const struct view *view)
-{
-	return view->single;
-}
-
-void view_source_stat(const struct view *view, struct stat *st)
-{
-	*st = view->source_stat;
-}
-
-/* One image: remembered by directory and name, so that it may be replaced by rename. */
-static int open_single(struct view *view, const char *source)
-{
-	CLEANUP_FREE char *copy = strdup(source);
-	char *slash = copy ? strrchr(copy, '/') : NULL;
-	const char *directory = ".", *name = copy;
-
-	if (!copy)
-		return -ENOMEM;
-	if (slash) {
-		name = slash + 1;
-		*slash = '\0';
-		directory = slash == copy ? "/" : copy;
-	}
-	view->single = true;
-	view->single_name = strdup(name);
-	view->source_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (view->source_fd < 0)
-		return -errno;
-	return view->single_name ? 0 : -ENOMEM;
-}
-
-/* A descriptor that can be read from: what a user may not read shall be said at once. */
-static int check_readable(const char *source)
-{
-	CLEANUP_FD int fd = open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	return fd < 0 ? -errno : 0;
-}
-
-static int view_open(struct view *view, const char *source)
-{
-	int error;
-
-	if (stat(source, &view->source_stat) != 0)
-		return -errno;
-	error = check_readable(source);
-	if (error != 0)
-		return error;
-	if (S_ISREG(view->source_stat.st_mode) || S_ISBLK(view->source_stat.st_mode))
-		return open_single(view, source);
-	if (!S_ISDIR(view->source_stat.st_mode))
-		return -ENOTDIR;
-	view->source = realpath(source, NULL);
-	return view->source ? 0 : -errno;
-}
 
 int view_new(const char *source, const struct view_settings *settings, struct view **out)
 {
 	struct view *view = calloc(1, sizeof(*view));
-	int error;
+	int error = view ? view_source_new(source, settings->kernel, &view->source) : -ENOMEM;
 
-	if (!view)
-		return -ENOMEM;
-	view->source_fd = -1;
-	view->kernel = settings->kernel;
-	error = view_open(view, source);
 	if (error == 0)
-		error = view_images_new(view, settings, &view->images);
+		error = view_images_new(view->source, settings, &view->images);
 	if (error != 0) {
-		free(view->single_name);
-		free(view->source);
-		cleanup_close_fd(&view->source_fd);
-		free(view);
+		free(view); /* the daemon ends */
 		return error;
 	}
 	*out = view;
 	return 0;
 }
 
-/*
- * The directory SOURCE as it is now: by its path, so that one that was moved
- * away and put back, or mounted later, is the one that is seen (C8).
- */
-static int source_dir(const struct view *view, int flags)
+bool view_is_single(const struct view *view)
 {
-	int fd = open(view->source, flags | O_DIRECTORY | O_CLOEXEC);
+	return view_source_file(view->source);
+}
 
-	if (fd < 0)
-		return -errno;
-	/* What is opened in it from now on is listened to: a directory that took its place, too. */
-	if (view->kernel)
-		kernel_events_directory(view->kernel, fd);
-	return fd;
+const struct view_source *view_source(const struct view *view)
+{
+	return view->source;
+}
+
+struct view_images *view_images(const struct view *view)
+{
+	return view->images;
 }
 
 /* ---- lookup -------------------------------------------------------------- */
@@ -142,7 +68,7 @@ static int probe_content(struct view *view, struct cache_op *op, const char *fil
 {
 	struct cache_image *cache;
 	size_t total;
-	int error = view_images_get(view->images, -1, file, st, image);
+	int error = view_images_get(view->images, file, st, image);
 
 	if (error != 0)
 		return error;
@@ -168,7 +94,7 @@ static int target_image(struct view *view, struct cache_op *op, const char *file
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
 	if (view_has_suffix(file))
-		error = view_images_get(view->images, -1, file, st, &target->image);
+		error = view_images_get(view->images, file, st, &target->image);
 	else
 		error = probe_content(view, op, file, st, &target->image);
 	if (error == 0)
@@ -267,7 +193,7 @@ static int check_partition(struct cache_op *op, struct view_target *target)
 	return error == -ENODATA ? -EIO : error;
 }
 
-static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
 {
 	char base[NAME_MAX + 1];
 	unsigned number;
@@ -290,12 +216,12 @@ static int lookup_at(struct view *view, struct cache_op *op, int dir_fd, const c
 
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
-	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 
 	/* Without its directory there is no saying what is in it: that is not "not there". */
 	if (dir_fd < 0)
 		return -EIO;
-	return lookup_at(view, op, dir_fd, name, target);
+	return view_lookup_at(view, op, dir_fd, name, target);
 }
 
 /* The link of that name: the bare file, or the one with a suffix. */
@@ -317,7 +243,7 @@ static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes
 
 int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes)
 {
-	CLEANUP_FD int dir_fd = source_dir(view, O_PATH);
+	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 	char file[NAME_MAX + 8];
 	struct stat st;
 	bool maybe_image;
@@ -357,18 +283,18 @@ static int follow_name(struct view *view, struct cache_op *op, int dir_fd, const
 
 static bool single_is_named(const struct view *view, const char *name)
 {
-	size_t shown = view_shown_length(view->single_name);
+	const char *file = view_source_file(view->source);
+	size_t shown = view_shown_length(file);
 
-	return strcmp(name, view->single_name) == 0 ||
-	       (strlen(name) == shown && strncmp(name, view->single_name, shown) == 0);
+	return strcmp(name, file) == 0 || (strlen(name) == shown && strncmp(name, file, shown) == 0);
 }
 
 int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
-	CLEANUP_FD int dir_fd = view->single ? -1 : source_dir(view, O_PATH);
+	CLEANUP_FD int dir_fd = view_is_single(view) ? -1 : view_source_open(view->source, O_PATH);
 	char text[PATH_MAX], link[PATH_MAX];
 
-	if (view->single)
+	if (view_is_single(view))
 		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
 	if (dir_fd < 0)
 		return -EIO;
@@ -385,30 +311,18 @@ int view_find_image(struct view *view, struct cache_op *op, const char *name, st
 
 int view_single(struct view *view, struct view_target *target)
 {
+	CLEANUP_FD int dir_fd = -1;
+	int error;
+
 	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
-	if (fstatat(view->source_fd, view->single_name, &target->st, 0) != 0)
+	error = view_source_stat(view->source, &target->st);
+	if (error == -ENOENT) {
+		dir_fd = view_source_open(view->source, O_PATH);
+		return dir_fd < 0 ? -EIO : -ENOENT;
+	}
+	if (error != 0)
 		return -EIO;
-	return view_images_get(view->images, view->source_fd, view->single_name, &target->st, &target->image);
-}
-
-/* ---- for view_list.c and view_survey.c ------------------------------------ */
-
-struct view_images *view_images(const struct view *view)
-{
-	return view->images;
-}
-
-const char *view_single_name(const struct view *view)
-{
-	return view->single_name;
-}
-
-int view_source_open(const struct view *view)
-{
-	return source_dir(view, O_RDONLY);
-}
-
-int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
-{
-	return lookup_at(view, op, dir_fd, name, target);
+	if (!S_ISREG(target->st.st_mode) && !S_ISBLK(target->st.st_mode))
+		return -ENOENT;
+	return view_images_get(view->images, view_source_file(view->source), &target->st, &target->image);
 }

@@ -14,57 +14,19 @@
 #include <sys/stat.h>
 
 #include "cache/tree/cache.h"
-#include "fuse/names/asked.h"
-#include "fuse/process/queue.h"
+#include "fuse/names/images.h"
+#include "fuse/names/source.h"
 
-struct kernel_events;
 struct view;
 
-/* One image that was looked at. Counted by its users; kept for a while after the last. */
-struct view_image {
-	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
-	dev_t device;		   /* constant: st_dev and st_ino, or st_rdev and 0 */
-	ino_t inode;		   /* constant */
-	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
-	char *file;		   /* the table's lock: where it was last found, to be opened there */
-	int dir_fd;		   /* constant: the single image's directory, or -1: SOURCE as it is now */
-	struct lane lane;	   /* the queue's */
-	struct lane reports_lane;  /* likewise, for keeping bytes before a server overwrites them */
-	_Atomic unsigned savings;  /* jobs in it */
-	_Atomic unsigned unattached; /* control files open for it that are not listened to (yet) */
-	_Atomic long long last_complaint;
-	char *complaint;	   /* the table's lock: the last one, or NULL */
-	int64_t complaint_ns;	   /* likewise: CLOCK_MONOTONIC */
-	atomic_bool shown;	   /* its name or its content made it an image when it was last asked for */
-	_Atomic(struct asked_log *) asked; /* NULL until something of it is asked for */
-	_Atomic uint64_t opened, absent; /* files, and names that are not there; whoever asked */
-	_Atomic int64_t modified_seconds; /* the file's mtime when its name was last looked up */
-	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
-	unsigned users;
-	struct view_image *next;	  /* its hash chain */
-	struct view_image *newer, *older; /* the unused ones, by age */
-};
-
-struct view_settings {
-	struct cache *cache; /* borrowed */
-	bool believe_nothing;
-	struct kernel_events *kernel; /* borrowed; NULL: not to be listened to, and */
-	const char *why_no_kernel;    /* why: constant text */
-	size_t unused_max; /* images kept open though nobody uses them */
-};
-
-/*
- * Open SOURCE. *problem is a constant text and errno-style result negative when
- * that fails: "no such file or directory", or what it is instead of a directory
- * or an image.
- */
+/* Look at SOURCE. -errno as view_source_new, or -ENOMEM. Settings are copied. */
 int view_new(const char *source, const struct view_settings *settings, struct view **view);
 
 /* Is SOURCE one image (N5), and not a directory? */
 bool view_is_single(const struct view *view);
 
-/* The device and inode number of SOURCE, for those who must not mount over it. */
-void view_source_stat(const struct view *view, struct stat *st);
+const struct view_source *view_source(const struct view *view);
+struct view_images *view_images(const struct view *view);
 
 enum view_kind {
 	VIEW_LINK,  /* a symlink: view_read_link */
@@ -85,6 +47,9 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
+/* The same in `dir_fd`, SOURCE as the caller opened it. */
+int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target);
+
 /*
  * The image that `name` leads to, for those who name it in another way than the
  * mount does: also by the name of its file, and by that of a link of SOURCE to
@@ -95,39 +60,5 @@ int view_find_image(struct view *view, struct cache_op *op, const char *name, st
 /* The text of the link `name` in the mount. -ENOENT, -ESTALE when it is none any more; -EAGAIN: op does not block. */
 int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes);
 
-struct view_name {
-	char *name;
-	bool is_link;
-};
-
-struct view_list {
-	struct view_name *names; /* sorted */
-	size_t count, capacity;
-};
-
-/*
- * All names of the root. Wants op->may_block. An image that does not answer
- * within a fraction of a second is listed without its partitions.
- */
-int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list);
-void view_list_free(struct view_list *list);
-
-/* Does a look at SOURCE's names alone tell that there is something to list? Opens no image. */
-bool view_has_names(const struct view *view);
-
-/* The only image, when SOURCE is one. -EIO when it is not there now, -ENOMEM. */
+/* The only image, when SOURCE is one. -ENOENT: it is not there now; -EIO: nor is its directory; -ENOMEM. */
 int view_single(struct view *view, struct view_target *target);
-
-/*
- * The image itself, opened if it is not yet: a lookup of its name alone opens
- * nothing. -EAGAIN: op does not block; -ESTALE: another file has its place, look
- * the name up again; -EIO, -ENOMEM. Borrowed; lives as long as the user.
- */
-int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
-
-/* Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. */
-void view_image_complain(struct view_image *image, const char *text);
-char *view_image_complaint(struct view_image *image, int64_t *when_ns);
-
-struct view_image *view_image_ref(struct view_image *image);
-void view_image_put(struct view_image *image); /* NULL is fine; never blocks */

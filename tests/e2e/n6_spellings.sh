@@ -29,3 +29,11 @@ refuses ENOENT cat "$D/kernel9.img"
 is listing "$(ls "$D")" "$(printf '%s\n' 'Grüße an alle.txt' README.txt 'Raspberry Pi Overlay.dtbo' kernel8.img | sort)"
 # The listing's inode numbers are the files' own.
 is "d_ino" "$(ls -i "$D" | awk '/kernel8/ { print $1 }')" "$(inode "$D/kernel8.img")"
+# A directory too is one inode, however it is spelled, also while it is stood in.
+mmd -i "$SRC/a.img@@1M" '::Overlays of 2024'
+put x "$SRC/a.img" '/Overlays of 2024/x.dtbo'
+wanted=$(inode "$D/Overlays of 2024")
+for spelling in 'overlays OF 2024' OVERLA~1 overla~1 'Overlays of 2024.'; do
+	is "inode of $spelling" "$(inode "$D/$spelling")" "$wanted"
+	is "in $spelling" "$(cd "$D/$spelling"; cat x.dtbo; stat -c %i .)" "x$wanted"
+done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_list: the names of the root, for readdir.
+ * list: the names of the root, for readdir.
  *
  * Whether NAME:N are listed, and whether a file without .img or .raw is an image
  * at all, stands in the images; so they are all looked at. Those that answer at
@@ -15,16 +15,18 @@
  * after them. Those without a suffix go first, since nothing is known of them:
  * a listing without them says that they are not there.
  */
+#include "fuse/names/list.h"
+
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fuse/names/view_images.h"
-#include "fuse/names/view_links.h"
+#include "fuse/names/links.h"
 
 /* For one file; and for all, as long as one after the other is found out about. */
 #define PATIENCE_NS (300 * INT64_C(1000000))
@@ -362,7 +364,7 @@ static int list_batch(struct batch *batch, struct view_list *list)
 
 bool view_has_names(const struct view *view)
 {
-	int fd = view_source_open(view);
+	int fd = view_source_open(view_source(view), O_RDONLY);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	bool found = false;
 
@@ -386,7 +388,7 @@ int view_list(struct view *view, struct cache_op *op, struct queue *queue, struc
 	*list = (struct view_list){ 0 };
 	if (!op->may_block)
 		return -EAGAIN;
-	dir_fd = view_source_open(view);
+	dir_fd = view_source_open(view_source(view), O_RDONLY);
 	dir = dir_fd >= 0 ? fdopendir(dir_fd) : NULL;
 	batch = dir ? batch_new(dup(dir_fd)) : NULL;
 	if (!batch) {

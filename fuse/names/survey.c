@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_survey: read SOURCE, and find out where its links lead.
+ * survey: read SOURCE, and find out where its links lead.
  *
  * The names are read in one job, links that lead through other directories are
  * followed in a second one: what they lead to may hang, and then all the rest is
  * known already. Whoever asked waits for a while and takes what there is.
  */
-#include "fuse/names/view_survey.h"
+#include "fuse/names/survey.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fuse/names/view_images.h"
-#include "fuse/names/view_links.h"
+#include "fuse/names/images.h"
+#include "fuse/names/links.h"
 
 #define PATIENCE_NS (300 * INT64_C(1000000))
 
@@ -116,7 +116,7 @@ static bool look_at_name(struct search *search, int dir_fd, const char *file)
 
 static int read_names(struct search *search)
 {
-	int fd = view_source_open(search->view);
+	int fd = view_source_open(view_source(search->view), O_RDONLY);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
 	if (!dir) {
@@ -150,7 +150,7 @@ static bool next_link(struct search *search, size_t *at, char *file, size_t size
 static int64_t links_run(struct job *job)
 {
 	struct search *search = search_of(job, offsetof(struct search, links));
-	CLEANUP_FD int dir_fd = view_source_open(search->view);
+	CLEANUP_FD int dir_fd = view_source_open(view_source(search->view), O_RDONLY);
 	char file[NAME_MAX + 1];
 
 	for (size_t at = 0; dir_fd >= 0 && next_link(search, &at, file, sizeof(file)); at++) {
@@ -270,7 +270,7 @@ static int survey_single(struct view *view, struct view_survey *survey)
 	survey->found = calloc(1, sizeof(*survey->found));
 	if (!survey->found)
 		return -ENOMEM;
-	name = view_single_name(view);
+	name = view_source_file(view_source(view));
 	survey->found->name = strndup(name, view_shown_length(name));
 	survey->count = 1;
 	if (view_single(view, &target) == 0)
@@ -296,20 +296,11 @@ int view_survey(struct view *view, struct queue *queue, struct view_survey_lanes
 	error = collect(search, &entries, &count);
 	search_put(search);
 	survey->partial = error != 0 || queue_lane_stuck(&lanes->names) || queue_lane_stuck(&lanes->links);
-	error = view_boards(view_images(view), entries, count, survey);
+	error = view_boards(view_images(view), entries, count, survey->partial, &survey->found, &survey->count);
 	entries_free(entries, count);
 	if (error != 0)
 		view_survey_free(survey);
 	return error;
-}
-
-void view_found_free(struct view_found *found)
-{
-	for (size_t i = 0; i < found->board_count; i++)
-		free(found->boards[i]);
-	free(found->boards);
-	view_image_put(found->image);
-	free(found->name);
 }
 
 void view_survey_free(struct view_survey *survey)

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_boards: which entries of SOURCE are images, and which lead to them.
+ * boards: which entries of SOURCE are images, and which lead to them.
  *
  * The same rules as view.c's, for all names at once and out of what was read:
  * nothing here touches a file. Sorted arrays instead of lookups, since there may
  * be ten thousand of each.
  */
+#include "fuse/names/boards.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/names/view_images.h"
-#include "fuse/names/view_links.h"
-#include "fuse/names/view_survey.h"
+#include "fuse/names/links.h"
 
 #define LINKS_MAX 8
 
@@ -301,18 +301,29 @@ static int find_gone(struct boards *boards, bool partial)
 
 /* ---- interface ------------------------------------------------------------ */
 
-static int hand_over(struct boards *boards, struct view_survey *survey)
+void view_found_free(struct view_found *found)
 {
-	survey->found = calloc(boards->count ? boards->count : 1, sizeof(*survey->found));
-	if (!survey->found)
+	for (size_t i = 0; i < found->board_count; i++)
+		free(found->boards[i]);
+	free(found->boards);
+	view_image_put(found->image);
+	free(found->name);
+}
+
+static int hand_over(struct boards *boards, struct view_found **found, size_t *count)
+{
+	*found = calloc(boards->count ? boards->count : 1, sizeof(**found));
+	if (!*found)
 		return -ENOMEM;
 	qsort(boards->candidates, boards->count, sizeof(*boards->candidates), compare_candidates);
 	for (size_t i = 0; i < boards->count; i++) {
-		survey->found[i] = boards->candidates[i].found;
-		if (survey->found[i].board_count > 0)
-			qsort(survey->found[i].boards, survey->found[i].board_count, sizeof(char *), compare_names);
+		struct view_found *one = &(*found)[i];
+
+		*one = boards->candidates[i].found;
+		if (one->board_count > 0)
+			qsort(one->boards, one->board_count, sizeof(char *), compare_names);
 	}
-	survey->count = boards->count;
+	*count = boards->count;
 	boards->count = 0;
 	return 0;
 }
@@ -332,7 +343,8 @@ static void boards_free(struct boards *boards)
 	free(boards->all);
 }
 
-int view_boards(struct view_images *images, const struct view_entry *entries, size_t count, struct view_survey *survey)
+int view_boards(struct view_images *images, const struct view_entry *entries, size_t count, bool partial,
+		struct view_found **found, size_t *found_count)
 {
 	struct boards boards = { .images = images };
 	int error = view_images_all(images, &boards.all, &boards.all_count);
@@ -349,9 +361,9 @@ int view_boards(struct view_images *images, const struct view_entry *entries, si
 	if (error == 0)
 		error = find_links(&boards, entries, count);
 	if (error == 0)
-		error = find_gone(&boards, survey->partial);
+		error = find_gone(&boards, partial);
 	if (error == 0)
-		error = hand_over(&boards, survey);
+		error = hand_over(&boards, found, found_count);
 	boards_free(&boards);
 	return error;
 }

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_links: how a name in SOURCE, and the target of a link in SOURCE, read in
+ * links: how a name in SOURCE, and the target of a link in SOURCE, read in
  * the mount. Text and stat(2) only: no image is opened here.
  */
-#include "fuse/names/view_links.h"
+#include "fuse/names/links.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "base/cleanup.h"
 
 const char *const view_suffixes[VIEW_SUFFIX_COUNT] = { ".img", ".raw" };
 
@@ -72,29 +77,64 @@ static int read_target(int dir_fd, const char *file, char *target, size_t size_b
 	return 0;
 }
 
+/* What the kernel has in memory of the path; -EAGAIN: it would have to ask a filesystem, or there is nothing. */
+static int stat_cached(int dir_fd, const char *path, struct stat *st)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED };
+	CLEANUP_FD int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+	struct statx found;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &found) != 0)
+		return -EAGAIN;
+	*st = (struct stat){
+		.st_dev = makedev(found.stx_dev_major, found.stx_dev_minor),
+		.st_rdev = makedev(found.stx_rdev_major, found.stx_rdev_minor),
+		.st_ino = found.stx_ino,
+		.st_mode = found.stx_mode,
+		.st_size = (off_t)found.stx_size,
+		.st_mtim = { .tv_sec = found.stx_mtime.tv_sec, .tv_nsec = found.stx_mtime.tv_nsec },
+	};
+	return 0;
+}
+
+/* To follow a link may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
+static int stat_followed(const struct cache_op *op, int dir_fd, const char *path, struct stat *st)
+{
+	if (!op->may_block)
+		return stat_cached(dir_fd, path, st);
+	return fstatat(dir_fd, path, st, 0) == 0 ? 0 : -errno;
+}
+
 /*
- * If `target` names an entry of SOURCE itself, whether it exists or not, return
+ * If `target` names an entry of SOURCE itself, whether it exists or not, *entry is
  * where its last component begins, else NULL. The directory part is compared as
- * the kernel resolves it, so `../images/jammy.img` and absolute paths count.
+ * the kernel resolves it, so `../images/jammy.img` and absolute paths count. -EAGAIN.
  */
-static const char *entry_of_source(int dir_fd, const char *target)
+static int entry_of_source(const struct cache_op *op, int dir_fd, const char *target, const char **entry)
 {
 	const char *slash = strrchr(target, '/');
 	const char *last = slash ? slash + 1 : target;
 	char directory[PATH_MAX];
 	struct stat here, there;
+	int error;
 
+	*entry = NULL;
 	if (*last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0 || !view_can_be_shown(last))
-		return NULL;
-	if (!slash)
-		return last;
+		return 0;
+	if (!slash) {
+		*entry = last;
+		return 0;
+	}
 	if (slash == target)
 		strcpy(directory, "/");
 	else
 		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - target), target);
-	if (fstat(dir_fd, &here) != 0 || fstatat(dir_fd, directory, &there, 0) != 0)
-		return NULL;
-	return here.st_dev == there.st_dev && here.st_ino == there.st_ino ? last : NULL;
+	error = stat_followed(op, dir_fd, directory, &there);
+	if (error == -EAGAIN)
+		return error;
+	if (error == 0 && fstat(dir_fd, &here) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+		*entry = last;
+	return 0;
 }
 
 int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
@@ -107,10 +147,9 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 	*maybe_image = false;
 	if (error != 0)
 		return error;
-	/* To follow it may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
-	if (strchr(text, '/') && !op->may_block)
-		return -EAGAIN;
-	last = entry_of_source(dir_fd, text);
+	error = entry_of_source(op, dir_fd, text, &last);
+	if (error != 0)
+		return error;
 	if (last) {
 		struct stat entry;
 
@@ -122,8 +161,9 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 		show_name(text, last);
 		return 0;
 	}
-	if (fstatat(dir_fd, file, st, 0) != 0)
-		return 0;
+	error = stat_followed(op, dir_fd, file, st);
+	if (error != 0)
+		return error == -EAGAIN ? error : 0;
 	*maybe_image = S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
 	/* A way from the mount to the images themselves is not mirrored (N1). */
 	if (fstat(dir_fd, &here) == 0 && here.st_dev == st->st_dev && here.st_ino == st->st_ino)

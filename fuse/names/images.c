@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_images: images by device and inode number.
- *
  * As long as an image is open its number cannot be given to another file, so the
  * pair is its identity: a file replaced by rename is another image, and one file
  * under two names is one. Before it is opened nothing is remembered of it that
- * could be wrong. Images nobody uses stay open, up to a limit, the longest unused
- * going first.
+ * could be wrong.
+ *
+ * Images nobody uses stay open, up to a limit, the longest unused going first. When
+ * there are too many open ones (descriptors are few), those that are used go too, the
+ * least recently used first, if their users are of the kind that is given back
+ * (let_go): what the kernel remembers for a next time.
  */
-#include "fuse/names/view_images.h"
+#include "fuse/names/images.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,23 +28,32 @@
 
 #define BUCKETS 4096
 
+/* To make room for an image, so many that are used are asked to go. */
+#define ASKED_TO_GO_MAX 16
+
+/* Images by their last use. */
+struct view_order {
+	struct view_image *newest, *oldest;
+};
+
 struct view_images {
-	const struct view *view;
+	const struct view_source *source;
 	struct view_settings settings;
 	struct watch *watch; /* or NULL */
 	pthread_mutex_t lock; /* never held across I/O on an image */
 	struct view_image *buckets[BUCKETS];
-	struct view_image *newest, *oldest; /* the unused ones */
-	size_t unused;
+	struct view_order used, unused;
+	size_t count, unused_count;
+	size_t open_count; /* opened, or being opened */
 };
 
-int view_images_new(struct view *view, const struct view_settings *settings, struct view_images **out)
+int view_images_new(const struct view_source *source, const struct view_settings *settings, struct view_images **out)
 {
 	struct view_images *images = calloc(1, sizeof(*images));
 
 	if (!images)
 		return -ENOMEM;
-	images->view = view;
+	images->source = source;
 	images->settings = *settings;
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
@@ -58,21 +69,29 @@ static struct view_image **bucket_of(struct view_images *images, dev_t device, i
 	return &images->buckets[(inode ^ device * 31) % BUCKETS];
 }
 
-static void unlist_unused(struct view_images *images, struct view_image *image)
+static void order_take(struct view_order *order, struct view_image *image)
 {
-	*(image->newer ? &image->newer->older : &images->newest) = image->older;
-	*(image->older ? &image->older->newer : &images->oldest) = image->newer;
+	*(image->newer ? &image->newer->older : &order->newest) = image->older;
+	*(image->older ? &image->older->newer : &order->oldest) = image->newer;
 	image->newer = image->older = NULL;
-	images->unused--;
 }
 
-static void list_unused(struct view_images *images, struct view_image *image)
+static void order_add(struct view_order *order, struct view_image *image)
 {
 	image->newer = NULL;
-	image->older = images->newest;
-	*(images->newest ? &images->newest->newer : &images->oldest) = image;
-	images->newest = image;
-	images->unused++;
+	image->older = order->newest;
+	*(order->newest ? &order->newest->newer : &order->oldest) = image;
+	order->newest = image;
+}
+
+/* One user more, who is the last one to have used it. */
+static void use(struct view_images *images, struct view_image *image)
+{
+	bool unused = image->users++ == 0;
+
+	order_take(unused ? &images->unused : &images->used, image);
+	images->unused_count -= unused;
+	order_add(&images->used, image);
 }
 
 static struct view_image *find(struct view_images *images, dev_t device, ino_t inode)
@@ -81,8 +100,10 @@ static struct view_image *find(struct view_images *images, dev_t device, ino_t i
 
 	while (image && (image->device != device || image->inode != inode))
 		image = image->next;
-	if (image && image->users++ == 0)
-		unlist_unused(images, image);
+	if (image) {
+		use(images, image);
+		image->gone = false;
+	}
 	return image;
 }
 
@@ -93,6 +114,17 @@ static void unlink_image(struct view_images *images, struct view_image *image)
 	while (*at != image)
 		at = &(*at)->next;
 	*at = image->next;
+}
+
+/* Take an unused image out of the table; it is the caller's to free. */
+static void forget(struct view_images *images, struct view_image *image)
+{
+	order_take(&images->unused, image);
+	images->unused_count--;
+	unlink_image(images, image);
+	images->count--;
+	if (atomic_load(&image->cache))
+		images->open_count--;
 }
 
 /* ---- life of one image --------------------------------------------------- */
@@ -116,8 +148,7 @@ static void identity(const struct stat *st, dev_t *device, ino_t *inode)
 	*inode = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
 }
 
-static int image_new(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
-		     struct view_image **out)
+static int image_new(struct view_images *images, const char *file, const struct stat *st, struct view_image **out)
 {
 	struct view_image *image = calloc(1, sizeof(*image));
 
@@ -131,8 +162,8 @@ static int image_new(struct view_images *images, int dir_fd, const char *file, c
 		free(image);
 		return -ENOMEM;
 	}
-	image->dir_fd = dir_fd;
 	image->images = images;
+	atomic_store(&image->fd, -1);
 	identity(st, &image->device, &image->inode);
 	image->users = 1;
 	*out = image;
@@ -153,8 +184,7 @@ static void found_at(struct view_image *image, const char *file)
 	image->file = copy;
 }
 
-int view_images_get(struct view_images *images, int dir_fd, const char *file, const struct stat *st,
-		    struct view_image **out)
+int view_images_get(struct view_images *images, const char *file, const struct stat *st, struct view_image **out)
 {
 	dev_t device;
 	ino_t inode;
@@ -167,8 +197,10 @@ int view_images_get(struct view_images *images, int dir_fd, const char *file, co
 		found_at(*out, file);
 		return 0;
 	}
-	error = image_new(images, dir_fd, file, st, out);
+	error = image_new(images, file, st, out);
 	if (error == 0) {
+		order_add(&images->used, *out);
+		images->count++;
 		(*out)->next = *bucket_of(images, device, inode);
 		*bucket_of(images, device, inode) = *out;
 	}
@@ -187,17 +219,15 @@ static char *file_of(const struct view_image *image)
 static int open_image(const struct view_image *image)
 {
 	CLEANUP_FREE char *file = file_of(image);
-	CLEANUP_FD int source_fd = image->dir_fd < 0 ? view_source_open(image->images->view) : -1;
-	CLEANUP_FD int fd = file ? openat(image->dir_fd < 0 ? source_fd : image->dir_fd, file,
-					  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) :
-				   -1;
+	CLEANUP_FD int dir_fd = view_source_open(image->images->source, O_PATH);
+	CLEANUP_FD int fd = file && dir_fd >= 0 ? openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
 	struct stat st;
 	dev_t device;
 	ino_t inode;
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		static _Atomic long long last;
-		int error = errno;
+		int error = dir_fd < 0 ? -dir_fd : errno;
 
 		if (error != ENOENT && log_allowed(&last))
 			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(error));
@@ -233,7 +263,7 @@ static int silent_fd(void *context, int fd)
 	return kernel_silent_fd(context, fd);
 }
 
-static int make_cache(struct view_image *image, struct cache_image **cache)
+static int make_cache(struct view_image *image, struct cache_image **cache, int *fd_of_device)
 {
 	struct view_images *images = image->images;
 	struct disk_options options = {
@@ -251,29 +281,74 @@ static int make_cache(struct view_image *image, struct cache_image **cache)
 	if (error != 0)
 		return error == -ENOMEM ? error : -EIO;
 	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
-	return error != 0 ? error : make_log(images, device, *cache);
+	if (error == 0)
+		error = make_log(images, device, *cache);
+	if (error == 0)
+		*fd_of_device = disk_fd(device);
+	return error;
+}
+
+/* One descriptor's worth of images more than there may be: close the least recently used. */
+static void make_room(struct view_images *images)
+{
+	struct view_image *image;
+	bool unused;
+
+	for (int asked = 0; asked < ASKED_TO_GO_MAX;) {
+		pthread_mutex_lock(&images->lock);
+		if (images->open_count <= images->settings.open_max) {
+			pthread_mutex_unlock(&images->lock);
+			return;
+		}
+		image = images->unused.oldest;
+		unused = image;
+		if (unused)
+			forget(images, image);
+		else if ((image = images->used.oldest))
+			use(images, image); /* so that another one is asked next */
+		pthread_mutex_unlock(&images->lock);
+		if (unused) {
+			image_free(image);
+			continue;
+		}
+		if (!image)
+			return;
+		images->settings.let_go(images->settings.let_go_context, image);
+		view_image_put(image);
+		asked++;
+	}
+}
+
+static void count_open(struct view_images *images, int change)
+{
+	LOCK_SCOPE(&images->lock);
+	images->open_count += (size_t)change;
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
 {
 	struct cache_image *none = NULL;
-	int error;
+	int error, fd;
 
 	*cache = atomic_load(&image->cache);
 	if (*cache)
 		return 0;
 	if (!op->may_block)
 		return -EAGAIN;
-	error = make_cache(image, cache);
-	if (error != 0)
-		return error;
-	if (!atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
+	count_open(image->images, 1);
+	make_room(image->images);
+	error = make_cache(image, cache, &fd);
+	if (error == 0 && atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
+		atomic_store(&image->fd, fd);
+		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
+		return 0;
+	}
+	count_open(image->images, -1);
+	if (error == 0) {
 		cache_image_put(*cache); /* somebody was faster */
 		*cache = none;
-	} else {
-		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
 	}
-	return 0;
+	return error;
 }
 
 /* ---- what was wrong ------------------------------------------------------ */
@@ -311,24 +386,22 @@ struct view_image *view_images_known(struct view_images *images, const struct st
 
 int view_images_all(struct view_images *images, struct view_image ***out, size_t *count)
 {
-	size_t capacity = 0;
+	struct view_image *image, *next;
 
-	*out = NULL;
 	*count = 0;
 	LOCK_SCOPE(&images->lock);
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct view_image *image = images->buckets[i]; image; image = image->next) {
-			if (*count == capacity) {
-				void *grown = reallocarray(*out, capacity = capacity ? capacity * 2 : 64, sizeof(**out));
-
-				if (!grown)
-					return -ENOMEM;
-				*out = grown;
-			}
-			if (image->users++ == 0)
-				unlist_unused(images, image);
-			(*out)[(*count)++] = image;
-		}
+	*out = reallocarray(NULL, images->count + 1, sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	for (image = images->used.oldest; image; image = image->newer) {
+		image->users++;
+		(*out)[(*count)++] = image;
+	}
+	/* From the oldest on, so that they are in the same order when they are given back. */
+	for (image = images->unused.oldest; image; image = next) {
+		next = image->newer;
+		use(images, image);
+		(*out)[(*count)++] = image;
 	}
 	return 0;
 }
@@ -363,14 +436,51 @@ void view_image_put(struct view_image *image)
 	images = image->images;
 	pthread_mutex_lock(&images->lock);
 	if (--image->users == 0) {
-		list_unused(images, image);
-		if (images->unused > images->settings.unused_max) {
-			surplus = images->oldest;
-			unlist_unused(images, surplus);
-			unlink_image(images, surplus);
-		}
+		order_take(&images->used, image);
+		order_add(&images->unused, image);
+		images->unused_count++;
+		if (image->gone)
+			surplus = image;
+		else if (images->unused_count > images->settings.unused_max)
+			surplus = images->unused.oldest;
+		if (surplus)
+			forget(images, surplus);
 	}
 	pthread_mutex_unlock(&images->lock);
 	if (surplus)
 		image_free(surplus);
+}
+
+/* ---- what was deleted ----------------------------------------------------- */
+
+static bool is_deleted(const struct view_image *image)
+{
+	int fd = atomic_load(&image->fd);
+	struct statx st;
+
+	/* No question to a server: it may not answer. A device's node may go while the device stays. */
+	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
+	       S_ISREG(st.stx_mode) && st.stx_nlink == 0;
+}
+
+static void let_go(struct view_images *images, struct view_image *image)
+{
+	pthread_mutex_lock(&images->lock);
+	image->gone = true;
+	pthread_mutex_unlock(&images->lock);
+	images->settings.let_go(images->settings.let_go_context, image);
+}
+
+void view_images_sweep(struct view_images *images)
+{
+	struct view_image **all;
+	size_t count;
+
+	view_images_all(images, &all, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (is_deleted(all[i]))
+			let_go(images, all[i]);
+		view_image_put(all[i]);
+	}
+	free(all);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * view_links: names of SOURCE as names of the mount. Inside of the view only.
+ * links: names of SOURCE as names of the mount. Inside of the view only.
  */
 #pragma once
 

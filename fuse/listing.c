@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/listing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "fuse/names/list.h"
+#include "fuse/resolve.h"
+
+/* Names from an image or from SOURCE. */
+struct names {
+	struct cache_listing inside;
+	struct view_list source;
+};
+
+struct open_dir {
+	_Atomic unsigned users; /* the open directory, and requests */
+	pthread_mutex_t lock;
+	/* Under the lock. */
+	bool listed;
+	struct names names;
+};
+
+/* ---- names ---------------------------------------------------------------- */
+
+static size_t names_count(const struct names *names)
+{
+	return names->inside.count + names->source.count;
+}
+
+static const char *names_at(const struct names *names, size_t index, mode_t *mode)
+{
+	if (names->source.count > 0) {
+		*mode = names->source.names[index].is_link ? S_IFLNK : S_IFDIR;
+		return names->source.names[index].name;
+	}
+	*mode = names->inside.entries[index].is_directory ? S_IFDIR : S_IFREG;
+	return names->inside.entries[index].name;
+}
+
+static void names_free(struct names *names)
+{
+	cache_listing_free(&names->inside);
+	view_list_free(&names->source);
+}
+
+static int list_place(void *names, struct cache_op *op, const struct place *place)
+{
+	return cache_dir_list(place->dir, op, &((struct names *)names)->inside);
+}
+
+static bool is_source(const struct request *request)
+{
+	return request->inode->kind == INODE_ROOT && !view_is_single(request->fs->view);
+}
+
+static int list(struct request *request, struct cache_op *op, struct names *names)
+{
+	struct imagefs *fs = request->fs;
+
+	*names = (struct names){ 0 };
+	if (is_source(request))
+		return view_list(fs->view, op, fs->queue, &names->source);
+	return resolve_directory(fs->view, fs->inodes, op, request->inode, list_place, names);
+}
+
+/* ---- open directories ----------------------------------------------------- */
+
+void open_dir_put(void *open)
+{
+	struct open_dir *dir = open;
+
+	if (atomic_fetch_sub(&dir->users, 1) > 1)
+		return;
+	names_free(&dir->names);
+	pthread_mutex_destroy(&dir->lock);
+	free(dir);
+}
+
+struct open_dir *open_dir_of(const struct fuse_file_info *file)
+{
+	struct open_dir *dir = (struct open_dir *)(uintptr_t)file->fh;
+
+	atomic_fetch_add(&dir->users, 1);
+	return dir;
+}
+
+static int stand_in_place(void *context, struct cache_op *op, const struct place *place)
+{
+	struct cache_attributes attributes;
+
+	(void)context;
+	return cache_dir_stat(place->dir, op, &attributes);
+}
+
+int try_opendir(struct request *request, struct cache_op *op)
+{
+	struct imagefs *fs = request->fs;
+	struct open_dir *dir;
+	int error = is_source(request) ? 0 : resolve_directory(fs->view, fs->inodes, op, request->inode, stand_in_place, NULL);
+
+	if (error != 0)
+		return error;
+	dir = calloc(1, sizeof(*dir));
+	if (!dir)
+		return -ENOMEM;
+	dir->users = 1;
+	pthread_mutex_init(&dir->lock, NULL);
+	request->file.fh = (uintptr_t)dir;
+	if (!request_claim(request) || fuse_reply_open(request->fuse, &request->file) != 0)
+		open_dir_put(dir);
+	return 0;
+}
+
+/* Offsets count entries: 0 ".", 1 "..", then the names. How much was used. */
+static size_t deal(fuse_req_t fuse, const struct names *names, size_t offset, char *buffer, size_t size_bytes)
+{
+	size_t used = 0, count = names_count(names) + 2;
+
+	for (size_t at = offset; at < count; at++) {
+		/* The number is only known to those who look the name up; 0 would hide the entry. */
+		struct stat st = { .st_mode = S_IFDIR, .st_ino = 0xffffffff };
+		const char *name = at == 0 ? "." : at == 1 ? ".." : names_at(names, at - 2, &st.st_mode);
+		size_t need = fuse_add_direntry(fuse, buffer + used, size_bytes - used, name, &st, (off_t)at + 1);
+
+		if (need > size_bytes - used)
+			break;
+		used += need;
+	}
+	return used;
+}
+
+/* The listing that is to be dealt from: a new one at the beginning. */
+static int renew(struct request *request, struct cache_op *op, struct open_dir *dir)
+{
+	struct names names, last;
+	int error;
+
+	pthread_mutex_lock(&dir->lock);
+	error = dir->listed && request->offset_bytes > 0 ? 0 : -ENODATA;
+	pthread_mutex_unlock(&dir->lock);
+	if (error == 0)
+		return 0;
+	error = list(request, op, &names);
+	/* The C library takes ENOENT for the end of the listing: an empty directory. */
+	if (error != 0)
+		return error == -ENOENT ? -ESTALE : error;
+	pthread_mutex_lock(&dir->lock);
+	last = dir->names;
+	dir->names = names;
+	dir->listed = true;
+	pthread_mutex_unlock(&dir->lock);
+	names_free(&last);
+	return 0;
+}
+
+int try_readdir(struct request *request, struct cache_op *op)
+{
+	struct open_dir *dir = request->held;
+	CLEANUP_FREE char *buffer = NULL;
+	size_t used;
+	int error = renew(request, op, dir);
+
+	if (error != 0)
+		return error;
+	buffer = malloc(request->length_bytes);
+	if (!buffer)
+		return -ENOMEM;
+	if (!request_claim(request))
+		return 0;
+	pthread_mutex_lock(&dir->lock);
+	used = deal(request->fuse, &dir->names, request->offset_bytes, buffer, request->length_bytes);
+	pthread_mutex_unlock(&dir->lock);
+	fuse_reply_buf(request->fuse, buffer, used);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * listing: an open directory, and readdir.
+ *
+ * A listing is of one moment, and readdir deals out of memory: offsets of telldir
+ * hold within it. It is made when a directory is read from its beginning, so the
+ * first reading and each one after rewinddir list what the name means then (N8).
+ *
+ * Counted: a request that was answered by the clock may outlive the open directory.
+ */
+#pragma once
+
+#include "fuse/request.h"
+
+struct open_dir;
+
+int try_opendir(struct request *request, struct cache_op *op);
+
+/* request->held is the open directory; a user of it. */
+int try_readdir(struct request *request, struct cache_op *op);
+
+/* One user more of what is open as `file`, until open_dir_put. */
+struct open_dir *open_dir_of(const struct fuse_file_info *file);
+void open_dir_put(void *dir);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/names/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cache/changes/kernel.h"
+
+struct view_source {
+	char *path;	 /* absolute */
+	char *directory; /* of the images, absolute */
+	char *file;	 /* of the one image, in the directory; or NULL */
+	struct kernel_events *kernel; /* or NULL */
+};
+
+/* The daemon's working directory is "/" later. */
+static char *absolute(const char *path)
+{
+	CLEANUP_FREE char *here = NULL;
+	char *joined;
+
+	if (path[0] == '/')
+		return strdup(path);
+	here = getcwd(NULL, 0);
+	return here && asprintf(&joined, "%s/%s", here, path) >= 0 ? joined : NULL;
+}
+
+/* What a user may not read shall be said at once. */
+static int check_readable(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : 0;
+}
+
+/* The text is split, not what it leads to: a link to an image is followed at each look. */
+static int split(struct view_source *source, const struct stat *st)
+{
+	char *slash = strrchr(source->path, '/');
+
+	if (S_ISDIR(st->st_mode)) {
+		source->directory = strdup(source->path);
+		return source->directory ? 0 : -ENOMEM;
+	}
+	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
+		return -ENOTDIR;
+	source->directory = slash == source->path ? strdup("/") : strndup(source->path, (size_t)(slash - source->path));
+	source->file = strdup(slash + 1);
+	return source->directory && source->file ? 0 : -ENOMEM;
+}
+
+int view_source_new(const char *path, struct kernel_events *kernel, struct view_source **out)
+{
+	struct view_source *source = calloc(1, sizeof(*source));
+	struct stat st;
+	int error = source && (source->path = absolute(path)) ? 0 : -ENOMEM;
+
+	if (error == 0 && stat(path, &st) != 0)
+		error = -errno;
+	if (error == 0)
+		error = check_readable(path);
+	if (error == 0)
+		error = split(source, &st);
+	if (error == 0) {
+		source->kernel = kernel;
+		*out = source;
+		return 0;
+	}
+	if (source) {
+		free(source->path);
+		free(source->directory);
+		free(source->file);
+	}
+	free(source);
+	return error;
+}
+
+const char *view_source_file(const struct view_source *source)
+{
+	return source->file;
+}
+
+int view_source_open(const struct view_source *source, int flags)
+{
+	int fd = open(source->directory, flags | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	/* What is opened in it from now on is listened to: a directory that took its place, too. */
+	if (source->kernel && !source->file)
+		kernel_events_directory(source->kernel, fd);
+	return fd;
+}
+
+int view_source_stat(const struct view_source *source, struct stat *st)
+{
+	return stat(source->path, st) == 0 ? 0 : -errno;
+}

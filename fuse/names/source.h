@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * source: where the images are: SOURCE, the path as it was given.
+ *
+ * Nothing of the path is resolved in advance, no link in it and no directory: each
+ * look begins at its first component, so that what was moved away and put back, or
+ * is mounted later, is what is seen (CONTRACT N8, C8). A relative path is relative
+ * to the working directory of view_source_new.
+ *
+ * Constant after view_source_new; all functions may be called from any thread. They
+ * wait as long as the filesystem of SOURCE does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct kernel_events;
+struct view_source;
+
+/*
+ * -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read.
+ * `kernel`, if any, listens to what is in the directory; borrowed.
+ */
+int view_source_new(const char *path, struct kernel_events *kernel, struct view_source **source);
+
+/* The name of the one image (N5) in its directory; NULL: SOURCE is a directory of images. */
+const char *view_source_file(const struct view_source *source);
+
+/*
+ * The directory of the images (of the one image) as it is now: a descriptor for the
+ * caller to close. `flags` is O_PATH or O_RDONLY. -errno.
+ */
+int view_source_open(const struct view_source *source, int flags);
+
+/* What SOURCE is now. -errno. */
+int view_source_stat(const struct view_source *source, struct stat *st);
