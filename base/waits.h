@@ -79,6 +79,12 @@
 /* To compare a known file with an image that was written somewhere, before its next open gets another inode. */
 #define WAIT_COMPARE_NS (20 * WAIT_MS)
 
+/* The same for a read, which has to see all that is known again before it may hand out more of the file. */
+#define WAIT_COMPARE_READ_NS (100 * WAIT_MS)
+
+/* What lasts where nothing tells of changes is looked at again this often. */
+#define WAIT_LOOK_AGAIN_NS (50 * WAIT_MS)
+
 /* Try again after this: the writer is faster than three looks in a row; a write to these clusters; our own reading. */
 #define WAIT_RETRY_NS (5 * WAIT_MS)
 #define WAIT_RETRY_IN_FLIGHT_NS (1 * WAIT_MS)
@@ -87,6 +93,8 @@
 _Static_assert(WAIT_REQUEST_NS + WAIT_HUNG_NS < WAIT_BOUND_NS, "a request is answered within C6's bound");
 _Static_assert(WAIT_SETTLE_NS + WAIT_PRESERVE_NS + WAIT_COMPARE_NS < WAIT_REQUEST_NS,
 	       "an update of one write, and the time to settle behind it, fit into one request's wait");
+_Static_assert(WAIT_SETTLE_NS + WAIT_COMPARE_READ_NS + WAIT_LOOK_AGAIN_NS < WAIT_REQUEST_NS,
+	       "content that nothing tells of, and the comparison behind it, fit into one request's wait");
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
 	       "one request may use its whole wait, and an image no more than half of any second");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");

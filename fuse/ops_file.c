@@ -62,8 +62,6 @@ int try_read(struct request *request, struct cache_op *op)
 	struct place *place;
 	int error;
 
-	op->keep_later = true;
-
 	if (request->inode->kind != INODE_FILE)
 		return -EISDIR;
 	place = inodes_place(request->fs->inodes, request->inode);
@@ -71,13 +69,13 @@ int try_read(struct request *request, struct cache_op *op)
 		return -ESTALE;
 	error = cache_version_read(place->version, op, request->offset_bytes, request->length_bytes, &bytes);
 	place_put(place);
+	if (op->keep_wanted)
+		request_in_background(request, &keep);
 	if (error != 0)
 		return error;
 	if (request_claim(request))
 		fuse_reply_buf(request->fuse, (const char *)bytes.data, bytes.length_bytes);
 	cache_bytes_release(&bytes);
-	if (op->keep_wanted)
-		request_in_background(request, &keep);
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct kept {
 	uint64_t size_bytes;
 	unsigned char *memory; /* or NULL, and then */
 	int fd;		       /* an unlinked temporary file */
+	struct kept *next;     /* of a list that its owner makes */
 };
 
 struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory)
@@ -111,12 +112,14 @@ int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct k
 
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
 {
-	struct kept *kept;
+	return kept_new_in_memory(budget, size_bytes, out) == 0 ? 0 : kept_new_in_file(budget, size_bytes, out);
+}
+
+int kept_new_in_file(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+{
+	struct kept *kept = calloc(1, sizeof(*kept));
 	int fd;
 
-	if (kept_new_in_memory(budget, size_bytes, out) == 0)
-		return 0;
-	kept = calloc(1, sizeof(*kept));
 	if (!kept)
 		return -ENOMEM;
 	fd = open_temporary(budget->directory);
@@ -152,6 +155,25 @@ void kept_unref(struct kept *kept)
 	}
 	kept_budget_unref(kept->budget);
 	free(kept);
+}
+
+uint64_t kept_size_bytes(const struct kept *kept)
+{
+	return kept->size_bytes;
+}
+
+struct kept *kept_put_first(struct kept *kept, struct kept *list)
+{
+	kept->next = list;
+	return kept;
+}
+
+struct kept *kept_unref_first(struct kept *list)
+{
+	struct kept *next = list->next;
+
+	kept_unref(list);
+	return next;
 }
 
 int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes)

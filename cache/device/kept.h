@@ -21,6 +21,8 @@ void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64
 /* Room for `size_bytes`; one reference, the caller's. -ENOMEM, or -EIO when no temporary file can be had. */
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
 int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept); /* -EAGAIN: not in memory */
+int kept_new_in_file(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
+uint64_t kept_size_bytes(const struct kept *kept);
 struct kept *kept_ref(struct kept *kept); /* atomic */
 void kept_unref(struct kept *kept);	  /* NULL is fine */
 
@@ -30,3 +32,7 @@ int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_
 /* A pointer to the bytes when they are in memory, else NULL: then kept_read. */
 const unsigned char *kept_memory(const struct kept *kept, uint64_t offset_bytes);
 int kept_read(const struct kept *kept, uint64_t offset_bytes, void *buffer, size_t length_bytes);
+
+/* A list of references that are to be given up later: put one before it; give up its first. Both return the list. */
+struct kept *kept_put_first(struct kept *kept, struct kept *list);
+struct kept *kept_unref_first(struct kept *list);

@@ -57,7 +57,7 @@ struct cache_version;
 struct cache_settings {
 	int64_t settle_ns;	    /* new content younger than this is waited for */
 	uint64_t memory_budget_bytes; /* for kept bytes; past it they go to a temporary file */
-	uint64_t keep_limit_bytes;  /* a larger file is kept only when it has to be */
+	uint64_t keep_limit_bytes;  /* a larger file is never copied */
 	unsigned partition;	    /* the boot partition of every image; 0: by content */
 	const char *temporary_directory; /* for kept bytes past the budget; borrowed */
 };
@@ -67,10 +67,9 @@ extern const struct cache_settings cache_settings_default;
 struct cache_op {
 	bool may_block;
 	bool final_retry; /* the same system call was answered -ESTALE before: it asks once more only */
-	bool keep_later;  /* cache_version_read may leave the keeping to cache_version_keep */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
-	bool keep_wanted; /* out, of cache_version_read with keep_later: call cache_version_keep now */
+	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant
 	 * text, so that it costs one store: "exact: not written since it was last looked at".
@@ -222,9 +221,9 @@ int cache_version_read(struct cache_version *version, struct cache_op *op, uint6
 void cache_bytes_release(struct cache_bytes *bytes);
 
 /*
- * Read an open version whole and keep it until it is closed, so that its readers
- * can finish whatever the writer does. Meanwhile reads are served from what has
- * come in. Takes as long as the device takes; its errors matter to nobody.
+ * Copy an open version, so that its readers can finish whatever the writer does;
+ * gone with its last close. Takes as long as the device takes; its errors matter to
+ * nobody.
  */
 int cache_version_keep(struct cache_version *version, struct cache_op *op);
 

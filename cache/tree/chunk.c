@@ -3,16 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/checked.h"
-#include "base/waits.h"
 #include "cache/device/hash.h"
-
-uint64_t chunk_count(const struct cache_version *version)
-{
-	return (version->entry.size_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
-}
 
 struct chunk_hash chunk_hash_of(const unsigned char *data, size_t length_bytes)
 {
@@ -33,18 +26,16 @@ bool chunk_equal(const struct cache_version *version, uint64_t chunk, const stru
 
 int chunks_allocate(struct cache_version *version)
 {
-	uint64_t count = chunk_count(version);
+	uint64_t count = extents_chunk_count(version->extents);
 
 	if (version->hashes)
 		return 0;
 	version->hashes = calloc(count, sizeof(*version->hashes));
+	version->noted_ns = calloc(count, sizeof(*version->noted_ns));
 	version->known = calloc((count + 7) / 8, 1);
-	if (version->hashes && version->known)
+	if (version->hashes && version->noted_ns && version->known)
 		return 0;
-	free(version->hashes);
-	free(version->known);
-	version->hashes = NULL;
-	version->known = NULL;
+	version_forget_chunks(version);
 	return -ENOMEM;
 }
 
@@ -54,4 +45,84 @@ void chunk_remember(struct cache_version *version, uint64_t chunk, const struct 
 		version->known_count++;
 	version->known[chunk / 8] |= (unsigned char)(1U << chunk % 8);
 	version->hashes[chunk] = *hash;
+}
+
+int64_t chunk_note(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash, int64_t now_ns)
+{
+	/* 0 is a time before anything was noted. */
+	if (version->noted_ns[chunk] == 0 || !chunk_equal(version, chunk, hash)) {
+		version->hashes[chunk] = *hash;
+		version->noted_ns[chunk] = now_ns;
+	}
+	return version->noted_ns[chunk];
+}
+
+/* ---- spans --------------------------------------------------------------- */
+
+struct span span_around(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes)
+{
+	uint64_t start = offset_bytes / CHUNK_BYTES * CHUNK_BYTES;
+	uint64_t end = (offset_bytes + length_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
+
+	end = min_u64(end, version->entry.size_bytes);
+	return (struct span){ start, (size_t)(end - start) };
+}
+
+size_t span_chunk_count(const struct span *span)
+{
+	return (size_t)((span->length_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
+}
+
+bool span_known(const struct cache_version *version, const struct span *span)
+{
+	size_t count = span_chunk_count(span);
+
+	for (size_t i = 0; i < count; i++)
+		if (!chunk_known(version, span->offset_bytes / CHUNK_BYTES + i))
+			return false;
+	return true;
+}
+
+void span_hash(const struct span *span, const unsigned char *data, struct chunk_hash *hashes)
+{
+	for (size_t at = 0; at < span->length_bytes; at += CHUNK_BYTES)
+		hashes[at / CHUNK_BYTES] = chunk_hash_of(data + at, (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at));
+}
+
+bool span_agrees(const struct cache_version *version, const struct span *span, const struct chunk_hash *hashes)
+{
+	uint64_t first = span->offset_bytes / CHUNK_BYTES;
+	size_t count = span_chunk_count(span);
+
+	for (size_t i = 0; i < count; i++)
+		if (chunk_known(version, first + i) && !chunk_equal(version, first + i, &hashes[i]))
+			return false;
+	return true;
+}
+
+void span_remember(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes)
+{
+	size_t count = span_chunk_count(span);
+
+	for (size_t i = 0; i < count; i++)
+		chunk_remember(version, span->offset_bytes / CHUNK_BYTES + i, &hashes[i]);
+}
+
+int64_t span_note(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes,
+		  int64_t now_ns)
+{
+	uint64_t first = span->offset_bytes / CHUNK_BYTES;
+	size_t count = span_chunk_count(span);
+	int64_t since_ns = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int64_t noted_ns;
+
+		if (chunk_known(version, first + i))
+			continue;
+		noted_ns = chunk_note(version, first + i, &hashes[i], now_ns);
+		if (noted_ns > since_ns)
+			since_ns = noted_ns;
+	}
+	return since_ns;
 }

@@ -1,14 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * chunk: what is known of a version's bytes, piece by piece. Under the image's lock.
+ * chunk: what is known of a version's bytes, piece by piece.
+ *
+ * A chunk is known once its bytes may have been handed out: by its hash, for
+ * ever. Of one that is not, `hashes` may note what it held when it was last
+ * looked at, and since when: where nothing else tells whether an update goes on,
+ * that it lasted does.
+ *
+ * Under the image's lock.
  */
 #pragma once
 
 #include "cache/tree/version.h"
 
-uint64_t chunk_count(const struct cache_version *version);
 struct chunk_hash chunk_hash_of(const unsigned char *data, size_t length_bytes);
 bool chunk_known(const struct cache_version *version, uint64_t chunk);
 bool chunk_equal(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
-int chunks_allocate(struct cache_version *version); /* -ENOMEM */
+int chunks_allocate(struct cache_version *version); /* before any of those below. -ENOMEM */
 void chunk_remember(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
+
+/* An unknown chunk was seen to hold that at `now_ns`. Since when, as far as it was looked at. */
+int64_t chunk_note(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash, int64_t now_ns);
+
+/* A piece of the file of whole chunks, or up to its end; and what was read of it. */
+struct span {
+	uint64_t offset_bytes;
+	size_t length_bytes;
+};
+
+struct span span_around(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes);
+size_t span_chunk_count(const struct span *span);
+bool span_known(const struct cache_version *version, const struct span *span);
+
+/* One hash for each chunk of the data. Without the lock. */
+void span_hash(const struct span *span, const unsigned char *data, struct chunk_hash *hashes);
+
+/* Are its known chunks what was read? */
+bool span_agrees(const struct cache_version *version, const struct span *span, const struct chunk_hash *hashes);
+void span_remember(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes);
+
+/* Since when the youngest of its unknown chunks has held what was read; 0: all are known. */
+int64_t span_note(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes,
+		  int64_t now_ns);

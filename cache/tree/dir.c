@@ -222,20 +222,60 @@ int dir_fill_slot(struct cache_dir *dir, size_t index)
 	return error;
 }
 
-int dir_supersede(struct cache_version *version)
+static struct slot *slot_of(const struct cache_version *version)
 {
-	struct cache_dir *dir = version->dir;
+	const struct cache_dir *dir = version->dir;
 	size_t count = dir ? dir_slot_count(dir) : 0;
 
-	for (size_t i = 0; i < count; i++) {
-		struct slot *slot = &dir->slots[i];
+	for (size_t i = 0; i < count; i++)
+		if (dir->slots[i].kind == SLOT_FILE && dir->slots[i].version == version)
+			return &dir->slots[i];
+	return NULL;
+}
 
-		if (slot->kind == SLOT_FILE && slot->version == version) {
-			slot_clear(slot);
-			break;
-		}
+int dir_supersede(struct cache_version *version)
+{
+	struct slot *slot = slot_of(version);
+
+	if (version->retired) {
+		dir_let_go(version);
+		version->detached = true;
 	}
+	if (slot)
+		slot_clear(slot);
 	return -ESTALE;
+}
+
+int dir_retire(struct cache_version *version)
+{
+	struct slot *slot = slot_of(version);
+
+	if (!slot)
+		return dir_supersede(version);
+	slot->kind = SLOT_EMPTY;
+	version->retired = true;
+	node_pin(&version->dir->node);
+	return -ESTALE;
+}
+
+void dir_let_go(struct cache_version *version)
+{
+	struct cache_dir *dir = version->dir;
+
+	version->retired = false;
+	version->dir = NULL;
+	node_unpin(&dir->node);
+	dir_free_if_gone(dir);
+}
+
+bool dir_has_entry(const struct cache_dir *dir, const struct fat_entry *entry)
+{
+	size_t count = dir_slot_count(dir);
+
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(fat_dir_entry(dir->content, i)->raw, entry->raw, sizeof(entry->raw)) == 0)
+			return true;
+	return false;
 }
 
 /* ---- walks --------------------------------------------------------------- */

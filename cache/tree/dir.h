@@ -76,6 +76,18 @@ int dir_fill_slot(struct cache_dir *dir, size_t index);
 /* The version is no longer what the image holds: the next lookup of its name makes another. Returns -ESTALE. */
 int dir_supersede(struct cache_version *version);
 
+/*
+ * The next lookup of its name makes another; but it is still looked at, by
+ * dir_has_entry, as long as somebody uses it. Returns -ESTALE.
+ */
+int dir_retire(struct cache_version *version);
+
+/* Before a retired version is freed. */
+void dir_let_go(struct cache_version *version);
+
+/* Has the directory an entry like this one? As far as its content was looked at. */
+bool dir_has_entry(const struct cache_dir *dir, const struct fat_entry *entry);
+
 /* How many slots it has. */
 size_t dir_slot_count(const struct cache_dir *dir);
 

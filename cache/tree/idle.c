@@ -63,10 +63,12 @@ static void look_at_dir(struct cache_dir *dir)
 /* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
 static void look_at_version(struct cache_version *version)
 {
-	if (atomic_load(&version->opens) == 0 && !version->keeping)
+	if (atomic_load(&version->opens) == 0 && !version->copying)
 		version_drop_content(version);
 	if (!node_idle(&version->node))
 		return;
+	if (version->retired)
+		dir_supersede(version);
 	if (version->detached)
 		version_detach(version);
 	else if (version->extents && extents_footprint_bytes(version->extents) > IDLE_EXTENTS_BYTES)

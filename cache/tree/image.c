@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/checked.h"
+
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
 	int error;
@@ -33,13 +35,53 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 	return error;
 }
 
+/* Freeing takes the longer the larger it is: nobody waits for it but who does it. */
+static void free_dropped(struct kept *dropped)
+{
+	while (dropped)
+		dropped = kept_unref_first(dropped);
+}
+
 void image_leave(struct cache_image *image)
 {
 	/* Repeats only when a node was pushed between the look and the unlock. */
 	do {
+		struct kept *dropped;
+
 		image->ops->reap(image);
+		dropped = image->dropped;
+		image->dropped = NULL;
 		pthread_mutex_unlock(&image->lock);
+		free_dropped(dropped);
 	} while (atomic_load(&image->idle) && pthread_mutex_trylock(&image->lock) == 0);
+}
+
+int image_new_copy(struct cache_image *image, uint64_t size_bytes, struct kept **copy)
+{
+	uint64_t share_bytes = image->cache->settings.memory_budget_bytes;
+	int error;
+
+	/* One image has twice the budget, and half of the budget in memory. */
+	if (!range_within(image->copied_bytes, size_bytes, 2 * share_bytes))
+		return -ENOSPC;
+	if (range_within(image->copied_memory_bytes, size_bytes, share_bytes / 2))
+		error = kept_new(image->cache->budget, size_bytes, copy);
+	else
+		error = kept_new_in_file(image->cache->budget, size_bytes, copy);
+	if (error != 0)
+		return error;
+	image->copied_bytes += size_bytes;
+	image->copied_memory_bytes += kept_memory(*copy, 0) ? size_bytes : 0;
+	return 0;
+}
+
+void image_drop_copy(struct cache_image *image, struct kept *copy)
+{
+	uint64_t size_bytes = kept_size_bytes(copy);
+
+	image->copied_bytes -= size_bytes;
+	image->copied_memory_bytes -= kept_memory(copy, 0) ? size_bytes : 0;
+	image->dropped = kept_put_first(copy, image->dropped);
 }
 
 /* The last user is gone, so nobody else can reach the tree: no lock is needed. */
@@ -49,6 +91,7 @@ void cache_image_put(struct cache_image *image)
 		return;
 	image->ops->reap(image);
 	image->ops->free_tree(image);
+	free_dropped(image->dropped);
 	/* Its feed is about the device's descriptor. */
 	if (image->reports)
 		write_log_close_feed(image->reports);

@@ -44,6 +44,9 @@ struct cache_image {
 	struct cache_volume *volumes;	/* list: volume.h */
 	_Atomic(const char *) problem;	/* no lock */
 	_Atomic(struct node *) idle;	/* no lock: nodes whose users went, see node.h */
+	uint64_t copied_bytes;		/* by copies of its files, in all, */
+	uint64_t copied_memory_bytes;	/* and those of them that are in memory */
+	struct kept *dropped;		/* list: copies that nobody needs, to be freed without the lock */
 	size_t idle_events;		/* how often a node lost its last user, since they were counted */
 };
 
@@ -58,3 +61,9 @@ int image_enter(struct cache_image *image, struct cache_op *op);
 
 /* End it, or let the lock go in its midst: pthread_mutex_lock takes it back. */
 void image_leave(struct cache_image *image);
+
+/* A copy for one of its files, within the image's share. -ENOSPC: that is used up; as kept_new. */
+int image_new_copy(struct cache_image *image, uint64_t size_bytes, struct kept **copy);
+
+/* It is not needed any more: its memory is freed when the lock is let go. */
+void image_drop_copy(struct cache_image *image, struct kept *copy);

@@ -1,34 +1,75 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* open: is a version still what the image holds, and what keeps it so while it is open. */
+#include "cache/tree/open.h"
+
 #include <errno.h>
 
 #include "base/waits.h"
+#include "cache/tree/compare.h"
 #include "cache/tree/path.h"
 #include "cache/tree/settle.h"
-#include "cache/tree/whole.h"
+
+static int come_back(struct cache_op *op, int64_t retry_ns, const char *rule)
+{
+	op->retry_ns = retry_ns;
+	op->rule = rule;
+	return -EINPROGRESS;
+}
+
+static int decided(struct cache_op *op, int result, const char *rule)
+{
+	op->rule = rule;
+	return result;
+}
+
+/* Hold what is known against the image, with one of compare.h's functions, once at a time. */
+static int compare(struct cache_version *version, struct cache_op *op,
+		   int (*how)(struct cache_version *version, struct cache_op *op, int64_t limit_ns))
+{
+	int error;
+
+	if (version->comparing) {
+		op->busy = true;
+		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
+	}
+	version->comparing = true;
+	error = how(version, op, WAIT_COMPARE_NS);
+	version->comparing = false;
+	if (error == -ESTALE)
+		return decided(op, -ESTALE, "bytes that were handed out are others by now");
+	/*
+	 * Its pages may be in the kernel's cache, so it is not to be opened before all of them
+	 * were compared, and that takes too long. So whoever opens it next gets another inode,
+	 * of which nothing is known: C3 is bent for large files whose image was written.
+	 */
+	if (error == -EINPROGRESS) {
+		op->busy = false;
+		return decided(op, dir_retire(version), "too large to compare: another inode");
+	}
+	return error;
+}
+
+/* ---- where the log tells every write --------------------------------------- */
 
 /*
  * Have writers wait for what the version needs, as long as it is open. 0: its
  * bytes are as they were under `generation`, and nothing is lost from now on.
- * -EAGAIN: they are being written to. Else it must be read to know.
+ * -EAGAIN: they are being written to. Else they must be compared to know.
  */
 static int version_guard(struct cache_version *version, uint64_t generation)
 {
-	struct reports *reports = version->image->reports;
+	struct cache_image *image = version->image;
 	struct guard *guard;
 	int error;
 
-	if (!reports || !version->extents)
-		return -ENOTSUP;
 	if (version->guard) {
-		if (reports_guard_stands(reports, version->guard) != 0)
+		if (reports_guard_stands(image->reports, version->guard) != 0)
 			return -ENOTSUP;
 		return guard_is_pristine(version->guard) ? 0 : -ESTALE;
 	}
-	error = guard_new(version->extents, version->image->device, version->image->cache->preserve, &guard);
+	error = guard_new(version->extents, image->device, image->cache->preserve, &guard);
 	if (error != 0)
 		return error;
-	error = reports_guard(reports, guard, generation);
+	error = reports_guard(image->reports, guard, generation);
 	if (error == 0)
 		version->guard = guard;
 	else
@@ -36,42 +77,87 @@ static int version_guard(struct cache_version *version, uint64_t generation)
 	return error;
 }
 
-/* New content of which nobody has seen a byte yet: believed as it is, if nothing moves. */
-static int open_unseen(struct cache_version *version, struct cache_op *op)
-{
-	int guarded = version_guard(version, version->image->seen.generation);
-
-	op->retry_ns = WAIT_RETRY_IN_FLIGHT_NS;
-	if (guarded == -EAGAIN || guarded == -ESTALE)
-		return -EINPROGRESS;
-	version->data_checked = version->image->seen.generation;
-	return 0;
-}
-
-static int open_locked(struct cache_version *version, struct cache_op *op)
+/* Has the image been quiet, or (as far as it was asked before) nothing written to these clusters for very long? */
+static bool has_lasted(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
-	int error = path_refresh_version(version, op), guarded = -ENOTSUP;
+
+	if (version->noted_generation == 0 || !version_untouched(version, version->noted_generation))
+		version->since_ns = image->seen.now_ns;
+	version->noted_generation = image->seen.generation;
+	return image_settled(image, op, version->since_ns, &version->place.range);
+}
+
+/* Its clusters were written, or may have been, since it was known to hold. The writes must be over. */
+static int check_written(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	bool all_known = version->known_count == extents_chunk_count(version->extents);
+	uint64_t generation = image->seen.generation;
+	int error;
+
+	/* Preserved for those who have it open: the image holds something else. */
+	if (version->guard && reports_guard_stands(image->reports, version->guard) == 0)
+		return decided(op, dir_supersede(version), "exact: written since it was opened");
+	if (!all_known && !version_older_than_burst(version) && !has_lasted(version, op))
+		return decided(op, -EINPROGRESS, "exact: written a moment ago");
+	error = version->known_count > 0 ? compare(version, op, version->data_checked != 0 ? compare_written : compare_known) : 0;
+	if (error != 0)
+		return error;
+	if (!version_untouched(version, generation) || version->detached)
+		return come_back(op, WAIT_RETRY_NS, "exact: written while it was compared");
+	version->data_checked = generation;
+	error = version_guard(version, generation);
+	if (error == -EAGAIN || error == -ESTALE)
+		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+	return decided(op, 0, "exact: written since, and the same");
+}
+
+static int check_exact(struct cache_version *version, struct cache_op *op)
+{
+	int guarded;
+
+	if (version->data_checked == 0)
+		return check_written(version, op);
+	guarded = version_guard(version, version->data_checked);
+	if (guarded == -EAGAIN)
+		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+	if (guarded != 0)
+		return check_written(version, op);
+	version->data_checked = version->image->seen.generation;
+	return decided(op, 0, "exact: not written since it was last looked at");
+}
+
+/* ---- elsewhere ------------------------------------------------------------- */
+
+static int check_by_comparing(struct cache_version *version, struct cache_op *op)
+{
+	const struct cache_observation *seen = &version->image->seen;
+	int error;
+
+	if (version->known_count == 0)
+		return decided(op, 0, "nothing was handed out of it yet");
+	if (seen->steady && version->data_checked == seen->generation)
+		return decided(op, 0, "nothing changed in the image");
+	error = compare(version, op, seen->steady ? compare_known_once : compare_known);
+	/* Bytes that hold are no file whose entry went meanwhile. */
+	if (error == 0)
+		error = path_refresh_version(version, op);
+	return error != 0 ? error : decided(op, 0, "compared with what was handed out");
+}
+
+int version_check(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	int error = path_refresh_version(version, op);
 
 	if (error != 0)
 		return error;
 	if (version->entry.size_bytes == 0)
-		return 0;
-	if (version->data_checked != 0)
-		guarded = version_guard(version, version->data_checked);
-	if (guarded == -EAGAIN) {
-		op->retry_ns = WAIT_RETRY_IN_FLIGHT_NS;
-		return -EINPROGRESS;
-	}
-	if (guarded == 0 || (version->data_checked == image->seen.generation && image->seen.in_flight == 0)) {
-		version->data_checked = image->seen.generation;
-		return 0;
-	}
-	/* Nothing handed out, nothing moving: the bytes can come when they are asked for. */
-	if (image->seen.steady && version->known_count == 0 && !version->guard &&
-	    (image_settled(image, op, image->seen.now_ns, &version->place.range) || version_older_than_burst(version)))
-		return open_unseen(version, op);
-	return version_keep(version, op, true);
+		return decided(op, 0, "it is empty");
+	if (image->seen.in_doubt)
+		return come_back(op, WAIT_RETRY_NS, "who writes is being found out");
+	return image->seen.exact ? check_exact(version, op) : check_by_comparing(version, op);
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)
@@ -80,9 +166,15 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 
 	if (error != 0)
 		return error;
-	/* Counted first, so that what is kept on the way stays. */
+	/* Comparing reads data, which may take as long as the device. */
+	if (!op->may_block && version->known_count > 0 && !version->image->seen.exact &&
+	    !(version->image->seen.steady && version->data_checked == version->image->seen.generation)) {
+		image_leave(version->image);
+		return -EAGAIN;
+	}
+	/* Counted first, so that what is set up on the way stays. */
 	atomic_fetch_add(&version->opens, 1);
-	error = open_locked(version, op);
+	error = version_check(version, op);
 	image_leave(version->image);
 	if (error != 0)
 		cache_version_close(version);

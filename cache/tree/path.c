@@ -97,6 +97,8 @@ static int refresh_version_once(struct cache_version *version, struct cache_op *
 		return -ESTALE;
 	if (error != 0)
 		return error;
+	if (version->retired && !dir_has_entry(version->dir, &version->entry))
+		return dir_supersede(version);
 	error = version_refresh_chain(version, op);
 	return version->chain_changed ? dir_supersede(version) : error;
 }

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * read: a piece of an open version, from where it can be had: from what is kept,
- * from a reading of the whole that is under way, straight from the image, or, if
- * nothing else tells whether those bytes are the version's, by reading it whole.
+ * read: a piece of an open version, from where it can be had.
+ *
+ * A copy, or a guard: what they hold is the version's, whatever is written.
+ *
+ * Else straight from the image. What was handed out before is known by its hash,
+ * and needs nothing else. What is new belongs to the same moment as all that is
+ * known if entry, chain and known chunks were seen to hold before it was read and
+ * after it: by a generation that stands on a steady device, or by comparing. And
+ * it is no half of an update if the image was quiet then, for the settle time;
+ * where that cannot be known, if it lasted as long itself. Otherwise the reader
+ * waits, and the caller is asked to make a copy (copy.c) in the background.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,11 +19,11 @@
 #include "base/waits.h"
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
+#include "cache/tree/compare.h"
+#include "cache/tree/copy.h"
+#include "cache/tree/open.h"
 #include "cache/tree/path.h"
-#include "cache/tree/whole.h"
-
-/* So far ahead of a reading under way it is waited for; beyond, reading twice is quicker. */
-#define FILLING_AHEAD_BYTES ((uint64_t)16 << 20)
+#include "cache/tree/settle.h"
 
 void cache_bytes_release(struct cache_bytes *bytes)
 {
@@ -31,15 +39,38 @@ static int bytes_allocate(struct cache_bytes *bytes, size_t length_bytes)
 	return bytes->owner ? 0 : -ENOMEM;
 }
 
-/* From what is kept; takes over the reference to it. */
-static int read_kept(struct kept *kept, struct cache_op *op, uint64_t offset_bytes, size_t length_bytes,
+/* One read, under the lock and without it by turns. */
+struct reading {
+	struct cache_version *version;
+	struct cache_op *op;
+	struct span span;	   /* what was asked for, widened to whole chunks */
+	struct cache_bytes *bytes; /* of the span */
+	struct chunk_hash *hashes; /* of its chunks */
+};
+
+static int come_back(struct reading *reading, int64_t retry_ns, const char *rule)
+{
+	reading->op->retry_ns = retry_ns;
+	reading->op->rule = rule;
+	return -EINPROGRESS;
+}
+
+static int come_back_soon(struct reading *reading, const char *rule)
+{
+	reading->op->busy = true;
+	return come_back(reading, WAIT_RETRY_BUSY_NS, rule);
+}
+
+/* From a copy; takes over the reference to it. */
+static int read_copy(struct kept *copy, struct cache_op *op, uint64_t offset_bytes, size_t length_bytes,
 		     struct cache_bytes *bytes)
 {
 	int error;
 
-	bytes->kept = kept;
+	op->rule = "from a copy";
+	bytes->kept = copy;
 	bytes->length_bytes = length_bytes;
-	bytes->data = kept_memory(kept, offset_bytes);
+	bytes->data = kept_memory(copy, offset_bytes);
 	if (bytes->data)
 		return 0;
 	if (!op->may_block)
@@ -48,122 +79,71 @@ static int read_kept(struct kept *kept, struct cache_op *op, uint64_t offset_byt
 	if (error != 0)
 		return error;
 	bytes->data = bytes->owner;
-	return kept_read(kept, offset_bytes, bytes->owner, length_bytes);
+	return kept_read(copy, offset_bytes, bytes->owner, length_bytes);
 }
 
-/* A range widened to whole chunks. */
-struct span {
-	uint64_t offset_bytes;
-	size_t length_bytes;
-};
-
-static struct span widen(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes)
+/* Read the span with the lock let go, and observe. -EIO: that of the read, or what explains it better. */
+static int read_span(struct reading *reading)
 {
-	uint64_t start = offset_bytes / CHUNK_BYTES * CHUNK_BYTES;
-	uint64_t end = (offset_bytes + length_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
-
-	end = min_u64(end, version->entry.size_bytes);
-	return (struct span){ start, (size_t)(end - start) };
-}
-
-enum span_verdict {
-	SPAN_KNOWN, /* every chunk is known, and what was read is what it was */
-	SPAN_NEW,   /* the same, but for chunks that are not known */
-	SPAN_OTHER, /* a known chunk differs */
-};
-
-static enum span_verdict span_judge(const struct cache_version *version, const struct span *span,
-				    const struct chunk_hash *hashes)
-{
-	enum span_verdict verdict = SPAN_KNOWN;
-
-	for (size_t at = 0; at < span->length_bytes; at += CHUNK_BYTES) {
-		uint64_t chunk = (span->offset_bytes + at) / CHUNK_BYTES;
-
-		if (!chunk_known(version, chunk))
-			verdict = SPAN_NEW;
-		else if (!chunk_equal(version, chunk, &hashes[at / CHUNK_BYTES]))
-			return SPAN_OTHER;
-	}
-	return verdict;
-}
-
-static int span_remember(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes)
-{
-	int error = chunks_allocate(version);
-
-	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES)
-		chunk_remember(version, (span->offset_bytes + at) / CHUNK_BYTES, &hashes[at / CHUNK_BYTES]);
-	return error;
-}
-
-/*
- * Straight from the image. 0: the bytes are the version's, known by their hashes
- * or by a generation that stands; 1: that cannot be said, the slow way must tell.
- */
-static int read_straight(struct cache_version *version, struct cache_op *op, const struct span *span,
-			 struct cache_bytes *bytes)
-{
+	struct cache_version *version = reading->version;
 	struct cache_image *image = version->image;
-	struct chunk_hash *hashes = calloc(span->length_bytes / CHUNK_BYTES + 1, sizeof(*hashes));
-	enum span_verdict verdict = SPAN_OTHER;
 	unsigned char *data;
-	int error = hashes ? bytes_allocate(bytes, span->length_bytes) : -ENOMEM;
+	int error, again;
 
 	image_leave(image);
-	if (error == 0)
-		error = extents_read(version->extents, version->image->device, span->offset_bytes, span->length_bytes, bytes->owner, &data);
-	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES)
-		hashes[at / CHUNK_BYTES] = chunk_hash_of(data + at, (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at));
-	pthread_mutex_lock(&image->lock);
+	error = extents_read(version->extents, image->device, reading->span.offset_bytes, reading->span.length_bytes,
+			     reading->bytes->owner, &data);
 	if (error == 0) {
-		bytes->data = data;
-		error = image_observe(image, op);
+		reading->bytes->data = data;
+		span_hash(&reading->span, data, reading->hashes);
 	}
-	if (error == 0)
-		verdict = span_judge(version, span, hashes);
-	if (error == 0 && verdict == SPAN_NEW && !version->detached &&
-	    version->data_checked == image->seen.generation && image->seen.in_flight == 0)
-		error = span_remember(version, span, hashes);
-	else if (error == 0 && verdict != SPAN_KNOWN)
-		error = 1;
-	free(hashes);
-	if (error == -EIO)
-		return 1;
-	return error;
+	pthread_mutex_lock(&image->lock);
+	again = image_observe(image, reading->op);
+	if (again == 0 && error != 0 && !version->detached)
+		again = path_refresh_version(version, reading->op);
+	return again != 0 ? again : error;
 }
+
+/* ---- guarded -------------------------------------------------------------- */
 
 /*
  * What was read from the image, put right by the guard: chunks that were saved
  * are taken from there. Asked after the read, so that a write which came in
  * between is known. 0, -ESTALE: lost; 1: other bytes than were handed out before.
  */
-static int mend(struct cache_version *version, const struct span *span, unsigned char *data)
+static int overlay(struct reading *reading, unsigned char *data)
 {
-	int error = chunks_allocate(version);
+	struct cache_version *version = reading->version;
+	size_t count = span_chunk_count(&reading->span);
+	int error = 0;
 
-	for (size_t at = 0; error == 0 && at < span->length_bytes; at += CHUNK_BYTES) {
-		uint64_t chunk = (span->offset_bytes + at) / CHUNK_BYTES;
-		size_t length_bytes = (size_t)min_u64(CHUNK_BYTES, span->length_bytes - at);
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		uint64_t chunk = reading->span.offset_bytes / CHUNK_BYTES + i;
+		size_t length_bytes = extents_chunk_bytes(version->extents, chunk);
 		enum guard_state state = guard_state(version->guard, chunk);
-		struct chunk_hash hash;
 
-		if (state == GUARD_LOST)
+		if (state == GUARD_LOST) {
+			reading->op->rule = "overwritten before it could be preserved";
 			return -ESTALE;
+		}
 		if (state == GUARD_SAVED)
-			error = guard_read(version->guard, chunk * CHUNK_BYTES, data + at, length_bytes);
-		hash = chunk_hash_of(data + at, length_bytes);
-		if (chunk_known(version, chunk) && !chunk_equal(version, chunk, &hash))
-			return 1;
-		chunk_remember(version, chunk, &hash);
+			error = guard_read(version->guard, chunk * CHUNK_BYTES, data + i * CHUNK_BYTES, length_bytes);
 	}
-	return error;
+	if (error != 0)
+		return error;
+	span_hash(&reading->span, data, reading->hashes);
+	if (!span_agrees(version, &reading->span, reading->hashes))
+		return 1;
+	span_remember(version, &reading->span, reading->hashes);
+	return 0;
 }
 
-static bool all_saved(const struct cache_version *version, const struct span *span)
+static bool all_saved(const struct reading *reading)
 {
-	for (size_t at = 0; at < span->length_bytes; at += CHUNK_BYTES)
-		if (guard_state(version->guard, (span->offset_bytes + at) / CHUNK_BYTES) != GUARD_SAVED)
+	size_t count = span_chunk_count(&reading->span);
+
+	for (size_t i = 0; i < count; i++)
+		if (guard_state(reading->version->guard, reading->span.offset_bytes / CHUNK_BYTES + i) != GUARD_SAVED)
 			return false;
 	return true;
 }
@@ -172,170 +152,251 @@ static bool all_saved(const struct cache_version *version, const struct span *sp
  * Of a version whose writers wait for what it needs. 1: they do not any more, or
  * did not all; what is known of its bytes must tell.
  */
-static int read_guarded(struct cache_version *version, struct cache_op *op, const struct span *span,
-			struct cache_bytes *bytes)
+static int read_guarded(struct reading *reading)
 {
+	struct cache_version *version = reading->version;
 	struct cache_image *image = version->image;
-	unsigned char *data = NULL;
-	int error = bytes_allocate(bytes, span->length_bytes), observed;
+	unsigned char *data = reading->bytes->owner;
+	int error, stands = reports_guard_stands(image->reports, version->guard);
 
-	if (error != 0)
-		return error;
-	bytes->data = bytes->owner;
-	error = reports_guard_stands(image->reports, version->guard);
-	if (error != 0)
-		goto unsure;
-	image_leave(image);
-	error = extents_read(version->extents, version->image->device, span->offset_bytes, span->length_bytes, bytes->owner, &data);
-	pthread_mutex_lock(&image->lock);
-	observed = image_observe(image, op);
-	if (observed != 0)
-		return observed;
-	observed = reports_guard_stands(image->reports, version->guard);
-	if (observed != 0) {
-		error = observed;
-		goto unsure;
+	reading->op->rule = "exact: guarded";
+	if (stands == 0) {
+		image_leave(image);
+		error = extents_read(version->extents, image->device, reading->span.offset_bytes,
+				     reading->span.length_bytes, reading->bytes->owner, &data);
+		pthread_mutex_lock(&image->lock);
+		stands = image_observe(image, reading->op);
+		if (stands != 0)
+			return stands;
+		stands = reports_guard_stands(image->reports, version->guard);
+		reading->bytes->data = data;
+		/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
+		if (stands == 0)
+			return error != 0 ? error : overlay(reading, data);
 	}
-	bytes->data = data;
-	/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
-	return error != 0 ? error : mend(version, span, data);
-unsure:
-	op->retry_ns = WAIT_RETRY_NS;
-	op->busy = true;
-	if (error == -EAGAIN)
-		return -EINPROGRESS;
+	if (stands == -EAGAIN)
+		return come_back_soon(reading, "exact: being written, or in doubt");
 	/* What was saved is the version's, whatever became of its reporters. */
-	return bytes->owner && all_saved(version, span) ? mend(version, span, bytes->owner) : 1;
+	reading->bytes->data = reading->bytes->owner;
+	return all_saved(reading) ? overlay(reading, reading->bytes->owner) : 1;
 }
 
-/* Read everything, keep it, and serve from that; or learn that the version is gone. */
-static int read_by_keeping(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
-			   size_t length_bytes, struct cache_bytes *bytes)
-{
-	int error = path_refresh_version(version, op);
+/* ---- straight from the image --------------------------------------------- */
 
-	if (error == 0 && !version->kept)
-		error = version_keep(version, op, true);
-	if (error != 0)
-		return error;
-	return read_kept(kept_ref(version->kept), op, offset_bytes, length_bytes, bytes);
+static int differs(struct reading *reading)
+{
+	reading->op->rule = "bytes that were handed out are others by now";
+	return dir_supersede(reading->version);
 }
 
 /*
- * From a reading of the whole that is under way in another thread: its bytes are
- * the version's as long as the generation stands that it began under, and that
- * the version was checked under. 0, 1: not to be had there, -EINPROGRESS: it will be in a moment.
+ * How long new content must have lasted before `start_ns`, when its reading began
+ * under `generation`. Not at all, if nothing was written that it could be half of.
  */
-static int read_filling(struct cache_version *version, struct cache_op *op, const struct span *span,
-			uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes)
+static int64_t must_last_ns(const struct cache_version *version, int64_t start_ns, uint64_t generation)
 {
-	struct reading *reading = version->filling;
-	const struct chunk_hash *hashes;
-	uint64_t filled_bytes;
+	const struct cache_image *image = version->image;
+	const struct cache_range *where = &version->place.range;
+
+	if (image_is_quiet(image, start_ns, where))
+		return image->seen.blind ? image->cache->settings.settle_ns : 0;
+	if (version_older_than_burst(version) && version_untouched(version, generation))
+		return 0;
+	return image_lasting_ns(image, where);
+}
+
+/* Is its image being written, and nothing tells what is? Then a copy would help. */
+static void ask_for_copy(struct reading *reading)
+{
+	const struct cache_version *version = reading->version;
+	const struct cache_observation *seen = &version->image->seen;
+
+	if (must_last_ns(version, seen->now_ns, seen->generation) != 0 && !seen->blind)
+		reading->op->keep_wanted = copy_is_wanted(version);
+}
+
+/* All of it was handed out before: its hashes tell. */
+static int read_known(struct reading *reading)
+{
 	int error;
 
-	if (!reading || !reading->kept || version->detached || version->image->seen.in_flight != 0 ||
-	    version->data_checked != version->image->seen.generation ||
-	    reading->generation != version->image->seen.generation)
-		return 1;
-	filled_bytes = atomic_load(&reading->filled_bytes);
-	if (span->offset_bytes + span->length_bytes > filled_bytes) {
-		op->retry_ns = WAIT_RETRY_NS / 5;
-		op->busy = true;
-		return span->offset_bytes < filled_bytes + FILLING_AHEAD_BYTES ? -EINPROGRESS : 1;
-	}
-	hashes = reading->hashes + span->offset_bytes / CHUNK_BYTES;
-	if (span_judge(version, span, hashes) == SPAN_OTHER)
-		return 1;
-	error = span_remember(version, span, hashes);
-	return error != 0 ? error : read_kept(kept_ref(reading->kept), op, offset_bytes, length_bytes, bytes);
+	ask_for_copy(reading);
+	error = read_span(reading);
+	if (error != 0)
+		return error;
+	if (!span_agrees(reading->version, &reading->span, reading->hashes))
+		return reading->version->kept ? come_back_soon(reading, "copied meanwhile") : differs(reading);
+	reading->op->rule = "as it was handed out before";
+	return 0;
+}
+
+/* Nothing moved, all that is known was seen to hold under this very generation, and it stands after the read. */
+static int read_steady(struct reading *reading)
+{
+	struct cache_version *version = reading->version;
+	const struct cache_observation *seen = &version->image->seen;
+	uint64_t generation = seen->generation;
+	int error = read_span(reading);
+
+	if (error != 0)
+		return error;
+	if (seen->generation != generation || seen->in_flight != 0 || version->data_checked != generation)
+		return come_back_soon(reading, "the image was written meanwhile");
+	if (!span_agrees(version, &reading->span, reading->hashes))
+		return differs(reading);
+	span_remember(version, &reading->span, reading->hashes);
+	reading->op->rule = "nothing changed in the image";
+	return 0;
+}
+
+/* It has not lasted yet; when it may have. */
+static int wait_to_last(struct reading *reading, int64_t lasted_ns, int64_t must_ns)
+{
+	const struct cache_version *version = reading->version;
+	struct cache_op *op = reading->op;
+	int64_t left_ns = must_ns - lasted_ns;
+
+	/* The next time it is read in a quiet image from the start on. */
+	if (image_settled(version->image, op, version->image->seen.now_ns, &version->place.range))
+		op->retry_ns = WAIT_RETRY_BUSY_NS;
+	else if (version->image->seen.blind && op->retry_ns > WAIT_LOOK_AGAIN_NS)
+		op->retry_ns = WAIT_LOOK_AGAIN_NS;
+	return come_back(reading, op->retry_ns < left_ns ? op->retry_ns : left_ns, "new content has not lasted yet");
 }
 
 /*
- * Is the version to be kept, though nothing is wrong with its image? Yes if it is
- * small, there is more to it than this read, and not all of it was read before.
+ * Nothing else tells, so all that is known is compared after the read. One reader
+ * at a time: of two, each would have to see the other's chunk as well.
  */
-static bool worth_keeping(const struct cache_version *version, size_t length_bytes)
+static int read_compared(struct reading *reading)
 {
-	return version->entry.size_bytes <= version->image->cache->settings.keep_limit_bytes &&
-	       length_bytes < version->entry.size_bytes && !version->detached && !version->keeping &&
-	       version->known_count < chunk_count(version);
+	struct cache_version *version = reading->version;
+	const struct cache_observation *seen = &version->image->seen;
+	int64_t start_ns = seen->now_ns, lasted_ns, must_ns;
+	uint64_t generation = seen->generation, known_count;
+	int error = read_span(reading);
+
+	if (error != 0)
+		return error;
+	if (!span_agrees(version, &reading->span, reading->hashes))
+		return differs(reading);
+	lasted_ns = start_ns - span_note(version, &reading->span, reading->hashes, seen->now_ns);
+	must_ns = must_last_ns(version, start_ns, generation);
+	if (must_ns > 0 && lasted_ns < must_ns)
+		return wait_to_last(reading, lasted_ns > 0 ? lasted_ns : 0, must_ns);
+	known_count = version->known_count;
+	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
+	if (error == 0)
+		error = path_refresh_version(version, reading->op);
+	if (error != 0)
+		return error;
+	/* What was quiet before the read must have been so until now. */
+	must_ns = must_last_ns(version, start_ns, generation);
+	if (version->known_count != known_count || (must_ns > 0 && lasted_ns < must_ns))
+		return come_back_soon(reading, "the image was written meanwhile");
+	span_remember(version, &reading->span, reading->hashes);
+	reading->op->rule = "compared with what was handed out";
+	return 0;
 }
 
-/* What was asked for, of the span around it. */
-static void cut_out(struct cache_bytes *bytes, const struct span *span, uint64_t offset_bytes, size_t length_bytes)
+/* Some of it nobody has seen yet. */
+static int read_new(struct reading *reading)
 {
-	bytes->data += offset_bytes - span->offset_bytes;
-	bytes->length_bytes = length_bytes;
+	struct cache_version *version = reading->version;
+	const struct cache_observation *seen = &version->image->seen;
+	bool quiet;
+	int error;
+
+	if (version->detached) {
+		reading->op->rule = "the image holds another version";
+		return -ESTALE;
+	}
+	error = path_refresh_version(version, reading->op);
+	if (error != 0)
+		return error;
+	if (version->comparing)
+		return come_back_soon(reading, "another reader compares it");
+	quiet = must_last_ns(version, seen->now_ns, seen->generation) == 0;
+	ask_for_copy(reading);
+	if (quiet && version->known_count == 0)
+		version->data_checked = seen->generation;
+	version->comparing = true;
+	error = 0;
+	if (quiet && seen->steady && seen->in_flight == 0 && version->data_checked != seen->generation)
+		error = compare_known_once(version, reading->op, WAIT_COMPARE_NS);
+	if (error == 0 && quiet && seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation) {
+		version->comparing = false;
+		return read_steady(reading);
+	}
+	if (error == 0)
+		error = read_compared(reading);
+	version->comparing = false;
+	return error;
 }
 
-static int read_locked(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
-		       size_t length_bytes, struct cache_bytes *bytes)
+/* ---- which way ------------------------------------------------------------- */
+
+static int read_image(struct reading *reading)
 {
-	struct span span = widen(version, offset_bytes, length_bytes);
+	struct cache_version *version = reading->version;
 	int result;
 
-	if (version->kept)
-		return read_kept(kept_ref(version->kept), op, offset_bytes, length_bytes, bytes);
-	if (!op->may_block)
-		return -EAGAIN;
+	/* Opened before its writes were told. */
+	if (!version->guard && version->image->seen.exact && !version->detached) {
+		result = version_check(version, reading->op);
+		if (result != 0 && result != -ESTALE)
+			return result;
+	}
 	if (version->guard) {
-		result = read_guarded(version, op, &span, bytes);
-		if (result == 0)
-			cut_out(bytes, &span, offset_bytes, length_bytes);
+		result = read_guarded(reading);
 		if (result != 1)
 			return result;
-		cache_bytes_release(bytes);
 	}
-	result = read_filling(version, op, &span, offset_bytes, length_bytes, bytes);
-	if (result != 1)
-		return result;
-	if (worth_keeping(version, length_bytes)) {
-		op->keep_wanted = true;
-		if (!op->keep_later) {
-			result = read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
-			if (result != -ESTALE)
-				return result;
-		}
-	}
+	return span_known(version, &reading->span) ? read_known(reading) : read_new(reading);
+}
+
+static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t length_bytes)
+{
+	struct cache_version *version = reading->version;
+	struct cache_bytes *bytes = reading->bytes;
+	int error;
+
+	if (version->kept)
+		return read_copy(kept_ref(version->kept), reading->op, offset_bytes, length_bytes, bytes);
+	if (!reading->op->may_block)
+		return -EAGAIN;
 	/* Without a chain nothing was ever handed out, and nothing can be read. */
 	if (!version->extents)
 		return version->detached ? -ESTALE : -EIO;
-	result = read_straight(version, op, &span, bytes);
-	if (result == 0)
-		cut_out(bytes, &span, offset_bytes, length_bytes);
-	if (result != 1)
-		return result;
-	cache_bytes_release(bytes);
-	return read_by_keeping(version, op, offset_bytes, length_bytes, bytes);
-}
-
-int cache_version_keep(struct cache_version *version, struct cache_op *op)
-{
-	int error = image_enter(version->image, op);
-
+	reading->hashes = calloc(span_chunk_count(&reading->span), sizeof(*reading->hashes));
+	error = reading->hashes ? chunks_allocate(version) : -ENOMEM;
+	if (error == 0)
+		error = bytes_allocate(bytes, reading->span.length_bytes);
+	if (error == 0)
+		error = read_image(reading);
+	free(reading->hashes);
 	if (error != 0)
 		return error;
-	error = path_refresh_version(version, op);
-	if (error == 0 && !version->kept && !version->keeping && !version->guard && atomic_load(&version->opens) > 0)
-		error = version_keep(version, op, true);
-	image_leave(version->image);
-	return error;
+	bytes->data += offset_bytes - reading->span.offset_bytes;
+	bytes->length_bytes = length_bytes;
+	return 0;
 }
 
 int cache_version_read(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes, size_t length_bytes,
 		       struct cache_bytes *bytes)
 {
+	struct reading reading = { .version = version, .op = op, .bytes = bytes };
 	int error;
 
 	*bytes = (struct cache_bytes){ 0 };
 	if (offset_bytes >= version->entry.size_bytes)
 		return 0;
 	length_bytes = (size_t)min_u64(length_bytes, version->entry.size_bytes - offset_bytes);
+	reading.span = span_around(version, offset_bytes, length_bytes);
 	error = image_enter(version->image, op);
 	if (error != 0)
 		return error;
-	error = read_locked(version, op, offset_bytes, length_bytes, bytes);
+	error = read_locked(&reading, offset_bytes, length_bytes);
 	image_leave(version->image);
 	if (error != 0)
 		cache_bytes_release(bytes);

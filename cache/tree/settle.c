@@ -11,12 +11,12 @@ static bool burst_of(const struct cache_image *image, const struct cache_range *
 					       burst) == 0;
 }
 
-bool image_is_quiet(const struct cache_image *image, const struct cache_range *where)
+bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const struct cache_range *where)
 {
 	struct reports_burst burst;
 	int64_t quiet_ns = burst_of(image, where, &burst) ? burst.quiet_ns : image->seen.quiet_ns;
 
-	return quiet_ns >= image->cache->settings.settle_ns;
+	return quiet_ns >= image->cache->settings.settle_ns + (image->seen.now_ns - since_ns);
 }
 
 int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where)

@@ -29,8 +29,8 @@
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
 		   const struct cache_range *where);
 
-/* Was nothing written there for the settle time, as far as is known? */
-bool image_is_quiet(const struct cache_image *image, const struct cache_range *where);
+/* Was nothing written there for the settle time before `since_ns`, nor since then, as far as is known? */
+bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const struct cache_range *where);
 
 /* Content that lasted as long is believed whatever is written around it. */
 int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where);

@@ -28,10 +28,23 @@ int version_new(struct cache_image *image, struct cache_dir *dir, const struct p
 	return 0;
 }
 
+void version_forget_chunks(struct cache_version *version)
+{
+	free(version->hashes);
+	free(version->noted_ns);
+	free(version->known);
+	version->hashes = NULL;
+	version->noted_ns = NULL;
+	version->known = NULL;
+	version->known_count = 0;
+}
+
 void version_drop_content(struct cache_version *version)
 {
-	kept_unref(version->kept);
-	version->kept = NULL;
+	if (version->kept) {
+		image_drop_copy(version->image, version->kept);
+		version->kept = NULL;
+	}
 	if (!version->guard)
 		return;
 	reports_unguard(version->image->reports, version->guard);
@@ -44,8 +57,7 @@ static void version_free(struct cache_version *version)
 	version_drop_content(version);
 	cached_forget(&version->chain);
 	extents_unref(version->extents);
-	free(version->hashes);
-	free(version->known);
+	version_forget_chunks(version);
 	free(version);
 }
 

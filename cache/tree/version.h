@@ -13,7 +13,9 @@
  *   thing. The first difference ends it.
  *
  * It stands in the slot of its entry, until it is detached: then the image holds
- * something else, and only what was preserved of it can be read.
+ * something else, and only what was preserved of it can be read. Or until it is
+ * retired: then the next lookup makes another, which nothing is known of yet, but
+ * this one may well be what the image holds, and is read as before.
  *
  * What is not here: waiting (the caller repeats), and any reading of the future:
  * an update that stops half way and leaves a sound file is that file.
@@ -51,16 +53,24 @@ struct cache_version {
 	struct extents *extents; /* a reference; NULL until the chain was read, constant from then on */
 	bool chain_changed;	 /* another one was read since */
 
-	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look */
+	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look, */
+	int64_t *noted_ns;	   /* and since when it has held that, as far as we looked; 0: not looked at */
 	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */
 	uint64_t known_count;
 	uint64_t data_checked; /* the generation under which all known chunks held; 0: never */
-	int64_t since_ns;      /* since when the unknown chunks are what `hashes` notes, as far as we looked */
 
-	bool keeping;		 /* a thread is reading the whole of it, without the lock, */
-	struct reading *filling; /* and this is what it has so far; that thread's */
-	struct kept *kept;	 /* the whole content, or NULL */
-	struct guard *guard;	 /* while it is open and its writers report; or NULL */
+	bool comparing;		      /* a thread holds what is known against the image, without the lock */
+	uint64_t compared_generation; /* under this one */
+	uint64_t compared_chunks;     /* the chunks before this one were seen to hold */
+
+	uint64_t noted_generation; /* at the last open that had to wait for writes to it, */
+	int64_t since_ns;	   /* and since when there was none, as far as it was asked */
+
+	bool retired;	    /* out of its slot, and true all the same: `dir` is pinned for it */
+	bool copying;	    /* a thread is reading the whole of it, without the lock */
+	int64_t copied_ns;  /* when one last ended */
+	struct kept *kept;  /* the whole content, or NULL */
+	struct guard *guard; /* while it is open and its writers report; or NULL */
 };
 
 int version_new(struct cache_image *image, struct cache_dir *dir, const struct place *place,
@@ -71,6 +81,9 @@ void version_detach(struct cache_version *version);
 
 /* What is preserved or copied of it, for nobody any more. */
 void version_drop_content(struct cache_version *version);
+
+/* Nothing is known of its bytes any more. */
+void version_forget_chunks(struct cache_version *version);
 
 /* Its chain, as of the generation seen. May set chain_changed. */
 int version_refresh_chain(struct cache_version *version, struct cache_op *op);

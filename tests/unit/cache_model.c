@@ -193,7 +193,7 @@ static void run_init(struct run *run, const struct script *script, const struct 
 		settings.keep_limit_bytes = 0;
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
-	run->reader.keep_later = plan->later;
+	run->reader.never_keeps = plan->later;
 	if (plan->kind == DEVICE_REPORTED)
 		begin_reports(run);
 }

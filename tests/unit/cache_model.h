@@ -94,7 +94,7 @@ struct plan {
 	enum task task;
 	bool large;	 /* files are above the keep limit */
 	bool slow;	 /* the writer takes its time, but never the flux time */
-	bool later;	 /* files are kept after their first read was answered */
+	bool later;	 /* no copies are made in the background */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
 	unsigned bursts;

@@ -104,13 +104,15 @@ int reader_open(struct reader *reader, struct cache_version *version)
 }
 
 static int read_once(const struct reader *reader, struct cache_version *version, struct cache_op *op,
-		     uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes, bool *keep_wanted)
+		     uint64_t offset_bytes, size_t length_bytes, struct cache_bytes *bytes)
 {
+	struct cache_op keep = { .may_block = true };
 	int error;
 
-	op->keep_later = reader->keep_later;
+	op->keep_wanted = false;
 	error = cache_version_read(version, op, offset_bytes, length_bytes, bytes);
-	*keep_wanted = op->keep_wanted;
+	if (op->keep_wanted && !reader->never_keeps)
+		cache_version_keep(version, &keep);
 	return error;
 }
 
@@ -118,9 +120,7 @@ long reader_read(struct reader *reader, struct cache_version *version, uint64_t 
 		 size_t length_bytes, unsigned char *out)
 {
 	struct cache_bytes bytes;
-	bool keep_wanted;
-	int error = REPEAT(reader,
-			   read_once(reader, version, &op, offset_bytes, length_bytes, &bytes, &keep_wanted));
+	int error = REPEAT(reader, read_once(reader, version, &op, offset_bytes, length_bytes, &bytes));
 	long count;
 
 	if (error != 0)
@@ -129,8 +129,6 @@ long reader_read(struct reader *reader, struct cache_version *version, uint64_t 
 	if (count > 0)
 		memcpy(out, bytes.data, bytes.length_bytes);
 	cache_bytes_release(&bytes);
-	if (keep_wanted)
-		REPEAT(reader, cache_version_keep(version, &op));
 	return count;
 }
 

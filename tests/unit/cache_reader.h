@@ -15,7 +15,7 @@ struct reader {
 	struct memory_device *memory; /* NULL: time is real */
 	int64_t patience_ns;	      /* per call */
 	int64_t waited_ns;	      /* by the last call */
-	bool keep_later;	      /* answer a read first, then keep the file, as the daemon does */
+	bool never_keeps;	      /* makes no copies in the background, as when there is no room for them */
 	unsigned blocked;	      /* how often a call had to be repeated with may_block */
 };
 

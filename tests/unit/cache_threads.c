@@ -115,7 +115,7 @@ static void *read_all_the_time(void *argument)
 	struct reader reader = { .cache = cache, .image = image, .patience_ns = SECOND };
 	const size_t piece_bytes = 20000 + (size_t)argument * 70000;
 
-	reader.keep_later = (size_t)argument % 2;
+	reader.never_keeps = (size_t)argument % 2;
 	while (!atomic_load(&stop)) {
 		struct cache_attributes attributes;
 		unsigned least = atomic_load(&written);

@@ -193,6 +193,15 @@ Test(cache_version, c2_an_empty_file_is_empty)
 	end();
 }
 
+static void expect_kept(uint64_t memory_expected, uint64_t file_expected)
+{
+	uint64_t memory_bytes, file_bytes;
+
+	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
+	cr_expect_eq(memory_bytes, memory_expected);
+	cr_expect_eq(file_bytes, file_expected);
+}
+
 /* ---- changed ------------------------------------------------------------- */
 
 Test(cache_version, c1_bytes_overwritten_under_the_same_entry_make_another_version)
@@ -217,57 +226,188 @@ Test(cache_version, c1_bytes_overwritten_under_the_same_entry_make_another_versi
 Test(cache_version, c2_new_bytes_are_waited_for_until_they_last)
 {
 	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
 	struct cache_node node;
 
 	start(DEVICE_EVENTS);
-	node = look_up("small.bin");
+	node = open_file("small.bin");
 	overwrite_cluster(0, 2);
-	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	cr_expect_eq(cache_version_read(node.version, &op, 0, PIECE, &bytes), -EINPROGRESS);
+	cr_expect(op.keep_wanted);
 	memory.now_ns += op.retry_ns / 2;
 	overwrite_cluster(1, 2);
 	memory.now_ns += op.retry_ns / 2;
-	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	cr_expect_eq(cache_version_read(node.version, &op, 0, PIECE, &bytes), -EINPROGRESS);
 	overwrite_cluster(2, 2);
-	node_put_any(&node);
+	close_file(&node);
 	settle();
 	expect_fetch("small.bin", 2, 150000);
+	end();
+}
+
+/* No file is read for its open, nor whole for its first byte, whatever its image does. */
+Test(cache_version, c6_nothing_is_read_before_it_is_needed)
+{
+	struct cache_node node;
+
+	for (int kind = DEVICE_EVENTS; kind <= DEVICE_NOTHING; kind++) {
+		start(kind);
+		node = look_up("small.bin");
+		memory_device_reset_counts(&memory);
+		write_elsewhere();
+		cr_expect_eq(reader_open(&reader, node.version), 0);
+		cr_expect_eq(memory.data_reads, 0);
+		settle();
+		reader.never_keeps = true;
+		cr_expect_eq(read_at(&node, 1, PIECE, PIECE), 0);
+		cr_expect_leq(memory.data_bytes, kind == DEVICE_NOTHING ? 8 * CLUSTER : CLUSTER);
+		close_file(&node);
+		end();
+	}
+}
+
+/* The image was written where nothing tells what: what was handed out is compared, before and after. */
+Test(cache_version, c2_what_is_new_belongs_to_what_was_handed_out)
+{
+	struct cache_node node;
+
+	for (int kind = DEVICE_EVENTS; kind <= DEVICE_NOTHING; kind++) {
+		start(kind);
+		node = open_file("small.bin");
+		cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+		write_elsewhere();
+		settle();
+		cr_expect_eq(read_at(&node, 1, 70000, PIECE), 0);
+		overwrite_cluster(0, 2);
+		settle();
+		cr_expect_eq(read_at(&node, 1, 140000, PIECE), -ESTALE);
+		cr_expect_eq(read_at(&node, 1, 70000, PIECE), 0, "what was handed out is in the image still");
+		close_file(&node);
+		end();
+	}
+}
+
+/* The first chunk is overwritten, and all at rest again, just after the third was read. */
+static void overwrite_what_is_known(struct memory_device *self)
+{
+	if (self->data_reads == 0 || self->in_data)
+		return;
+	self->turn = NULL;
+	memory_device_land(self, small_volume_offset(&volume, small.clusters[0]), content_of(2), CLUSTER);
+}
+
+Test(cache_version, c2_what_is_known_is_compared_after_the_read)
+{
+	struct cache_node node;
+
+	start(DEVICE_TIMES);
+	node = open_file("small.bin");
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	memory_device_sign(&memory);
+	memory_device_pass(&memory, 300 * MS);
+	memory_device_reset_counts(&memory);
+	memory.turn = overwrite_what_is_known;
+	cr_expect_eq(read_at(&node, 1, 140000, PIECE), -ESTALE);
+	cr_expect_null(memory.turn);
+	close_file(&node);
+	end();
+}
+
+static void be_slow(struct memory_device *self)
+{
+	if (self->in_data)
+		self->now_ns += 30 * MS;
+}
+
+/* Too much is known to be compared in time: another inode, and the old one goes on for who has it. */
+Test(cache_version, c6_what_takes_too_long_to_compare_gets_another_inode)
+{
+	struct file big = { "BIG     BIN", NULL, 3, { 0 }, 20 * CLUSTER, 8, 1 };
+	struct cache_node old, new, again;
+
+	start_with(DEVICE_EVENTS, 4 << 20, 4 << 20);
+	for (unsigned i = 0; i < 20; i++)
+		big.clusters[i] = i + 2;
+	small_volume_put(&volume, &big);
+	memory.grain_bytes = CLUSTER;
+	old = open_file("big.bin");
+	cr_expect_eq(read_at(&old, 8, 0, 16 * CLUSTER), 0);
+	cr_expect_eq(read_at(&old, 8, 16 * CLUSTER, CLUSTER), 0);
+	memory_device_write(&memory, small_volume_offset(&volume, 23), volume.bytes, 512);
+	settle();
+	memory.turn = be_slow;
+	cr_expect_eq(reader_open(&reader, old.version), -ESTALE);
+	memory.turn = NULL;
+	new = open_file("big.bin");
+	cr_expect_neq(new.attributes.id, old.attributes.id);
+	cr_expect_eq(read_at(&old, 8, 18 * CLUSTER, CLUSTER), 0, "it is not gone because it was retired");
+	again = look_up("big.bin");
+	cr_expect_eq(again.attributes.id, new.attributes.id);
+	node_put_any(&again);
+	small_volume_remove(&volume, &big);
+	memory_device_write(&memory, 0, volume.bytes, 1);
+	settle();
+	cr_expect_eq(read_at(&old, 8, 19 * CLUSTER, CLUSTER), -ESTALE, "its entry is gone");
+	cr_expect_eq(read_at(&old, 8, 0, CLUSTER), 0);
+	close_file(&old);
+	close_file(&new);
 	end();
 }
 
 /* Somebody always writes elsewhere: what is new must have lasted long, what is known need not wait. */
 Test(cache_version, c6_on_an_image_that_is_never_quiet_new_bytes_must_last_longer)
 {
+	struct cache_bytes bytes;
 	struct cache_node node;
 	int64_t start_ns;
 
 	start(DEVICE_EVENTS);
-	node = look_up("small.bin");
+	node = open_file("small.bin");
 	start_ns = memory.now_ns;
 	for (;;) {
 		struct cache_op op = { .may_block = true };
 
 		write_elsewhere();
-		if (cache_version_open(node.version, &op) == 0)
+		if (cache_version_read(node.version, &op, 0, PIECE, &bytes) == 0)
 			break;
 		memory.now_ns += 20 * MS;
 	}
+	cache_bytes_release(&bytes);
 	cr_expect_geq(memory.now_ns - start_ns, 10 * 200 * MS);
 	cr_expect_leq(memory.now_ns - start_ns, 10 * 200 * MS + 50 * MS);
 	write_elsewhere();
-	cr_expect_eq(reader_open(&reader, node.version), 0);
+	cr_expect_eq(read_at(&node, 1, PIECE, PIECE), 0);
 	cr_expect_eq(reader.waited_ns, 0);
-	cache_version_close(node.version);
 	close_file(&node);
 	end();
 }
 
-Test(cache_version, c2_a_kept_version_is_read_to_its_end)
+/* Somebody writes elsewhere without end, for more than the time that content must last then. */
+static void be_written(struct cache_node *node)
+{
+	int64_t start_ns = memory.now_ns;
+
+	while (memory.now_ns - start_ns < 5 * SECOND / 2) {
+		struct cache_op op = { .may_block = true }, keep = { .may_block = true };
+		struct cache_bytes bytes;
+
+		write_elsewhere();
+		if (cache_version_read(node->version, &op, PIECE, node->attributes.size_bytes, &bytes) == 0)
+			cache_bytes_release(&bytes);
+		if (op.keep_wanted)
+			cache_version_keep(node->version, &keep);
+		memory.now_ns += 20 * MS;
+	}
+}
+
+Test(cache_version, c2_a_copied_version_is_read_to_its_end)
 {
 	struct cache_node node;
 
 	start(DEVICE_EVENTS);
 	node = open_file("small.bin");
-	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
+	be_written(&node);
+	expect_kept(150000, 0);
 	overwrite(2);
 	small_volume_remove(&volume, &small);
 	settle();
@@ -297,18 +437,16 @@ Test(cache_version, c2_a_superseded_version_is_read_as_long_as_its_clusters_hold
 	end();
 }
 
-Test(cache_version, c2_a_large_file_is_kept_once_its_image_is_written)
+Test(cache_version, s5_a_large_file_is_never_copied_and_read_all_the_same)
 {
 	struct cache_node node;
 
 	start_with(DEVICE_EVENTS, 1000, 1 << 20);
 	node = open_file("small.bin");
-	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
-	cr_expect_eq(memory.data_bytes, 65536);
-	write_elsewhere();
-	cr_expect_eq(read_at(&node, 1, 70000, PIECE), 0);
-	overwrite(2);
+	be_written(&node);
+	expect_kept(0, 0);
 	cr_expect_eq(read_at(&node, 1, 140000, PIECE), 0);
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
 	close_file(&node);
 	end();
 }
@@ -397,17 +535,48 @@ static void overtake_slow_reading(struct memory_device *self)
 Test(cache_version, c2_the_time_a_reading_takes_is_not_the_time_bytes_must_last)
 {
 	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
 	struct cache_node node;
 
 	start(DEVICE_EVENTS);
-	node = look_up("small.bin");
+	node = open_file("small.bin");
 	overwrite_cluster(1, 2);
 	overwrite_cluster(2, 2);
-	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
 	memory_device_reset_counts(&memory);
 	memory.turn = overtake_slow_reading;
-	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
-	node_put_any(&node);
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
+	cr_expect_null(memory.turn);
+	close_file(&node);
+	end();
+}
+
+/* All is quiet; in the midst of a slow read an update comes and goes. */
+static void update_slow_reading(struct memory_device *self)
+{
+	if (self->data_reads < 2)
+		return;
+	self->turn = NULL;
+	overwrite(2);
+	self->now_ns += SECOND;
+}
+
+Test(cache_version, c2_an_update_that_a_slow_read_straddles_is_not_half_believed)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
+	struct cache_node node;
+
+	start(DEVICE_NOTHING);
+	node = open_file("small.bin");
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
+	memory.now_ns += SECOND;
+	memory_device_reset_counts(&memory);
+	memory.turn = update_slow_reading;
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
+	settle();
+	cr_expect_eq(read_at(&node, 2, 0, 150000), 0);
+	close_file(&node);
 	end();
 }
 
@@ -462,10 +631,33 @@ Test(cache_version, c7_where_nothing_is_believed_each_open_reads_again)
 	end();
 }
 
+/* Not even a time tells: what is new counts from when it was first seen. */
+Test(cache_version, c7_content_is_as_young_as_it_was_first_seen)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
+	struct cache_node node;
+	int64_t start_ns;
+
+	start(DEVICE_NOTHING);
+	node = open_file("small.bin");
+	start_ns = memory.now_ns;
+	for (unsigned half = 0; half < 2; half++) {
+		cr_expect_eq(cache_version_read(node.version, &op, 0, PIECE, &bytes), -EINPROGRESS);
+		cr_expect_leq(op.retry_ns, 50 * MS);
+		memory.now_ns += 150 * MS;
+		memory_device_land(&memory, small_volume_offset(&volume, 2), content_of(2 + half), CLUSTER);
+	}
+	cr_expect_eq(read_at(&node, 3, 0, PIECE), 0);
+	cr_expect_geq(memory.now_ns - start_ns, 500 * MS);
+	close_file(&node);
+	end();
+}
+
 /* Writers of whom not even a time tells. */
 static void overwrite_at_second_reading(struct memory_device *self)
 {
-	if (self->data_reads < 4)
+	if (self->data_reads < 1)
 		return;
 	self->turn = NULL;
 	memory_device_land(self, small_volume_offset(&volume, 3), content_of(2) + 131072, 512);
@@ -474,14 +666,17 @@ static void overwrite_at_second_reading(struct memory_device *self)
 Test(cache_version, c7_two_readings_that_differ_are_not_believed)
 {
 	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
 	struct cache_node node;
 
 	start(DEVICE_NOTHING);
-	node = look_up("small.bin");
+	node = open_file("small.bin");
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
+	memory.now_ns += SECOND;
 	memory_device_reset_counts(&memory);
 	memory.turn = overwrite_at_second_reading;
-	cr_expect_eq(cache_version_open(node.version, &op), -EINPROGRESS);
-	node_put_any(&node);
+	cr_expect_eq(cache_version_read(node.version, &op, 0, 150000, &bytes), -EINPROGRESS);
+	close_file(&node);
 	end();
 }
 
@@ -497,14 +692,17 @@ static void remove_at_first_reading(struct memory_device *self)
 Test(cache_version, c7_entry_and_chain_are_looked_at_after_the_bytes)
 {
 	struct cache_op op = { .may_block = true };
+	struct cache_bytes bytes;
 	struct cache_node node;
 
 	start(DEVICE_NOTHING);
-	node = look_up("small.bin");
+	node = open_file("small.bin");
+	cr_expect_eq(cache_version_read(node.version, &op, 70000, PIECE, &bytes), -EINPROGRESS);
+	memory.now_ns += SECOND;
 	memory_device_reset_counts(&memory);
 	memory.turn = remove_at_first_reading;
-	cr_expect_eq(cache_version_open(node.version, &op), -ESTALE);
-	node_put_any(&node);
+	cr_expect_eq(cache_version_read(node.version, &op, 70000, PIECE, &bytes), -ESTALE);
+	close_file(&node);
 	end();
 }
 
@@ -559,7 +757,7 @@ Test(cache_version, c8_an_image_cut_under_a_file_is_an_error_until_it_is_whole)
 	end();
 }
 
-Test(cache_version, e_without_room_for_what_is_kept_the_answer_is_an_io_error)
+Test(cache_version, e_without_room_for_a_copy_files_are_read_all_the_same)
 {
 	struct cache_settings settings = cache_settings_default;
 	struct cache_node node;
@@ -567,12 +765,14 @@ Test(cache_version, e_without_room_for_what_is_kept_the_answer_is_an_io_error)
 	start(DEVICE_EVENTS);
 	reader_end(&reader);
 	memory.closes = 0;
-	settings.memory_budget_bytes = 0;
+	settings.memory_budget_bytes = 200000;
 	settings.temporary_directory = "/nonexistent";
 	reader_init_device(&reader, &settings, &memory.device);
 	reader.memory = &memory;
 	node = open_file("small.bin");
-	cr_expect_eq(read_at(&node, 1, 0, PIECE), -EIO);
+	be_written(&node);
+	expect_kept(0, 0);
+	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
 	cr_expect_eq(read_at(&node, 1, 0, 150000), 0);
 	close_file(&node);
 	end();
@@ -580,78 +780,67 @@ Test(cache_version, e_without_room_for_what_is_kept_the_answer_is_an_io_error)
 
 /* ---- what is kept, and life ---------------------------------------------- */
 
-static void expect_kept(uint64_t memory_expected, uint64_t file_expected)
-{
-	uint64_t memory_bytes, file_bytes;
-
-	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
-	cr_expect_eq(memory_bytes, memory_expected);
-	cr_expect_eq(file_bytes, file_expected);
-}
-
-Test(cache_version, c2_what_is_kept_stays_in_its_budget_and_goes_with_the_last_close)
+Test(cache_version, s5_copies_stay_in_the_images_share_and_go_with_the_last_close)
 {
 	struct cache_node first, second, again;
 
-	start_with(DEVICE_EVENTS, 1 << 20, 150000);
+	start_with(DEVICE_EVENTS, 1 << 20, 152000);
 	first = open_file("small.bin");
 	second = open_file("other.bin");
 	again = open_file("small.bin");
-	cr_expect_eq(read_at(&first, 1, 0, PIECE), 0);
-	expect_kept(150000, 0);
-	cr_expect_eq(read_at(&second, 2, 0, PIECE), 0);
-	expect_kept(150000, 5000);
+	be_written(&first);
+	expect_kept(0, 150000);
+	be_written(&second);
+	expect_kept(5000, 150000);
 	overwrite(3);
 	write_elsewhere();
 	cr_expect_eq(read_at(&second, 2, PIECE, 904), 0);
 	close_file(&first);
-	expect_kept(150000, 5000);
+	expect_kept(5000, 150000);
 	cr_expect_eq(read_at(&again, 1, 100000, PIECE), 0);
 	close_file(&again);
-	expect_kept(0, 5000);
+	expect_kept(5000, 0);
 	close_file(&second);
 	end();
 }
 
-Test(cache_version, c2_past_the_budget_what_is_kept_goes_to_a_file)
+Test(cache_version, s5_past_the_share_there_is_no_copy)
 {
 	struct cache_node node;
 
-	start_with(DEVICE_EVENTS, 1 << 20, 1000);
+	start_with(DEVICE_EVENTS, 1 << 20, 74000);
 	node = open_file("small.bin");
-	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
-	expect_kept(0, 150000);
-	overwrite(2);
+	be_written(&node);
+	expect_kept(0, 0);
 	cr_expect_eq(read_at(&node, 1, 100000, PIECE), 0);
 	close_file(&node);
 	end();
 }
 
-/* In the middle of one reader's whole read another opens the same version, and a third closes it. */
-static void open_meanwhile(struct memory_device *self)
+/* In the midst of a copy the version is read and closed; nobody needs the copy any more. */
+static void read_and_close_meanwhile(struct memory_device *self)
+{
+	if (self->data_reads < 2 || !self->in_data)
+		return;
+	self->turn = NULL;
+	cr_expect_eq(read_at(&meanwhile, 1, 0, PIECE), 0);
+	cache_version_close(meanwhile.version);
+}
+
+Test(cache_version, s5_a_close_in_the_midst_of_a_copy_leaves_nothing)
 {
 	struct cache_op op = { .may_block = true };
 
-	if (self->data_reads == 0)
-		return;
-	self->turn = NULL;
-	cr_expect_eq(cache_version_open(meanwhile.version, &op), -EINPROGRESS);
-	cr_expect_gt(op.retry_ns, 0);
-	close_file(&meanwhile);
-}
-
-Test(cache_version, c6_a_version_is_read_whole_by_one_at_a_time)
-{
-	struct cache_node node;
-
 	start(DEVICE_EVENTS);
+	memory.grain_bytes = PIECE;
 	meanwhile = open_file("small.bin");
-	node = open_file("small.bin");
-	write_elsewhere();
+	cr_expect_eq(read_at(&meanwhile, 1, 0, 150000), 0);
 	memory_device_reset_counts(&memory);
-	memory.turn = open_meanwhile;
-	cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
-	close_file(&node);
+	memory.turn = read_and_close_meanwhile;
+	cr_expect_neq(cache_version_keep(meanwhile.version, &op), 0);
+	cr_expect_null(memory.turn);
+	expect_kept(0, 0);
+	node_put_any(&meanwhile);
 	end();
 }
 
@@ -685,8 +874,8 @@ Test(cache_version, s1_thousands_of_superseded_versions_cost_nothing)
 		settle();
 		expect_fetch("small.bin", round % 100 + 10, 150000);
 	}
-	expect_kept(150000, 0);
-	cr_expect_eq(read_at(&held, 1, 0, 150000), 0);
+	expect_kept(0, 0);
+	cr_expect_eq(read_at(&held, 1, 0, 150000), -ESTALE);
 	close_file(&held);
 	end();
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * compare: is all that was ever handed out of a version still in the image?
+ *
+ * The chunks that are known are read again and held against their hashes: known
+ * once and seen again now, each was there all the time between. That makes what
+ * was read in this time the same version's.
+ *
+ * Called under the image's lock, and let go while it reads; one at a time for
+ * each version (version->comparing, the caller's). The caller has a user of the
+ * version, and looks at entry and chain afterwards.
+ */
+#pragma once
+
+#include "cache/tree/version.h"
+
+/*
+ * From the first to the last. 0; -ESTALE: one differs, and the version is
+ * superseded; -EINPROGRESS: it took more than `limit_ns` of the device's time;
+ * -EIO, -ENOMEM.
+ */
+int compare_known(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+
+/*
+ * The same for a steady device, and sets data_checked. What was compared under
+ * this generation need not be compared again: a call that ran out of time has not
+ * been in vain. -EINPROGRESS also when the generation moved.
+ */
+int compare_known_once(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+
+/* Only those that were written, as the log tells, since they were last known to hold. Needs version->data_checked. */
+int compare_written(struct cache_version *version, struct cache_op *op, int64_t limit_ns);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * copy: a whole copy of an open version, made in the background while its image is
+ * being written and nothing tells what is: so that its readers can finish whatever
+ * the writer does.
+ *
+ * It is never in a request's way: cache_version_read says that one is wanted, and
+ * whoever has a thread for it calls cache_version_keep. Where there is no room for
+ * one (a share for each image, a full disk), or the writer is faster, readers get
+ * what can be had straight from the image.
+ */
+#pragma once
+
+#include "cache/tree/version.h"
+
+/* Is nobody at it, and none there, and room for one? Under the lock. */
+bool copy_is_wanted(const struct cache_version *version);
