@@ -583,7 +583,7 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen)
 		look_again_until_settled(log, seen);
 	seen->generation = log->generation;
 	seen->in_flight = log->exact ? tracked_flights(log) : 0;
-	seen->exact = log->exact;
+	seen->exact = log->exact && log->settles_ns == 0;
 	if (log->exact)
 		seen->steady = log->settles_ns == 0;
 }
@@ -731,7 +731,7 @@ int write_log_guard(struct write_log *log, struct guard *guard, uint64_t generat
 	int error;
 
 	LOCK_SCOPE(&log->lock);
-	error = log->exact && log->settles_ns == 0 ? may_be_guarded(log, guard, generation) : -ENOTSUP;
+	error = log->exact ? may_be_guarded(log, guard, generation) : -ENOTSUP;
 	if (error != 0)
 		return error;
 	link->epoch = log->epoch;

@@ -146,7 +146,10 @@ int write_log_burst(struct write_log *log, const struct cache_range *where, int6
 void write_log_set_untracked(struct write_log *log, const struct cache_range *ranges, size_t count);
 
 /*
- * Guard an open file whose bytes were true at `generation`. 0: from now on every
+ * Guard an open file whose bytes were true at `generation`. While the log settles
+ * (`seen` is neither exact nor steady) what was begun before anybody told may
+ * still land: then what was handed out is compared as well.
+ * 0: from now on every
  * announced write waits until what it replaces is preserved. -EAGAIN: a write to it
  * is in flight; -ESTALE: not as it was; -ENOTSUP: not exact now, or not for it.
  */

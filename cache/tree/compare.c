@@ -44,8 +44,30 @@ static bool next_batch(const struct cache_version *version, uint64_t chunk, cons
 	return true;
 }
 
-/* Without the lock. 1: all as they were; 0: one is not; -EIO. */
-static int batch_holds(const struct cache_version *version, const struct batch *batch, void *buffer)
+/* What was preserved is the version's, and so is what was lost after it was handed out. Without the lock. */
+static int overlay(struct guard *guard, const struct batch *batch, unsigned char *bytes, struct chunk_hash *hashes)
+{
+	size_t count = span_chunk_count(&batch->span);
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		uint64_t chunk = batch->span.offset_bytes / CHUNK_BYTES + i;
+		size_t length_bytes = extents_chunk_bytes(guard_extents(guard), chunk);
+		enum guard_state state = guard_state(guard, chunk);
+		struct span span = { chunk * CHUNK_BYTES, length_bytes };
+
+		if (state == GUARD_LOST)
+			hashes[i] = batch->hashes[i];
+		if (state != GUARD_SAVED)
+			continue;
+		error = guard_read(guard, chunk * CHUNK_BYTES, bytes, length_bytes);
+		span_hash(&span, bytes, &hashes[i]);
+	}
+	return error;
+}
+
+/* Without the lock. `guard` may be NULL. 1: all as they were; 0: one is not; -EIO. */
+static int batch_holds(const struct cache_version *version, struct guard *guard, const struct batch *batch, void *buffer)
 {
 	struct chunk_hash hashes[BATCH_CHUNKS];
 	size_t count = span_chunk_count(&batch->span);
@@ -56,6 +78,10 @@ static int batch_holds(const struct cache_version *version, const struct batch *
 	if (error != 0)
 		return error;
 	span_hash(&batch->span, bytes, hashes);
+	if (guard)
+		error = overlay(guard, batch, buffer, hashes);
+	if (error != 0)
+		return error;
 	for (size_t i = 0; i < count; i++)
 		if (hashes[i].low != batch->hashes[i].low || hashes[i].high != batch->hashes[i].high)
 			return 0;
@@ -66,11 +92,13 @@ static int batch_holds(const struct cache_version *version, const struct batch *
 static int compare_batch(struct cache_version *version, struct cache_op *op, const struct batch *batch, void *buffer)
 {
 	struct cache_image *image = version->image;
+	struct guard *guard = version->guard ? guard_ref(version->guard) : NULL;
 	int holds, error;
 
 	image_leave(image);
-	holds = batch_holds(version, batch, buffer);
+	holds = batch_holds(version, guard, batch, buffer);
 	pthread_mutex_lock(&image->lock);
+	guard_unref(guard);
 	error = image_observe(image, op);
 	if (error != 0 || holds < 0)
 		return error != 0 ? error : holds;

@@ -157,7 +157,13 @@ int version_check(struct cache_version *version, struct cache_op *op)
 		return decided(op, 0, "it is empty");
 	if (image->seen.in_doubt)
 		return come_back(op, WAIT_RETRY_NS, "who writes is being found out");
-	return image->seen.exact ? check_exact(version, op) : check_by_comparing(version, op);
+	if (image->seen.exact)
+		return check_exact(version, op);
+	error = check_by_comparing(version, op);
+	/* Writers may tell by now, though not yet of what they had begun before: better than nothing. */
+	if (error == 0 && image->reports)
+		version_guard(version, image->seen.generation);
+	return error;
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)

@@ -138,6 +138,23 @@ static int overlay(struct reading *reading, unsigned char *data)
 	return 0;
 }
 
+/* Is what was handed out still the version's, where writers may not have told of all they had begun? */
+static int compare_unless_exact(struct reading *reading)
+{
+	struct cache_version *version = reading->version;
+	int error;
+
+	if (version->image->seen.exact || version->detached)
+		return 0;
+	if (version->comparing)
+		return come_back_soon(reading, "another reader compares it");
+	version->comparing = true;
+	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
+	version->comparing = false;
+	reading->op->rule = "guarded, and compared with what was handed out";
+	return error;
+}
+
 static bool all_saved(const struct reading *reading)
 {
 	size_t count = span_chunk_count(&reading->span);
@@ -171,8 +188,10 @@ static int read_guarded(struct reading *reading)
 		stands = reports_guard_stands(image->reports, version->guard);
 		reading->bytes->data = data;
 		/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
+		if (stands == 0 && error == 0)
+			error = overlay(reading, data);
 		if (stands == 0)
-			return error != 0 ? error : overlay(reading, data);
+			return error != 0 ? error : compare_unless_exact(reading);
 	}
 	if (stands == -EAGAIN)
 		return come_back_soon(reading, "exact: being written, or in doubt");

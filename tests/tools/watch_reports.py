@@ -23,7 +23,7 @@ def main():
                 images = json.load(file)["images"]
             reports = next(image["reports"] for image in images if image["name"] == sys.argv[2])
             now = reports["exact"], reports["why_not"], reports["stranger_seconds"] is not None, reports["lost"]
-        except (OSError, ValueError, StopIteration) as error:
+        except (OSError, ValueError, StopIteration, KeyError) as error:
             now = False, str(error), None, None
         looks += 1
         if now != last:

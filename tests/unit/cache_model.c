@@ -157,6 +157,7 @@ static int64_t model_clock(void)
 static void begin_reports(struct run *run)
 {
 	struct write_log *log;
+	size_t total;
 
 	the_run = run;
 	cr_assert_eq(write_log_new(&log), 0);
@@ -164,7 +165,10 @@ static void begin_reports(struct run *run)
 	cache_image_report_to(run->reader.image, log);
 	cr_assert_eq(reporter_new(log, &run->reporter), 0);
 	report(run, "done\n"); /* it introduces itself */
-	run->memory.now_ns += SECOND;
+	/* What was begun before it told of its writes is over. */
+	reader_partitions(&run->reader, NULL, 0, &total);
+	run->memory.now_ns += 3 * SECOND;
+	reader_partitions(&run->reader, NULL, 0, &total);
 }
 
 /* ---- one plan ------------------------------------------------------------ */

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "cache/changes/formats/notify_forms.h"
+#include "cache/changes/formats/nbd_server.h"
 
 #define REQUEST_MAGIC 0x25609513
 #define REPLY_MAGIC 0x67446698
