@@ -23,7 +23,7 @@
 /* What does not answer at all is found out by the clock, this much after the request's wait ended. */
 #define WAIT_HUNG_NS (35 * WAIT_MS)
 
-/* In any such span one image makes requests wait for half of it at most. */
+/* In any such span one image makes one thread wait for half of it at most. */
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
@@ -96,7 +96,7 @@ _Static_assert(WAIT_SETTLE_NS + WAIT_PRESERVE_NS + WAIT_COMPARE_NS < WAIT_REQUES
 _Static_assert(WAIT_SETTLE_NS + WAIT_COMPARE_READ_NS + WAIT_LOOK_AGAIN_NS < WAIT_REQUEST_NS,
 	       "content that nothing tells of, and the comparison behind it, fit into one request's wait");
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
-	       "one request may use its whole wait, and an image no more than half of any second");
+	       "one request may use its whole wait, and an image no more than half of a thread's second");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
 _Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,
 	       "an image that answered before a request came, and never since, is seen to hang when that is late");

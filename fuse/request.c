@@ -23,17 +23,12 @@ static struct lane *lane_of(const struct request *request)
 	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
 }
 
-static struct wait_share *share_of(const struct request *request)
-{
-	return &lane_of(request)->share;
-}
-
 /* ---- answers ------------------------------------------------------------- */
 
 static void stop_waiting(struct request *request)
 {
 	if (atomic_exchange(&request->waiting, false))
-		wait_share_end(share_of(request), queue_now_ns());
+		wait_share_end(&request->fs->shares, lane_of(request), request->caller, queue_now_ns());
 }
 
 static bool claim(struct request *request, enum request_answer answer)
@@ -135,7 +130,7 @@ static void reply_error(const struct request *request, const struct cache_op *op
 	char text[1200] = "";
 
 	if (answer->error == ESTALE)
-		wait_share_stale(share_of(request), queue_now_ns());
+		lane_of(request)->stale_ns = queue_now_ns();
 	if (answer->error == ENOENT && request->name)
 		request_absent(&request->fs->asked, request->caller, request->image, request->inode, request->name);
 	if (answer->error == EIO)
@@ -162,8 +157,11 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 
 static int attempt(struct request *request, struct cache_op *op, bool may_block)
 {
+	int64_t stale_ns = lane_of(request)->stale_ns;
+
 	*op = (struct cache_op){ .may_block = may_block };
-	op->final_retry = request->call->walks && wait_share_is_final_retry(share_of(request), queue_now_ns());
+	/* The kernel walks a path once more after ESTALE: this may be its last try. */
+	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	request->looks++;
 	return request->call->attempt(request, op);
 }
@@ -171,17 +169,18 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 /* May it wait for its image until op->retry_ns from now? */
 static bool may_wait(struct request *request, const struct cache_op *op)
 {
-	struct wait_share *share = share_of(request);
+	struct wait_shares *shares = &request->fs->shares;
 	int64_t now_ns = queue_now_ns();
 
 	if (!atomic_load(&request->waiting)) {
-		wait_share_begin(share, request->start_ns, now_ns);
+		wait_share_begin(shares, lane_of(request), request->caller, request->start_ns, now_ns);
 		atomic_store(&request->waiting, true);
 		/* Nobody ends it any more if the clock was faster. */
 		if (is_answered(request))
 			stop_waiting(request);
 	}
-	return now_ns + op->retry_ns < request->deadline_ns && op->retry_ns <= wait_share_left(share, now_ns);
+	return now_ns + op->retry_ns < request->deadline_ns &&
+	       op->retry_ns <= wait_share_left(shares, lane_of(request), request->caller, now_ns);
 }
 
 static int64_t job_run(struct job *job)
@@ -207,6 +206,25 @@ static int64_t job_run(struct job *job)
 	return 0;
 }
 
+/* It waited for the device. */
+static void count_late(const struct request *request, int64_t now_ns)
+{
+	struct lane *lane = lane_of(request);
+
+	wait_share_begin(&request->fs->shares, lane, request->caller, request->start_ns, now_ns);
+	wait_share_end(&request->fs->shares, lane, request->caller, now_ns);
+	lane->late_ns = now_ns;
+}
+
+static int64_t left_for_device(const struct request *request, int64_t now_ns)
+{
+	struct lane *lane = lane_of(request);
+
+	if (request->slow_ns != 0 || lane->late_ns == 0 || now_ns - lane->late_ns >= WAIT_IMAGE_SPAN_NS)
+		return WAIT_REQUEST_NS;
+	return wait_share_left(&request->fs->shares, lane, request->caller, now_ns);
+}
+
 static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
@@ -215,7 +233,7 @@ static void job_expire(struct job *job)
 	if (!claim(request, REQUEST_LATE))
 		return;
 	if (!waited)
-		wait_share_late(share_of(request), request->start_ns, queue_now_ns());
+		count_late(request, queue_now_ns());
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }
 
@@ -244,7 +262,7 @@ static void job_done(struct job *job)
 static bool become_job(const struct request *now)
 {
 	int64_t start_ns = queue_now_ns();
-	int64_t left_ns = now->slow_ns ? WAIT_REQUEST_NS : wait_share_left_for_device(share_of(now), start_ns);
+	int64_t left_ns = left_for_device(now, start_ns);
 	struct request *request = left_ns > 0 ? malloc(sizeof(*request)) : NULL;
 
 	if (!request)

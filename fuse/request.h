@@ -10,9 +10,11 @@
  * does not touch the kernel's request any more.
  *
  * How long it waits: for an image in flux, or our own reading of it, at most
- * WAIT_REQUEST_NS, and no longer than its image may make requests wait
+ * WAIT_REQUEST_NS, and no longer than the image may make one thread wait
  * (wait_share.h); a request that may not wait is tried once all the same. For a
- * device that does not answer, WAIT_HUNG_NS more. A READ is given more on storage
+ * device that does not answer, WAIT_HUNG_NS more; that counts as a wait when the
+ * clock had to answer. Until then the device may only be slow, and to refuse would
+ * not make it faster; but who was late within the span gets what is left of it. A READ is given more on storage
  * that is slow but answers (WAIT_SLOW_READ_NS).
  */
 #pragma once
@@ -23,6 +25,7 @@
 #include "fuse/process/api.h"
 #include "fuse/process/options.h"
 #include "fuse/process/queue.h"
+#include "fuse/process/wait_share.h"
 
 /* The mounted filesystem; constant after start. */
 struct imagefs {
@@ -30,6 +33,7 @@ struct imagefs {
 	struct view *view;
 	struct inodes *inodes;
 	struct queue *queue;
+	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
@@ -74,7 +78,7 @@ struct request {
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */
-	atomic_bool waiting; /* counted in its image's share */
+	atomic_bool waiting; /* counted in its thread's share */
 	_Atomic enum request_answer answered;
 };
 

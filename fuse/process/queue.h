@@ -15,14 +15,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fuse/process/wait_share.h"
+#include "base/waits.h"
 
 struct queue;
 struct job;
 
 /*
  * Embedded in whatever jobs are about. Zero is ready for use; all fields are the
- * queue's, but for `width`, and `share`, which is its users'.
+ * queue's, but for `width`, and the last two, which are request.c's.
  */
 struct lane {
 	struct job *first, *last;
@@ -32,7 +32,8 @@ struct lane {
 	int64_t progress_ns;	/* when a job of it last came back */
 	bool listed;
 	struct lane *next;
-	struct wait_share share;
+	_Atomic int64_t late_ns;  /* when the clock had to answer a request that waited for the device; 0: never */
+	_Atomic int64_t stale_ns; /* when a request was answered ESTALE; likewise */
 };
 
 /* So many jobs of one lane at a time: enough reads in flight to keep a disk busy. */

@@ -2,13 +2,15 @@
 #include "fuse/process/wait_share.h"
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/cleanup.h"
 
 _Static_assert(WAIT_IMAGE_SPAN_NS % WAIT_SHARE_SLOT_NS == 0 && WAIT_SHARE_SLOT_NS <= UINT32_MAX,
 	       "slots make up a span, and a whole one can be counted");
 
-/* For all images: it is held for some additions, and taken only by requests that have to wait. */
+/* For all of them: it is held for some additions, and taken only by requests that have to wait. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int64_t min(int64_t a, int64_t b)
@@ -47,53 +49,61 @@ static int64_t waited_until(const struct wait_share *share, int64_t now_ns, int6
 	return sum_ns;
 }
 
-void wait_share_begin(struct wait_share *share, int64_t since_ns, int64_t now_ns)
+/* Under the lock. NULL: not known, and (with `make`) there is no room, since all of its set wait. */
+static struct wait_share *find(struct wait_shares *shares, const void *image, pid_t thread, bool make)
 {
+	uint64_t hash = ((uintptr_t)image / 64 ^ (uint64_t)thread) * UINT64_C(0x9e3779b97f4a7c15);
+	struct wait_share *set = shares->shares[hash >> 32 & (WAIT_SHARE_SETS - 1)], *oldest = NULL;
+
+	for (size_t i = 0; i < WAIT_SHARE_WAYS; i++) {
+		if (set[i].image == image && set[i].thread == thread)
+			return &set[i];
+		if (set[i].waiting == 0 && (!oldest || set[i].counted_ns < oldest->counted_ns))
+			oldest = &set[i];
+	}
+	if (!make || !oldest)
+		return NULL;
+	*oldest = (struct wait_share){ .image = image, .thread = thread };
+	return oldest;
+}
+
+void wait_share_begin(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
+{
+	struct wait_share *share;
+
 	LOCK_SCOPE(&lock);
+	share = find(shares, image, thread, true);
+	if (!share)
+		return;
 	count(share, since_ns);
 	share->waiting++;
 	count(share, now_ns);
 }
 
-void wait_share_end(struct wait_share *share, int64_t now_ns)
+void wait_share_end(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns)
 {
+	struct wait_share *share;
+
 	LOCK_SCOPE(&lock);
+	share = find(shares, image, thread, false);
+	if (!share || share->waiting == 0)
+		return;
 	count(share, now_ns);
 	share->waiting--;
 }
 
-int64_t wait_share_left(struct wait_share *share, int64_t now_ns)
+int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns)
 {
 	int64_t left_ns = WAIT_REQUEST_NS;
+	struct wait_share *share;
 
 	LOCK_SCOPE(&lock);
+	share = find(shares, image, thread, false);
+	if (!share)
+		return left_ns;
 	count(share, now_ns);
 	/* While it waits the sum only grows: what leaves the span is less than what is added. */
 	while (left_ns > 0 && waited_until(share, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)
 		left_ns -= WAIT_SHARE_SLOT_NS;
 	return left_ns > 0 ? left_ns : 0;
-}
-
-void wait_share_late(struct wait_share *share, int64_t since_ns, int64_t now_ns)
-{
-	wait_share_begin(share, since_ns, now_ns);
-	wait_share_end(share, now_ns);
-	share->late_ns = now_ns;
-}
-
-int64_t wait_share_left_for_device(struct wait_share *share, int64_t now_ns)
-{
-	if (share->late_ns == 0 || now_ns - share->late_ns >= WAIT_IMAGE_SPAN_NS)
-		return WAIT_REQUEST_NS;
-	return wait_share_left(share, now_ns);
-}
-
-void wait_share_stale(struct wait_share *share, int64_t now_ns)
-{
-	share->stale_ns = now_ns;
-}
-
-bool wait_share_is_final_retry(struct wait_share *share, int64_t now_ns)
-{
-	return share->stale_ns != 0 && now_ns - share->stale_ns < WAIT_FINAL_RETRY_NS;
 }

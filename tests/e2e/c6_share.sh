@@ -38,7 +38,8 @@ def ask(name):
     ends[name, outcome] = ends.get((name, outcome), 0) + 1
 
 def most_in_a_second(spans):
-    """Of all seconds that end with a wait, and so of all seconds."""
+    """Of all seconds that end with a wait, and so of all seconds. An ask of some milliseconds is no wait."""
+    spans = [(a, b) for a, b in spans if b - a > 0.005]
     most, first = 0, 0
     for number, (_, end) in enumerate(spans):
         while spans[first][1] < end - 1:
@@ -52,7 +53,6 @@ end = time.monotonic() + seconds
 while time.monotonic() < end:
     ask("never")
     ask("now_and_then")
-    time.sleep(0.002) # so many asks in a second that each may take its time
 stop.set()
 most = most_in_a_second(waits["never"])
 print("never quiet: %.0f ms in a second at most, longest wait %.0f ms; %s" % (
@@ -61,6 +61,6 @@ print("never quiet: %.0f ms in a second at most, longest wait %.0f ms; %s" % (
 refused = sum(n for (name, outcome), n in ends.items() if name == "now_and_then" and outcome != "opened")
 assert ends.get(("never", "Input/output error")), "it was quiet"
 assert refused == 0, "%d refused for another image's sake" % refused
-# Each ask costs a little that is no wait; this machine may be busy.
-assert most < 0.65, "more than half of a second"
+# This machine may be busy.
+assert most < 0.55, "more than half of a second"
 PY

@@ -7,67 +7,70 @@
 #include "fuse/process/wait_share.h"
 
 #define MS WAIT_MS
+#define SERVER 4711
 #define START (1000 * WAIT_S + 7 * MS)
 
+static const void *image = "image", *other = "other image";
+
 /* It waits from `at_ns` for as long as it may, at most `length_ns`. Returns for how long. */
-static int64_t wait_at(struct wait_share *share, int64_t at_ns, int64_t length_ns)
+static int64_t wait_at(struct wait_shares *share, int64_t at_ns, int64_t length_ns)
 {
-	int64_t left_ns = wait_share_left(share, at_ns);
+	int64_t left_ns = wait_share_left(share, image, SERVER, at_ns);
 
 	if (left_ns > length_ns)
 		left_ns = length_ns;
-	wait_share_begin(share, at_ns, at_ns);
-	wait_share_end(share, at_ns + left_ns);
+	wait_share_begin(share, image, SERVER, at_ns, at_ns);
+	wait_share_end(share, image, SERVER, at_ns + left_ns);
 	return left_ns;
 }
 
 Test(wait_share, a_request_has_its_whole_wait_and_the_next_one_what_is_left)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
 	cr_assert_eq(wait_at(&share, START, WAIT_REQUEST_NS), WAIT_REQUEST_NS);
-	int64_t left_ns = wait_share_left(&share, START + WAIT_REQUEST_NS);
+	int64_t left_ns = wait_share_left(&share, image, SERVER, START + WAIT_REQUEST_NS);
 
 	cr_assert_leq(left_ns, WAIT_IMAGE_SHARE_NS - WAIT_REQUEST_NS);
 	cr_assert_geq(left_ns, WAIT_IMAGE_SHARE_NS - WAIT_REQUEST_NS - 2 * WAIT_SHARE_SLOT_NS);
 	/* A second after it all of it is there again. */
-	cr_assert_eq(wait_share_left(&share, START + WAIT_REQUEST_NS + WAIT_IMAGE_SPAN_NS), WAIT_REQUEST_NS);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + WAIT_REQUEST_NS + WAIT_IMAGE_SPAN_NS), WAIT_REQUEST_NS);
 }
 
 Test(wait_share, waits_side_by_side_count_once)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
 	for (int i = 0; i < 20; i++)
-		wait_share_begin(&share, START + i * MS, START + i * MS);
+		wait_share_begin(&share, image, SERVER, START + i * MS, START + i * MS);
 	for (int i = 0; i < 20; i++)
-		wait_share_end(&share, START + (200 + i) * MS);
+		wait_share_end(&share, image, SERVER, START + (200 + i) * MS);
 	/* 219 ms of it are gone, not 20 times 200. */
-	cr_assert_geq(wait_share_left(&share, START + 219 * MS), 225 * MS);
+	cr_assert_geq(wait_share_left(&share, image, SERVER, START + 219 * MS), 225 * MS);
 }
 
 Test(wait_share, a_wait_that_lasts_counts_up_to_now)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
-	wait_share_begin(&share, START, START);
-	cr_assert_eq(wait_share_left(&share, START), WAIT_REQUEST_NS);
-	cr_assert_leq(wait_share_left(&share, START + 300 * MS), 200 * MS);
-	cr_assert_eq(wait_share_left(&share, START + 500 * MS), 0);
+	wait_share_begin(&share, image, SERVER, START, START);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START), WAIT_REQUEST_NS);
+	cr_assert_leq(wait_share_left(&share, image, SERVER, START + 300 * MS), 200 * MS);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + 500 * MS), 0);
 	/* Nothing leaves the span while it goes on. */
-	cr_assert_eq(wait_share_left(&share, START + 5 * WAIT_S), 0);
-	wait_share_end(&share, START + 5 * WAIT_S);
-	cr_assert_eq(wait_share_left(&share, START + 5 * WAIT_S), 0);
-	cr_assert_eq(wait_share_left(&share, START + 6 * WAIT_S + WAIT_SHARE_SLOT_NS), WAIT_REQUEST_NS);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + 5 * WAIT_S), 0);
+	wait_share_end(&share, image, SERVER, START + 5 * WAIT_S);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + 5 * WAIT_S), 0);
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + 6 * WAIT_S + WAIT_SHARE_SLOT_NS), WAIT_REQUEST_NS);
 }
 
 Test(wait_share, it_waits_since_it_came)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
-	wait_share_begin(&share, START, START + 150 * MS);
-	wait_share_end(&share, START + 160 * MS);
-	cr_assert_leq(wait_share_left(&share, START + 160 * MS), 340 * MS);
+	wait_share_begin(&share, image, SERVER, START, START + 150 * MS);
+	wait_share_end(&share, image, SERVER, START + 160 * MS);
+	cr_assert_leq(wait_share_left(&share, image, SERVER, START + 160 * MS), 340 * MS);
 }
 
 /* Exactly, by milliseconds: the most that was waited in any second. */
@@ -92,9 +95,10 @@ Test(wait_share, never_more_than_half_of_any_second)
 
 	srandom(5);
 	for (int round = 0; round < 40; round++) {
-		struct wait_share share = { 0 };
+		static struct wait_shares share;
 		int64_t longest = 1 + random() % 400, pause = random() % 300;
 
+		memset(&share, 0, sizeof(share));
 		memset(waited, 0, sizeof(waited));
 		for (size_t at = 0; at < 59000;) {
 			int64_t length_ns = wait_at(&share, START + (int64_t)at * MS, (1 + random() % longest) * MS);
@@ -110,24 +114,32 @@ Test(wait_share, never_more_than_half_of_any_second)
 	cr_assert_geq(total, 40UL * 59000 * 3 / 10);
 }
 
-Test(wait_share, a_device_is_waited_for_unless_it_was_late)
+Test(wait_share, nothing_is_inherited_by_another_image_or_thread)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
 	wait_at(&share, START, WAIT_REQUEST_NS);
-	cr_assert_eq(wait_share_left_for_device(&share, START + WAIT_REQUEST_NS), WAIT_REQUEST_NS);
-	wait_share_late(&share, START + 600 * MS, START + 1035 * MS);
-	cr_assert_leq(wait_share_left_for_device(&share, START + 1035 * MS), 65 * MS);
-	cr_assert_eq(wait_share_left_for_device(&share, START + 1500 * MS), wait_share_left(&share, START + 1500 * MS));
-	cr_assert_eq(wait_share_left_for_device(&share, START + 2035 * MS), WAIT_REQUEST_NS);
+	cr_assert_lt(wait_share_left(&share, image, SERVER, START + WAIT_REQUEST_NS), WAIT_REQUEST_NS);
+	cr_assert_eq(wait_share_left(&share, image, SERVER + 1, START + WAIT_REQUEST_NS), WAIT_REQUEST_NS);
+	cr_assert_eq(wait_share_left(&share, other, SERVER, START + WAIT_REQUEST_NS), WAIT_REQUEST_NS);
 }
 
-Test(wait_share, a_final_retry_comes_at_once)
+/* More threads and images than are told apart: who waits is not forgotten, nor taken for another. */
+Test(wait_share, a_wait_is_remembered_while_it_lasts)
 {
-	struct wait_share share = { 0 };
+	static struct wait_shares share;
 
-	cr_assert(!wait_share_is_final_retry(&share, 5 * MS));
-	wait_share_stale(&share, START);
-	cr_assert(wait_share_is_final_retry(&share, START + MS));
-	cr_assert(!wait_share_is_final_retry(&share, START + WAIT_FINAL_RETRY_NS));
+	wait_share_begin(&share, image, SERVER, START, START);
+	for (pid_t thread = 1; thread < 4000; thread++) {
+		wait_share_begin(&share, image, thread + 10000, START, START);
+		wait_share_end(&share, image, thread + 10000, START + thread * 1000);
+	}
+	cr_assert_eq(wait_share_left(&share, image, SERVER, START + WAIT_IMAGE_SHARE_NS), 0);
+	/* A set that is full of them has no room: nobody is refused for that, and nothing breaks. */
+	for (pid_t thread = 1; thread < 4000; thread++)
+		wait_share_begin(&share, other, thread, START, START);
+	for (pid_t thread = 1; thread < 4000; thread++)
+		wait_share_end(&share, other, thread, START + MS);
+	cr_assert_eq(wait_share_left(&share, other, 5000, START + MS), WAIT_REQUEST_NS);
+	wait_share_end(&share, image, SERVER, START + WAIT_IMAGE_SHARE_NS);
 }
