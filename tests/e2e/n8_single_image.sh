@@ -31,4 +31,4 @@ ln -sfn two "$T/link"
 shown "the path leads elsewhere" other
 rm "$T/two/a.img"
 refuses ENOENT cat d/f
-is "the mount stands" "$(stat -f -c %T "$MNT" 2>&1; mountpoint "$MNT")" "$(stat -f -c %T "$MNT" 2>&1; echo "$MNT is a mountpoint")"
+mountpoint -q "$MNT"
