@@ -68,15 +68,15 @@ int try_read(struct request *request, struct cache_op *op)
 	if (!place)
 		return -ESTALE;
 	error = cache_version_read(place->version, op, request->offset_bytes, request->length_bytes, &bytes);
-	place_put(place);
 	if (op->keep_wanted)
 		request_in_background(request, &keep);
-	if (error != 0)
-		return error;
-	if (request_claim(request))
-		fuse_reply_buf(request->fuse, (const char *)bytes.data, bytes.length_bytes);
-	cache_bytes_release(&bytes);
-	return 0;
+	if (error == 0) {
+		if (request_claim(request))
+			fuse_reply_buf(request->fuse, (const char *)bytes.data, bytes.length_bytes);
+		cache_bytes_release(&bytes);
+	}
+	place_put(place);
+	return error;
 }
 
 void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)

@@ -19,6 +19,7 @@ is "before" "$(fetched config.txt), $(fetched overlays/x.dtbo)" "old, old overla
 for round in $(seq 5); do
 	image_with "$T/new" "round $round"
 	mv "$T/new" "$SRC/jammy.img"
+	wait_until 5 fetched overlays/x.dtbo # at rest
 	is "replaced" "$(fetched config.txt), $(fetched overlays/x.dtbo)" "round $round, round $round overlay"
 done
 mv "$SRC/jammy.img" "$T/away"

@@ -7,7 +7,8 @@ image_with() {
 	mmd -i "$1@@1M" ::d
 	put "$2" "$1" /d/f
 }
-shown() { is "$1" "$(cat config.txt d/f "$MNT/config.txt"; cd d; cat f)" "$2$2$2$2"; }
+at_rest() { [[ $(cat config.txt d/f 2>&1) != *"Input/output error"* ]]; }
+shown() { wait_until 5 at_rest; is "$1" "$(cat config.txt d/f "$MNT/config.txt"; cd d; cat f)" "$2$2$2$2"; }
 mkdir "$T/dir" "$T/two"
 image_with "$T/dir/a.img" one
 image_with "$T/two/a.img" other
@@ -30,4 +31,4 @@ ln -sfn two "$T/link"
 shown "the path leads elsewhere" other
 rm "$T/two/a.img"
 refuses ENOENT cat d/f
-is "the mount stands" "$(stat -f -c %T "$MNT" 2>&1; mountpoint "$MNT")" "$(stat -f -c %T "$MNT" 2>&1; echo "$MNT is a mountpoint")"
+mountpoint -q "$MNT"
