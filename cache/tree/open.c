@@ -27,6 +27,8 @@ static int compare(struct cache_version *version, struct cache_op *op,
 {
 	int error;
 
+	if (!op->may_block)
+		return -EAGAIN;
 	if (version->comparing) {
 		op->busy = true;
 		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
@@ -155,9 +157,8 @@ int version_check(struct cache_version *version, struct cache_op *op)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
-	if (image->seen.in_doubt)
-		return come_back(op, WAIT_RETRY_NS, "who writes is being found out");
-	return image->seen.exact ? check_exact(version, op) : check_by_comparing(version, op);
+	/* Until it is steady, a write that nobody announced may be on its way still. */
+	return image->seen.exact && image->seen.steady ? check_exact(version, op) : check_by_comparing(version, op);
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)
@@ -166,12 +167,6 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 
 	if (error != 0)
 		return error;
-	/* Comparing reads data, which may take as long as the device. */
-	if (!op->may_block && version->known_count > 0 && !version->image->seen.exact &&
-	    !(version->image->seen.steady && version->data_checked == version->image->seen.generation)) {
-		image_leave(version->image);
-		return -EAGAIN;
-	}
 	/* Counted first, so that what is set up on the way stays. */
 	atomic_fetch_add(&version->opens, 1);
 	error = version_check(version, op);
