@@ -85,6 +85,9 @@
 /* What lasts where nothing tells of changes is looked at again this often. */
 #define WAIT_LOOK_AGAIN_NS (50 * WAIT_MS)
 
+/* A directory that is opened to be read is read at once: then it is listed once. */
+#define WAIT_FRESH_LISTING_NS (100 * WAIT_MS)
+
 /* Try again after this: the writer is faster than three looks in a row; a write to these clusters; our own reading. */
 #define WAIT_RETRY_NS (5 * WAIT_MS)
 #define WAIT_RETRY_IN_FLIGHT_NS (1 * WAIT_MS)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/waits.h"
 #include "fuse/names/list.h"
 #include "fuse/resolve.h"
 
@@ -21,6 +22,7 @@ struct open_dir {
 	pthread_mutex_t lock;
 	/* Under the lock. */
 	bool listed;
+	int64_t fresh_ns; /* when it was listed for the first reading, that has not begun yet; or 0 */
 	struct names names;
 };
 
@@ -88,26 +90,25 @@ struct open_dir *open_dir_of(const struct fuse_file_info *file)
 	return dir;
 }
 
-static int stand_in_place(void *context, struct cache_op *op, const struct place *place)
-{
-	struct cache_attributes attributes;
-
-	(void)context;
-	return cache_dir_stat(place->dir, op, &attributes);
-}
-
 int try_opendir(struct request *request, struct cache_op *op)
 {
-	struct imagefs *fs = request->fs;
+	struct names names = { 0 };
 	struct open_dir *dir;
-	int error = is_source(request) ? 0 : resolve_directory(fs->view, fs->inodes, op, request->inode, stand_in_place, NULL);
+	/* Of SOURCE it takes long, and most who open it do not read it. */
+	int error = is_source(request) ? 0 : list(request, op, &names);
 
 	if (error != 0)
 		return error;
 	dir = calloc(1, sizeof(*dir));
-	if (!dir)
+	if (!dir) {
+		names_free(&names);
 		return -ENOMEM;
+	}
 	dir->users = 1;
+	dir->names = names;
+	dir->listed = !is_source(request);
+	if (dir->listed)
+		dir->fresh_ns = queue_now_ns();
 	pthread_mutex_init(&dir->lock, NULL);
 	request->file.fh = (uintptr_t)dir;
 	if (!request_claim(request) || fuse_reply_open(request->fuse, &request->file) != 0)
@@ -140,7 +141,9 @@ static int renew(struct request *request, struct cache_op *op, struct open_dir *
 	int error;
 
 	pthread_mutex_lock(&dir->lock);
-	error = dir->listed && request->offset_bytes > 0 ? 0 : -ENODATA;
+	error = dir->listed && (request->offset_bytes > 0 || queue_now_ns() - dir->fresh_ns < WAIT_FRESH_LISTING_NS) ? 0 :
+														      -ENODATA;
+	dir->fresh_ns = 0;
 	pthread_mutex_unlock(&dir->lock);
 	if (error == 0)
 		return 0;

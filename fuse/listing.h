@@ -3,8 +3,9 @@
  * listing: an open directory, and readdir.
  *
  * A listing is of one moment, and readdir deals out of memory: offsets of telldir
- * hold within it. It is made when a directory is read from its beginning, so the
- * first reading and each one after rewinddir list what the name means then (N8).
+ * hold within it. It is made when the directory is opened, and anew whenever it is
+ * read from its beginning later: after rewinddir, or through a descriptor that was
+ * opened long ago, it lists what the name means then (N8).
  *
  * Counted: a request that was answered by the clock may outlive the open directory.
  */

@@ -52,7 +52,6 @@ struct cache_observation {
 	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
 	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */
 	bool exact;	    /* from here on reports.h's: all writes are reported, */
-	bool in_doubt;	    /* whether they are is being found out */
 	unsigned in_flight; /* and so many of them are being executed */
 };
 

@@ -11,7 +11,14 @@
  */
 #pragma once
 
-#include "cache/tree/version.h"
+#include "cache/tree/types.h"
 
-/* Is nobody at it, and none there, and room for one? Under the lock. */
+/*
+ * Copy an open version, so that its readers can finish whatever the writer does;
+ * gone with its last close. Takes as long as the device takes; its errors matter to
+ * nobody.
+ */
+int cache_version_keep(struct cache_version *version, struct cache_op *op);
+
+/* For read.c: is nobody at it, and none there, and room for one? Under the lock. */
 bool copy_is_wanted(const struct cache_version *version);

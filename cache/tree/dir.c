@@ -7,7 +7,7 @@
 
 /* ---- life ---------------------------------------------------------------- */
 
-int dir_new(struct cache_image *image, struct cache_volume *volume, const struct place *place, struct cache_dir *parent,
+int dir_new(struct cache_image *image, struct cache_volume *volume, const struct location *place, struct cache_dir *parent,
 	    const struct fat_entry *entry, struct cache_dir **out)
 {
 	struct cache_dir *dir = calloc(1, sizeof(*dir));

@@ -49,7 +49,7 @@ struct cache_dir {
 	uint32_t first_cluster;
 	unsigned depth;
 	struct fat_entry entry; /* its own, without the strings; unused in a root */
-	struct place place;	/* constant */
+	struct location place;	/* constant */
 	struct cached cached;
 	uint64_t path_checked; /* the generation under which it and all above it were last seen to hold */
 	struct fat_dir *content;
@@ -58,7 +58,7 @@ struct cache_dir {
 };
 
 /* `parent` and `entry` are NULL for a root. -ENOMEM. */
-int dir_new(struct cache_image *image, struct cache_volume *volume, const struct place *place, struct cache_dir *parent,
+int dir_new(struct cache_image *image, struct cache_volume *volume, const struct location *place, struct cache_dir *parent,
 	    const struct fat_entry *entry, struct cache_dir **dir);
 
 /* With all that is below it. Frees what has no users. */

@@ -16,7 +16,7 @@
 
 #include "cache/changes/reports.h"
 #include "cache/device/kept.h"
-#include "cache/tree/cache.h"
+#include "cache/tree/types.h"
 
 struct cache {
 	struct cache_settings settings; /* constant */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* list: all names of a directory at one moment. */
+#include "cache/tree/list.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* lookup: names in a directory, and what stat shows of one. */
+#include "cache/tree/lookup.h"
+
 #include <errno.h>
 #include <stdio.h>
 

@@ -27,6 +27,8 @@ static int compare(struct cache_version *version, struct cache_op *op,
 {
 	int error;
 
+	if (!op->may_block)
+		return -EAGAIN;
 	if (version->comparing) {
 		op->busy = true;
 		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
@@ -155,8 +157,6 @@ int version_check(struct cache_version *version, struct cache_op *op)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
-	if (image->seen.in_doubt)
-		return come_back(op, WAIT_RETRY_NS, "who writes is being found out");
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);
@@ -172,12 +172,6 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 
 	if (error != 0)
 		return error;
-	/* Comparing reads data, which may take as long as the device. */
-	if (!op->may_block && version->known_count > 0 && !version->image->seen.exact &&
-	    !(version->image->seen.steady && version->data_checked == version->image->seen.generation)) {
-		image_leave(version->image);
-		return -EAGAIN;
-	}
 	/* Counted first, so that what is set up on the way stays. */
 	atomic_fetch_add(&version->opens, 1);
 	error = version_check(version, op);

@@ -12,10 +12,18 @@
  */
 #pragma once
 
-#include "cache/tree/version.h"
+#include "cache/tree/types.h"
 
 /*
- * As cache_version_open, under the image's lock, of an open version. After it, a
- * guard that stands is set up where the log is exact.
+ * Begin to use a version's bytes: is it still what the image holds? -ESTALE: it
+ * is not, look the name up again. -EIO: entry, chain and bytes do not belong
+ * together. Every successful open is ended by a close.
+ */
+int cache_version_open(struct cache_version *version, struct cache_op *op);
+void cache_version_close(struct cache_version *version);
+
+/*
+ * For read.c: the same under the image's lock, of a version that is open already.
+ * After it, a guard that stands is set up where the log is exact.
  */
 int version_check(struct cache_version *version, struct cache_op *op);

@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * read: a piece of an open version, from where it can be had.
- *
- * A copy, or a guard: what they hold is the version's, whatever is written.
- *
- * Else straight from the image. What was handed out before is known by its hash,
- * and needs nothing else. What is new belongs to the same moment as all that is
- * known if entry, chain and known chunks were seen to hold before it was read and
- * after it: by a generation that stands on a steady device, or by comparing. And
- * it is no half of an update if the image was quiet then, for the settle time;
- * where that cannot be known, if it lasted as long itself. Otherwise the reader
- * waits, and the caller is asked to make a copy (copy.c) in the background.
- */
+#include "cache/tree/read.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -361,7 +350,7 @@ static int read_image(struct reading *reading)
 	int result;
 
 	/* Opened before its writes were told. */
-	if (!version->guard && version->image->seen.exact && !version->detached) {
+	if (!version->guard && version->image->seen.exact && version->image->seen.steady && !version->detached) {
 		result = version_check(version, reading->op);
 		if (result != 0 && result != -ESTALE)
 			return result;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* root: which partitions an image has, and the root directory of one of them. */
+#include "cache/tree/root.h"
+
 #include <errno.h>
 
 #include "base/waits.h"

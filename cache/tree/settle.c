@@ -58,8 +58,7 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 	}
 	if (quiet_ns >= settle_ns)
 		return true;
-	/* A doubt is soon over, and then it may be known that there was nothing to wait for. */
-	op->retry_ns = image->seen.in_doubt ? WAIT_RETRY_NS : settle_ns - quiet_ns;
+	op->retry_ns = settle_ns - quiet_ns;
 	/* What is old now may be gone when it is opened: whoever asks for the last time gets what will stay. */
 	if (op->final_retry)
 		return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* status: what is known of an image just now. */
+#include "cache/tree/status.h"
+
 #include <errno.h>
 
 #include "cache/tree/boot.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tree: the cache and its images come and go. */
+#include "cache/tree/tree.h"
+
 #include <errno.h>
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
 
 /* ---- life ---------------------------------------------------------------- */
 
-int version_new(struct cache_image *image, struct cache_dir *dir, const struct place *place,
+int version_new(struct cache_image *image, struct cache_dir *dir, const struct location *place,
 		const struct fat_entry *entry, struct cache_version **out)
 {
 	struct cache_version *version = calloc(1, sizeof(*version));

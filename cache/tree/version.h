@@ -30,7 +30,7 @@
 #include "cache/tree/node.h"
 
 /* The volume that directories and versions are on. */
-struct place {
+struct location {
 	struct fat_volume fat;
 	struct cache_range range; /* in the image */
 };
@@ -46,7 +46,7 @@ struct cache_version {
 	uint64_t id;
 	_Atomic unsigned opens; /* no lock to count down, the lock to count up */
 	struct fat_entry entry; /* without the strings; constant */
-	struct place place;	/* constant */
+	struct location place;	/* constant */
 	bool detached;
 
 	struct cached chain;
@@ -73,7 +73,7 @@ struct cache_version {
 	struct guard *guard; /* while it is open and its writers report; or NULL */
 };
 
-int version_new(struct cache_image *image, struct cache_dir *dir, const struct place *place,
+int version_new(struct cache_image *image, struct cache_dir *dir, const struct location *place,
 		const struct fat_entry *entry, struct cache_version **version);
 
 /* It is out of its slot. Frees it too when nobody uses it. */

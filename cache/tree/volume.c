@@ -83,7 +83,7 @@ int volume_refresh(struct cache_volume *volume, struct cache_op *op)
 	if (error == 0)
 		error = cached_refresh(image, op, &volume->cached, &volume_kind, volume, &where);
 	if (error == 0 && !volume->root)
-		error = dir_new(image, volume, &(struct place){ volume->fat, where }, NULL, NULL, &volume->root);
+		error = dir_new(image, volume, &(struct location){ volume->fat, where }, NULL, NULL, &volume->root);
 	if (error == -EINVAL || error == -ENODATA) {
 		image->problem = "its boot partition is no FAT";
 		error = -EIO;
