@@ -166,21 +166,35 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	return request->call->attempt(request, op);
 }
 
+static int64_t share_left(const struct request *request, int64_t now_ns)
+{
+	struct wait_shares *shares = &request->fs->shares;
+	const struct lane *lane = lane_of(request);
+	int64_t own_ns = wait_share_left(shares, lane, request->caller, now_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_IN_VAIN, now_ns);
+
+	return own_ns < all_ns ? own_ns : all_ns;
+}
+
+static void count_wait(const struct request *request, pid_t thread, int64_t now_ns)
+{
+	wait_share_begin(&request->fs->shares, lane_of(request), thread, request->start_ns, now_ns);
+	wait_share_end(&request->fs->shares, lane_of(request), thread, now_ns);
+}
+
 /* May it wait for its image until op->retry_ns from now? */
 static bool may_wait(struct request *request, const struct cache_op *op)
 {
-	struct wait_shares *shares = &request->fs->shares;
 	int64_t now_ns = queue_now_ns();
 
 	if (!atomic_load(&request->waiting)) {
-		wait_share_begin(shares, lane_of(request), request->caller, request->start_ns, now_ns);
+		wait_share_begin(&request->fs->shares, lane_of(request), request->caller, request->start_ns, now_ns);
 		atomic_store(&request->waiting, true);
 		/* Nobody ends it any more if the clock was faster. */
 		if (is_answered(request))
 			stop_waiting(request);
 	}
-	return now_ns + op->retry_ns < request->deadline_ns &&
-	       op->retry_ns <= wait_share_left(shares, lane_of(request), request->caller, now_ns);
+	return now_ns + op->retry_ns < request->deadline_ns && op->retry_ns <= share_left(request, now_ns);
 }
 
 static int64_t job_run(struct job *job)
@@ -201,19 +215,11 @@ static int64_t job_run(struct job *job)
 		op = (struct cache_op){ .may_block = true };
 		error = request->call->attempt(request, &op);
 	}
+	if (error == -EINPROGRESS && !is_answered(request))
+		count_wait(request, WAIT_SHARE_IN_VAIN, queue_now_ns());
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
-}
-
-/* It waited for the device. */
-static void count_late(const struct request *request, int64_t now_ns)
-{
-	struct lane *lane = lane_of(request);
-
-	wait_share_begin(&request->fs->shares, lane, request->caller, request->start_ns, now_ns);
-	wait_share_end(&request->fs->shares, lane, request->caller, now_ns);
-	lane->late_ns = now_ns;
 }
 
 static int64_t left_for_device(const struct request *request, int64_t now_ns)
@@ -222,18 +228,22 @@ static int64_t left_for_device(const struct request *request, int64_t now_ns)
 
 	if (request->slow_ns != 0 || lane->late_ns == 0 || now_ns - lane->late_ns >= WAIT_IMAGE_SPAN_NS)
 		return WAIT_REQUEST_NS;
-	return wait_share_left(&request->fs->shares, lane, request->caller, now_ns);
+	return share_left(request, now_ns);
 }
 
 static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
 	bool waited = atomic_load(&request->waiting);
+	int64_t now_ns;
 
 	if (!claim(request, REQUEST_LATE))
 		return;
-	if (!waited)
-		count_late(request, queue_now_ns());
+	now_ns = queue_now_ns();
+	if (!waited) /* for the image: for the device */
+		count_wait(request, request->caller, now_ns);
+	count_wait(request, WAIT_SHARE_IN_VAIN, now_ns);
+	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }
 

@@ -10,6 +10,11 @@
  * guess which requests belong together. Threads that have no number here (of a PID
  * namespace that we do not see) count as one; their waits side by side count once.
  *
+ * Waits in vain are counted a second time, for the image alone (WAIT_SHARE_IN_VAIN):
+ * the kernel makes lookups of one name one after the other, so that those who stand
+ * behind the first would each begin a wait of their own, on an image that is never
+ * quiet. What that has had its half of the second nobody waits for.
+ *
  * It is a sliding window: the time is kept by slots, and the slot in which the
  * window begins counts in whole, so that it is never more than half. A wait that
  * lasts counts up to now.
@@ -41,6 +46,9 @@ struct wait_shares {
 		uint32_t waited_ns[WAIT_SHARE_SLOTS]; /* of the slot with that number, modulo */
 	} shares[WAIT_SHARE_SETS][WAIT_SHARE_WAYS];
 };
+
+/* In place of a thread: all those who waited in vain. */
+#define WAIT_SHARE_IN_VAIN ((pid_t)-1)
 
 /* A request of the thread waits for the image, and has since `since_ns`; and does not wait any more. */
 void wait_share_begin(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
