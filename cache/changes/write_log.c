@@ -3,9 +3,10 @@
  * write_log: entries are writes that have ended, flights those that have not, or
  * of which that is not known.
  *
- * Why a write that is only announced moves no generation: nothing of it is in
- * the image yet, and when it has ended it moves one. What is read in between is
- * told apart by the flights, which every answer here includes.
+ * Why a write that a server has only announced moves no generation: when it has
+ * ended it moves one. What is read in between is told apart by the flights, which
+ * every answer here includes. Of the kernel's writes the end may not be told, so
+ * each look at the image is of another generation as long as one is in flight.
  */
 #include "cache/changes/write_log.h"
 
@@ -81,7 +82,7 @@ struct write_log {
 
 	/* What the last look saw. */
 	int64_t listening_ns; /* since when the feed tells; 0: it does not */
-	bool began;	      /* somebody began to tell since */
+	bool began;	      /* somebody began to tell since, or is believed again */
 	int64_t settles_ns;   /* until then what nobody told of before may still be executed; 0: no more */
 	bool exact, blind;
 	uint64_t device_generation, size_bytes;
@@ -520,7 +521,7 @@ static bool is_unexplained(const struct write_log *log, const struct cache_obser
 }
 
 /*
- * When somebody begins to tell, writes from before may still be executed, and
+ * When somebody begins to tell, or is believed again, writes from before may still be executed, and
  * some of them never tell their end (libaio). If the device's last change is
  * younger than its lag, all is looked at again at each look until that is over.
  */
@@ -528,6 +529,11 @@ static void look_again_until_settled(struct write_log *log, struct cache_observa
 {
 	if (log->began)
 		log->settles_ns = seen->steady ? 0 : seen->now_ns + WAIT_CTIME_LAG_NS;
+	else if (log->settles_ns == 0 && !seen->steady && seen->now_ns - log->listening_ns < WAIT_SETTLE_NS) {
+		/* Something changes just after listening began: others may have been at it already, unannounced. */
+		start_over(log);
+		log->settles_ns = log->listening_ns + WAIT_SETTLE_NS;
+	}
 	log->began = false;
 	if (log->settles_ns == 0)
 		return;
@@ -550,6 +556,8 @@ static void judge(struct write_log *log, const struct cache_observation *seen)
 	if (was_exact && is_unexplained(log, seen))
 		stranger(log);
 	log->exact = all_announced(log, seen->now_ns, &why_not);
+	/* Who did not tell until now may have begun a write just before. */
+	log->began = log->began || (log->exact && !was_exact);
 	if (was_exact && log->exact) {
 		if (seen->size_bytes != log->size_bytes)
 			start_over(log);
@@ -581,8 +589,10 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen)
 	judge(log, seen);
 	if (log->exact)
 		look_again_until_settled(log, seen);
-	seen->generation = log->generation;
 	seen->in_flight = log->exact ? tracked_flights(log) : 0;
+	if (log->feed && seen->in_flight > 0)
+		log->generation++;
+	seen->generation = log->generation;
 	seen->exact = log->exact && log->settles_ns == 0;
 	if (log->exact)
 		seen->steady = log->settles_ns == 0;

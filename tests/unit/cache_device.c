@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/waits.h"
 
 static struct memory_device *memory_of(struct cache_device *device)
 {
@@ -29,7 +30,7 @@ static void look_at_times(struct memory_device *memory)
 	    memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_REPORTED)
 		memory->generation++;
 	memory->seen_ns = memory->signed_ns;
-	memory->settled = settled && memory->kind == DEVICE_TIMES;
+	memory->settled = settled && (memory->kind == DEVICE_TIMES || kernel_tells(memory->kind));
 }
 
 static int memory_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
@@ -53,6 +54,7 @@ static int memory_observe(struct cache_device *device, bool may_block, struct ca
 		.now_ns = memory->now_ns,
 		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
 		.blind = memory->kind == DEVICE_NOTHING,
+		.stamp_ns = kernel_tells(memory->kind) ? memory->signed_ns : 0,
 	};
 	return 0;
 }
@@ -105,7 +107,7 @@ static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, 
 
 static const char *memory_describe(struct cache_device *device)
 {
-	static const char *const words[] = { "events", "times", "nothing", "reported" };
+	static const char *const words[] = { "events", "times", "nothing", "reported", "kernel", "kernel", "kernel", "kernel" };
 
 	return words[memory_of(device)->kind];
 }
@@ -134,7 +136,7 @@ void memory_device_init(struct memory_device *memory, enum device_kind kind, uns
 		.size_bytes = size_bytes,
 		.now_ns = 4000 * SECOND,
 		.call_ns = MS / 100,
-		.settle_ns = SECOND,
+		.settle_ns = kernel_tells(kind) ? WAIT_CTIME_LAG_NS : SECOND,
 		.grain_bytes = CACHE_BLOCK_BYTES,
 		.generation = 1,
 		.signed_ns = 400 * SECOND,

@@ -22,8 +22,18 @@ enum device_kind {
 	DEVICE_EVENTS, /* each write raises the generation as it is done */
 	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
-	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reports.h) tells more */
+	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reporter.h) tells more */
+	/* As times, with time stamps; and the kernel tells (cache/changes/pairing.h) of a write: */
+	DEVICE_KERNEL_SYNC,   /* its begin and its end */
+	DEVICE_KERNEL_ASYNC,  /* its begin */
+	DEVICE_KERNEL_BEFORE, /* its end: the descriptor is from before there was a mark */
+	DEVICE_KERNEL_SILENT, /* nothing: a loop device, a mapping */
 };
+
+static inline bool kernel_tells(enum device_kind kind)
+{
+	return kind >= DEVICE_KERNEL_SYNC;
+}
 
 struct memory_device {
 	struct cache_device device; /* first */

@@ -16,7 +16,7 @@
  *             gave, also when it reads on after the writer is done;
  *   versions  one id never stands for bytes of two states, in any two opens;
  *   names     a name that is in all states is never absent;
- *   kept      where every write is reported before and after it is done, a file
+ *   kept      where every write is told before and after it is done, a file
  *             that is open is readable to its end, whatever is written;
  *   alive     when the writer is done every call succeeds within its patience.
  *
@@ -43,6 +43,23 @@ void broken(struct run *run, const char *rule)
 	TRACE(run, "  broken: %s\n", rule);
 	if (!run->wrong)
 		run->wrong = rule;
+}
+
+/* Does the writer tell, or the kernel of him, when a write was done? */
+static bool has_ends(const struct run *run)
+{
+	enum device_kind kind = run->plan->kind;
+
+	return kind == DEVICE_REPORTED || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_BEFORE;
+}
+
+/* Does its change time move with this step? Before the bytes do, or with them. */
+static bool moves_time(const struct run *run, enum phase phase)
+{
+	enum device_kind kind = run->plan->kind;
+
+	return phase == SIGN || (phase == BEGIN && kind == DEVICE_KERNEL_ASYNC) ||
+	       (phase == LAND && (kind == DEVICE_EVENTS || kind == DEVICE_KERNEL_SYNC));
 }
 
 /* As a server does: what it reports is taken in before it goes on. */
@@ -77,13 +94,17 @@ static void do_step(struct run *run)
 	      (unsigned long long)step->offset_bytes);
 	run->last_step_ns = run->memory.now_ns;
 	run->in_step = true;
-	if (step->phase == SIGN || (step->phase == LAND && run->plan->kind == DEVICE_EVENTS))
+	if (run->feed && step->phase == BEGIN)
+		model_feed_tell(run->feed, step);
+	if (moves_time(run, step->phase))
 		memory_device_sign(&run->memory);
 	if (step->phase == LAND)
 		memory_device_land(&run->memory, step->offset_bytes,
 				   run->script->frames[step->frame].bytes + step->offset_bytes, step->length_bytes);
-	else if (step->phase != SIGN)
+	else if (run->reporter)
 		report_step(run, step);
+	else if (run->feed && step->phase == END)
+		model_feed_tell(run->feed, step);
 	run->in_step = false;
 }
 
@@ -107,8 +128,8 @@ static bool in_flight(const struct run *run)
 {
 	enum phase phase = run->done > 0 ? run->script->steps[run->done - 1].phase : SIGN;
 
-	return phase == BEGIN || (run->reporter && phase == LAND) ||
-	       (run->reporter && run->done < run->script->step_count && run->script->steps[run->done].phase == END);
+	return phase == BEGIN || (has_ends(run) && phase == LAND) ||
+	       (has_ends(run) && run->done < run->script->step_count && run->script->steps[run->done].phase == END);
 }
 
 /* Is the writer between two updates? Then it may rest as long as it likes. */
@@ -154,23 +175,73 @@ static int64_t model_clock(void)
 	return the_run->memory.now_ns;
 }
 
-static void begin_reports(struct run *run)
+/* Servers tell, or the kernel. */
+static void begin_to_tell(struct run *run)
 {
+	struct cache_observation seen;
 	struct write_log *log;
 
 	the_run = run;
 	cr_assert_eq(write_log_new(&log), 0);
 	write_log_set_clock(log, model_clock);
 	cache_image_report_to(run->reader.image, log);
+	run->keeps = run->plan->kind == DEVICE_REPORTED || (run->plan->kind == DEVICE_KERNEL_SYNC && !run->plan->unheard);
+	if (kernel_tells(run->plan->kind)) {
+		run->feed = model_feed_new(run, log);
+		if (run->plan->unheard)
+			return;
+		/* Somebody looked at it a second ago. */
+		write_log_listen(log);
+		cr_assert_eq(run->memory.device.ops->observe(&run->memory.device, true, &seen), 0);
+		write_log_observe(log, &seen);
+		run->memory.now_ns += SECOND;
+		return;
+	}
 	cr_assert_eq(reporter_new(log, &run->reporter), 0);
 	report(run, "done\n"); /* it introduces itself */
 	/* What was written before, and nobody told of, is settled when it begins. */
 	for (unsigned look = 0; look < 2; look++) {
-		struct cache_observation seen;
-
 		run->memory.device.ops->observe(&run->memory.device, true, &seen);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += 3 * SECOND;
+	}
+}
+
+/* ---- pace ---------------------------------------------------------------- */
+
+/* By how many steps is that phase of a write behind its announcement, at most? */
+static unsigned farthest(const struct script *script, enum phase phase)
+{
+	unsigned most = 1;
+
+	for (unsigned i = 0; i < script->step_count; i++) {
+		unsigned j = i;
+
+		if (script->steps[i].phase != BEGIN)
+			continue;
+		while (script->steps[j].phase != phase || script->steps[j].offset_bytes != script->steps[i].offset_bytes)
+			j++;
+		most = j - i > most ? j - i : most;
+	}
+	return most;
+}
+
+/* Slowly, but the flux time never passes between two writes of one update. A sign and its bytes are two steps. */
+static int64_t slow_pace_ns(const struct script *script, enum device_kind kind)
+{
+	switch (kind) {
+	case DEVICE_EVENTS:
+		return FLUX_NS - 40 * MS;
+	case DEVICE_REPORTED:
+	case DEVICE_KERNEL_BEFORE:
+		return FLUX_NS / 3 - 15 * MS;
+	/* Here a write does not take the flux time, either: it would be uncertain. */
+	case DEVICE_KERNEL_SYNC:
+		return (FLUX_NS - 40 * MS) / (1 + farthest(script, END));
+	case DEVICE_KERNEL_ASYNC:
+		return (FLUX_NS - 40 * MS) / (1 + farthest(script, LAND));
+	default:
+		return FLUX_NS / 2 - 20 * MS;
 	}
 }
 
@@ -188,12 +259,7 @@ static void run_init(struct run *run, const struct script *script, const struct 
 	run->memory.turn = on_turn;
 	run->memory.tick = on_tick;
 	run->memory.owner = run;
-	if (!plan->slow)
-		run->pace_ns = FLUX_NS / 2 / (script->step_count + 1);
-	else /* a sign and its bytes are two steps */
-		run->pace_ns = plan->kind == DEVICE_EVENTS   ? FLUX_NS - 40 * MS :
-			       plan->kind == DEVICE_REPORTED ? FLUX_NS / 3 - 15 * MS :
-							       FLUX_NS / 2 - 20 * MS;
+	run->pace_ns = plan->slow ? slow_pace_ns(script, plan->kind) : FLUX_NS / 2 / (script->step_count + 1);
 	settings.settle_ns = FLUX_NS;
 	settings.temporary_directory = "/tmp";
 	if (plan->large)
@@ -201,8 +267,8 @@ static void run_init(struct run *run, const struct script *script, const struct 
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
 	run->reader.never_keeps = plan->later;
-	if (plan->kind == DEVICE_REPORTED)
-		begin_reports(run);
+	if (plan->kind == DEVICE_REPORTED || kernel_tells(plan->kind))
+		begin_to_tell(run);
 }
 
 /* Returns what is wrong, or NULL. *turns: how many there were to choose from. */
@@ -215,7 +281,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	warm_up(&run, &held);
 	run.open_for_writing = true;
 	do_task(&run);
-	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+	if (held.opened && read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.keeps)
 		broken(&run, "kept: an open file was refused");
 	*turns = run.turns;
 	run.open_for_writing = false;
@@ -225,7 +291,7 @@ static const char *run_plan(const struct script *script, const struct plan *plan
 	expect_the_end(&run);
 	if (held.opened) {
 		held.at = 0;
-		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.reporter)
+		if (read_to_end(&run, &held, script->update->cluster_bytes) != 0 && run.keeps)
 			broken(&run, "kept: an open file was refused");
 	}
 	run.memory.now_ns += 10 * SECOND;
@@ -248,10 +314,10 @@ static void check(const struct script *script, unsigned order, const struct plan
 	runs++;
 	if (!wrong)
 		return;
-	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s:\n",
+	fprintf(stderr, "%s, order %u, device %d, warmth %d, task %d, second %u%s%s%s%s:\n",
 		script->update->what, order, plan->kind, plan->warmth, plan->task, plan->second,
 		plan->large ? ", large" : "", plan->slow ? ", slow" : "",
-		plan->later ? ", later" : "");
+		plan->later ? ", later" : "", plan->unheard ? ", unheard" : "");
 	run_plan(script, plan, true, turns);
 	cr_assert_fail("%s: %s", script->update->what, wrong);
 }
@@ -418,4 +484,54 @@ Test(cache_model, reported)
 Test(cache_model, reported_slowly_and_files_above_the_keep_limit)
 {
 	check_all(DEVICE_REPORTED, true, true);
+}
+
+static void check_kernel(enum device_kind kind, bool slow, bool unheard)
+{
+	check_plan((struct plan){ .kind = kind, .slow = slow, .unheard = unheard });
+}
+
+Test(cache_model, kernel_begins_and_ends)
+{
+	check_kernel(DEVICE_KERNEL_SYNC, false, false);
+}
+
+Test(cache_model, kernel_begins_and_ends_slowly_and_files_above_the_keep_limit)
+{
+	check_plan((struct plan){ .kind = DEVICE_KERNEL_SYNC, .slow = true, .large = true });
+}
+
+Test(cache_model, kernel_begins_and_ends_of_who_was_there)
+{
+	check_kernel(DEVICE_KERNEL_SYNC, false, true);
+}
+
+Test(cache_model, kernel_begins)
+{
+	check_kernel(DEVICE_KERNEL_ASYNC, false, false);
+}
+
+Test(cache_model, kernel_begins_slowly_of_who_was_there)
+{
+	check_kernel(DEVICE_KERNEL_ASYNC, true, true);
+}
+
+Test(cache_model, kernel_ends)
+{
+	check_kernel(DEVICE_KERNEL_BEFORE, false, true);
+}
+
+Test(cache_model, kernel_ends_slowly)
+{
+	check_kernel(DEVICE_KERNEL_BEFORE, true, false);
+}
+
+Test(cache_model, kernel_silent)
+{
+	check_kernel(DEVICE_KERNEL_SILENT, false, false);
+}
+
+Test(cache_model, kernel_silent_slowly)
+{
+	check_kernel(DEVICE_KERNEL_SILENT, true, true);
 }

@@ -38,7 +38,7 @@ struct update {
 
 enum phase {
 	SIGN, /* only the sign of the write to come */
-	BEGIN, /* it is reported before it is done, */
+	BEGIN, /* it is told before it is done, */
 	LAND,
 	END, /* and when it was done */
 };
@@ -48,6 +48,7 @@ struct step {
 	enum phase phase;
 	uint64_t offset_bytes;
 	size_t length_bytes;
+	unsigned thread; /* that makes it; the kernel's number */
 };
 
 /* An update as the bytes of its frames, and the writes between them in one order. */
@@ -95,6 +96,7 @@ struct plan {
 	bool large;	 /* files are above the keep limit */
 	bool slow;	 /* the writer takes its time, but never the flux time */
 	bool later;	 /* no copies are made in the background */
+	bool unheard;	 /* the kernel is listened to from the first look on, and the writer may be there before */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
 	unsigned bursts;
@@ -112,6 +114,8 @@ struct run {
 	unsigned char *bytes;
 	unsigned turns, burst, done;
 	struct reporter *reporter; /* or NULL */
+	struct model_feed *feed;   /* or NULL */
+	bool keeps;		   /* every write is told before and after it is done */
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
 	bool second_done;
@@ -141,6 +145,14 @@ unsigned frames_done(const struct run *run);
 
 /* The frame that was begun, or the last one done. */
 unsigned frames_begun(const struct run *run);
+
+/* ---- cache_model_feed.c: the kernel's part ----------------------------------- */
+
+/* Listens to the run's image, whose log it becomes the feed of. Freed with the log's users. */
+struct model_feed *model_feed_new(struct run *run, struct write_log *log);
+
+/* The step is announced before it is done, or has been done. */
+void model_feed_tell(struct model_feed *feed, const struct step *step);
 
 /* ---- cache_model_reader.c -------------------------------------------------- */
 

@@ -163,7 +163,7 @@ static int fetch(struct run *run, const char *name, size_t piece_bytes)
 	if (error != 0)
 		return error;
 	error = read_to_end(run, &handle, piece_bytes);
-	if (error != 0 && run->reporter)
+	if (error != 0 && run->keeps)
 		broken(run, "kept: an open file was refused");
 	finish(&handle);
 	return error;

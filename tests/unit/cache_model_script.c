@@ -152,25 +152,38 @@ unsigned script_orders(const struct script *script)
 	return orders;
 }
 
-static void add_step(struct script *script, const struct step *step, enum phase phase)
+static void add_step(struct script *script, const struct step *step, enum phase phase, unsigned thread)
 {
 	cr_assert_lt(script->step_count, STEPS_MAX);
 	script->steps[script->step_count] = *step;
+	script->steps[script->step_count].thread = thread;
 	script->steps[script->step_count++].phase = phase;
 }
 
-/* One write after the other, or (in every second order) all of them in flight at once. */
-static void add_reported(struct script *script, const struct step *changes, unsigned count, bool at_once)
+/* Who writes with libaio is one thread; others have one for each write that they have in flight. */
+static void add_told(struct script *script, const struct step *changes, unsigned count, bool at_once, bool ends)
 {
 	for (unsigned i = 0; i < count; i += at_once ? count : 1) {
 		unsigned last = at_once ? count : i + 1;
 
 		for (unsigned j = i; j < last; j++)
-			add_step(script, &changes[j], BEGIN);
+			add_step(script, &changes[j], BEGIN, 1 + (j - i) * ends);
 		for (unsigned j = i; j < last; j++)
-			add_step(script, &changes[j], LAND);
-		for (unsigned j = i; j < last; j++)
-			add_step(script, &changes[j], END);
+			add_step(script, &changes[j], LAND, 1 + (j - i) * ends);
+		for (unsigned j = i; ends && j < last; j++)
+			add_step(script, &changes[j], END, 1 + (j - i) * ends);
+	}
+}
+
+/* One write after the other, of which nothing is told before. */
+static void add_untold(struct script *script, const struct step *changes, unsigned count, enum device_kind kind)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (kind != DEVICE_EVENTS)
+			add_step(script, &changes[i], SIGN, 1);
+		add_step(script, &changes[i], LAND, 1);
+		if (kind == DEVICE_KERNEL_BEFORE)
+			add_step(script, &changes[i], END, 1);
 	}
 }
 
@@ -186,12 +199,10 @@ void script_order(struct script *script, unsigned order, enum device_kind kind)
 
 		order = permute(changes, count, order);
 		cr_assert(count > 0);
-		if (kind == DEVICE_REPORTED)
-			add_reported(script, changes, count, at_once);
-		for (unsigned i = 0; kind != DEVICE_REPORTED && i < count; i++) {
-			if (kind != DEVICE_EVENTS)
-				add_step(script, &changes[i], SIGN);
-			add_step(script, &changes[i], LAND);
-		}
+		/* In every second order all of them are in flight at once. */
+		if (kind == DEVICE_REPORTED || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_ASYNC)
+			add_told(script, changes, count, at_once, kind != DEVICE_KERNEL_ASYNC);
+		else
+			add_untold(script, changes, count, kind);
 	}
 }

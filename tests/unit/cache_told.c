@@ -66,6 +66,7 @@ void told_start_feed(void)
 	feed = (struct told_feed){ .feed.ops = &ops, .since_ns = now_ns };
 	write_log_set_feed(told, &feed.feed);
 	observe();
+	now_ns += SECOND; /* what was under way then is over */
 	observe();
 }
 
