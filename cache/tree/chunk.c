@@ -16,7 +16,7 @@ struct chunk_hash chunk_hash_of(const unsigned char *data, size_t length_bytes)
 
 bool chunk_known(const struct cache_version *version, uint64_t chunk)
 {
-	return version->known && (version->known[chunk / 8] & (1U << chunk % 8));
+	return version->states && version->states[chunk] == CHUNK_KNOWN;
 }
 
 bool chunk_equal(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash)
@@ -32,8 +32,8 @@ int chunks_allocate(struct cache_version *version)
 		return 0;
 	version->hashes = calloc(count, sizeof(*version->hashes));
 	version->noted_ns = calloc(count, sizeof(*version->noted_ns));
-	version->known = calloc((count + 7) / 8, 1);
-	if (version->hashes && version->noted_ns && version->known)
+	version->states = calloc(count, 1);
+	if (version->hashes && version->noted_ns && version->states)
 		return 0;
 	version_forget_chunks(version);
 	return -ENOMEM;
@@ -43,7 +43,7 @@ void chunk_remember(struct cache_version *version, uint64_t chunk, const struct 
 {
 	if (!chunk_known(version, chunk))
 		version->known_count++;
-	version->known[chunk / 8] |= (unsigned char)(1U << chunk % 8);
+	version->states[chunk] = CHUNK_KNOWN;
 	version->hashes[chunk] = *hash;
 }
 
@@ -53,6 +53,7 @@ int64_t chunk_note(struct cache_version *version, uint64_t chunk, const struct c
 	if (version->noted_ns[chunk] == 0 || !chunk_equal(version, chunk, hash)) {
 		version->hashes[chunk] = *hash;
 		version->noted_ns[chunk] = now_ns;
+		version->states[chunk] = CHUNK_NEW;
 	}
 	return version->noted_ns[chunk];
 }
@@ -125,4 +126,60 @@ int64_t span_note(struct cache_version *version, const struct span *span, const 
 			since_ns = noted_ns;
 	}
 	return since_ns;
+}
+
+/* ---- waiting for a comparison -------------------------------------------- */
+
+bool span_waits(const struct cache_version *version, const struct span *span)
+{
+	size_t count = span_chunk_count(span);
+
+	for (size_t i = 0; i < count; i++)
+		if (version->states[span->offset_bytes / CHUNK_BYTES + i] == CHUNK_NEW)
+			return false;
+	return true;
+}
+
+void span_wait(struct cache_version *version, const struct span *span, const struct readers *reader)
+{
+	struct readers *waiting = &version->waiting;
+	size_t count = span_chunk_count(span);
+
+	for (size_t i = 0; i < count; i++)
+		if (!chunk_known(version, span->offset_bytes / CHUNK_BYTES + i))
+			version->states[span->offset_bytes / CHUNK_BYTES + i] = CHUNK_READ;
+	if (!waiting->any) {
+		*waiting = *reader;
+		return;
+	}
+	if (reader->start_ns < waiting->start_ns)
+		waiting->start_ns = reader->start_ns;
+	if (reader->lasted_ns < waiting->lasted_ns)
+		waiting->lasted_ns = reader->lasted_ns;
+	waiting->generation = min_u64(waiting->generation, reader->generation);
+}
+
+static void change_all(struct cache_version *version, enum chunk_state from, enum chunk_state to)
+{
+	uint64_t count = extents_chunk_count(version->extents);
+
+	for (uint64_t chunk = 0; chunk < count; chunk++) {
+		if (version->states[chunk] != from)
+			continue;
+		version->states[chunk] = (unsigned char)to;
+		version->known_count += to == CHUNK_KNOWN;
+	}
+}
+
+void chunks_join(struct cache_version *version)
+{
+	version->joined = version->waiting;
+	version->waiting = (struct readers){ 0 };
+	change_all(version, CHUNK_READ, CHUNK_JOINED);
+}
+
+void chunks_adopt(struct cache_version *version, bool known)
+{
+	change_all(version, CHUNK_JOINED, known ? CHUNK_KNOWN : CHUNK_NEW);
+	version->joined = (struct readers){ 0 };
 }

@@ -39,6 +39,16 @@ void span_hash(const struct span *span, const unsigned char *data, struct chunk_
 bool span_agrees(const struct cache_version *version, const struct span *span, const struct chunk_hash *hashes);
 void span_remember(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes);
 
+/* All of it is known, or waits for a comparison already. */
+bool span_waits(const struct cache_version *version, const struct span *span);
+
+/* Its unknown chunks wait for the next comparison. They are as read from start_ns on, and lasted so long before. */
+void span_wait(struct cache_version *version, const struct span *span, const struct readers *reader);
+
+/* All that wait take part in the comparison that begins now; and at its end they are known, or new again. */
+void chunks_join(struct cache_version *version);
+void chunks_adopt(struct cache_version *version, bool known);
+
 /* Since when the youngest of its unknown chunks has held what was read; 0: all are known. */
 int64_t span_note(struct cache_version *version, const struct span *span, const struct chunk_hash *hashes,
 		  int64_t now_ns);

@@ -16,8 +16,14 @@
 
 struct batch {
 	struct span span;
-	struct chunk_hash hashes[BATCH_CHUNKS]; /* as they are known */
+	struct chunk_hash hashes[BATCH_CHUNKS]; /* as they are known, */
+	struct chunk_hash found[BATCH_CHUNKS];	/* and as they are in the image */
 };
+
+static bool is_compared(const struct cache_version *version, uint64_t chunk)
+{
+	return version->states && version->states[chunk] >= CHUNK_JOINED;
+}
 
 static bool was_written(const struct cache_version *version, uint64_t chunk, const struct changes *written)
 {
@@ -34,9 +40,9 @@ static bool next_batch(const struct cache_version *version, uint64_t chunk, cons
 	uint64_t count = extents_chunk_count(version->extents), first;
 	size_t taken = 0;
 
-	while (chunk < count && (!chunk_known(version, chunk) || (written && !was_written(version, chunk, written))))
+	while (chunk < count && (!is_compared(version, chunk) || (written && !was_written(version, chunk, written))))
 		chunk++;
-	for (first = chunk; chunk < count && taken < BATCH_CHUNKS && chunk_known(version, chunk); chunk++)
+	for (first = chunk; chunk < count && taken < BATCH_CHUNKS && is_compared(version, chunk); chunk++)
 		batch->hashes[taken++] = version->hashes[chunk];
 	if (taken == 0)
 		return false;
@@ -45,7 +51,7 @@ static bool next_batch(const struct cache_version *version, uint64_t chunk, cons
 }
 
 /* What was preserved is the version's, and so is what was lost after it was handed out. Without the lock. */
-static int overlay(struct guard *guard, const struct batch *batch, unsigned char *bytes, struct chunk_hash *hashes)
+static int overlay(struct guard *guard, struct batch *batch, unsigned char *bytes)
 {
 	size_t count = span_chunk_count(&batch->span);
 	int error = 0;
@@ -57,52 +63,67 @@ static int overlay(struct guard *guard, const struct batch *batch, unsigned char
 		struct span span = { chunk * CHUNK_BYTES, length_bytes };
 
 		if (state == GUARD_LOST)
-			hashes[i] = batch->hashes[i];
+			batch->found[i] = batch->hashes[i];
 		if (state != GUARD_SAVED)
 			continue;
 		error = guard_read(guard, chunk * CHUNK_BYTES, bytes, length_bytes);
-		span_hash(&span, bytes, &hashes[i]);
+		span_hash(&span, bytes, &batch->found[i]);
 	}
 	return error;
 }
 
-/* Without the lock. `guard` may be NULL. 1: all as they were; 0: one is not; -EIO. */
-static int batch_holds(const struct cache_version *version, struct guard *guard, const struct batch *batch, void *buffer)
+/* Without the lock. `guard` may be NULL. */
+static int read_batch(const struct cache_version *version, struct guard *guard, struct batch *batch, void *buffer)
 {
-	struct chunk_hash hashes[BATCH_CHUNKS];
-	size_t count = span_chunk_count(&batch->span);
 	unsigned char *bytes;
 	int error = extents_read(version->extents, version->image->device, batch->span.offset_bytes,
 				 batch->span.length_bytes, buffer, &bytes);
 
 	if (error != 0)
 		return error;
-	span_hash(&batch->span, bytes, hashes);
-	if (guard)
-		error = overlay(guard, batch, buffer, hashes);
-	if (error != 0)
-		return error;
-	for (size_t i = 0; i < count; i++)
-		if (hashes[i].low != batch->hashes[i].low || hashes[i].high != batch->hashes[i].high)
-			return 0;
-	return 1;
+	span_hash(&batch->span, bytes, batch->found);
+	return guard ? overlay(guard, batch, buffer) : 0;
 }
 
+/* One that is known ends the version if it differs; one that joined is new again. */
+static int judge_batch(struct cache_version *version, const struct batch *batch)
+{
+	size_t count = span_chunk_count(&batch->span);
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t chunk = batch->span.offset_bytes / CHUNK_BYTES + i;
+
+		if (batch->found[i].low == batch->hashes[i].low && batch->found[i].high == batch->hashes[i].high)
+			continue;
+		if (chunk_known(version, chunk))
+			return dir_supersede(version);
+		chunk_note(version, chunk, &batch->found[i], version->image->seen.now_ns);
+	}
+	return 0;
+}
+
+/* How it is compared. */
+struct comparison {
+	const struct changes *written; /* only what was written; or NULL */
+	struct guard *guard;	       /* whose bytes count for the image's; a reference, or NULL */
+	uint64_t generation; /* not 0: only as long as it stands, and how far it came is noted */
+	int64_t limit_ns;
+};
+
 /* One batch: 0, or as compare_known. */
-static int compare_batch(struct cache_version *version, struct cache_op *op, const struct batch *batch, void *buffer)
+static int compare_batch(struct cache_version *version, struct cache_op *op, const struct comparison *how,
+			 struct batch *batch, void *buffer)
 {
 	struct cache_image *image = version->image;
-	struct guard *guard = version->guard ? guard_ref(version->guard) : NULL;
-	int holds, error;
+	int error, again;
 
 	image_leave(image);
-	holds = batch_holds(version, guard, batch, buffer);
+	error = read_batch(version, how->guard, batch, buffer);
 	pthread_mutex_lock(&image->lock);
-	guard_unref(guard);
-	error = image_observe(image, op);
-	if (error != 0 || holds < 0)
-		return error != 0 ? error : holds;
-	return holds ? 0 : dir_supersede(version);
+	again = image_observe(image, op);
+	if (again != 0 || error != 0)
+		return again != 0 ? again : error;
+	return judge_batch(version, batch);
 }
 
 static int out_of_time(struct cache_op *op)
@@ -112,27 +133,26 @@ static int out_of_time(struct cache_op *op)
 	return -EINPROGRESS;
 }
 
-/* `generation` is not 0: only as long as it stands, and how far it came is noted. */
-static int compare_from(struct cache_version *version, struct cache_op *op, uint64_t chunk,
-			const struct changes *written, uint64_t generation, int64_t limit_ns)
+static int compare_from(struct cache_version *version, struct cache_op *op, uint64_t chunk, const struct comparison *how)
 {
 	size_t buffer_bytes = cache_device_buffer_bytes(BATCH_BYTES);
-	int64_t end_ns = version->image->seen.now_ns + limit_ns;
+	const struct cache_observation *seen = &version->image->seen;
+	int64_t end_ns = seen->now_ns + how->limit_ns;
 	void *buffer = cache_buffer_get(buffer_bytes);
 	int error = buffer ? 0 : -ENOMEM;
 	struct batch batch;
 
 	/* Each turn takes at least one chunk of the file. */
-	while (error == 0 && next_batch(version, chunk, written, &batch)) {
-		if (version->image->seen.now_ns > end_ns) {
+	while (error == 0 && next_batch(version, chunk, how->written, &batch)) {
+		if (seen->now_ns > end_ns) {
 			error = out_of_time(op);
 			break;
 		}
-		error = compare_batch(version, op, &batch, buffer);
+		error = compare_batch(version, op, how, &batch, buffer);
 		chunk = batch.span.offset_bytes / CHUNK_BYTES + span_chunk_count(&batch.span);
-		if (error == 0 && generation != 0 && version->image->seen.generation != generation)
+		if (error == 0 && how->generation != 0 && seen->generation != how->generation)
 			error = out_of_time(op);
-		if (error == 0 && generation != 0)
+		if (error == 0 && how->generation != 0)
 			version->compared_chunks = chunk;
 	}
 	cache_buffer_put(buffer, buffer_bytes);
@@ -141,21 +161,30 @@ static int compare_from(struct cache_version *version, struct cache_op *op, uint
 
 int compare_known(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
 {
-	return compare_from(version, op, 0, NULL, 0, limit_ns);
+	return compare_from(version, op, 0, &(struct comparison){ .limit_ns = limit_ns });
+}
+
+int compare_handed_out(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
+{
+	struct guard *guard = version->guard ? guard_ref(version->guard) : NULL;
+	int error = compare_from(version, op, 0, &(struct comparison){ .guard = guard, .limit_ns = limit_ns });
+
+	guard_unref(guard);
+	return error;
 }
 
 int compare_known_once(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
 {
-	uint64_t generation = version->image->seen.generation;
+	struct comparison how = { .generation = version->image->seen.generation, .limit_ns = limit_ns };
 	int error;
 
-	if (version->compared_generation != generation) {
-		version->compared_generation = generation;
+	if (version->compared_generation != how.generation) {
+		version->compared_generation = how.generation;
 		version->compared_chunks = 0;
 	}
-	error = compare_from(version, op, version->compared_chunks, NULL, generation, limit_ns);
+	error = compare_from(version, op, version->compared_chunks, &how);
 	if (error == 0)
-		version->data_checked = generation;
+		version->data_checked = how.generation;
 	return error;
 }
 
@@ -165,5 +194,5 @@ int compare_written(struct cache_version *version, struct cache_op *op, int64_t 
 
 	if (!image_changes(version->image, version->data_checked, &written))
 		return compare_known(version, op, limit_ns);
-	return compare_from(version, op, 0, &written, 0, limit_ns);
+	return compare_from(version, op, 0, &(struct comparison){ .written = &written, .limit_ns = limit_ns });
 }

@@ -15,7 +15,8 @@
 #include "cache/tree/version.h"
 
 /*
- * From the first to the last. 0; -ESTALE: one differs, and the version is
+ * From the first to the last; and with them what joined the comparison (chunk.h),
+ * which is known afterwards if the caller says so. 0; -ESTALE: one differs, and the version is
  * superseded; -EINPROGRESS: it took more than `limit_ns` of the device's time;
  * -EIO, -ENOMEM.
  */
@@ -30,3 +31,9 @@ int compare_known_once(struct cache_version *version, struct cache_op *op, int64
 
 /* Only those that were written, as the log tells, since they were last known to hold. Needs version->data_checked. */
 int compare_written(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+
+/*
+ * As compare_known, for somebody who has it open: what a guard preserved is the
+ * version's as well. Not for an open, which has to see what the image holds.
+ */
+int compare_handed_out(struct cache_version *version, struct cache_op *op, int64_t limit_ns);

@@ -8,7 +8,6 @@
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/path.h"
-#include "cache/tree/settle.h"
 
 /* One step of reading a whole file. A multiple of CHUNK_BYTES. */
 #define STEP_BYTES ((uint64_t)1 << 20)
@@ -51,16 +50,17 @@ static int copy_bytes(const struct cache_version *version, struct kept *copy, st
  * Is what was read from `start_ns` on the version's? What is known must be as it was,
  * the rest have been there long enough before: so all of it was there at the start.
  */
-static int judge(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns)
+static int judge(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns, uint64_t generation)
 {
-	const struct cache_image *image = version->image;
+	int64_t must_ns = version_must_last_ns(version, start_ns, generation);
 	struct span all = { 0, (size_t)version->entry.size_bytes };
 	int64_t since_ns;
 
 	if (!span_agrees(version, &all, hashes))
 		return dir_supersede(version);
-	since_ns = span_note(version, &all, hashes, image->seen.now_ns);
-	if (start_ns - since_ns < image_lasting_ns(image, &version->place.range))
+	since_ns = span_note(version, &all, hashes, version->image->seen.now_ns);
+	/* What need not last is read from the image as soon as it is asked for. */
+	if (since_ns != 0 && (must_ns == 0 || start_ns - since_ns < must_ns))
 		return -EINPROGRESS;
 	span_remember(version, &all, hashes);
 	return 0;
@@ -70,6 +70,7 @@ static int make_copy(struct cache_version *version, struct cache_op *op, struct 
 {
 	struct cache_image *image = version->image;
 	int64_t start_ns = image->seen.now_ns;
+	uint64_t generation = image->seen.generation;
 	int error, again;
 
 	version->copying = true;
@@ -83,7 +84,7 @@ static int make_copy(struct cache_version *version, struct cache_op *op, struct 
 		again = path_refresh_version(version, op);
 	if (again != 0 || error != 0)
 		return again != 0 ? again : error;
-	error = judge(version, hashes, start_ns);
+	error = judge(version, hashes, start_ns, generation);
 	/* Who closed it meanwhile was told nothing to drop. */
 	if (error == 0 && (version->kept || atomic_load(&version->opens) == 0))
 		return -ECANCELED;

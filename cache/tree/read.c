@@ -138,7 +138,7 @@ static int compare_unless_exact(struct reading *reading)
 	if (version->comparing)
 		return come_back_soon(reading, "another reader compares it");
 	version->comparing = true;
-	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
+	error = compare_handed_out(version, reading->op, WAIT_COMPARE_READ_NS);
 	version->comparing = false;
 	reading->op->rule = "guarded, and compared with what was handed out";
 	return error;
@@ -197,29 +197,13 @@ static int differs(struct reading *reading)
 	return dir_supersede(reading->version);
 }
 
-/*
- * How long new content must have lasted before `start_ns`, when its reading began
- * under `generation`. Not at all, if nothing was written that it could be half of.
- */
-static int64_t must_last_ns(const struct cache_version *version, int64_t start_ns, uint64_t generation)
-{
-	const struct cache_image *image = version->image;
-	const struct cache_range *where = &version->place.range;
-
-	if (image_is_quiet(image, start_ns, where))
-		return image->seen.blind ? image->cache->settings.settle_ns : 0;
-	if (version_older_than_burst(version) && version_untouched(version, generation))
-		return 0;
-	return image_lasting_ns(image, where);
-}
-
-/* Is its image being written, and nothing tells what is? Then a copy would help. */
+/* Where nothing tells what is written, and new content has to last, a copy helps: it reads ahead, and stays. */
 static void ask_for_copy(struct reading *reading)
 {
 	const struct cache_version *version = reading->version;
 	const struct cache_observation *seen = &version->image->seen;
 
-	if (must_last_ns(version, seen->now_ns, seen->generation) != 0 && !seen->blind)
+	if (version_must_last_ns(version, seen->now_ns, seen->generation) != 0)
 		reading->op->keep_wanted = copy_is_wanted(version);
 }
 
@@ -272,37 +256,57 @@ static int wait_to_last(struct reading *reading, int64_t lasted_ns, int64_t must
 	return come_back(reading, op->retry_ns < left_ns ? op->retry_ns : left_ns, "new content has not lasted yet");
 }
 
-/*
- * Nothing else tells, so all that is known is compared after the read. One reader
- * at a time: of two, each would have to see the other's chunk as well.
- */
+/* Compare all that is known, for this reader and all who wait for the same. */
+static int compare_for_all(struct reading *reading)
+{
+	struct cache_version *version = reading->version;
+	uint64_t known_count = version->known_count;
+	int64_t must_ns = 0;
+	int error;
+
+	version->comparing = true;
+	chunks_join(version);
+	error = compare_handed_out(version, reading->op, WAIT_COMPARE_READ_NS);
+	if (error == 0)
+		error = path_refresh_version(version, reading->op);
+	/* What was quiet before the first of the reads must have been so until now. */
+	if (error == 0)
+		must_ns = version_must_last_ns(version, version->joined.start_ns, version->joined.generation);
+	chunks_adopt(version, error == 0 && version->known_count == known_count &&
+				      (must_ns == 0 || version->joined.lasted_ns >= must_ns));
+	version->comparing = false;
+	return error;
+}
+
+/* Nothing else tells, so all that is known is compared after the read. */
 static int read_compared(struct reading *reading)
 {
 	struct cache_version *version = reading->version;
 	const struct cache_observation *seen = &version->image->seen;
-	int64_t start_ns = seen->now_ns, lasted_ns, must_ns;
-	uint64_t generation = seen->generation, known_count;
-	int error = read_span(reading);
+	struct readers reader = { true, seen->now_ns, 0, seen->generation };
+	int64_t must_ns;
+	int error = 0;
 
+	/* Its turn comes, with a comparison that begins after it was read. */
+	if (version->comparing && span_waits(version, &reading->span))
+		return come_back_soon(reading, "all that was handed out is being compared");
+	error = read_span(reading);
 	if (error != 0)
 		return error;
 	if (!span_agrees(version, &reading->span, reading->hashes))
 		return differs(reading);
-	lasted_ns = start_ns - span_note(version, &reading->span, reading->hashes, seen->now_ns);
-	must_ns = must_last_ns(version, start_ns, generation);
-	if (must_ns > 0 && lasted_ns < must_ns)
-		return wait_to_last(reading, lasted_ns > 0 ? lasted_ns : 0, must_ns);
-	known_count = version->known_count;
-	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
-	if (error == 0)
-		error = path_refresh_version(version, reading->op);
-	if (error != 0)
-		return error;
-	/* What was quiet before the read must have been so until now. */
-	must_ns = must_last_ns(version, start_ns, generation);
-	if (version->known_count != known_count || (must_ns > 0 && lasted_ns < must_ns))
-		return come_back_soon(reading, "the image was written meanwhile");
-	span_remember(version, &reading->span, reading->hashes);
+	reader.lasted_ns = reader.start_ns - span_note(version, &reading->span, reading->hashes, seen->now_ns);
+	must_ns = version_must_last_ns(version, reader.start_ns, reader.generation);
+	if (must_ns > 0 && reader.lasted_ns < must_ns)
+		return wait_to_last(reading, reader.lasted_ns > 0 ? reader.lasted_ns : 0, must_ns);
+	span_wait(version, &reading->span, &reader);
+	if (!version->comparing) {
+		error = compare_for_all(reading);
+		if (error != 0)
+			return error;
+	}
+	if (!span_known(version, &reading->span) || !span_agrees(version, &reading->span, reading->hashes))
+		return come_back_soon(reading, "all that was handed out is being compared");
 	reading->op->rule = "compared with what was handed out";
 	return 0;
 }
@@ -322,24 +326,20 @@ static int read_new(struct reading *reading)
 	error = path_refresh_version(version, reading->op);
 	if (error != 0)
 		return error;
-	if (version->comparing)
-		return come_back_soon(reading, "another reader compares it");
-	quiet = must_last_ns(version, seen->now_ns, seen->generation) == 0;
 	ask_for_copy(reading);
+	quiet = version_must_last_ns(version, seen->now_ns, seen->generation) == 0;
 	if (quiet && version->known_count == 0)
 		version->data_checked = seen->generation;
-	version->comparing = true;
-	error = 0;
-	if (quiet && seen->steady && seen->in_flight == 0 && version->data_checked != seen->generation)
-		error = compare_known_once(version, reading->op, WAIT_COMPARE_NS);
-	if (error == 0 && quiet && seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation) {
-		version->comparing = false;
+	if (!quiet || !seen->steady || seen->in_flight != 0)
+		return read_compared(reading);
+	if (version->data_checked == seen->generation)
 		return read_steady(reading);
-	}
-	if (error == 0)
-		error = read_compared(reading);
+	if (version->comparing)
+		return come_back_soon(reading, "all that was handed out is being compared");
+	version->comparing = true;
+	error = compare_known_once(version, reading->op, WAIT_COMPARE_NS);
 	version->comparing = false;
-	return error;
+	return error != 0 ? error : read_steady(reading);
 }
 
 /* ---- which way ------------------------------------------------------------- */

@@ -32,10 +32,10 @@ void version_forget_chunks(struct cache_version *version)
 {
 	free(version->hashes);
 	free(version->noted_ns);
-	free(version->known);
+	free(version->states);
 	version->hashes = NULL;
 	version->noted_ns = NULL;
-	version->known = NULL;
+	version->states = NULL;
 	version->known_count = 0;
 }
 
@@ -188,4 +188,16 @@ bool version_older_than_burst(const struct cache_version *version)
 	uint64_t generation = image_burst_generation(version->image, &version->place.range);
 
 	return generation != 0 && version_untouched(version, generation);
+}
+
+int64_t version_must_last_ns(const struct cache_version *version, int64_t start_ns, uint64_t generation)
+{
+	const struct cache_image *image = version->image;
+	const struct cache_range *where = &version->place.range;
+
+	if (image_is_quiet(image, start_ns, where))
+		return image->seen.blind ? image->cache->settings.settle_ns : 0;
+	if (version_older_than_burst(version) && version_untouched(version, generation))
+		return 0;
+	return image_lasting_ns(image, where);
 }

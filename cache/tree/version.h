@@ -39,6 +39,20 @@ struct chunk_hash {
 	uint64_t low, high;
 };
 
+enum chunk_state {
+	CHUNK_NEW,    /* nobody has seen a byte of it */
+	CHUNK_READ,   /* read for somebody, who waits until all that is known is compared after that */
+	CHUNK_JOINED, /* the same, and that is being done */
+	CHUNK_KNOWN,  /* its bytes may have been handed out */
+};
+
+/* Those who wait for a comparison: when the first of their reads began, and what lasted least. */
+struct readers {
+	bool any;
+	int64_t start_ns, lasted_ns;
+	uint64_t generation;
+};
+
 struct cache_version {
 	struct node node; /* first */
 	struct cache_image *image;
@@ -55,10 +69,11 @@ struct cache_version {
 
 	struct chunk_hash *hashes; /* one for each chunk, NULL until the first look; of unknown ones: the last look, */
 	int64_t *noted_ns;	   /* and since when it has held that, as far as we looked; 0: not looked at */
-	unsigned char *known;	   /* a bit for each chunk: its bytes may have been handed out */
+	unsigned char *states;	   /* one enum chunk_state for each */
 	uint64_t known_count;
 	uint64_t data_checked; /* the generation under which all known chunks held; 0: never */
 
+	struct readers waiting, joined; /* of the chunks that are CHUNK_READ, and CHUNK_JOINED */
 	bool comparing;		      /* a thread holds what is known against the image, without the lock */
 	uint64_t compared_generation; /* under this one */
 	uint64_t compared_chunks;     /* the chunks before this one were seen to hold */
@@ -90,6 +105,12 @@ int version_refresh_chain(struct cache_version *version, struct cache_op *op);
 
 /* Is it known without reading that none of its clusters was written since `generation`, and none is now? */
 bool version_untouched(const struct cache_version *version, uint64_t generation);
+
+/*
+ * How long new content must have lasted before `start_ns`, when its reading began
+ * under `generation`. 0: not at all, for nothing was written since that it could be half of.
+ */
+int64_t version_must_last_ns(const struct cache_version *version, int64_t start_ns, uint64_t generation);
 
 /* Were its clusters not written by the writes that go on in its partition? */
 bool version_older_than_burst(const struct cache_version *version);

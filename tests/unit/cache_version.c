@@ -273,6 +273,7 @@ Test(cache_version, c2_what_is_new_belongs_to_what_was_handed_out)
 
 	for (int kind = DEVICE_EVENTS; kind <= DEVICE_NOTHING; kind++) {
 		start(kind);
+		reader.never_keeps = true;
 		node = open_file("small.bin");
 		cr_expect_eq(read_at(&node, 1, 0, PIECE), 0);
 		write_elsewhere();
@@ -317,6 +318,35 @@ static void be_slow(struct memory_device *self)
 {
 	if (self->in_data)
 		self->now_ns += 30 * MS;
+}
+
+/* Another reader's chunk was read before that writer came, and his own after it. */
+static void read_and_be_overwritten(struct memory_device *self)
+{
+	if (!self->in_data)
+		return;
+	self->turn = NULL;
+	cr_expect_eq(read_at(&meanwhile, 1, 140000, PIECE), 0);
+	memory_device_land(self, small_volume_offset(&volume, small.clusters[2]), content_of(2) + 131072, 150000 - 131072);
+	memory_device_land(self, small_volume_offset(&volume, small.clusters[1]), content_of(2) + 65536, CLUSTER);
+}
+
+Test(cache_version, c2_of_two_readers_each_sees_what_the_other_hands_out)
+{
+	struct cache_node node;
+
+	start(DEVICE_TIMES);
+	meanwhile = open_file("small.bin");
+	node = open_file("small.bin");
+	memory_device_sign(&memory);
+	memory_device_pass(&memory, 300 * MS);
+	memory_device_reset_counts(&memory);
+	memory.turn = read_and_be_overwritten;
+	cr_expect_eq(read_at(&node, 1, 70000, PIECE), -ESTALE);
+	cr_expect_null(memory.turn);
+	close_file(&meanwhile);
+	close_file(&node);
+	end();
 }
 
 /* Too much is known to be compared in time: another inode, and the old one goes on for who has it. */

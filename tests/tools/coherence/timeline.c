@@ -187,8 +187,13 @@ static bool met(const struct step *step, int64_t start_ns, int64_t end_ns)
 	return step->start_ns < end_ns && step->end_ns > start_ns - AFTERMATH_NS;
 }
 
+/*
+ * From the last one done when it was opened. Where nothing is guarded, what nobody
+ * had read yet at the open may be a later one's when it is read: a whole one.
+ */
 static uint64_t states_allowed(const struct timeline *timeline, const struct record *record)
 {
+	int64_t end_ns = timeline->reported ? record->open_ns : record->end_ns;
 	unsigned done = timeline->step_count;
 	uint64_t allowed;
 
@@ -196,7 +201,7 @@ static uint64_t states_allowed(const struct timeline *timeline, const struct rec
 		done--;
 	allowed = UINT64_C(1) << (done > 0 ? timeline->steps[done - 1].to :
 				  timeline->step_count > 0 ? timeline->steps[0].from : 0);
-	for (; done < timeline->step_count && timeline->steps[done].start_ns < record->open_ns; done++)
+	for (; done < timeline->step_count && timeline->steps[done].start_ns < end_ns; done++)
 		allowed |= UINT64_C(1) << timeline->steps[done].to;
 	return allowed;
 }
