@@ -87,67 +87,99 @@ mutant "new metadata is settled at once" model tree/cached.c \
 mutant "everything is settled at once" model tree/settle.c \
 	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
 mutant "an image need not be quiet" model tree/settle.c \
-	's/if \(lasted_ns >= lasting_ns\)/if (lasted_ns >= flux_ns \/ 8)/'
+	's/if \(lasted_ns >= lasting_ns\)/if (lasted_ns >= settle_ns \/ 8)/'
 mutant "an error is answered before it has lasted" version tree/cached.c \
 	's/cached->error != 0 && !cached_settled\(image, op, cached, cached->since_ns, where\)/false/'
 mutant "an error of the device is remembered" dir tree/cached.c \
 	's/failed = recording.failed && \*parse_error != 0/failed = false/'
 
 # ---- directories ----
-mutant "ENOENT without settling" model tree/dir.c \
-	's/return dir_settled\(dir, op, dir->cached.since_ns\) \? -ENOENT : -EINPROGRESS/return -ENOENT/'
-mutant "a new entry is shown at once" model tree/dir.c \
-	's/if \(!dir_settled\(dir, op, slot->since_ns\)\)/if (0)/'
-mutant "a listing is shown at once" model tree/dir.c \
-	's/if \(!dir_settled\(dir, op, dir->cached.since_ns\)\)/if (0)/'
+mutant "ENOENT without settling" model tree/lookup.c \
+	's/return cached_settled\([^?]*\? -ENOENT : -EINPROGRESS/return -ENOENT/'
+mutant "a new entry is shown at once" model tree/lookup.c \
+	's/if \(!cached_settled\(image, op, &dir->cached, slot->since_ns, &dir->place.range\)\)/if (0)/'
+mutant "a listing is shown at once" model tree/list.c \
+	's/if \(!cached_settled\(dir->image, op, &dir->cached, dir->cached.since_ns, &dir->place.range\)\)/if (0)/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
-mutant "the parent is not looked at" dir tree/dir.c \
-	's/error = dir->parent \? dir_refresh_once\(dir->parent, op\) : volume_refresh\(dir->volume, op\)/error = 0/'
-mutant "what leads to a directory may be of an older generation" dir tree/dir.c \
-	's/if \(error != 0 \|\| image->seen.generation == generation\)\n\t\t\treturn error/return error/; s/if \(error == 0 && dir->image->seen.generation == generation\)\n\t\tdir->path_checked = generation/if (error == 0)\n\t\tdir->path_checked = dir->image->seen.generation/'
+mutant "the parent is not looked at" dir tree/path.c \
+	's/dir && !is_as_seen\(dir\); dir = dir->parent/dir \&\& !is_as_seen(dir); dir = NULL/'
+mutant "what leads to a directory may be of an older generation" dir tree/path.c \
+	's/if \(error != 0 \|\| image->seen.generation == generation\)\n\t\t\treturn error/return error/; s/if \(error == 0 && image->seen.generation == generation\)\n\t\t\tat->path_checked = generation/if (error == 0)\n\t\t\tat->path_checked = image->seen.generation/'
 mutant "a subdirectory that went is kept" dir tree/dir.c \
 	's/(static void slot_clear\(struct slot \*slot\)\n\{)/$1\n\tif (slot->kind == SLOT_DIR) return;/'
 mutant "a version that ended stays in its slot" model tree/dir.c \
-	's/slot->kind == SLOT_FILE && slot->version == version\)/0)/'
+	's/\tif \(slot\)\n\t\tslot_clear\(slot\);//'
 mutant "directories that lead back are followed" dir tree/dir.c \
 	's/if \(leads_back\(dir, entry->first_cluster\)\)/if (0)/'
 
-# ---- versions ----
-mutant "known chunks are not compared" model tree/whole.c \
-	's/if \(error == 0 && !reading_matches\(version, reading\)\)/if (0)/'
-mutant "unknown chunks are believed at once" model tree/whole.c \
-	's/if \(error == 0 && version->known_count < chunk_count\(version\)\)/if (0)/'
-mutant "the time that a reading takes counts" version tree/whole.c \
-	's/start_ns - version->since_ns >=/image->seen.now_ns - version->since_ns >=/'
-mutant "one reading is enough where nothing is believed" version tree/whole.c \
-	's/return version_untouched\(version, generation\) \? 0 : read_twice\(version, op\)/return 0/'
-mutant "the second reading is not compared" version tree/whole.c \
-	's/if \(error == 0 && !reading_repeats\(version, &second\)\)/if (0)/'
-mutant "entry and chain are not looked at after a reading" version tree/whole.c \
-	's/if \(again == 0 && image->seen.generation != generation\)/if (0)/'
-mutant "a reading is noted under the generation after it" model tree/whole.c \
-	's/version->data_checked = reading->generation;/version->data_checked = version->image->seen.generation;/'
-mutant "another chain is the same version" version tree/version.c \
-	's/if \(changed\)\n\t\tversion_supersede\(version\);//'
-mutant "entry and chain are not looked at at open" model tree/version.c \
-	's/(static int open_locked.*?)int error = version_refresh\(version, op\),/$1int error = version->chain_cached.loaded ? 0 : version_refresh(version, op),/s'
-mutant "open believes what was believed before" model tree/version.c \
-	's/\(version->data_checked == image->seen.generation && image->seen.in_flight == 0\)/version->data_checked != 0/'
-mutant "open in the midst of an update" model tree/version.c \
-	's/ &&\n\t    \(image_settled\(image, op, image->seen.now_ns, &where\) \|\| version_older_than_burst\(version\)\)\)/)/'
-mutant "a straight read is believed whatever happened meanwhile" model tree/read.c \
-	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0\)\n\t\terror = span_remember/true)\n\t\terror = span_remember/'
-mutant "a straight read need not be what was known" model tree/read.c \
-	's/return SPAN_OTHER;/verdict = SPAN_KNOWN;/'
-mutant "bytes of a reading under way are served whatever happened" version tree/read.c \
-	's/ \|\|\n\t    reading->generation != version->image->seen.generation\)/)/'
-mutant "what is kept is not used" version tree/read.c \
-	's/if \(version->kept\)\n\t\treturn read_kept\(/if (0)\n\t\treturn read_kept(/'
-mutant "what is kept stays for ever" version tree/version.c \
-	's/if \(atomic_load\(&version->opens\) == 0 && !version->keeping/if (0/'
+# ---- versions: open ----
+mutant "entry and chain are not looked at at open" model tree/open.c \
+	's/(int version_check.*?)int error = path_refresh_version\(version, op\);/$1int error = version->chain.loaded ? 0 : path_refresh_version(version, op);/s'
+mutant "another chain is the same version" version tree/path.c \
+	's/return version->chain_changed \? dir_supersede\(version\) : error;/return error;/'
+mutant "open believes what was believed before" model tree/open.c \
+	's/seen->steady && version->data_checked == seen->generation/version->data_checked != 0/'
+mutant "what was handed out is not compared at open" model tree/open.c \
+	's/error = compare\(version, op, seen->steady \? compare_known_once : compare_known\);/error = 0;/'
+mutant "a known chunk may differ" model tree/compare.c \
+	's/if \(chunk_known\(version, chunk\)\)\n\t\t\treturn dir_supersede\(version\);//'
+mutant "comparing takes as long as it takes" version tree/compare.c \
+	's/if \(version->image->seen.now_ns > end_ns\)/if (0)/'
+mutant "a retired version is gone" version tree/dir.c \
+	's/slot->kind = SLOT_EMPTY;\n\tversion->retired = true;/version->detached = true; slot->kind = SLOT_EMPTY; version->retired = true;/'
+mutant "the entry of a retired version is not looked at" version tree/path.c \
+	's/version->retired && !dir_has_entry/0 \&\& !dir_has_entry/'
+mutant "open in the midst of a reported update" model tree/open.c \
+	's/ && !has_lasted\(version, op\)\)/ \&\& 0)/'
+mutant "what was preserved may be in the image" model tree/open.c \
+	's/return guard_is_pristine\(version->guard\) \? 0 : -ESTALE;/return 0;/'
+mutant "a reported write in flight is waited for by nobody" model tree/open.c \
+	's/error == -EAGAIN \|\| error == -ESTALE\)/0)/; s/if \(guarded == -EAGAIN\)/if (0)/'
+
+# ---- versions: read ----
+mutant "new content need not last" model tree/read.c \
+	's/if \(must_ns > 0 && reader.lasted_ns < must_ns\)/if (0)/'
+mutant "where nothing tells all is quiet" version tree/version.c \
+	's/return image->seen.blind \? image->cache->settings.settle_ns : 0;/return 0;/'
+mutant "content lasts from when it was last seen" version tree/chunk.c \
+	's/ \|\| !chunk_equal\(version, chunk, hash\)\)/)/'
+mutant "a read need not be quiet to its end" version tree/settle.c \
+	's/ \+ \(image->seen.now_ns - since_ns\);/;/'
+mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \
+	's/if \(seen->generation != generation \|\| seen->in_flight != 0 \|\| version->data_checked != generation\)/if (0)/'
+mutant "what is known is not compared after the read" version tree/read.c \
+	's/error = compare_known\(version, reading->op, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
+mutant "who comes while it is compared need not wait" version tree/chunk.c \
+	's/version->states\[chunk\] != from/version->states[chunk] != from \&\& version->states[chunk] != CHUNK_READ/'
+mutant "entry and chain are not looked at after the read" version tree/read.c \
+	's/(error = compare_known.*?)error = path_refresh_version\(version, reading->op\);/$1error = 0;/s'
+mutant "known bytes may be others" model tree/read.c \
+	's/if \(!span_agrees\(reading->version, &reading->span, reading->hashes\)\)/if (0)/'
+mutant "a copy is not used" version tree/read.c 's/if \(version->kept\)\n\t\treturn read_copy\(/if (0)\n\t\treturn read_copy(/'
 mutant "a read goes on beyond the end" version tree/read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
+
+# ---- versions: copies ----
+mutant "a copy stays for ever" version tree/idle.c \
+	's/if \(atomic_load\(&version->opens\) == 0 && !version->copying\)/if (0)/'
+mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
+	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
+mutant "a copy of what did not last is believed" model tree/copy.c \
+	's/if \(since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
+mutant "a copy need not be what was handed out" version tree/copy.c \
+	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
+mutant "copies have no share" version tree/image.c \
+	's/if \(!range_within\(image->copied_bytes, size_bytes, 2 \* share_bytes\)\)/if (0)/'
+mutant "large files are copied" version tree/copy.c \
+	's/version->entry.size_bytes <= image->cache->settings.keep_limit_bytes/true/'
+
+# ---- extents ----
+mutant "runs may overlap" extents device/extents.c \
+	's/if \(image_end\(in_image\(extents, i - 1\)\) > in_image\(extents, i\)->image_bytes\)/if (0)/'
+mutant "runs may leave a gap" extents device/extents.c 's/run->file_bytes != at \|\|//'
+mutant "runs are in the image as in the file" extents device/extents.c 's/\tif \(ascending\)\n/\tif (true)\n/'
+mutant "each piece is read by itself" extents device/extents.c 's/piece.image_bytes - end > GAP_BYTES/true/'
 
 # ---- reports ----
 mutant "a reported write moves no generation" model changes/reports.c \
@@ -161,10 +193,8 @@ mutant "a burst ends where it is looked at" reports changes/reports.c \
 mutant "a burst is as old as what is known of it" reports changes/reports.c \
 	's/if \(burst->start_ns - reports->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
-mutant "what is in flight in a directory is not done yet" model tree/dir.c \
-	's/ &&\n\t    dir->image->seen.in_flight == 0\)/)/'
-mutant "what is in flight in a file is not done yet" model tree/version.c \
-	's/version->data_checked == image->seen.generation && image->seen.in_flight == 0/version->data_checked == image->seen.generation/'
+mutant "what is in flight in a directory is not done yet" model tree/path.c \
+	's/ && image->seen.in_flight == 0;/;/'
 mutant "a guard is set up while its bytes are written" model changes/reports_guards.c \
 	's/if \(extents_touch\(guard_extents\(guard\), &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
 mutant "a guard is set up though its bytes were written" model changes/reports_guards.c \
@@ -187,12 +217,12 @@ mutant "a doubt is no doubt" reports changes/reports.c 's/(if \(company->alone)\
 mutant "doubts have no end" reports changes/reports.c 's/seen->now_ns - company->doubt_ns/seen->now_ns - 1/'
 
 # ---- images and volumes ----
-mutant "a missing partition is absent at once" image tree/image.c \
+mutant "a missing partition is absent at once" image tree/root.c \
 	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
-mutant "the choice of the boot partition is final" image tree/image.c \
-	's/error = cached_refresh\(image, op, &image->boot_cached, &boot_kind, image, NULL\);/error = image->boot_cached.loaded ? 0 : cached_refresh(image, op, \&image->boot_cached, \&boot_kind, image, NULL);/'
-mutant "a new choice of the boot partition need not last" image tree/image.c \
-	's/\(!boot \|\| !image->boot_cached.loaded \|\| image_settled\(image, op, image->boot_cached.since_ns, NULL\)\)/true/'
+mutant "the choice of the boot partition is final" image tree/boot.c \
+	's/error = cached_refresh\(image, op, &image->boot->cached, &boot_kind, image, NULL\);/error = image->boot->number ? 0 : cached_refresh(image, op, \&image->boot->cached, \&boot_kind, image, NULL);/'
+mutant "a new choice of the boot partition need not last" image tree/root.c \
+	's/\(!boot \|\| !image->boot->cached.loaded \|\| image_settled\(image, op, image->boot->cached.since_ns, NULL\)\)/true/'
 mutant "mkfs in place is not noticed" image tree/volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
