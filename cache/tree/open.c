@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/tree/compare.h"
 #include "cache/tree/path.h"
@@ -50,6 +51,24 @@ static int compare(struct cache_version *version, struct cache_op *op,
 	return error;
 }
 
+/* ---- where nothing tells what is written ------------------------------------ */
+
+static int check_by_comparing(struct cache_version *version, struct cache_op *op)
+{
+	const struct cache_observation *seen = &version->image->seen;
+	int error;
+
+	if (version->known_count == 0)
+		return decided(op, 0, "nothing was handed out of it yet");
+	if (seen->steady && version->data_checked == seen->generation)
+		return decided(op, 0, "nothing changed in the image");
+	error = compare(version, op, seen->steady && seen->in_flight == 0 ? compare_known_once : compare_known);
+	/* Bytes that hold are no file whose entry went meanwhile. */
+	if (error == 0)
+		error = path_refresh_version(version, op);
+	return error != 0 ? error : decided(op, 0, "compared with what was handed out");
+}
+
 /* ---- where the log tells every write --------------------------------------- */
 
 /*
@@ -57,7 +76,7 @@ static int compare(struct cache_version *version, struct cache_op *op,
  * bytes are as they were under `generation`, and nothing is lost from now on.
  * -EAGAIN: they are being written to. Else they must be compared to know.
  */
-static int version_guard(struct cache_version *version, uint64_t generation)
+static int version_guard(struct cache_version *version, struct cache_op *op, uint64_t generation)
 {
 	struct cache_image *image = version->image;
 	struct guard *guard;
@@ -72,11 +91,18 @@ static int version_guard(struct cache_version *version, uint64_t generation)
 	if (error != 0)
 		return error;
 	error = reports_guard(image->reports, guard, generation);
-	if (error == 0)
-		version->guard = guard;
-	else
+	if (error != 0) {
 		guard_unref(guard);
-	return error;
+		return error;
+	}
+	version->guard = guard;
+	/* What was begun before writes were announced may have landed since the last look: the device shows it now. */
+	error = image_observe(image, op);
+	if (error != 0 || reports_guard_stands(image->reports, guard) == 0)
+		return error;
+	reports_unguard(image->reports, guard);
+	guard_unref(STEAL_POINTER(version->guard));
+	return -EAGAIN;
 }
 
 /* Has the image been quiet, or (as far as it was asked before) nothing written to these clusters for very long? */
@@ -98,18 +124,19 @@ static int check_written(struct cache_version *version, struct cache_op *op)
 	uint64_t generation = image->seen.generation;
 	int error;
 
-	/* Preserved for those who have it open: the image holds something else. */
-	if (version->guard && reports_guard_stands(image->reports, version->guard) == 0)
-		return decided(op, dir_supersede(version), "exact: written since it was opened");
 	if (!all_known && !version_older_than_burst(version) && !has_lasted(version, op))
 		return decided(op, -EINPROGRESS, "exact: written a moment ago");
 	error = version->known_count > 0 ? compare(version, op, version->data_checked != 0 ? compare_written : compare_known) : 0;
 	if (error != 0)
 		return error;
+	/* What may be executed still, though nothing was announced for long, never tells its end. */
+	if (!version_untouched(version, generation) && !version->detached &&
+	    image_is_quiet(image, image->seen.now_ns, &version->place.range))
+		return check_by_comparing(version, op);
 	if (!version_untouched(version, generation) || version->detached)
 		return come_back(op, WAIT_RETRY_NS, "exact: written while it was compared");
 	version->data_checked = generation;
-	error = version_guard(version, generation);
+	error = version_guard(version, op, generation);
 	if (error == -EAGAIN || error == -ESTALE)
 		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
 	return decided(op, 0, "exact: written since, and the same");
@@ -117,53 +144,45 @@ static int check_written(struct cache_version *version, struct cache_op *op)
 
 static int check_exact(struct cache_version *version, struct cache_op *op)
 {
+	uint64_t generation = version->image->seen.generation;
 	int guarded;
 
 	if (version->data_checked == 0)
 		return check_written(version, op);
-	guarded = version_guard(version, version->data_checked);
+	guarded = version_guard(version, op, version->data_checked);
 	if (guarded == -EAGAIN)
 		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
 	if (guarded != 0)
 		return check_written(version, op);
-	version->data_checked = version->image->seen.generation;
+	version->data_checked = generation;
 	return decided(op, 0, "exact: not written since it was last looked at");
 }
 
-/* ---- elsewhere ------------------------------------------------------------- */
-
-static int check_by_comparing(struct cache_version *version, struct cache_op *op)
-{
-	const struct cache_observation *seen = &version->image->seen;
-	int error;
-
-	if (version->known_count == 0)
-		return decided(op, 0, "nothing was handed out of it yet");
-	if (seen->steady && version->data_checked == seen->generation)
-		return decided(op, 0, "nothing changed in the image");
-	error = compare(version, op, seen->steady ? compare_known_once : compare_known);
-	/* Bytes that hold are no file whose entry went meanwhile. */
-	if (error == 0)
-		error = path_refresh_version(version, op);
-	return error != 0 ? error : decided(op, 0, "compared with what was handed out");
-}
+/* ---- either way ------------------------------------------------------------- */
 
 int version_check(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
-	int error = path_refresh_version(version, op);
+	int error = path_refresh_version(version, op), guarded;
 
 	if (error != 0)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
+	/* Preserved for those who have it open: the image holds something else. */
+	if (version->guard && !guard_is_pristine(version->guard))
+		return decided(op, dir_supersede(version), "written since it was opened");
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);
-	/* Writers may tell by now, though not yet of what they had begun before: better than nothing. */
-	if (error == 0 && image->reports)
-		version_guard(version, image->seen.generation);
-	return error;
+	if (error != 0 || !image->reports || !image_is_quiet(image, image->seen.now_ns, &version->place.range))
+		return error;
+	/*
+	 * Writers may tell by now, though not yet of what they had begun before: better
+	 * than nothing. In a quiet image, so that nothing was written since it was compared.
+	 */
+	guarded = version_guard(version, op, image->seen.generation);
+	return guarded == -EAGAIN ? come_back(op, WAIT_RETRY_NS, "changed while it was opened") : 0;
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)

@@ -359,6 +359,11 @@ static int read_image(struct reading *reading)
 		result = read_guarded(reading);
 		if (result != 1)
 			return result;
+		/* Of what was neither preserved nor handed out the image may hold another version's. */
+		if (!guard_is_pristine(version->guard) && !span_known(version, &reading->span)) {
+			reading->op->rule = "written while nothing told what";
+			return -ESTALE;
+		}
 	}
 	return span_known(version, &reading->span) ? read_known(reading) : read_new(reading);
 }
