@@ -132,7 +132,7 @@ static void start(void)
 	cr_assert(look().exact);
 }
 
-TestSuite(cache_kernel, .init = start, .fini = end, .timeout = 60);
+TestSuite(cache_kernel, .init = start, .fini = end, .timeout = 20);
 
 static struct write_log_status status_of(struct write_log *log)
 {
@@ -736,7 +736,7 @@ static void start_with_few(void)
 	start();
 }
 
-TestSuite(cache_kernel_few, .init = start_with_few, .fini = end, .timeout = 60);
+TestSuite(cache_kernel_few, .init = start_with_few, .fini = end, .timeout = 20);
 
 static void *write_once(void *argument)
 {

@@ -623,6 +623,7 @@ Test(cache_write_log, c5_what_is_older_than_a_burst_is_told_from_what_is_not)
 
 Test(cache_write_log, c5_a_write_in_flight_is_part_of_the_burst)
 {
+	struct cache_range where = { 0, MIB };
 	struct write_burst burst;
 	uint64_t before;
 	int64_t start;
@@ -631,8 +632,8 @@ Test(cache_write_log, c5_a_write_in_flight_is_part_of_the_burst)
 	before = observe().generation;
 	begin(TELLER, 1, 4096, 512);
 	start = now_ns;
-	begin_and_end(TELLER, 8192, 512);
-	cr_assert_eq(write_log_burst(told, NULL, 200 * MS, now_ns + 10 * MS, &burst), 0);
+	begin_and_end(TELLER, 5 * MIB, 512);
+	cr_assert_eq(write_log_burst(told, &where, 200 * MS, now_ns + 10 * MS, &burst), 0);
 	cr_expect_eq(burst.quiet_ns, 0);
 	cr_expect_eq(burst.start_ns, start);
 	cr_expect_eq(burst.generation, before);
