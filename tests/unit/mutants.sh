@@ -247,7 +247,7 @@ mutant "write log: a guard is set up while its bytes are written" write_log $log
 mutant "write log: a guard is set up while its bytes may be written" write_log $log 's/\t\terror = -ENOTSUP;\n\t\}\n\tif \(gen/\t}\n\tif (gen/'
 mutant "write log: a guard is set up though its bytes were written" write_log $log 's/ \|\| written_since\(log, guard, generation\)//'
 mutant "write log: a guard is set up though all is to be looked at" write_log $log 's/if \(generation < log->floor \|\| written_since/if (written_since/'
-mutant "write log: a guard is set up while writes may be under way" write_log $log 's/log->exact && log->settles_ns == 0 \?/log->exact ?/'
+mutant "write log: it is exact while writes may be under way" write_log $log 's/seen->exact = log->exact && log->settles_ns == 0;/seen->exact = log->exact;/'
 mutant "write log: guards outlast what was not told" write_log $log 's/log->epoch\+\+;//'
 mutant "write log: an old guard has writers wait" write_log $log 's/guard_link\(guard\)->epoch == log->epoch && extents_touch/extents_touch/'
 mutant "write log: nothing is preserved" model $log 's/if \(!flight.untracked\)\n\t\tsave_before\(log, range, saving\);//'
