@@ -521,9 +521,9 @@ static bool is_unexplained(const struct write_log *log, const struct cache_obser
 }
 
 /*
- * When somebody begins to tell, or is believed again, writes from before may still be executed, and
- * some of them never tell their end (libaio). If the device's last change is
- * younger than its lag, all is looked at again at each look until that is over.
+ * When somebody begins to tell, or is believed again, writes from before may still
+ * be executed, and some of them never tell their end (libaio). If the device's last
+ * change is younger than its lag, all is looked at again at each look until that is over.
  */
 static void look_again_until_settled(struct write_log *log, struct cache_observation *seen)
 {

@@ -17,7 +17,7 @@
 static struct held *held;
 static int answers[2];
 static int gate[2]; /* what a slow device waits for: a byte for each read, or its end */
-static unsigned char old[4096];
+static _Atomic unsigned reading; /* so many came to it */
 
 static int slow_read(struct cache_device *self, uint64_t offset_bytes, size_t length_bytes, void *buffer,
 		     unsigned char **bytes)
@@ -26,6 +26,7 @@ static int slow_read(struct cache_device *self, uint64_t offset_bytes, size_t le
 
 	(void)self;
 	(void)offset_bytes;
+	reading++;
 	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	memset(buffer, 'o', length_bytes);
@@ -45,7 +46,6 @@ static struct kept_budget *budget;
 static void start(void)
 {
 	told_start_feed();
-	memset(old, 'o', sizeof(old));
 	cr_assert_eq(pipe2(answers, O_CLOEXEC | O_NONBLOCK), 0);
 	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
 	budget = kept_budget_new(64 * MIB, "/tmp");
@@ -67,6 +67,13 @@ static struct guard *slow_guard(void)
 	return guard;
 }
 
+/* Its bytes are not at hand: the device is asked for them. */
+static void wait_for_reads(unsigned count)
+{
+	while (reading < count)
+		sched_yield();
+}
+
 /* A writer comes. Returns its event's descriptor. */
 static int hold(struct guard *guard, struct write_log *log)
 {
@@ -79,14 +86,16 @@ static int hold(struct guard *guard, struct write_log *log)
 	return event_fd;
 }
 
-/* The descriptor that is answered for next, within `wait_ms`; -1: none. */
+#define NOBODY (-2)
+
+/* The descriptor that is answered for next, within `wait_ms`. */
 static int answered(int wait_ms)
 {
 	struct pollfd poll_fd = { .fd = answers[0], .events = POLLIN };
 	struct fanotify_response response;
 
 	if (poll(&poll_fd, 1, wait_ms) != 1)
-		return -1;
+		return NOBODY;
 	cr_assert_eq(read(answers[0], &response, sizeof(response)), (ssize_t)sizeof(response));
 	cr_expect_eq(response.response, FAN_ALLOW);
 	return response.fd;
@@ -110,7 +119,7 @@ Test(cache_held, c5_the_writer_goes_on_when_its_bytes_are_preserved)
 	struct guard *guard = slow_guard();
 	int event_fd = hold(guard, told);
 
-	cr_expect_eq(answered(20), -1);
+	cr_expect_eq(answered(20), NOBODY);
 	cr_expect_eq(guard_state(guard, 0), GUARD_IN_IMAGE);
 	cr_assert_eq(write(gate[1], "x", 1), 1);
 	cr_expect_eq(answered(10000), event_fd);
@@ -118,7 +127,7 @@ Test(cache_held, c5_the_writer_goes_on_when_its_bytes_are_preserved)
 	while (is_open(event_fd))
 		sched_yield();
 	cr_expect_eq(held_give_up_late(held, INT64_MAX / 2), INT64_MAX / 2 + WAIT_S, "nobody is left");
-	cr_expect_eq(answered(0), -1);
+	cr_expect_eq(answered(0), NOBODY);
 	cr_expect_eq(lost_of(told), 0);
 	guard_unref(guard);
 }
@@ -129,10 +138,11 @@ Test(cache_held, c6_who_waits_too_long_is_answered_by_the_clock)
 	struct guard *guard = slow_guard();
 	int event_fd = hold(guard, told);
 
+	wait_for_reads(1);
 	until_ns = held_give_up_late(held, begun_ns);
 	cr_expect_geq(until_ns, begun_ns + WAIT_PRESERVE_NS);
 	cr_expect_leq(until_ns, clock_now_ns(CLOCK_MONOTONIC) + WAIT_PRESERVE_NS);
-	cr_expect_eq(answered(0), -1);
+	cr_expect_eq(answered(0), NOBODY);
 	held_give_up_late(held, until_ns);
 	cr_expect_eq(answered(0), event_fd);
 	cr_expect_not(is_open(event_fd));
@@ -141,7 +151,7 @@ Test(cache_held, c6_who_waits_too_long_is_answered_by_the_clock)
 	/* What comes from the device then is no use, and nobody is answered twice. */
 	held_give_up_late(held, until_ns + WAIT_S);
 	cr_assert_eq(write(gate[1], "x", 1), 1);
-	cr_expect_eq(answered(50), -1);
+	cr_expect_eq(answered(50), NOBODY);
 	cr_expect_eq(lost_of(told), 1);
 	cr_expect_eq(guard_state(guard, 0), GUARD_LOST);
 	guard_unref(guard);
@@ -149,22 +159,25 @@ Test(cache_held, c6_who_waits_too_long_is_answered_by_the_clock)
 
 Test(cache_held, s5_so_many_writers_of_one_image_wait_and_others_do_all_the_same)
 {
-	struct guard *guard = slow_guard();
+	struct guard *guard = slow_guard(), *others = slow_guard();
 	struct write_log *other;
 	int event_fd;
 
 	cr_assert_eq(write_log_new(&other), 0);
 	for (int i = 0; i < 16; i++)
 		hold(guard, told);
-	cr_expect_eq(answered(0), -1);
+	wait_for_reads(16);
+	cr_expect_eq(answered(0), NOBODY);
 	event_fd = hold(guard, told);
 	cr_expect_eq(answered(0), event_fd, "it is not waited for");
 	cr_expect_eq(lost_of(told), 1);
-	hold(guard, other);
-	cr_expect_eq(answered(0), -1);
+	hold(others, other);
+	wait_for_reads(17);
+	cr_expect_eq(answered(0), NOBODY);
 	close(gate[1]);
 	for (int i = 0; i < 17; i++)
 		cr_expect_geq(answered(10000), 0);
+	guard_unref(others);
 	write_log_unref(other);
 	guard_unref(guard);
 }
@@ -179,7 +192,8 @@ Test(cache_held, s5_so_many_wait_in_all)
 		cr_assert_eq(write_log_new(&logs[i]), 0);
 	for (int i = 0; i < 128; i++)
 		hold(guard, logs[i / 16]);
-	cr_expect_eq(answered(0), -1);
+	wait_for_reads(128);
+	cr_expect_eq(answered(0), NOBODY);
 	event_fd = hold(guard, logs[8]);
 	cr_expect_eq(answered(0), event_fd);
 	close(gate[1]);

@@ -396,12 +396,12 @@ static unsigned depth(void)
 
 static unsigned orders_max(void)
 {
-	return depth() ? 12 * depth() : 3;
+	return depth() ? 10 * depth() : 3;
 }
 
 static unsigned random_plans(void)
 {
-	return depth() ? 20 * depth() : 5;
+	return depth() ? 16 * depth() : 5;
 }
 
 static void check_update(const struct update *update, struct plan *plan, uint64_t *seed)

@@ -156,7 +156,7 @@ Test(cache_pairing, c5_a_write_that_failed_tells_no_end)
 
 Test(cache_pairing, c8_a_size_that_is_set_may_be_anything_behind_it)
 {
-	struct cache_range front = { 0, MIB }, behind = { MIB, UINT64_C(1) << 40 };
+	struct cache_range front = { 0, MIB }, behind = { 2 * MIB, UINT64_C(1) << 40 };
 	uint64_t before;
 
 	now_ns += 10 * SECOND;
@@ -231,6 +231,11 @@ Test(cache_pairing, c5_who_was_heard_of_since_is_not_from_before)
 	cr_expect(observe().exact);
 	modified(5);
 	cr_expect_not(observe().exact);
+	now_ns += WAIT_STRANGER_NS;
+	pairing_begin(&pairing, told, &feed.feed);
+	announce(5, MIB, 0);
+	modified(5);
+	cr_expect_not(observe().exact, "the size was set, so it is not that");
 }
 
 Test(cache_pairing, c5_an_end_that_comes_after_the_lag_is_nobody_s)

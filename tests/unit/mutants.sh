@@ -38,7 +38,7 @@ compile()
 
 link_unit()
 {
-	$cc -o "$work/$1" "$work/tests/$1.o" "$work"/tests/helpers/*.o "$work"/objects/*.o \
+	$cc -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
 		"$build/part/libimagefs_part.a" "$build/fat/libimagefs_fat.a" \
 		-lblkid -lxxhash -lcriterion -lpthread
 }
@@ -46,18 +46,24 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_model_reader cache_model_script cache_reader cache_reported cache_volume fat_image; do
+for helper in cache_device cache_model_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
+ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_version cache_dir cache_image cache_validation cache_kept cache_watch cache_disk \
-	cache_extents; do
+	cache_extents cache_write_log cache_write_log_guards cache_pairing cache_held cache_reporter cache_kernel; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
+
+# Where the kernel announces no writes, nothing can notice.
+link_unit cache_kernel
+"$work/cache_kernel" --filter 'cache_kernel/c5_a_write_is*' 2>&1 | grep -q 'Tested: 1' && can_listen=1 || can_listen=
 
 # mutant DESCRIPTION UNIT FILE PERL
 mutant()
 {
 	case $1 in *$pattern*) ;; *) [ "$pattern" = . ] || return 0 ;; esac
+	[ "$2" != kernel ] || [ "$can_listen" ] || return 0
 	total=$((total + 1))
 	perl -0pi -e "$4" "$work/cache/$3"
 	if cmp -s "$work/cache/$3" "$top/cache/$3"; then
@@ -67,7 +73,7 @@ mutant()
 	fi
 	compile "$3"
 	link_unit "cache_$2"
-	if timeout 100 "$work/cache_$2" --fail-fast -j2 >"$work/log" 2>&1; then
+	if timeout 100 "$work/cache_$2" --fail-fast -j8 >"$work/log" 2>&1; then
 		echo "ALIVE: $1 ($3)"
 		alive=$((alive + 1))
 	else
@@ -181,40 +187,139 @@ mutant "runs may leave a gap" extents device/extents.c 's/run->file_bytes != at 
 mutant "runs are in the image as in the file" extents device/extents.c 's/\tif \(ascending\)\n/\tif (true)\n/'
 mutant "each piece is read by itself" extents device/extents.c 's/piece.image_bytes - end > GAP_BYTES/true/'
 
-# ---- reports ----
-mutant "a reported write moves no generation" model changes/reports.c \
-	's/\{ \+\+reports->generation, \*range/{ reports->generation, *range/'
-mutant "writes in flight are no change" reports changes/reports.c \
-	's/if \(!reports->flights\[i\].dull\)\n\t\t\tranges\[count\+\+\] = reports->flights\[i\].range;//'
-mutant "a partition with a write in flight is quiet" reports changes/reports.c \
-	's/in_flight = any_in_flight\(reports, where\);/in_flight = false;/'
-mutant "a burst ends where it is looked at" reports changes/reports.c \
-	's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
-mutant "a burst is as old as what is known of it" reports changes/reports.c \
-	's/if \(burst->start_ns - reports->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
+# ---- writes in flight ----
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
 mutant "what is in flight in a directory is not done yet" model tree/path.c \
 	's/ && image->seen.in_flight == 0;/;/'
-mutant "a guard is set up while its bytes are written" model changes/reports_guards.c \
-	's/if \(extents_touch\(guard_extents\(guard\), &reports->flights\[i\].range\)\)\n\t\t\treturn -EAGAIN;//'
-mutant "a guard is set up though its bytes were written" model changes/reports_guards.c \
-	's/ \|\| written_since\(reports, guard, generation\)//'
-mutant "guards outlast a stranger" reports changes/reports.c 's/reports->epoch\+\+;//; s/reports->floor = \+\+/++/'
-mutant "what falls out of the log did not happen" reports changes/reports.c \
-	's/reports->floor = reports->log\[reports->log_first\].generation;//'
-mutant "strangers do not matter" reports changes/reports.c 's/ \|\| company.foreign != reports->foreign//'
-mutant "a time stamp needs no explanation" reports changes/reports.c 's/unexplained\(reports, seen\) \|\|/false ||/'
-mutant "what was dull is known" reports changes/reports.c \
-	's/(reports->busy_count \+= !reports->flights\[i\].dull;\n\t\}\n)\treports_start_over\(reports\);/$1/'
-mutant "a broken stream is trusted" reports changes/reporter.c 's/!notify_form_is_exact\(reporter->parser.form\) \|\|/false ||/'
-mutant "a stream of two processes is trusted" reports changes/reporter.c 's/ \|\| taking->process != reporter->process//'
-mutant "a write that never ends is waited for" reports changes/reports.c 's/> IN_FLIGHT_MAX_NS/> INT64_MAX \/ 2/'
-mutant "what is being kept is in the image" model changes/reports_guards.c 's/ \|\| is_being_kept\(reports, guard\)//'
-mutant "nothing is saved before it is overwritten" model changes/guard.c \
-	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "what was saved is not read" model tree/read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
-mutant "a doubt is no doubt" reports changes/reports.c 's/(if \(company->alone)\)/$1 || company->in_doubt)/'
-mutant "doubts have no end" reports changes/reports.c 's/seen->now_ns - company->doubt_ns/seen->now_ns - 1/'
+
+# ---- write log ----
+log=changes/write_log.c
+mutant "write log: a write that ended moves no generation" model $log 's/\{ \+\+log->generation, flight->range/{ log->generation, flight->range/'
+mutant "write log: writes in flight are no change" write_log $log 's/ranges\[count\+\+\] = log->flights\[i\].range;/;/'
+mutant "write log: ranges there is no room for are none" write_log $log 's/if \(count == capacity\)\n\t\t\treturn -1;/if (count == capacity)\n\t\t\tbreak;/'
+mutant "write log: what falls out of the log did not happen" write_log $log 's/log->floor = log->entries\[log->first\].generation;//'
+mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
+mutant "write log: two looks may be of one moment while a write is executed" model $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
+mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
+mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, id, forget_flight\)/each_flight(log, teller, id, end_flight)/'
+mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
+mutant "write log: a burst ends where it is looked at" write_log $log 's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
+mutant "write log: a burst is as old as what is known of it" write_log $log \
+	's/if \(burst->start_ns - log->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
+mutant "write log: what is in flight is no part of the burst" write_log $log 's/burst->generation = flight->generation;/;/'
+mutant "write log: quiet counts from when an uncertain write is over" write_log $log 's/append\(log, &flight, flight.begun_ns\)/append(log, \&flight, log->monotonic_ns())/'
+mutant "write log: untracked ranges are tracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (false)/'
+mutant "write log: half of a write is untracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (overlap(range, \&log->untracked[i]))/'
+mutant "write log: what was untracked is known" write_log $log \
+	's/(is_untracked\(log, &log->flights\[i\].range\);\n)\tstart_over\(log\);/$1/'
+mutant "write log: what is in flight stays untracked" write_log $log \
+	's/log->flights\[i\].untracked = is_untracked\(log, &log->flights\[i\].range\);/;/'
+mutant "write log: a flood is followed" write_log $log 's/capacity > FLIGHTS_MAX \?/false ?/'
+mutant "write log: what cannot be followed is known" write_log $log 's/return true;\n\tstart_over\(log\);/return true;/'
+mutant "write log: the kernel's writes are in flight for ever" write_log $log 's/if \(now_ns - flight->begun_ns >= WAIT_CTIME_LAG_NS\)/if (false)/'
+mutant "write log: a long write is not uncertain" write_log $log 's/else if \(now_ns - flight->begun_ns >= WAIT_SETTLE_NS\)\n\t\t\tflight->uncertain = true;//'
+mutant "write log: a server's writes grow old" write_log $log 's/if \(flight->teller != log->feed\)\n\t\t\tcontinue;//'
+mutant "write log: a write without an end is over at once" model $log 's/if \(flight->untracked\)\n\t\tend_uncertain/if (true)\n\t\tend_uncertain/'
+mutant "write log: an uncertain write keeps its id" write_log $log 's/flight->id = UINT64_MAX;//'
+mutant "write log: strangers do not matter" write_log $log 's/(static void stranger\(.*?)\n\tlog->exact = false;\n\tstart_over\(log\);/$1/s'
+mutant "write log: a stranger is gone at once" write_log $log 's/now_ns - log->stranger_ns < WAIT_STRANGER_NS\)\n\t\t\*why/false)\n\t\t*why/'
+mutant "write log: a change time needs no explanation" model $log 's/was_exact && is_unexplained\(log, seen\)/false/'
+mutant "write log: no write explains a change afterwards" write_log $log 's/log->windows\[i\].end_ns != 0 &&/false \&\&/'
+mutant "write log: only the last write explains a change" write_log $log 's/i < WINDOWS; i/i < 1; i/'
+mutant "write log: what is in flight explains nothing" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (false)/'
+mutant "write log: what is in flight explains what was before it" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (true)/'
+mutant "write log: an untracked write without an end explains nothing" write_log $log 's/note_window\(log, flight.begun_ns, flight.begun_ns \+ WAIT_SETTLE_NS\);//'
+mutant "write log: counters have no meaning" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/false/'
+mutant "write log: counters do not move by themselves" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/true/'
+mutant "write log: a gap in listening is none" write_log $log 's/log->exact = false;\n\tlog->began = true;//'
+mutant "write log: nothing was under way when listening began" write_log $log 's/seen->steady \? 0 : seen->now_ns \+ WAIT_CTIME_LAG_NS;/0;/'
+mutant "write log: what was under way unannounced passes for what is announced" model $log 's/else if \(log->settles_ns == 0 && !seen->steady/else if (false/'
+mutant "write log: an old stranger has begun nothing" write_log $log 's/log->began = log->began \|\| \(log->exact && !was_exact\);//'
+mutant "write log: another size is nothing" write_log $log 's/if \(seen->size_bytes != log->size_bytes\)\n\t\t\tstart_over/if (false)\n\t\t\tstart_over/'
+mutant "write log: the device's signs never count" model $log 's/\} else if \(moved\) \{/} else if (false) {/'
+mutant "write log: a blind device is exact" write_log $log 's/if \(log->blind\)/if (false)/'
+mutant "write log: a write that never ends is waited for" write_log $log 's/> STUCK_NS/> INT64_MAX \/ 2/'
+mutant "write log: one that never ends in an untracked range matters" write_log $log 's/ && !log->flights\[i\].untracked &&\n/ \&\&\n/'
+mutant "write log: who cannot be followed is believed" write_log $log 's/log->listening_ns == 0 && log->distrusted > 0/false/'
+mutant "write log: servers stand in for a feed that ended" write_log $log 's/if \(log->feed\)\n\t\treturn;//'
+mutant "write log: a guard is set up while its bytes are written" write_log $log 's/if \(!log->flights\[i\].uncertain\)\n\t\t\treturn -EAGAIN;//'
+mutant "write log: a guard is set up while its bytes may be written" write_log $log 's/\t\terror = -ENOTSUP;\n\t\}\n\tif \(gen/\t}\n\tif (gen/'
+mutant "write log: a guard is set up though its bytes were written" write_log $log 's/ \|\| written_since\(log, guard, generation\)//'
+mutant "write log: a guard is set up though all is to be looked at" write_log $log 's/if \(generation < log->floor \|\| written_since/if (written_since/'
+mutant "write log: it is exact while writes may be under way" write_log $log 's/seen->exact = log->exact && log->settles_ns == 0;/seen->exact = log->exact;/'
+mutant "write log: guards outlast what was not told" write_log $log 's/log->epoch\+\+;//'
+mutant "write log: an old guard has writers wait" write_log $log 's/guard_link\(guard\)->epoch == log->epoch && extents_touch/extents_touch/'
+mutant "write log: nothing is preserved" model $log 's/if \(!flight.untracked\)\n\t\tsave_before\(log, range, saving\);//'
+
+# ---- pairing ----
+mutant "pairing: an end is everybody's" pairing changes/pairing.c 's/write_log_end\(pairing->log, pairing->teller, \(uint64_t\)thread\) > 0/write_log_end_all(pairing->log, pairing->teller)/'
+mutant "pairing: who announces again has ended" model changes/pairing.c 's/write_log_end_unknown\(pairing->log, pairing->teller, id\) > 0/write_log_end(pairing->log, pairing->teller, id) > 0/'
+mutant "pairing: who has several requests has one the next time" pairing changes/pairing.c 's/thread == 0 \|\| \(.*?\);/thread == 0;/s'
+mutant "pairing: threads without a number are one" pairing changes/pairing.c 's/thread == 0 \|\| //'
+mutant "pairing: an end is not heard of" pairing changes/pairing.c 's/(if \(has_several\(pairing, thread\)\))\n\t\tnote_several\(pairing, thread\);\n\telse if/$1\n\t\t;\n\telse if/'
+mutant "pairing: a read is not heard of" pairing changes/pairing.c 's/ && has_several\(pairing, thread\)\)\n/ \&\& false)\n/'
+mutant "pairing: what was under way is a stranger's" pairing changes/pairing.c 's/!met && write_log_now/false \&\& write_log_now/'
+mutant "pairing: any number was under way" pairing changes/pairing.c 's/!met && //'
+mutant "pairing: something is under way for ever" pairing changes/pairing.c 's/< WAIT_SETTLE_NS\)/< INT64_MAX)/'
+mutant "pairing: who announced was not heard of" pairing changes/pairing.c 's/\tmeet\(pairing, thread\);\n\tif \(range/\tif (range/'
+mutant "pairing: an end that was not announced is nothing" pairing changes/pairing.c 's/write_log_start_over\(pairing->log\);\n\telse\n\t\twrite_log_stranger\(pairing->log\);/;/'
+mutant "pairing: a size is one byte" pairing changes/pairing.c 's/\(uint64_t\)INT64_MAX - range->offset_bytes \}/1 }/'
+mutant "pairing: a size is set at once" pairing changes/pairing.c 's/write_log_end_unknown\(pairing->log, pairing->teller, SIZE_ID\)/write_log_end(pairing->log, pairing->teller, SIZE_ID)/'
+mutant "pairing: a read is a write" pairing changes/pairing.c 's/write_log_was_read\(/write_log_end(/'
+mutant "pairing: what cannot be followed is known" pairing changes/pairing.c 's/if \(!(write_log_begin\(.*?\))\)\n\t\twrite_log_stranger\(pairing->log\);/$1;/'
+
+# ---- held, guards, preserving ----
+mutant "held: a writer goes on before its bytes are preserved" held changes/held.c 's/\tsaving_run\(writer->saving\);\n//'
+mutant "held: a writer is answered twice" held changes/held.c 's/if \(writer->event_fd >= 0\)\n//'
+mutant "held: what is lost is not counted" held changes/held.c 's/if \(writer->log\)\n\t\twrite_log_count_lost\(writer->log, lost\);//'
+mutant "held: a log that went is counted in" held changes/held.c 's/writer->log = NULL;/;/'
+mutant "held: nobody is late" held changes/held.c 's/if \(writer->until_ns <= now_ns\)/if (false)/'
+mutant "held: the next one's time is not told" held changes/held.c 's/else if \(writer->until_ns < next_ns\)\n\t\t\tnext_ns = writer->until_ns;//'
+mutant "held: an image has no share" held changes/held.c 's/ && count < WRITERS_OF_AN_IMAGE//'
+mutant "held: there is no end of writers" held changes/held.c 's/held->count < WRITERS_MAX && //'
+mutant "guard: nothing is saved before it is overwritten" model changes/guard.c \
+	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
+mutant "guard: what was given up is in the image" write_log changes/guard.c 's/guard->given_up\[guard->given_up_count\+\+\] = \*range;/;/'
+mutant "guard: what cannot be read is in the image" write_log changes/guard.c 's/if \(error != 0\)\n\t\tsettle_chunk\(guard, chunk, guard->lost, 0\);//'
+mutant "preserve: any amount is saved in a moment" write_log changes/preserve.c 's/if \(bytes > NOW_BYTES\)\n\t\treturn false;//'
+
+# ---- reporters ----
+mutant "reporter: a broken stream is believed" reporter changes/reporter.c 's/if \(reporter->speaks && !notify_form_is_exact\(reporter->parser.form\)\)/if (false)/'
+mutant "reporter: who is not believed is followed" reporter changes/reporter.c 's/if \(reporter->distrusted \|\| write_log_has_feed/if (write_log_has_feed/'
+mutant "reporter: what who is not believed has in flight stays" reporter changes/reporter.c 's/(reporter->distrusted = true;)\n\twrite_log_end_all\(reporter->log, reporter\);/$1/'
+mutant "reporter: writes count where the kernel tells" reporter changes/reporter.c 's/ \|\| write_log_has_feed\(reporter->log\)//'
+mutant "reporter: any number of begins is followed" reporter changes/reporter.c 's/taking->events > EVENTS_MAX \|\|\n/\n/'
+mutant "reporter: any number of ends is followed" reporter changes/reporter.c 's/(case NOTIFY_END:.*?)if \(taking->events > EVENTS_MAX\)/$1if (false)/s'
+mutant "reporter: who goes leaves writes in flight" reporter changes/reporter.c 's/write_log_end_all\(reporter->log, reporter\);\n\twrite_log_count/write_log_count/'
+mutant "reporter: who goes is believed still" reporter changes/reporter.c 's/-reporter->speaks, -reporter/0, -reporter/'
+mutant "reporter: who goes is not followed still" reporter changes/reporter.c 's/-reporter->distrusted\)/0)/'
+mutant "reporter: flush is nothing" reporter changes/reporter.c 's/write_log_start_over\(reporter->log\);//'
+mutant "reporter: who says flush reports" reporter changes/reporter.c 's/\(form != NOTIFY_FORM_TEXT \|\| taking->spoke\)/true/'
+mutant "reporter: what was answered before is not lost" reporter changes/reporter.c 's/write_log_count_lost\(reporter->log, saving_give_up\(saving\)\);/saving_run(saving);/'
+
+# ---- the kernel ----
+kernel=changes/kernel.c
+mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) != 0\)/if (false)/'
+mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
+mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
+mutant "kernel: an image has no mark of its own" kernel $kernel \
+	's/error = mark\(events, FAN_MARK_ADD, EVENTS, fd\);\n\tif \(error == 0\) \{\n\t\tfeed/error = 0;\n\tif (error == 0) {\n\t\tfeed/'
+mutant "kernel: the directory has no mark" kernel $kernel 's/fanotify_mark\(events->fd, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, AT_FDCWD, path\) != 0/false/'
+mutant "kernel: a second user has the first one ignored" kernel $kernel 's/is_listened_to\(events, st.st_dev, st.st_ino\) \? 0 : mark/false ? 0 : mark/'
+mutant "kernel: who goes takes the others' mark" kernel $kernel \
+	's/if \(!of_file\(\*bucket_of\(events, feed->device, feed->inode\), feed->device, feed->inode\)\)/if (true)/'
+mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
+mutant "kernel: other files raise events for ever" kernel $kernel 's/mark\(events, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd\);/;/'
+mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd/IGNORE, EVENTS, event->fd/'
+mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
+mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
+mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
+mutant "kernel: nobody watches the clock" kernel $kernel 's/held_give_up_late\(events->held, now_ns\);/now_ns + WAIT_S;/'
+mutant "kernel: silent descriptors are not given" kernel $kernel 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
+mutant "kernel: a file that was emptied is known" kernel $kernel 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
+mutant "kernel: no descriptors are kept back" kernel $kernel 's/events->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
+mutant "kernel: what is kept back is not used" kernel $kernel 's/bool raise = [^;]*;/bool raise = false;/'
 
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image tree/root.c \
