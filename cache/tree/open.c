@@ -179,8 +179,8 @@ int version_check(struct cache_version *version, struct cache_op *op)
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);
-	/* Writers may tell by now, though not yet of what they had begun before: better than nothing. */
-	if (error == 0 && image->reports)
+	/* Writers may tell by now, though not yet of what they had begun before: better than nothing, at rest. */
+	if (error == 0 && image->reports && version_must_last_ns(version, image->seen.now_ns, image->seen.generation) == 0)
 		version_guard(version, image->seen.generation);
 	return error;
 }

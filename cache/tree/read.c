@@ -128,6 +128,20 @@ static int overlay(struct reading *reading, unsigned char *data)
 	return 0;
 }
 
+/* Is what is new in it half of an update, of somebody who had begun before writers told? Since `start_ns`. */
+static bool may_be_half(struct reading *reading, int64_t start_ns, uint64_t generation)
+{
+	struct cache_version *version = reading->version;
+	struct cache_image *image = version->image;
+
+	if (image->seen.exact || span_known(version, &reading->span) ||
+	    version_must_last_ns(version, start_ns, generation) == 0)
+		return false;
+	if (image_settled(image, reading->op, image->seen.now_ns, &version->place.range))
+		reading->op->retry_ns = WAIT_RETRY_BUSY_NS;
+	return true;
+}
+
 /* Is what was handed out still the version's, where writers may not have told of all they had begun? */
 static int compare_unless_exact(struct reading *reading)
 {
@@ -172,6 +186,8 @@ static int read_guarded(struct reading *reading)
 	struct cache_version *version = reading->version;
 	struct cache_image *image = version->image;
 	unsigned char *data = reading->bytes->owner;
+	int64_t start_ns = image->seen.now_ns;
+	uint64_t generation = image->seen.generation;
 	int error, stands = guard_stands(reading);
 
 	reading->op->rule = "exact: guarded";
@@ -186,6 +202,8 @@ static int read_guarded(struct reading *reading)
 		stands = guard_stands(reading);
 		reading->bytes->data = data;
 		/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
+		if (stands == 0 && error == 0 && may_be_half(reading, start_ns, generation))
+			return come_back(reading, reading->op->retry_ns, "new content has not lasted yet");
 		if (stands == 0 && error == 0)
 			error = overlay(reading, data);
 		if (stands == 0)
