@@ -61,7 +61,7 @@ fail:
 static void adopt(struct cache_image *image, struct cached *cached, const struct cached_kind *kind, void *owner,
 		  void *result, int parse_error, struct validation *set)
 {
-	bool changed = parse_error != cached->error || !cached->loaded;
+	bool changed = parse_error != cached->error || !cached->loaded, first = cached->adopted == 0;
 
 	if (parse_error == 0 && kind->commit(owner, result))
 		changed = true;
@@ -71,8 +71,9 @@ static void adopt(struct cache_image *image, struct cached *cached, const struct
 	cached->error = parse_error;
 	cached->loaded = true;
 	cached->adopted++;
+	/* Where nothing tells of changes, what was never seen to differ is as old as the device's own signs say. */
 	if (changed)
-		cached->since_ns = image->seen.now_ns;
+		cached->since_ns = image->seen.now_ns - (first && image->seen.blind ? image->cache->settings.settle_ns : 0);
 }
 
 static int parse_until_whole(struct cache_image *image, struct cache_op *op, struct cached *cached,

@@ -92,11 +92,14 @@ static int judge_batch(struct cache_version *version, const struct batch *batch)
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t chunk = batch->span.offset_bytes / CHUNK_BYTES + i;
+		bool lost = version->guard && guard_state(version->guard, chunk) == GUARD_LOST;
 
-		if (batch->found[i].low == batch->hashes[i].low && batch->found[i].high == batch->hashes[i].high)
+		if (batch->found[i].low == batch->hashes[i].low && batch->found[i].high == batch->hashes[i].high &&
+		    (!lost || chunk_known(version, chunk)))
 			continue;
 		if (chunk_known(version, chunk))
 			return dir_supersede(version);
+		version->states[chunk] = CHUNK_NEW;
 		chunk_note(version, chunk, &batch->found[i], version->image->seen.now_ns);
 	}
 	return 0;

@@ -150,6 +150,8 @@ static bool dir_commit(void *owner, void *result)
 	struct fat_dir *content = result;
 	size_t count = fat_dir_count(content), old_count = dir->content ? fat_dir_count(dir->content) : 0;
 	size_t carried = 0;
+	/* As the directory itself: cached.c. */
+	int64_t first_ns = dir->cached.adopted == 0 && dir->image->seen.blind ? dir->image->cache->settings.settle_ns : 0;
 	struct slot *slots = calloc(count ? count : 1, sizeof(*slots));
 
 	/* Without memory nothing is carried over: correct, only colder. */
@@ -157,7 +159,7 @@ static bool dir_commit(void *owner, void *result)
 		if (carry_over(dir, fat_dir_entry(content, i), &slots[i]))
 			carried++;
 		else
-			slots[i].since_ns = dir->image->seen.now_ns;
+			slots[i].since_ns = dir->image->seen.now_ns - first_ns;
 	}
 	for (size_t i = 0; i < old_count; i++)
 		slot_clear(&dir->slots[i]);

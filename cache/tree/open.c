@@ -3,11 +3,13 @@
 
 #include <errno.h>
 
-#include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/tree/compare.h"
 #include "cache/tree/path.h"
 #include "cache/tree/settle.h"
+
+/* Not more than that is known: it takes only a busy machine too long. An unchanged file keeps its inode then, too. */
+#define SMALL_CHUNKS ((8 << 20) / CHUNK_BYTES)
 
 static int come_back(struct cache_op *op, int64_t retry_ns, const char *rule)
 {
@@ -35,7 +37,7 @@ static int compare(struct cache_version *version, struct cache_op *op,
 		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
 	}
 	version->comparing = true;
-	error = how(version, op, WAIT_COMPARE_NS);
+	error = how(version, op, version->known_count <= SMALL_CHUNKS ? WAIT_COMPARE_READ_NS : WAIT_COMPARE_NS);
 	version->comparing = false;
 	if (error == -ESTALE)
 		return decided(op, -ESTALE, "bytes that were handed out are others by now");
@@ -51,24 +53,6 @@ static int compare(struct cache_version *version, struct cache_op *op,
 	return error;
 }
 
-/* ---- where nothing tells what is written ------------------------------------ */
-
-static int check_by_comparing(struct cache_version *version, struct cache_op *op)
-{
-	const struct cache_observation *seen = &version->image->seen;
-	int error;
-
-	if (version->known_count == 0)
-		return decided(op, 0, "nothing was handed out of it yet");
-	if (seen->steady && version->data_checked == seen->generation)
-		return decided(op, 0, "nothing changed in the image");
-	error = compare(version, op, seen->steady && seen->in_flight == 0 ? compare_known_once : compare_known);
-	/* Bytes that hold are no file whose entry went meanwhile. */
-	if (error == 0)
-		error = path_refresh_version(version, op);
-	return error != 0 ? error : decided(op, 0, "compared with what was handed out");
-}
-
 /* ---- where the log tells every write --------------------------------------- */
 
 /*
@@ -82,11 +66,12 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 	struct guard *guard;
 	int error;
 
-	if (version->guard) {
-		if (reports_guard_stands(image->reports, version->guard) != 0)
-			return -ENOTSUP;
-		return guard_is_pristine(version->guard) ? 0 : -ESTALE;
-	}
+	if (version->guard && !guard_is_pristine(version->guard))
+		return -ESTALE;
+	if (version->guard && reports_guard_stands(image->reports, version->guard) == 0)
+		return 0;
+	/* Writers did not tell for a while: what it saw of them is nothing. */
+	version_drop_guard(version);
 	error = guard_new(version->extents, image->device, image->cache->preserve, &guard);
 	if (error != 0)
 		return error;
@@ -100,8 +85,7 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 	error = image_observe(image, op);
 	if (error != 0 || reports_guard_stands(image->reports, guard) == 0)
 		return error;
-	reports_unguard(image->reports, guard);
-	guard_unref(STEAL_POINTER(version->guard));
+	version_drop_guard(version);
 	return -EAGAIN;
 }
 
@@ -116,6 +100,37 @@ static bool has_lasted(struct cache_version *version, struct cache_op *op)
 	return image_settled(image, op, version->since_ns, &version->place.range);
 }
 
+/* ---- elsewhere ------------------------------------------------------------- */
+
+static int check_by_comparing(struct cache_version *version, struct cache_op *op)
+{
+	const struct cache_observation *seen = &version->image->seen;
+	int error;
+
+	if (version->known_count == 0)
+		return decided(op, 0, "nothing was handed out of it yet");
+	if (seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation)
+		return decided(op, 0, "nothing changed in the image");
+	error = compare(version, op, seen->steady && seen->in_flight == 0 ? compare_known_once : compare_known);
+	/* Bytes that hold are no file whose entry went meanwhile. */
+	if (error == 0)
+		error = path_refresh_version(version, op);
+	return error != 0 ? error : decided(op, 0, "compared with what was handed out");
+}
+
+/*
+ * A write to it is in flight. Of one whose end nobody tells that is said for as long
+ * as it may still land: once all is quiet, its bytes must tell.
+ */
+static int in_flight(struct cache_version *version, struct cache_op *op)
+{
+	const struct cache_image *image = version->image;
+
+	if (image_is_quiet(image, image->seen.now_ns, &version->place.range))
+		return check_by_comparing(version, op);
+	return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+}
+
 /* Its clusters were written, or may have been, since it was known to hold. The writes must be over. */
 static int check_written(struct cache_version *version, struct cache_op *op)
 {
@@ -124,20 +139,18 @@ static int check_written(struct cache_version *version, struct cache_op *op)
 	uint64_t generation = image->seen.generation;
 	int error;
 
+	if (!version_untouched(version, generation))
+		return in_flight(version, op);
 	if (!all_known && !version_older_than_burst(version) && !has_lasted(version, op))
 		return decided(op, -EINPROGRESS, "exact: written a moment ago");
 	error = version->known_count > 0 ? compare(version, op, version->data_checked != 0 ? compare_written : compare_known) : 0;
 	if (error != 0)
 		return error;
-	/* What may be executed still, though nothing was announced for long, never tells its end. */
-	if (!version_untouched(version, generation) && !version->detached &&
-	    image_is_quiet(image, image->seen.now_ns, &version->place.range))
-		return check_by_comparing(version, op);
 	if (!version_untouched(version, generation) || version->detached)
 		return come_back(op, WAIT_RETRY_NS, "exact: written while it was compared");
 	version->data_checked = generation;
 	error = version_guard(version, op, generation);
-	if (error == -EAGAIN || error == -ESTALE)
+	if (error == -ESTALE || error == -EAGAIN)
 		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
 	return decided(op, 0, "exact: written since, and the same");
 }
@@ -151,38 +164,33 @@ static int check_exact(struct cache_version *version, struct cache_op *op)
 		return check_written(version, op);
 	guarded = version_guard(version, op, version->data_checked);
 	if (guarded == -EAGAIN)
-		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+		return in_flight(version, op);
 	if (guarded != 0)
 		return check_written(version, op);
 	version->data_checked = generation;
 	return decided(op, 0, "exact: not written since it was last looked at");
 }
 
-/* ---- either way ------------------------------------------------------------- */
-
 int version_check(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
-	int error = path_refresh_version(version, op), guarded;
+	int error = path_refresh_version(version, op);
 
 	if (error != 0)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
-	/* Preserved for those who have it open: the image holds something else. */
+	/* What its guard preserved is for those who have it open: the image holds something else. */
 	if (version->guard && !guard_is_pristine(version->guard))
 		return decided(op, dir_supersede(version), "written since it was opened");
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);
-	if (error != 0 || !image->reports || !image_is_quiet(image, image->seen.now_ns, &version->place.range))
-		return error;
-	/*
-	 * Writers may tell by now, though not yet of what they had begun before: better
-	 * than nothing. In a quiet image, so that nothing was written since it was compared.
-	 */
-	guarded = version_guard(version, op, image->seen.generation);
-	return guarded == -EAGAIN ? come_back(op, WAIT_RETRY_NS, "changed while it was opened") : 0;
+	/* Writers may tell by now, though not yet of what they had begun before: better than nothing, at rest. */
+	if (error == 0 && image->reports && version_must_last_ns(version, image->seen.now_ns, image->seen.generation) == 0 &&
+	    version_guard(version, op, image->seen.generation) == -EAGAIN)
+		return come_back(op, WAIT_RETRY_NS, "changed while it was opened");
+	return error;
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)

@@ -35,6 +35,7 @@ struct reading {
 	struct span span;	   /* what was asked for, widened to whole chunks */
 	struct cache_bytes *bytes; /* of the span */
 	struct chunk_hash *hashes; /* of its chunks */
+	struct guard *guard;	   /* a reference: the version may get another while it is read; or NULL */
 };
 
 static int come_back(struct reading *reading, int64_t retry_ns, const char *rule)
@@ -109,14 +110,14 @@ static int overlay(struct reading *reading, unsigned char *data)
 	for (size_t i = 0; error == 0 && i < count; i++) {
 		uint64_t chunk = reading->span.offset_bytes / CHUNK_BYTES + i;
 		size_t length_bytes = extents_chunk_bytes(version->extents, chunk);
-		enum guard_state state = guard_state(version->guard, chunk);
+		enum guard_state state = guard_state(reading->guard, chunk);
 
 		if (state == GUARD_LOST) {
 			reading->op->rule = "overwritten before it could be preserved";
 			return -ESTALE;
 		}
 		if (state == GUARD_SAVED)
-			error = guard_read(version->guard, chunk * CHUNK_BYTES, data + i * CHUNK_BYTES, length_bytes);
+			error = guard_read(reading->guard, chunk * CHUNK_BYTES, data + i * CHUNK_BYTES, length_bytes);
 	}
 	if (error != 0)
 		return error;
@@ -125,6 +126,20 @@ static int overlay(struct reading *reading, unsigned char *data)
 		return 1;
 	span_remember(version, &reading->span, reading->hashes);
 	return 0;
+}
+
+/* Is what is new in it half of an update, of somebody who had begun before writers told? Since `start_ns`. */
+static bool may_be_half(struct reading *reading, int64_t start_ns, uint64_t generation)
+{
+	struct cache_version *version = reading->version;
+	struct cache_image *image = version->image;
+
+	if (image->seen.exact || span_known(version, &reading->span) ||
+	    version_must_last_ns(version, start_ns, generation) == 0)
+		return false;
+	if (image_settled(image, reading->op, image->seen.now_ns, &version->place.range))
+		reading->op->retry_ns = WAIT_RETRY_BUSY_NS;
+	return true;
 }
 
 /* Is what was handed out still the version's, where writers may not have told of all they had begun? */
@@ -149,9 +164,17 @@ static bool all_saved(const struct reading *reading)
 	size_t count = span_chunk_count(&reading->span);
 
 	for (size_t i = 0; i < count; i++)
-		if (guard_state(reading->version->guard, reading->span.offset_bytes / CHUNK_BYTES + i) != GUARD_SAVED)
+		if (guard_state(reading->guard, reading->span.offset_bytes / CHUNK_BYTES + i) != GUARD_SAVED)
 			return false;
 	return true;
+}
+
+/* One that the version has no more is not told of writes. */
+static int guard_stands(const struct reading *reading)
+{
+	const struct cache_version *version = reading->version;
+
+	return version->guard == reading->guard ? reports_guard_stands(version->image->reports, version->guard) : -ENOTSUP;
 }
 
 /*
@@ -163,7 +186,9 @@ static int read_guarded(struct reading *reading)
 	struct cache_version *version = reading->version;
 	struct cache_image *image = version->image;
 	unsigned char *data = reading->bytes->owner;
-	int error, stands = reports_guard_stands(image->reports, version->guard);
+	int64_t start_ns = image->seen.now_ns;
+	uint64_t generation = image->seen.generation;
+	int error, stands = guard_stands(reading);
 
 	reading->op->rule = "exact: guarded";
 	if (stands == 0) {
@@ -174,9 +199,11 @@ static int read_guarded(struct reading *reading)
 		stands = image_observe(image, reading->op);
 		if (stands != 0)
 			return stands;
-		stands = reports_guard_stands(image->reports, version->guard);
+		stands = guard_stands(reading);
 		reading->bytes->data = data;
 		/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
+		if (stands == 0 && error == 0 && may_be_half(reading, start_ns, generation))
+			return come_back(reading, reading->op->retry_ns, "new content has not lasted yet");
 		if (stands == 0 && error == 0)
 			error = overlay(reading, data);
 		if (stands == 0)
@@ -184,9 +211,9 @@ static int read_guarded(struct reading *reading)
 	}
 	if (stands == -EAGAIN)
 		return come_back_soon(reading, "exact: being written, or in doubt");
-	/* What was saved is the version's, whatever became of its reporters. */
+	/* What was saved is the version's, whatever became of who told, as long as nothing else of it is handed out. */
 	reading->bytes->data = reading->bytes->owner;
-	return all_saved(reading) ? overlay(reading, reading->bytes->owner) : 1;
+	return version->guard == reading->guard && all_saved(reading) ? overlay(reading, reading->bytes->owner) : 1;
 }
 
 /* ---- straight from the image --------------------------------------------- */
@@ -237,6 +264,7 @@ static int read_steady(struct reading *reading)
 	if (!span_agrees(version, &reading->span, reading->hashes))
 		return differs(reading);
 	span_remember(version, &reading->span, reading->hashes);
+	version_drop_guard(version);
 	reading->op->rule = "nothing changed in the image";
 	return 0;
 }
@@ -262,19 +290,24 @@ static int compare_for_all(struct reading *reading)
 	struct cache_version *version = reading->version;
 	uint64_t known_count = version->known_count;
 	int64_t must_ns = 0;
+	bool adopted;
 	int error;
 
 	version->comparing = true;
 	chunks_join(version);
-	error = compare_handed_out(version, reading->op, WAIT_COMPARE_READ_NS);
+	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
 	if (error == 0)
 		error = path_refresh_version(version, reading->op);
 	/* What was quiet before the first of the reads must have been so until now. */
 	if (error == 0)
 		must_ns = version_must_last_ns(version, version->joined.start_ns, version->joined.generation);
-	chunks_adopt(version, error == 0 && version->known_count == known_count &&
-				      (must_ns == 0 || version->joined.lasted_ns >= must_ns));
+	adopted = error == 0 && version->known_count == known_count &&
+		  (must_ns == 0 || version->joined.lasted_ns >= must_ns);
+	chunks_adopt(version, adopted);
 	version->comparing = false;
+	/* It is what the image holds now: what a guard preserved before may be older. */
+	if (adopted)
+		version_drop_guard(version);
 	return error;
 }
 
@@ -356,11 +389,12 @@ static int read_image(struct reading *reading)
 			return result;
 	}
 	if (version->guard) {
+		reading->guard = guard_ref(version->guard);
 		result = read_guarded(reading);
 		if (result != 1)
 			return result;
 		/* Of what was neither preserved nor handed out the image may hold another version's. */
-		if (!guard_is_pristine(version->guard) && !span_known(version, &reading->span)) {
+		if (!guard_is_pristine(reading->guard) && !span_known(version, &reading->span)) {
 			reading->op->rule = "written while nothing told what";
 			return -ESTALE;
 		}
@@ -388,6 +422,7 @@ static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t le
 	if (error == 0)
 		error = read_image(reading);
 	free(reading->hashes);
+	guard_unref(reading->guard);
 	if (error != 0)
 		return error;
 	bytes->data += offset_bytes - reading->span.offset_bytes;

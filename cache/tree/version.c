@@ -39,17 +39,21 @@ void version_forget_chunks(struct cache_version *version)
 	version->known_count = 0;
 }
 
-void version_drop_content(struct cache_version *version)
+void version_drop_guard(struct cache_version *version)
 {
-	if (version->kept) {
-		image_drop_copy(version->image, version->kept);
-		version->kept = NULL;
-	}
 	if (!version->guard)
 		return;
 	reports_unguard(version->image->reports, version->guard);
 	guard_unref(version->guard);
 	version->guard = NULL;
+}
+
+void version_drop_content(struct cache_version *version)
+{
+	version_drop_guard(version);
+	if (version->kept)
+		image_drop_copy(version->image, version->kept);
+	version->kept = NULL;
 }
 
 static void version_free(struct cache_version *version)

@@ -94,6 +94,8 @@ int version_new(struct cache_image *image, struct cache_dir *dir, const struct l
 /* It is out of its slot. Frees it too when nobody uses it. */
 void version_detach(struct cache_version *version);
 
+void version_drop_guard(struct cache_version *version);
+
 /* What is preserved or copied of it, for nobody any more. */
 void version_drop_content(struct cache_version *version);
 
