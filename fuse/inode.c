@@ -254,8 +254,8 @@ struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct vi
 	return place ? lookup(inodes, &wanted, place) : NULL;
 }
 
-struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
-			     const struct cache_node *node)
+struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name,
+			     const struct place *in, const struct cache_node *node)
 {
 	struct inode wanted = { .parent = parent, .name = (char *)name };
 	struct view_image *image = view_image_ref(in->image);

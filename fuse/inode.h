@@ -86,8 +86,8 @@ struct inodes *inodes_new(void); /* NULL: no memory */
  */
 struct inode *inodes_of_link(struct inodes *inodes, const char *name);
 struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image);
-struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
-			     const struct cache_node *node);
+struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name,
+			     const struct place *in, const struct cache_node *node);
 
 /* Take `count` lookups away. Never blocks. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count);

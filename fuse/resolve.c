@@ -6,7 +6,8 @@
 
 #include "base/cleanup.h"
 
-int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode, struct view_target *target)
+int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode,
+		  struct view_target *target)
 {
 	const struct inode *top = inode->top;
 	int error;
@@ -21,8 +22,8 @@ int resolve_image(struct view *view, struct cache_op *op, const struct inode *in
 }
 
 /* The root of that partition of the image, and the image: a user of each. */
-static int root_of(struct view *view, struct cache_op *op, const struct inode *inode, struct view_image **image,
-		   struct cache_dir **root)
+static int root_of(struct view *view, struct cache_op *op, const struct inode *inode,
+		   struct view_image **image, struct cache_dir **root)
 {
 	struct view_target target;
 	struct cache_image *cache;
@@ -50,7 +51,8 @@ static const char **path_of(const struct inode *inode)
 }
 
 /* The directory at that path of the partition, a user of it. Bounded by the depth that cache/ allows. */
-static int walk(struct cache_dir *root, struct cache_op *op, const struct inode *inode, struct cache_dir **dir)
+static int walk(struct cache_dir *root, struct cache_op *op, const struct inode *inode,
+		struct cache_dir **dir)
 {
 	CLEANUP_FREE const char **names = path_of(inode);
 	struct cache_node node;
@@ -75,8 +77,8 @@ static int walk(struct cache_dir *root, struct cache_op *op, const struct inode 
 }
 
 /* The place of the inode now: a user of it. `anew`: the last one does not stand any more. */
-static int find_place(struct view *view, struct inodes *inodes, struct cache_op *op, struct inode *inode, bool anew,
-		      struct place **place)
+static int find_place(struct view *view, struct inodes *inodes, struct cache_op *op, struct inode *inode,
+		      bool anew, struct place **place)
 {
 	struct view_image *image;
 	struct cache_dir *root, *dir;

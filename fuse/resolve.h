@@ -15,7 +15,8 @@
 #include "fuse/names/view.h"
 
 /* The image (and its file) that the inode is in by its name; target->image is a user. */
-int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode, struct view_target *target);
+int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode,
+		  struct view_target *target);
 
 /*
  * Look the directory up, and do `act` in it, whose result this is. When that finds that

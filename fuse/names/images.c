@@ -39,7 +39,7 @@ struct view_order {
 struct view_images {
 	const struct view_source *source;
 	struct view_settings settings;
-	struct watch *watch; /* or NULL */
+	struct watch *watch;  /* or NULL */
 	pthread_mutex_t lock; /* never held across I/O on an image */
 	struct view_image *buckets[BUCKETS];
 	struct view_order used, unused;
@@ -47,7 +47,8 @@ struct view_images {
 	size_t open_count; /* opened, or being opened */
 };
 
-int view_images_new(const struct view_source *source, const struct view_settings *settings, struct view_images **out)
+int view_images_new(const struct view_source *source, const struct view_settings *settings,
+		    struct view_images **out)
 {
 	struct view_images *images = calloc(1, sizeof(*images));
 
@@ -57,7 +58,8 @@ int view_images_new(const struct view_source *source, const struct view_settings
 	images->settings = *settings;
 	pthread_mutex_init(&images->lock, NULL);
 	if (watch_new(&images->watch) != 0)
-		log_line(LOG_LEVEL_WARNING, "inotify is not to be had: every image is read again at every open");
+		log_line(LOG_LEVEL_WARNING,
+			 "inotify is not to be had: every image is read again at every open");
 	*out = images;
 	return 0;
 }
@@ -148,7 +150,8 @@ static void identity(const struct stat *st, dev_t *device, ino_t *inode)
 	*inode = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
 }
 
-static int image_new(struct view_images *images, const char *file, const struct stat *st, struct view_image **out)
+static int image_new(struct view_images *images, const char *file, const struct stat *st,
+		     struct view_image **out)
 {
 	struct view_image *image = calloc(1, sizeof(*image));
 
@@ -170,7 +173,8 @@ static int image_new(struct view_images *images, const char *file, const struct 
 	return 0;
 }
 
-/* As long as it is not opened it may be renamed, or its inode number be another file's by now: the last name counts. */
+/* As long as it is not opened it may be renamed, or its inode number be another file's by now: the last name
+ * counts. */
 static void found_at(struct view_image *image, const char *file)
 {
 	char *copy;
@@ -184,7 +188,8 @@ static void found_at(struct view_image *image, const char *file)
 	image->file = copy;
 }
 
-int view_images_get(struct view_images *images, const char *file, const struct stat *st, struct view_image **out)
+int view_images_get(struct view_images *images, const char *file, const struct stat *st,
+		    struct view_image **out)
 {
 	dev_t device;
 	ino_t inode;
@@ -220,7 +225,8 @@ static int open_image(const struct view_image *image)
 {
 	CLEANUP_FREE char *file = file_of(image);
 	CLEANUP_FD int dir_fd = view_source_open(image->images->source, O_PATH);
-	CLEANUP_FD int fd = file && dir_fd >= 0 ? openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	CLEANUP_FD int fd =
+		file && dir_fd >= 0 ? openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
 	struct stat st;
 	dev_t device;
 	ino_t inode;
@@ -459,7 +465,8 @@ static bool is_deleted(const struct view_image *image)
 	struct statx st;
 
 	/* No question to a server: it may not answer. A device's node may go while the device stays. */
-	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
+	return fd >= 0 &&
+	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
 	       S_ISREG(st.stx_mode) && st.stx_nlink == 0;
 }
 

@@ -26,4 +26,3 @@ void view_list_free(struct view_list *list);
 
 /* Does a look at SOURCE's names alone tell that there is something to list? Opens no image. */
 bool view_has_names(const struct view *view);
-

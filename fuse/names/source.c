@@ -12,9 +12,9 @@
 #include "cache/changes/kernel.h"
 
 struct view_source {
-	char *path;	 /* absolute */
-	char *directory; /* of the images, absolute */
-	char *file;	 /* of the one image, in the directory; or NULL */
+	char *path;		      /* absolute */
+	char *directory;	      /* of the images, absolute */
+	char *file;		      /* of the one image, in the directory; or NULL */
 	struct kernel_events *kernel; /* or NULL */
 };
 
@@ -49,7 +49,8 @@ static int split(struct view_source *source, const struct stat *st)
 	}
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode))
 		return -ENOTDIR;
-	source->directory = slash == source->path ? strdup("/") : strndup(source->path, (size_t)(slash - source->path));
+	source->directory =
+		slash == source->path ? strdup("/") : strndup(source->path, (size_t)(slash - source->path));
 	source->file = strdup(slash + 1);
 	return source->directory && source->file ? 0 : -ENOMEM;
 }
