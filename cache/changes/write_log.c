@@ -721,18 +721,11 @@ static bool written_since(const struct write_log *log, const struct guard *guard
 /* Under the lock. */
 static int may_be_guarded(const struct write_log *log, const struct guard *guard, uint64_t generation)
 {
-	int error = 0;
-
-	for (size_t i = 0; i < log->flight_count; i++) {
-		if (!extents_touch(guard_extents(guard), &log->flights[i].range))
-			continue;
-		if (!log->flights[i].uncertain)
+	/* One that is uncertain is mostly over: it is no reason to guard against none. */
+	for (size_t i = 0; i < log->flight_count; i++)
+		if (!log->flights[i].uncertain && extents_touch(guard_extents(guard), &log->flights[i].range))
 			return -EAGAIN;
-		error = -ENOTSUP;
-	}
-	if (generation < log->floor || written_since(log, guard, generation))
-		return -ESTALE;
-	return error;
+	return generation < log->floor || written_since(log, guard, generation) ? -ESTALE : 0;
 }
 
 int write_log_guard(struct write_log *log, struct guard *guard, uint64_t generation)

@@ -148,7 +148,8 @@ void write_log_set_untracked(struct write_log *log, const struct cache_range *ra
 /*
  * Guard an open file whose bytes were true at `generation`. While the log settles
  * (`seen` is neither exact nor steady) what was begun before anybody told may
- * still land: then what was handed out is compared as well.
+ * still land, and so may an uncertain write to the file (write_log_changes tells):
+ * then what was handed out is compared as well.
  * 0: from now on every
  * announced write waits until what it replaces is preserved. -EAGAIN: a write to it
  * is in flight; -ESTALE: not as it was; -ENOTSUP: not exact now, or not for it.

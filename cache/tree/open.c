@@ -119,16 +119,32 @@ static int check_by_comparing(struct cache_version *version, struct cache_op *op
 }
 
 /*
+ * Writers tell by now, though what they had begun before may land yet: a guard is
+ * better than nothing, at rest. What is handed out is compared besides (read.c).
+ */
+static int guard_all_the_same(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+
+	if (!image->reports || version_must_last_ns(version, image->seen.now_ns, image->seen.generation) != 0 ||
+	    version_guard(version, op, image->seen.generation) != -EAGAIN)
+		return 0;
+	return come_back(op, WAIT_RETRY_NS, "changed while it was opened");
+}
+
+/*
  * A write to it is in flight. Of one whose end nobody tells that is said for as long
  * as it may still land: once all is quiet, its bytes must tell.
  */
 static int in_flight(struct cache_version *version, struct cache_op *op)
 {
 	const struct cache_image *image = version->image;
+	int error;
 
-	if (image_is_quiet(image, image->seen.now_ns, &version->place.range))
-		return check_by_comparing(version, op);
-	return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+	if (!image_is_quiet(image, image->seen.now_ns, &version->place.range))
+		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "exact: being written");
+	error = check_by_comparing(version, op);
+	return error != 0 ? error : guard_all_the_same(version, op);
 }
 
 /* Its clusters were written, or may have been, since it was known to hold. The writes must be over. */
@@ -160,7 +176,10 @@ static int check_exact(struct cache_version *version, struct cache_op *op)
 	uint64_t generation = version->image->seen.generation;
 	int guarded;
 
-	if (version->data_checked == 0)
+	if (!version_untouched(version, generation))
+		return in_flight(version, op);
+	/* Also what was announced before it was guarded, and counts as written only now. */
+	if (version->data_checked == 0 || !version_untouched(version, version->data_checked))
 		return check_written(version, op);
 	guarded = version_guard(version, op, version->data_checked);
 	if (guarded == -EAGAIN)
@@ -186,11 +205,7 @@ int version_check(struct cache_version *version, struct cache_op *op)
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);
-	/* Writers may tell by now, though not yet of what they had begun before: better than nothing, at rest. */
-	if (error == 0 && image->reports && version_must_last_ns(version, image->seen.now_ns, image->seen.generation) == 0 &&
-	    version_guard(version, op, image->seen.generation) == -EAGAIN)
-		return come_back(op, WAIT_RETRY_NS, "changed while it was opened");
-	return error;
+	return error != 0 ? error : guard_all_the_same(version, op);
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)

@@ -142,13 +142,14 @@ static bool may_be_half(struct reading *reading, int64_t start_ns, uint64_t gene
 	return true;
 }
 
-/* Is what was handed out still the version's, where writers may not have told of all they had begun? */
+/* Is what was handed out still the version's, where a write that was begun before it was guarded may land yet? */
 static int compare_unless_exact(struct reading *reading)
 {
 	struct cache_version *version = reading->version;
 	int error;
 
-	if (version->image->seen.exact || version->detached)
+	if (version->detached ||
+	    (version->image->seen.exact && version_untouched(version, version->image->seen.generation)))
 		return 0;
 	if (version->comparing)
 		return come_back_soon(reading, "another reader compares it");
