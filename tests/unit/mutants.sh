@@ -51,7 +51,7 @@ for helper in cache_device cache_model_feed cache_model_reader cache_model_scrip
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_version cache_dir cache_image cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_write_log cache_write_log_guards cache_pairing cache_held cache_reporter cache_kernel; do
+	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
