@@ -11,12 +11,12 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 	int error;
 
 	/* Whatever is written after the device was looked at is told of. */
-	if (image->reports)
-		write_log_listen(image->reports);
+	if (image->log)
+		write_log_listen(image->log);
 	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
 
-	if (error == 0 && image->reports)
-		reports_observe(image->reports, &image->seen);
+	if (error == 0 && image->log)
+		write_log_observe(image->log, &image->seen);
 	return error;
 }
 
@@ -93,22 +93,22 @@ void cache_image_put(struct cache_image *image)
 	image->ops->free_tree(image);
 	free_dropped(image->dropped);
 	/* Its feed is about the device's descriptor. */
-	if (image->reports)
-		write_log_close_feed(image->reports);
-	reports_unref(image->reports);
+	if (image->log)
+		write_log_close_feed(image->log);
+	write_log_unref(image->log);
 	cache_device_unref(image->device);
 	pthread_mutex_destroy(&image->lock);
 	free(image);
 }
 
-void cache_image_report_to(struct cache_image *image, struct reports *reports)
+void cache_image_set_log(struct cache_image *image, struct write_log *log)
 {
-	image->reports = reports;
+	image->log = log;
 }
 
-struct reports *cache_image_reports(struct cache_image *image)
+struct write_log *cache_image_log(struct cache_image *image)
 {
-	return image->reports;
+	return image->log;
 }
 
 const char *cache_image_problem(struct cache_image *image)

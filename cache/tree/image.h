@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "cache/changes/reports.h"
+#include "cache/changes/write_log.h"
 #include "cache/device/kept.h"
 #include "cache/tree/types.h"
 
@@ -33,7 +33,7 @@ struct cache_image {
 	struct cache *cache;	     /* constant */
 	const struct image_ops *ops; /* constant */
 	struct cache_device *device; /* constant; thread-safe */
-	struct reports *reports;     /* constant after the start; or NULL; thread-safe */
+	struct write_log *log;     /* constant after the start; or NULL; thread-safe */
 	uint32_t sector_bytes_hint;  /* constant */
 	_Atomic unsigned users;	     /* the caller of cache_image_new, and every user of a node */
 

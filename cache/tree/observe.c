@@ -9,9 +9,9 @@ bool image_changes(const struct cache_image *image, uint64_t generation, struct 
 	changes->count = 0;
 	if (image->seen.generation == generation && image->seen.in_flight == 0)
 		return true;
-	if (!image->reports)
+	if (!image->log)
 		return false;
-	count = reports_changes(image->reports, generation, changes->ranges, CHANGES_MAX, &in_flight);
+	count = write_log_changes(image->log, generation, changes->ranges, CHANGES_MAX, &in_flight);
 	if (count > 0)
 		changes->count = (size_t)count;
 	return count >= 0;

@@ -68,14 +68,14 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 
 	if (version->guard && !guard_is_pristine(version->guard))
 		return -ESTALE;
-	if (version->guard && reports_guard_stands(image->reports, version->guard) == 0)
+	if (version->guard && write_log_guard_stands(image->log, version->guard) == 0)
 		return 0;
 	/* Writers did not tell for a while: what it saw of them is nothing. */
 	version_drop_guard(version);
 	error = guard_new(version->extents, image->device, image->cache->preserve, &guard);
 	if (error != 0)
 		return error;
-	error = reports_guard(image->reports, guard, generation);
+	error = write_log_guard(image->log, guard, generation);
 	if (error != 0) {
 		guard_unref(guard);
 		return error;
@@ -83,7 +83,7 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 	version->guard = guard;
 	/* What was begun before writes were announced may have landed since the last look: the device shows it now. */
 	error = image_observe(image, op);
-	if (error != 0 || reports_guard_stands(image->reports, guard) == 0)
+	if (error != 0 || write_log_guard_stands(image->log, guard) == 0)
 		return error;
 	version_drop_guard(version);
 	return -EAGAIN;
@@ -126,7 +126,7 @@ static int guard_all_the_same(struct cache_version *version, struct cache_op *op
 {
 	struct cache_image *image = version->image;
 
-	if (!image->reports || version_must_last_ns(version, image->seen.now_ns, image->seen.generation) != 0 ||
+	if (!image->log || version_must_last_ns(version, image->seen.now_ns, image->seen.generation) != 0 ||
 	    version_guard(version, op, image->seen.generation) != -EAGAIN)
 		return 0;
 	return come_back(op, WAIT_RETRY_NS, "changed while it was opened");

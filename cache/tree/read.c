@@ -175,7 +175,7 @@ static int guard_stands(const struct reading *reading)
 {
 	const struct cache_version *version = reading->version;
 
-	return version->guard == reading->guard ? reports_guard_stands(version->image->reports, version->guard) : -ENOTSUP;
+	return version->guard == reading->guard ? write_log_guard_stands(version->image->log, version->guard) : -ENOTSUP;
 }
 
 /*

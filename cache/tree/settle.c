@@ -4,16 +4,16 @@
 #include "base/checked.h"
 #include "base/waits.h"
 
-/* As reports tell it; false when they do not. */
-static bool burst_of(const struct cache_image *image, const struct cache_range *where, struct reports_burst *burst)
+/* As the log tells it; false when it does not. */
+static bool burst_of(const struct cache_image *image, const struct cache_range *where, struct write_burst *burst)
 {
-	return image->reports && write_log_burst(image->reports, where, image->cache->settings.settle_ns, image->seen.now_ns,
+	return image->log && write_log_burst(image->log, where, image->cache->settings.settle_ns, image->seen.now_ns,
 					       burst) == 0;
 }
 
 bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const struct cache_range *where)
 {
-	struct reports_burst burst;
+	struct write_burst burst;
 	int64_t quiet_ns = burst_of(image, where, &burst) ? burst.quiet_ns : image->seen.quiet_ns;
 
 	return quiet_ns >= image->cache->settings.settle_ns + (image->seen.now_ns - since_ns);
@@ -21,7 +21,7 @@ bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const str
 
 int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where)
 {
-	struct reports_burst burst;
+	struct write_burst burst;
 
 	if (burst_of(image, where, &burst) && burst.generation != 0)
 		return WAIT_LASTING_BURST_NS;
@@ -30,7 +30,7 @@ int64_t image_lasting_ns(const struct cache_image *image, const struct cache_ran
 
 uint64_t image_burst_generation(const struct cache_image *image, const struct cache_range *where)
 {
-	struct reports_burst burst;
+	struct write_burst burst;
 
 	return burst_of(image, where, &burst) ? burst.generation : 0;
 }
@@ -40,7 +40,7 @@ bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t
 {
 	int64_t settle_ns = image->cache->settings.settle_ns, lasted_ns = image->seen.now_ns - since_ns;
 	int64_t lasting_ns = WAIT_LASTING_SETTLES * settle_ns, quiet_ns = image->seen.quiet_ns;
-	struct reports_burst burst;
+	struct write_burst burst;
 
 	if (burst_of(image, where, &burst)) {
 		quiet_ns = burst.quiet_ns;

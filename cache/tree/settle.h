@@ -5,7 +5,7 @@
  * An update rewrites the blocks of one file at times that lie apart, and other
  * blocks in between: that a directory, or a file's bytes, lasted for a moment
  * says little as long as its image is being written. So it is the image that
- * must have been quiet for the settle time; or its partition, where reports tell
+ * must have been quiet for the settle time; or its partition, where the log tells
  * what was written. What is older than the burst of writes that goes on is no
  * half of it, and need not wait for its end.
  *

@@ -70,7 +70,7 @@ static void tell_what_is_untracked(struct cache_image *image, int error)
 	struct cache_range ranges[UNTRACKED_MAX];
 	size_t count = 0;
 
-	if (!image->reports || image->table->told == image->table->cached.adopted)
+	if (!image->log || image->table->told == image->table->cached.adopted)
 		return;
 	image->table->told = image->table->cached.adopted;
 	/* At most PART_ENTRIES_MAX entries, and room is watched. */
@@ -80,7 +80,7 @@ static void tell_what_is_untracked(struct cache_image *image, int error)
 		if (!entry->is_fat && !overlaps_a_fat(image->table->parts, entry))
 			count += untracked_pieces(image, entry, ranges + count, UNTRACKED_MAX - count);
 	}
-	reports_set_dull(image->reports, ranges, count);
+	write_log_set_untracked(image->log, ranges, count);
 }
 
 int table_refresh(struct cache_image *image, struct cache_op *op)

@@ -54,8 +54,8 @@ const char *cache_image_change_source(struct cache_image *image);
 
 /* What is known of its writes (write_log.h); before the first call for it. Takes over the reference. */
 struct write_log;
-void cache_image_report_to(struct cache_image *image, struct write_log *log);
-struct write_log *cache_image_reports(struct cache_image *image); /* borrowed; NULL when there is none */
+void cache_image_set_log(struct cache_image *image, struct write_log *log);
+struct write_log *cache_image_log(struct cache_image *image); /* borrowed; NULL when there is none */
 
 /* ---- directories ------------------------------------------------------------ */
 

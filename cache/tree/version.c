@@ -43,7 +43,7 @@ void version_drop_guard(struct cache_version *version)
 {
 	if (!version->guard)
 		return;
-	reports_unguard(version->image->reports, version->guard);
+	write_log_unguard(version->image->log, version->guard);
 	guard_unref(version->guard);
 	version->guard = NULL;
 }

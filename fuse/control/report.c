@@ -169,7 +169,7 @@ static int attach(struct report *report)
 		forget_image(report);
 	if (error != 0)
 		return error;
-	log = cache_image_reports(cache);
+	log = cache_image_log(cache);
 	error = log ? reporter_new(log, &reporter) : -ENOTSUP;
 	if (error != 0)
 		return error;
@@ -279,7 +279,7 @@ struct write {
 /* An image with a reporter is open. */
 static void give_up(struct view_image *image, struct saving *saving)
 {
-	write_log_count_lost(cache_image_reports(atomic_load(&image->cache)), saving_give_up(saving));
+	write_log_count_lost(cache_image_log(atomic_load(&image->cache)), saving_give_up(saving));
 }
 
 static int64_t write_run(struct job *job)

@@ -65,7 +65,7 @@ static void take_image(struct view_found *found, struct status_image *image)
 		return;
 	image->busy = cache_image_status(cache, &image->cache) != 0;
 	image->has_problem = !image->busy && image->cache.problem;
-	take_reports(image, cache_image_reports(cache));
+	take_reports(image, cache_image_log(cache));
 }
 
 int status_take(struct control_base *control, struct status *status)

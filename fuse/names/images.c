@@ -260,7 +260,7 @@ static int make_log(struct view_images *images, const struct cache_device *devic
 	else if ((error = disk_silent_error(device)) != 0 ||
 		 (error = kernel_feed_new(images->settings.kernel, disk_fd(device), log)) != 0)
 		write_log_no_feed(log, kernel_why_not(error));
-	cache_image_report_to(cache, log);
+	cache_image_set_log(cache, log);
 	return 0;
 }
 

@@ -184,7 +184,7 @@ static void begin_to_tell(struct run *run)
 	the_run = run;
 	cr_assert_eq(write_log_new(&log), 0);
 	write_log_set_clock(log, model_clock);
-	cache_image_report_to(run->reader.image, log);
+	cache_image_set_log(run->reader.image, log);
 	run->keeps = run->plan->kind == DEVICE_REPORTED || (run->plan->kind == DEVICE_KERNEL_SYNC && !run->plan->unheard);
 	if (kernel_tells(run->plan->kind)) {
 		run->feed = model_feed_new(run, log);
