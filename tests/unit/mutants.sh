@@ -89,7 +89,7 @@ mutant "believe without comparing the validation" model tree/cached.c \
 mutant "believe a parse though the generation moved" dir tree/cached.c \
 	's/same = image_untouched\(image, generation, set\) \?/same = true ?/'
 mutant "new metadata is settled at once" model tree/cached.c \
-	's/cached->since_ns = image->seen.now_ns;/cached->since_ns = INT64_MIN \/ 2;/'
+	's/cached->since_ns = image->seen.now_ns - /cached->since_ns = INT64_MIN \/ 2 + /'
 mutant "everything is settled at once" model tree/settle.c \
 	's/(bool image_settled\(.*?\)\n\{)/$1\n\treturn true;/s'
 mutant "an image need not be quiet" model tree/settle.c \
@@ -125,13 +125,13 @@ mutant "entry and chain are not looked at at open" model tree/open.c \
 mutant "another chain is the same version" version tree/path.c \
 	's/return version->chain_changed \? dir_supersede\(version\) : error;/return error;/'
 mutant "open believes what was believed before" model tree/open.c \
-	's/seen->steady && version->data_checked == seen->generation/version->data_checked != 0/'
+	's/seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation/version->data_checked != 0/'
 mutant "what was handed out is not compared at open" model tree/open.c \
-	's/error = compare\(version, op, seen->steady \? compare_known_once : compare_known\);/error = 0;/'
+	's/error = compare\(version, op, seen->steady[^;]*;/error = 0;/'
 mutant "a known chunk may differ" model tree/compare.c \
 	's/if \(chunk_known\(version, chunk\)\)\n\t\t\treturn dir_supersede\(version\);//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
-	's/if \(version->image->seen.now_ns > end_ns\)/if (0)/'
+	's/if \(seen->now_ns > end_ns\)/if (0)/'
 mutant "a retired version is gone" version tree/dir.c \
 	's/slot->kind = SLOT_EMPTY;\n\tversion->retired = true;/version->detached = true; slot->kind = SLOT_EMPTY; version->retired = true;/'
 mutant "the entry of a retired version is not looked at" version tree/path.c \
@@ -139,9 +139,9 @@ mutant "the entry of a retired version is not looked at" version tree/path.c \
 mutant "open in the midst of a reported update" model tree/open.c \
 	's/ && !has_lasted\(version, op\)\)/ \&\& 0)/'
 mutant "what was preserved may be in the image" model tree/open.c \
-	's/return guard_is_pristine\(version->guard\) \? 0 : -ESTALE;/return 0;/'
-mutant "a reported write in flight is waited for by nobody" model tree/open.c \
-	's/error == -EAGAIN \|\| error == -ESTALE\)/0)/; s/if \(guarded == -EAGAIN\)/if (0)/'
+	's/if \(version->guard && !guard_is_pristine\(version->guard\)\)/if (0)/g'
+mutant "a write in flight is waited for by nobody" model tree/open.c \
+	's/if \(image_is_quiet\(image, image->seen.now_ns, &version->place.range\)\)\n\t\treturn check_by_comparing/if (true)\n\t\treturn check_by_comparing/'
 
 # ---- versions: read ----
 mutant "new content need not last" model tree/read.c \
