@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kept: the whole content of one version, held for those who are reading it
- * while the image goes on. In memory as long as all of them together stay
- * within a budget; past it in a temporary file that has no name.
+ * kept: room for the content of one version, held for those who are reading it
+ * while the image goes on: a whole copy, or the chunks that were preserved before
+ * a write replaced them. In memory as long as all of them together stay within a
+ * budget; past it in a temporary file that has no name.
  */
 #pragma once
 
