@@ -40,6 +40,7 @@ Test(cache_extents, s1_runs_that_leave_gaps_or_overlap_are_refused)
 {
 	cr_expect_eq(make_of((struct extents_run){ 0, 10, 0 }, (struct extents_run){ 20, 10, 10 }, 20), 0);
 	cr_expect_eq(make_of((struct extents_run){ 0, 10, 0 }, (struct extents_run){ 20, 10, 11 }, 21), -EIO);
+	cr_expect_eq(make_of((struct extents_run){ 0, 10, 0 }, (struct extents_run){ 20, 10, 5 }, 20), -EIO);
 	cr_expect_eq(make_of((struct extents_run){ 0, 10, 0 }, (struct extents_run){ 20, 10, 10 }, 21), -EIO);
 	cr_expect_eq(make_of((struct extents_run){ 0, 10, 0 }, (struct extents_run){ 9, 10, 10 }, 20), -EIO);
 	cr_expect_eq(make_of((struct extents_run){ 0, 0, 0 }, (struct extents_run){ 9, 10, 0 }, 10), -EIO);

@@ -148,16 +148,12 @@ mutant "new content need not last" model tree/read.c \
 	's/if \(must_ns > 0 && reader.lasted_ns < must_ns\)/if (0)/'
 mutant "where nothing tells all is quiet" version tree/version.c \
 	's/return image->seen.blind \? image->cache->settings.settle_ns : 0;/return 0;/'
-mutant "content lasts from when it was last seen" version tree/chunk.c \
+mutant "content lasts from when it was last seen" model tree/chunk.c \
 	's/ \|\| !chunk_equal\(version, chunk, hash\)\)/)/'
-mutant "a read need not be quiet to its end" version tree/settle.c \
-	's/ \+ \(image->seen.now_ns - since_ns\);/;/'
 mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \
 	's/if \(seen->generation != generation \|\| seen->in_flight != 0 \|\| version->data_checked != generation\)/if (0)/'
 mutant "what is known is not compared after the read" version tree/read.c \
 	's/error = compare_known\(version, reading->op, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
-mutant "who comes while it is compared need not wait" version tree/chunk.c \
-	's/version->states\[chunk\] != from/version->states[chunk] != from \&\& version->states[chunk] != CHUNK_READ/'
 mutant "entry and chain are not looked at after the read" version tree/read.c \
 	's/(error = compare_known.*?)error = path_refresh_version\(version, reading->op\);/$1error = 0;/s'
 mutant "known bytes may be others" model tree/read.c \
@@ -173,7 +169,7 @@ mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
 	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
 mutant "a copy of what did not last is believed" model tree/copy.c \
 	's/if \(since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
-mutant "a copy need not be what was handed out" version tree/copy.c \
+mutant "a copy need not be what was handed out" model tree/copy.c \
 	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
 mutant "copies have no share" version tree/image.c \
 	's/if \(!range_within\(image->copied_bytes, size_bytes, 2 \* share_bytes\)\)/if (0)/'
