@@ -25,20 +25,11 @@ static struct lane *lane_of(const struct request *request)
 
 /* ---- answers ------------------------------------------------------------- */
 
-static void stop_waiting(struct request *request)
-{
-	if (atomic_exchange(&request->waiting, false))
-		wait_share_end(&request->fs->shares, lane_of(request), request->caller, queue_now_ns());
-}
-
 static bool claim(struct request *request, enum request_answer answer)
 {
 	enum request_answer open = REQUEST_OPEN;
 
-	if (!atomic_compare_exchange_strong(&request->answered, &open, answer))
-		return false;
-	stop_waiting(request);
-	return true;
+	return atomic_compare_exchange_strong(&request->answered, &open, answer);
 }
 
 bool request_claim(struct request *request)
@@ -171,15 +162,17 @@ static int64_t share_left(const struct request *request, int64_t now_ns)
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
 	int64_t own_ns = wait_share_left(shares, lane, request->caller, now_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_IN_VAIN, now_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, now_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
 
-static void count_wait(const struct request *request, pid_t thread, int64_t now_ns)
+static void count_wait_in_vain(const struct request *request, int64_t now_ns)
 {
-	wait_share_begin(&request->fs->shares, lane_of(request), thread, request->start_ns, now_ns);
-	wait_share_end(&request->fs->shares, lane_of(request), thread, now_ns);
+	struct wait_shares *shares = &request->fs->shares;
+
+	wait_share_in_vain(shares, lane_of(request), request->caller, request->start_ns, now_ns);
+	wait_share_in_vain(shares, lane_of(request), WAIT_SHARE_ALL, request->start_ns, now_ns);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -187,13 +180,7 @@ static bool may_wait(struct request *request, const struct cache_op *op)
 {
 	int64_t now_ns = queue_now_ns();
 
-	if (!atomic_load(&request->waiting)) {
-		wait_share_begin(&request->fs->shares, lane_of(request), request->caller, request->start_ns, now_ns);
-		atomic_store(&request->waiting, true);
-		/* Nobody ends it any more if the clock was faster. */
-		if (is_answered(request))
-			stop_waiting(request);
-	}
+	atomic_store(&request->waiting, true);
 	return now_ns + op->retry_ns < request->deadline_ns && op->retry_ns <= share_left(request, now_ns);
 }
 
@@ -216,7 +203,7 @@ static int64_t job_run(struct job *job)
 		error = request->call->attempt(request, &op);
 	}
 	if (error == -EINPROGRESS && !is_answered(request))
-		count_wait(request, WAIT_SHARE_IN_VAIN, queue_now_ns());
+		count_wait_in_vain(request, queue_now_ns());
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
@@ -234,15 +221,12 @@ static int64_t left_for_device(const struct request *request, int64_t now_ns)
 static void job_expire(struct job *job)
 {
 	struct request *request = (struct request *)job;
-	bool waited = atomic_load(&request->waiting);
 	int64_t now_ns;
 
 	if (!claim(request, REQUEST_LATE))
 		return;
 	now_ns = queue_now_ns();
-	if (!waited) /* for the image: for the device */
-		count_wait(request, request->caller, now_ns);
-	count_wait(request, WAIT_SHARE_IN_VAIN, now_ns);
+	count_wait_in_vain(request, now_ns);
 	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }

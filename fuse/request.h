@@ -78,7 +78,7 @@ struct request {
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */
-	atomic_bool waiting; /* counted in its thread's share */
+	atomic_bool waiting; /* it had to wait for its image */
 	_Atomic enum request_answer answered;
 };
 

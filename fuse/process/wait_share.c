@@ -18,8 +18,8 @@ static int64_t min(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-/* Under the lock: count up to now. Bounded by the slots. */
-static void count(struct wait_share *share, int64_t now_ns)
+/* Under the lock: go on to `now_ns`, waiting or not. Bounded by the slots. */
+static void count(struct wait_share *share, int64_t now_ns, bool waiting)
 {
 	int64_t at_ns = share->counted_ns, oldest_ns = now_ns - now_ns % WAIT_SHARE_SLOT_NS - WAIT_IMAGE_SPAN_NS;
 
@@ -31,7 +31,7 @@ static void count(struct wait_share *share, int64_t now_ns)
 
 		if (at_ns % WAIT_SHARE_SLOT_NS == 0)
 			*waited_ns = 0; /* what it says is of a span ago */
-		if (share->waiting > 0)
+		if (waiting)
 			*waited_ns += (uint32_t)(end_ns - at_ns);
 		at_ns = end_ns;
 	}
@@ -49,7 +49,7 @@ static int64_t waited_until(const struct wait_share *share, int64_t now_ns, int6
 	return sum_ns;
 }
 
-/* Under the lock. NULL: not known, and (with `make`) there is no room, since all of its set wait. */
+/* Under the lock. NULL: not known, and not to be made. */
 static struct wait_share *find(struct wait_shares *shares, const void *image, pid_t thread, bool make)
 {
 	uint64_t hash = ((uintptr_t)image / 64 ^ (uint64_t)thread) * UINT64_C(0x9e3779b97f4a7c15);
@@ -58,38 +58,23 @@ static struct wait_share *find(struct wait_shares *shares, const void *image, pi
 	for (size_t i = 0; i < WAIT_SHARE_WAYS; i++) {
 		if (set[i].image == image && set[i].thread == thread)
 			return &set[i];
-		if (set[i].waiting == 0 && (!oldest || set[i].counted_ns < oldest->counted_ns))
+		if (!oldest || set[i].counted_ns < oldest->counted_ns)
 			oldest = &set[i];
 	}
-	if (!make || !oldest)
+	if (!make)
 		return NULL;
 	*oldest = (struct wait_share){ .image = image, .thread = thread };
 	return oldest;
 }
 
-void wait_share_begin(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
+void wait_share_in_vain(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
 {
 	struct wait_share *share;
 
 	LOCK_SCOPE(&lock);
 	share = find(shares, image, thread, true);
-	if (!share)
-		return;
-	count(share, since_ns);
-	share->waiting++;
-	count(share, now_ns);
-}
-
-void wait_share_end(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns)
-{
-	struct wait_share *share;
-
-	LOCK_SCOPE(&lock);
-	share = find(shares, image, thread, false);
-	if (!share || share->waiting == 0)
-		return;
-	count(share, now_ns);
-	share->waiting--;
+	count(share, since_ns, false);
+	count(share, now_ns, true);
 }
 
 int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns)
@@ -101,7 +86,7 @@ int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thr
 	share = find(shares, image, thread, false);
 	if (!share)
 		return left_ns;
-	count(share, now_ns);
+	count(share, now_ns, false);
 	/* While it waits the sum only grows: what leaves the span is less than what is added. */
 	while (left_ns > 0 && waited_until(share, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)
 		left_ns -= WAIT_SHARE_SLOT_NS;

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * wait_share: how long one thread has waited for one image, and may wait still.
+ * wait_share: how long requests have waited in vain for one image, and may wait still.
  *
  * A TFTP server with one thread serves all boards: while it waits for an image
- * that is being written, it serves nobody. So an image makes one thread wait for
- * half of any second at most (CONTRACT C6: WAIT_IMAGE_SHARE_NS of any
- * WAIT_IMAGE_SPAN_NS), and what it made others wait does not count: a process
- * that asks once after each of some updates is answered each time. That takes no
- * guess which requests belong together. Threads that have no number here (of a PID
- * namespace that we do not see) count as one; their waits side by side count once.
+ * that is being written, it serves nobody. So an image makes one thread wait in
+ * vain for half of any second at most (CONTRACT C6: WAIT_IMAGE_SHARE_NS of any
+ * WAIT_IMAGE_SPAN_NS). What was waited for and answered does not count: whoever
+ * asks after each of many short updates is answered each time.
  *
- * Waits in vain are counted a second time, for the image alone (WAIT_SHARE_IN_VAIN):
- * the kernel makes lookups of one name one after the other, so that those who stand
- * behind the first would each begin a wait of their own, on an image that is never
- * quiet. What that has had its half of the second nobody waits for.
+ * Counted for each thread, so that nobody is refused because another was; threads
+ * that have no number here (of a PID namespace that we do not see) count as one. And
+ * for the image alone (WAIT_SHARE_ALL): the kernel makes lookups of one name one
+ * after the other, so that those who stand behind the first would each begin a wait
+ * of their own. Waits side by side count once.
  *
  * It is a sliding window: the time is kept by slots, and the slot in which the
- * window begins counts in whole, so that it is never more than half. A wait that
- * lasts counts up to now.
+ * window begins counts in whole, so that it is never more than half.
  *
  * Times are CLOCK_MONOTONIC, and are given, so that a test can make its own. All
  * functions may be called from any thread. Of those who waited in the last second
@@ -41,18 +39,16 @@ struct wait_shares {
 	struct wait_share {
 		const void *image; /* whatever stands for it; NULL: nobody's */
 		pid_t thread;
-		unsigned waiting;		     /* requests that wait now */
 		int64_t counted_ns;		     /* the slots are right up to here */
 		uint32_t waited_ns[WAIT_SHARE_SLOTS]; /* of the slot with that number, modulo */
 	} shares[WAIT_SHARE_SETS][WAIT_SHARE_WAYS];
 };
 
-/* In place of a thread: all those who waited in vain. */
-#define WAIT_SHARE_IN_VAIN ((pid_t)-1)
+/* In place of a thread: all of them. */
+#define WAIT_SHARE_ALL ((pid_t)-1)
 
-/* A request of the thread waits for the image, and has since `since_ns`; and does not wait any more. */
-void wait_share_begin(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
-void wait_share_end(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns);
+/* A request of the thread has waited for the image since `since_ns`, and is refused now. */
+void wait_share_in_vain(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
 
 /* How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. */
 int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns);

@@ -335,9 +335,6 @@ static void run_writer(struct timeline *timeline, struct writer *writer, double 
 		move(timeline, writer, state, next, &random);
 		state = next;
 		ended_ns = now_ns();
-		/* An image may make requests wait for half of any second (C6): for one update, and the settle time behind it. */
-		if (reported)
-			sleep_ns(1000 * MS - settle_ns);
 		sleep_ns(rests_ms[random_below(&random, reported && random_below(&random, 4) ? 5 : 6)] * MS +
 			 (reported ? settle_ns + 100 * MS : 0));
 		if (reported)
