@@ -199,3 +199,63 @@ int compare_written(struct cache_version *version, struct cache_op *op, int64_t 
 		return compare_known(version, op, limit_ns);
 	return compare_from(version, op, 0, &(struct comparison){ .written = &written, .limit_ns = limit_ns });
 }
+
+/* What the version holds there: preserved, or known. False: neither. */
+static bool hash_as_opened(struct cache_version *version, struct guard *guard, uint64_t chunk, unsigned char *buffer,
+			   struct chunk_hash *hash)
+{
+	size_t length_bytes = extents_chunk_bytes(version->extents, chunk);
+
+	if (guard_state(guard, chunk) == GUARD_SAVED && guard_read(guard, chunk * CHUNK_BYTES, buffer, length_bytes) == 0)
+		*hash = chunk_hash_of(buffer, length_bytes);
+	else if (chunk_known(version, chunk))
+		*hash = version->hashes[chunk];
+	else
+		return false;
+	return true;
+}
+
+/* One chunk. 1: the image holds it; 0: something else; or negative. */
+static int is_in_image(struct cache_version *version, struct cache_op *op, struct guard *guard, uint64_t chunk,
+		       unsigned char *buffer)
+{
+	struct cache_image *image = version->image;
+	size_t length_bytes = extents_chunk_bytes(version->extents, chunk);
+	struct chunk_hash wanted, found;
+	unsigned char *bytes;
+	int error, again;
+
+	if (!hash_as_opened(version, guard, chunk, buffer, &wanted))
+		return 0;
+	image_leave(image);
+	error = extents_read(version->extents, image->device, chunk * CHUNK_BYTES, length_bytes, buffer, &bytes);
+	if (error == 0)
+		found = chunk_hash_of(bytes, length_bytes);
+	pthread_mutex_lock(&image->lock);
+	again = image_observe(image, op);
+	if (again != 0 || error != 0)
+		return again != 0 ? again : error;
+	return wanted.low == found.low && wanted.high == found.high;
+}
+
+int compare_preserved(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
+{
+	const struct cache_observation *seen = &version->image->seen;
+	uint64_t count = extents_chunk_count(version->extents);
+	size_t buffer_bytes = cache_device_buffer_bytes(CHUNK_BYTES);
+	unsigned char *buffer = cache_buffer_get(buffer_bytes);
+	struct guard *guard = guard_ref(version->guard);
+	int64_t end_ns = seen->now_ns + limit_ns;
+	int result = buffer ? 1 : -ENOMEM;
+
+	for (uint64_t chunk = 0; result == 1 && chunk < count; chunk++) {
+		if (guard_state(guard, chunk) == GUARD_IN_IMAGE)
+			continue;
+		result = seen->now_ns > end_ns ? out_of_time(op) : is_in_image(version, op, guard, chunk, buffer);
+	}
+	guard_unref(guard);
+	cache_buffer_put(buffer, buffer_bytes);
+	if (result < 0)
+		return result;
+	return result == 0 ? dir_supersede(version) : 0;
+}

@@ -37,3 +37,10 @@ int compare_written(struct cache_version *version, struct cache_op *op, int64_t 
  * version's as well. Not for an open, which has to see what the image holds.
  */
 int compare_handed_out(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+
+/*
+ * Does the image still hold what its guard preserved, or lost after it was handed
+ * out? The kernel announces writes by whole pages: a neighbour's may have touched
+ * the page, and none of these bytes. As compare_known. Needs version->guard.
+ */
+int compare_preserved(struct cache_version *version, struct cache_op *op, int64_t limit_ns);

@@ -190,6 +190,43 @@ static int check_exact(struct cache_version *version, struct cache_op *op)
 	return decided(op, 0, "exact: not written since it was last looked at");
 }
 
+/*
+ * What its guard preserved is for those who have it open: mostly the image holds
+ * something else, and the next open is another version's. If not, because only the
+ * page was written that a neighbour shares with it, it is guarded anew, so that
+ * what is written next is preserved for all who have it open.
+ */
+static int renew_guard(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	uint64_t generation = image->seen.generation;
+	struct guard *renewed, *old;
+	int error;
+
+	if (write_log_guard_stands(image->log, version->guard) != 0)
+		return decided(op, dir_supersede(version), "written while nothing told what");
+	if (!version_untouched(version, generation) && !image_is_quiet(image, image->seen.now_ns, &version->place.range))
+		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "being written");
+	error = compare(version, op, compare_preserved);
+	if (error == -ESTALE)
+		return decided(op, -ESTALE, "written since it was opened");
+	if (error == 0)
+		error = guard_new(version->extents, image->device, image->cache->preserve, &renewed);
+	if (error != 0)
+		return error;
+	error = write_log_guard(image->log, renewed, generation);
+	if (error != 0) {
+		guard_unref(renewed);
+		return come_back(op, WAIT_RETRY_NS, "written while it was compared");
+	}
+	old = version->guard;
+	version->guard = renewed;
+	version->data_checked = version->data_checked != 0 ? generation : 0;
+	write_log_unguard(image->log, old);
+	guard_unref(old);
+	return 0;
+}
+
 int version_check(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
@@ -199,9 +236,11 @@ int version_check(struct cache_version *version, struct cache_op *op)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
-	/* What its guard preserved is for those who have it open: the image holds something else. */
-	if (version->guard && !guard_is_pristine(version->guard))
-		return decided(op, dir_supersede(version), "written since it was opened");
+	if (version->guard && !guard_is_pristine(version->guard)) {
+		error = renew_guard(version, op);
+		if (error != 0)
+			return error;
+	}
 	if (image->seen.exact)
 		return check_exact(version, op);
 	error = check_by_comparing(version, op);

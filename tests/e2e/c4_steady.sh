@@ -12,7 +12,7 @@ for name in steady other another; do cp --sparse=always "$STATES/0.img" "$SRC/$n
 [ -x "$IMAGEFS" ] || fail "$IMAGEFS is not built"
 requires fuse
 # Through libfuse's own trace of requests, which -d turns on.
-"$IMAGEFS" -d "$SRC" "$MNT" 2>"$T/trace" >&2 &
+"$IMAGEFS" -d ${CHANGES:+-o "changes=$CHANGES"} "$SRC" "$MNT" 2>"$T/trace" >&2 &
 PIDS+=($!)
 wait_until 10 is_mounted
 
@@ -60,5 +60,6 @@ reads=$(requests READ)
 dd if="$MNT/steady/kernel8.img" iflag=nocache count=0 status=none
 cat "$MNT/steady/kernel8.img" >/dev/null
 [ $(($(requests READ) - reads)) -gt 0 ] || fail "a read without pages was not counted"
-[ "$(accesses)" -gt 0 ] || fail "a read of the image was not counted"
+# Where the kernel announces writes the daemon reads through descriptors that raise no events.
+[ "${CHANGES:-}" != events ] || [ "$(accesses)" -gt 0 ] || fail "a read of the image was not counted"
 echo "3 files, 100 warm opens and reads of each: 0 READ requests, 0 reads of the image"

@@ -17,6 +17,13 @@ set_tests_properties(e2e/coherence_states_fixture PROPERTIES
 	FIXTURES_SETUP coherence_states
 	ENVIRONMENT "STATES=${COHERENCE_STATES}")
 
+# In both modes: with the kernel's events where it has them, and as on an older one.
+function(both_e2e name)
+	coherence_e2e(${name} ${ARGN})
+	coherence_e2e(${name}_events ${ARGN})
+	set_property(TEST e2e/${name}_events APPEND PROPERTY ENVIRONMENT "CHANGES=events")
+endfunction()
+
 foreach(writer
 	pwrite direct dd
 	nbd-server nbd-server-flush-fua-trim nbd-server-splice
@@ -27,23 +34,23 @@ foreach(writer
 	qemu-nbd-directsync-threads qemu-nbd-directsync-native qemu-nbd-directsync-io_uring
 	tgt-rdwr tgt-aio tgt-rdwr-device
 	behind-loop behind-loop-direct loop-node loop-node-direct)
-	coherence_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
+	both_e2e(c1_matrix_${writer} SCRIPT c1_matrix ARGS ${writer} 4)
 endforeach()
 
 # Those that hold many opens to a bound in milliseconds have the machine to themselves.
-coherence_e2e(c2_torture_nbd-server SERIAL SCRIPT c2_torture ARGS nbd-server 30)
+both_e2e(c2_torture_nbd-server SERIAL SCRIPT c2_torture ARGS nbd-server 20)
 foreach(writer pwrite qemu-nbd loop-node)
-	coherence_e2e(c2_torture_${writer} SERIAL SCRIPT c2_torture ARGS ${writer} 12)
+	both_e2e(c2_torture_${writer} SERIAL SCRIPT c2_torture ARGS ${writer} 12)
 endforeach()
 
-coherence_e2e(c4_steady)
-coherence_e2e(c6_flux SERIAL)
+both_e2e(c4_steady SCRIPT c4_steady)
+both_e2e(c6_flux SERIAL SCRIPT c6_flux)
 foreach(changes events auto)
 	coherence_e2e(c6_share_${changes} SERIAL SCRIPT c6_share ARGS ${changes})
 endforeach()
-coherence_e2e(c8_repartition)
-coherence_e2e(c8_mkfs)
-coherence_e2e(c8_moved)
+both_e2e(c8_repartition SCRIPT c8_repartition)
+both_e2e(c8_mkfs SCRIPT c8_mkfs)
+both_e2e(c8_moved SCRIPT c8_moved)
 
 # The guest is made once; a machine that cannot have it skips what needs it.
 set(COHERENCE_GUEST ${CMAKE_CURRENT_BINARY_DIR}/guest)
@@ -51,11 +58,23 @@ imagefs_e2e(guest_fixture)
 set_tests_properties(e2e/guest_fixture PROPERTIES
 	FIXTURES_SETUP guest
 	ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
-coherence_e2e(c1_guest TIMEOUT 400)
-coherence_e2e(c2_replay TIMEOUT 600)
-foreach(test c1_guest c2_replay)
+both_e2e(c1_guest SCRIPT c1_guest TIMEOUT 400)
+both_e2e(c2_replay SCRIPT c2_replay TIMEOUT 600)
+foreach(test c1_guest c2_replay c1_guest_events c2_replay_events)
 	set_property(TEST e2e/${test} APPEND PROPERTY ENVIRONMENT "GUEST=${COHERENCE_GUEST}")
 	set_property(TEST e2e/${test} APPEND PROPERTY FIXTURES_REQUIRED guest)
+endforeach()
+
+# The kernel announces the writes of servers as they come (C5).
+foreach(writer nbd-server nbdkit qemu-nbd-writeback-threads qemu-nbd-none-native qemu-nbd-none-io_uring pwrite)
+	coherence_e2e(c5_torture_kernel-${writer} SERIAL SCRIPT c5_torture ARGS kernel-${writer} 12)
+endforeach()
+foreach(filesystem xfs btrfs)
+	coherence_e2e(c5_torture_kernel_${filesystem} SERIAL
+		SCRIPT on_filesystem ARGS ${filesystem} c5_torture kernel-nbd-server 10)
+endforeach()
+foreach(writer nbd-server nbdkit qemu-nbd-none-native pwrite)
+	coherence_e2e(c5_busy_root_${writer} SERIAL SCRIPT c5_busy_root ARGS ${writer})
 endforeach()
 
 # With servers that report their writes (C5, P). For long runs by hand: c5_torture.sh with

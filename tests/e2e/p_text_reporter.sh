@@ -11,7 +11,7 @@ put old "$SRC/jammy.img" /config.txt
 mount_imagefs -o keep=1 "$SRC" "$MNT" # too little to keep the kernel whole
 cat "$MNT/jammy/kernel.img" >/dev/null
 "$PYTHON" - "$SRC/jammy.img" "$MNT/jammy" "$CONTROL/jammy" <<'PY'
-import errno, os, sys, time
+import os, sys, time
 image, shown, control = sys.argv[1:]
 report = os.open(control, os.O_WRONLY)
 disk = os.open(image, os.O_RDWR)
@@ -21,15 +21,6 @@ def write(offset, data):
     os.write(report, b"done 5\n")
 def is_exact():
     return "\nreports: exact\n" in open(control).read()
-def opened(name):
-    # One update after the other may be refused: an image makes its readers wait for half of any second at most.
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return open(name, "rb", buffering=0)
-        except OSError as error:
-            assert error.errno == errno.EIO and time.monotonic() < deadline, error
-            time.sleep(0.02)
 content = open(image, "rb").read()
 start = content.index(b"old." * 1024)
 write(len(content) - 512, content[-512:])
@@ -41,7 +32,7 @@ for round in range(5):
     # An open file is read to its end, though all of it is written over meanwhile.
     name = shown + "/kernel.img"
     old = b"old." if round == 0 else b"%04d" % (round - 1)
-    with opened(name) as reader:
+    with open(name, "rb", buffering=0) as reader:
         assert reader.read(4096) == old * 1024
         slowest = 0
         for at in range(0, 8 << 20, 262144):
@@ -51,10 +42,10 @@ for round in range(5):
         rest = b"".join(iter(lambda: reader.read(1 << 20), b""))
         assert rest == old * ((2 << 20) - 1024), "torn"
     # And who opens it now sees the new one.
-    assert opened(name).read() == b"%04d" % round * (2 << 20), "stale"
+    assert open(name, "rb").read() == b"%04d" % round * (2 << 20), "stale"
     print("round %d: the slowest write took %.1f ms" % (round, slowest * 1000))
 assert is_exact(), open(control).read()
 print([line for line in open(control).read().splitlines() if line.startswith("kept")][0])
 PY
 grep -qE '^kept before a write: [1-9][0-9]* bytes; lost: 0$' "$CONTROL/jammy" || fail "$(cat "$CONTROL/jammy")"
-is "forgotten" "$(sed -n 's/^reports: //p' "$CONTROL/jammy")" none
+is "forgotten" "$(sed -n 's/^reports: //p' "$CONTROL/jammy" | cut -d: -f1)" none

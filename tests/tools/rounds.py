@@ -18,12 +18,10 @@ round everything is read once, so that every cache is warm.
 import errno
 import hashlib
 import os
-import pathlib
 import random
 import shutil
 import subprocess
 import sys
-import time
 
 from fatedit import Fat
 
@@ -33,18 +31,6 @@ FAT = "@@1M"
 
 def mtools(*command, data=None):
     subprocess.run(command, input=data, check=True, stdout=subprocess.DEVNULL)
-
-
-def patiently(look):
-    """An image makes its readers wait for half of a second at most; then it is EIO, and they ask again."""
-    end = time.monotonic() + 5
-    while True:
-        try:
-            return look()
-        except OSError as error:
-            if error.errno not in (errno.EIO, errno.ESTALE) or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 class Rounds:
@@ -131,7 +117,9 @@ class Rounds:
             self.opens += 1
             path = os.path.join(self.directory, name)
             try:
-                size, got = patiently(lambda: (os.stat(path).st_size, pathlib.Path(path).read_bytes()))
+                size = os.stat(path).st_size
+                with open(path, "rb") as file:
+                    got = file.read()
             except OSError as error:
                 self.report(when, name, str(error))
                 continue
@@ -145,8 +133,7 @@ class Rounds:
             wanted.setdefault(top, set()).add(rest.lower())  # mren makes CONFIG.TXT of config.txt
         for top, names in wanted.items():
             try:
-                listed = patiently(lambda: os.listdir(os.path.join(self.directory, top)))
-                got = {entry.lower() for entry in listed}
+                got = {entry.lower() for entry in os.listdir(os.path.join(self.directory, top))}
             except OSError as error:
                 self.report(when, top or "/", "not listed: %s" % error)
                 continue
@@ -200,7 +187,7 @@ class Rounds:
         for number in range(self.rounds):
             self.look("before round %d" % number)
             before = dict(self.truth)
-            opened = {name: (patiently(lambda: os.open(os.path.join(self.directory, name), os.O_RDONLY)), data)
+            opened = {name: (os.open(os.path.join(self.directory, name), os.O_RDONLY), data)
                       for name, data in before.items()}
             for fd, _ in opened.values():
                 os.pread(fd, 100, 0)

@@ -13,9 +13,6 @@
 #define PATIENCE_NS (INT64_C(400) * 1000000)
 #define LOOK_NS (INT64_C(20) * 1000000)
 
-/* And of any second: an image makes its readers wait for half of it at most, counted by slots of 25 ms. */
-#define SECOND_NS (INT64_C(1000) * 1000000)
-#define SHARE_NS (INT64_C(475) * 1000000)
 
 /* ---- keeping ------------------------------------------------------------- */
 
@@ -57,24 +54,6 @@ static void extend_silences(struct timeline *timeline)
 				timeline->silences[i].end_ns = timeline->steps[j].end_ns + timeline->settle_ns;
 }
 
-/* How long readers may have had to wait in the second that ends when `burst`, the last one so far, has settled. */
-static int64_t waited_ns(const struct timeline *timeline, const struct burst *burst, unsigned step)
-{
-	int64_t end_ns = burst->end_ns + timeline->settle_ns, begin_ns = end_ns - SECOND_NS, sum_ns = 0, counted_ns = begin_ns;
-
-	for (unsigned i = 0; i < step; i++) {
-		int64_t from_ns = timeline->steps[i].start_ns, to_ns = timeline->steps[i].end_ns + timeline->settle_ns;
-
-		if (from_ns < counted_ns)
-			from_ns = counted_ns;
-		if (to_ns > from_ns) {
-			sum_ns += to_ns - from_ns;
-			counted_ns = to_ns;
-		}
-	}
-	return sum_ns;
-}
-
 void timeline_reported(struct timeline *timeline, int64_t settle_ns)
 {
 	struct burst burst = { 0 };
@@ -88,8 +67,7 @@ void timeline_reported(struct timeline *timeline, int64_t settle_ns)
 			burst.end_ns = step->end_ns;
 			continue;
 		}
-		if (i > 0 && (burst.end_ns - burst.start_ns > PATIENCE_NS - settle_ns - LOOK_NS ||
-			      waited_ns(timeline, &burst, i) > SHARE_NS - LOOK_NS)) {
+		if (i > 0 && burst.end_ns - burst.start_ns > PATIENCE_NS - settle_ns - LOOK_NS) {
 			timeline->long_bursts =
 				one_more(timeline->long_bursts, timeline->long_count, sizeof(burst));
 			timeline->long_bursts[timeline->long_count++] = burst;

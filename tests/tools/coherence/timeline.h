@@ -44,7 +44,7 @@ struct burst {
 struct timeline {
 	struct step *steps;
 	struct silence *silences; /* within a step, long enough to be taken for its end */
-	struct burst *long_bursts; /* too long to wait for, or too much in one second */
+	struct burst *long_bursts; /* too long to wait for */
 	unsigned step_count, silence_count, long_count;
 	bool reported;
 	int64_t settle_ns;
