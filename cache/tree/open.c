@@ -200,6 +200,7 @@ static int renew_guard(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
 	uint64_t generation = image->seen.generation;
+	int64_t start_ns = image->seen.now_ns;
 	struct guard *renewed, *old;
 	int error;
 
@@ -214,6 +215,9 @@ static int renew_guard(struct cache_version *version, struct cache_op *op)
 		error = guard_new(version->extents, image->device, image->cache->preserve, &renewed);
 	if (error != 0)
 		return error;
+	/* While the log settles each look is of a generation of its own. */
+	if (image_is_quiet(image, start_ns, &version->place.range))
+		generation = image->seen.generation;
 	error = write_log_guard(image->log, renewed, generation);
 	if (error != 0) {
 		guard_unref(renewed);
