@@ -82,7 +82,7 @@ struct write_log {
 
 	/* What the last look saw. */
 	int64_t listening_ns; /* since when the feed tells; 0: it does not */
-	bool began;	      /* somebody began to tell since, or is believed again */
+	int64_t began_ns;     /* when somebody began to tell, or is believed again, if it is not judged yet; else 0 */
 	int64_t settles_ns;   /* until then what nobody told of before may still be executed; 0: no more */
 	bool exact, blind;
 	uint64_t device_generation, size_bytes;
@@ -457,7 +457,8 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 	if (log->feed)
 		return;
 	LOCK_SCOPE(&log->lock);
-	log->began = log->began || (log->speaking == 0 && speaking > 0);
+	if (log->speaking == 0 && speaking > 0)
+		log->began_ns = log->monotonic_ns();
 	/* Until now it may have written, too. */
 	if (speaking > 0)
 		log->last_end_ns = log->monotonic_ns();
@@ -480,7 +481,7 @@ void write_log_listen(struct write_log *log)
 	/* There was a gap: whether anything was written in it is for the device to say. */
 	log->listening_ns = since_ns;
 	log->exact = false;
-	log->began = true;
+	log->began_ns = since_ns != 0 ? since_ns : log->monotonic_ns();
 }
 
 static bool is_stuck(const struct write_log *log, int64_t now_ns)
@@ -527,14 +528,14 @@ static bool is_unexplained(const struct write_log *log, const struct cache_obser
  */
 static void look_again_until_settled(struct write_log *log, struct cache_observation *seen)
 {
-	if (log->began)
-		log->settles_ns = seen->steady ? 0 : seen->now_ns + WAIT_CTIME_LAG_NS;
+	if (log->began_ns != 0)
+		log->settles_ns = seen->steady ? 0 : log->began_ns + WAIT_CTIME_LAG_NS;
 	else if (log->settles_ns == 0 && !seen->steady && seen->now_ns - log->listening_ns < WAIT_SETTLE_NS) {
 		/* Something changes just after listening began: others may have been at it already, unannounced. */
 		start_over(log);
 		log->settles_ns = log->listening_ns + WAIT_SETTLE_NS;
 	}
-	log->began = false;
+	log->began_ns = 0;
 	if (log->settles_ns == 0)
 		return;
 	log->floor = ++log->generation;
@@ -557,7 +558,8 @@ static void judge(struct write_log *log, const struct cache_observation *seen)
 		stranger(log);
 	log->exact = all_announced(log, seen->now_ns, &why_not);
 	/* Who did not tell until now may have begun a write just before. */
-	log->began = log->began || (log->exact && !was_exact);
+	if (log->began_ns == 0 && log->exact && !was_exact)
+		log->began_ns = seen->now_ns;
 	if (was_exact && log->exact) {
 		if (seen->size_bytes != log->size_bytes)
 			start_over(log);
@@ -786,6 +788,11 @@ void write_log_status(struct write_log *log, struct write_log_status *status)
 		status->exact = log->stranger_ns == 0 || now_ns - log->stranger_ns >= WAIT_STRANGER_NS;
 	else
 		status->exact = all_announced(log, now_ns, &status->why_not);
+	if (status->exact && !(status->kernel && log->listening_ns == 0) &&
+	    max_i64(log->settles_ns, log->began_ns + WAIT_CTIME_LAG_NS) > now_ns) {
+		status->exact = false;
+		status->why_not = "what was begun before writes were told of may still be written";
+	}
 	if (!status->exact && !status->why_not)
 		status->why_not = feed_why_not;
 	if (log->stranger_ns != 0)

@@ -52,7 +52,8 @@ start counter "$PYTHON" "$TOOLS/accesses.py" "$SRC/board.img"
 writes() { ask load; }
 accesses() { ask counter; }
 
-# The first opens may still meet what was written before the server reported.
+# What was written before the server reported may land for two seconds: until then it is compared.
+wait_until 10 is_exact board
 steady=0
 for ((try = 0; try < 200 && steady < 3; try++)); do
 	accesses >/dev/null
