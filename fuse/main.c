@@ -41,9 +41,6 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
-/* So often it is looked for images that were deleted. */
-#define SWEEP_NS (2 * INT64_C(1000000000))
-
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
@@ -346,7 +343,7 @@ static int64_t sweep(struct job *job)
 	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep));
 
 	view_images_sweep(view_images(daemon->fs.view));
-	return SWEEP_NS;
+	return WAIT_SWEEP_NS;
 }
 
 static int start_threads(struct daemon *daemon)

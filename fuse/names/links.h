@@ -14,6 +14,9 @@
 #define VIEW_SUFFIX_COUNT 2
 extern const char *const view_suffixes[VIEW_SUFFIX_COUNT];
 
+/* Links of SOURCE that lead to links of SOURCE: no further than this. */
+#define VIEW_LINKS_MAX 8
+
 /* Length of a file's name in the mount: without .img or .raw, if something is left. */
 size_t view_shown_length(const char *name);
 bool view_has_suffix(const char *name);

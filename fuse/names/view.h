@@ -47,8 +47,17 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
-/* The same in `dir_fd`, SOURCE as the caller opened it. */
-int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target);
+/* A look at SOURCE as the caller opened it. */
+struct view_look {
+	struct view *view;
+	struct cache_op *op;
+	int dir_fd;
+	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL */
+};
+
+/* As view_lookup and view_read_link. */
+int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target);
+int view_read_link_at(const struct view_look *look, const char *name, char *text, size_t size_bytes);
 
 /*
  * The image that `name` leads to, for those who name it in another way than the
