@@ -159,8 +159,7 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.memory_budget_bytes = options->keep_bytes;
-	cache.keep_limit_bytes = options->keep_bytes;
+	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
