@@ -93,9 +93,13 @@ static inline void text_write_plain(FILE *out, const char *text)
 	text_write_escaped(out, text, text_escape_plain, "?");
 }
 
-/* With its quotes. U+FFFD stands for what is no UTF-8. */
+/* With its quotes; NULL is null. U+FFFD stands for what is no UTF-8. */
 static inline void text_write_json(FILE *out, const char *text)
 {
+	if (!text) {
+		fputs("null", out);
+		return;
+	}
 	fputc('"', out);
 	text_write_escaped(out, text, text_escape_json, "\xef\xbf\xbd");
 	fputc('"', out);

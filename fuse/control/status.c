@@ -130,3 +130,15 @@ void status_write_age(FILE *out, double seconds)
 	else
 		fprintf(out, "%.0fh", seconds / 3600);
 }
+
+const char *status_outcome_word(enum asked_outcome outcome)
+{
+	static const char *const words[] = { "found", "not found", "error" };
+
+	return words[outcome];
+}
+
+double status_seconds_ago(const struct status *status, int64_t when_ns)
+{
+	return status->now_ns > when_ns ? (double)(status->now_ns - when_ns) / 1e9 : 0;
+}
