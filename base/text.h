@@ -10,6 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For hash tables; `seed` tells apart what has the same name. */
+static inline size_t text_hash(const char *text, size_t seed)
+{
+	size_t hash = seed + 5381;
+
+	for (; *text; text++)
+		hash = hash * 33 + (unsigned char)*text;
+	return hash;
+}
+
 /*
  * Length of the well-formed UTF-8 sequence at `text` (Unicode, table 3-7), 0 if
  * there is none. The NUL at the end of a string is no continuation, so a short

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/waits.h"
 
 /* Lines of one log in such a span. */
@@ -40,15 +41,6 @@ void asked_log_free(struct asked_log *log)
 
 /* ---- boards --------------------------------------------------------------- */
 
-static uint32_t hash_of(const char *name, size_t length)
-{
-	uint32_t hash = 0x811c9dc5;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 0x01000193;
-	return hash;
-}
-
 static struct asked_board *find_board(struct asked *asked, const char *name, uint32_t hash)
 {
 	struct asked_board *board = atomic_load(&asked->boards[hash % ASKED_BUCKETS]);
@@ -60,13 +52,13 @@ static struct asked_board *find_board(struct asked *asked, const char *name, uin
 
 struct asked_board *asked_board(struct asked *asked, const char *name)
 {
-	return find_board(asked, name, hash_of(name, strlen(name)));
+	return find_board(asked, name, (uint32_t)text_hash(name, 0));
 }
 
 /* As asked_board; made if there is none yet and there is room. */
 static struct asked_board *meet_board(struct asked *asked, const char *name)
 {
-	uint32_t hash = hash_of(name, strlen(name));
+	uint32_t hash = (uint32_t)text_hash(name, 0);
 	struct asked_board *board = find_board(asked, name, hash);
 
 	if (board || strlen(name) >= sizeof(board->name))
@@ -96,13 +88,13 @@ static struct asked_caller *caller_of(struct asked *asked, pid_t thread)
 void asked_link(struct asked *asked, pid_t thread, const char *name, const char *text)
 {
 	struct asked_caller *caller = caller_of(asked, thread);
-	uint32_t target = hash_of(text, strlen(text));
+	uint32_t target = (uint32_t)text_hash(text, 0);
 
 	if (thread <= 0)
 		return;
 	/* A link to a link: the first is the board's. */
 	if (atomic_load(&caller->thread) == thread && !atomic_load(&caller->image) &&
-	    atomic_load(&caller->target) == hash_of(name, strlen(name))) {
+	    atomic_load(&caller->target) == (uint32_t)text_hash(name, 0)) {
 		atomic_store(&caller->target, target);
 		return;
 	}
@@ -123,7 +115,7 @@ void asked_enter(struct asked *asked, pid_t thread, const char *name, const void
 	if (thread <= 0 || atomic_load(&caller->thread) != thread)
 		return;
 	/* A name that was not come to through the link is asked for by itself. */
-	if (!atomic_load(&caller->image) && atomic_load(&caller->target) == hash_of(name, strlen(name)))
+	if (!atomic_load(&caller->image) && atomic_load(&caller->target) == (uint32_t)text_hash(name, 0))
 		atomic_store(&caller->image, image);
 	else
 		atomic_store(&caller->thread, 0);

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 #define THREADS_MAX 2048
 #define IDLE_THREADS_KEPT 2
@@ -357,11 +358,7 @@ int queue_new(struct queue **out)
 
 struct lane *queue_lane_of_name(struct queue *queue, const char *name)
 {
-	size_t hash = 5381;
-
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return &queue->name_lanes[hash % NAME_LANES];
+	return &queue->name_lanes[text_hash(name, 0) % NAME_LANES];
 }
 
 bool queue_lane_stuck(const struct lane *lane)
