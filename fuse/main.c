@@ -229,11 +229,11 @@ static bool make_session(struct daemon *daemon)
 	struct options *options = &daemon->options;
 	struct fuse_args *arguments = &options->fuse;
 
-	session_add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
-	session_add_argument(arguments, "-ofsname=", options->source);
-	session_add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
+	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
+	session_add_option(arguments, "fsname=", options->source);
+	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
-		session_add_argument(arguments, "-odebug", NULL);
+		fuse_opt_add_arg(arguments, "-odebug");
 	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	return daemon->session != NULL;

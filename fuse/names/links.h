@@ -29,9 +29,9 @@ const char *view_partition_suffix(const char *name);
 
 /*
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
- * `text`. *maybe_image when it leads out of SOURCE to a file or block device,
+ * `text` (PATH_MAX bytes). *maybe_image when it leads out of SOURCE to a file or block device,
  * described by *st: then it is for the caller to say whether that is an image.
  * Opens nothing. -ENAMETOOLONG, or the errno of readlinkat.
  */
-int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image,
 		       struct stat *st);

@@ -117,7 +117,7 @@ static int target_image(const struct view_look *look, const char *file, const st
 /* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
 static int target_of_file(const struct view_look *look, const char *file, struct view_target *target)
 {
-	char text[PATH_MAX];
+	char own_text[PATH_MAX], *text = look->text ? look->text : own_text;
 	struct stat st, followed;
 	bool maybe_image;
 	int error;
@@ -128,7 +128,7 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 		return target_image(look, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
-	error = view_classify_link(look->op, look->dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &followed);
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
@@ -234,65 +234,32 @@ int view_lookup(struct view *view, struct cache_op *op, const char *name, struct
 	return view_lookup_at(&(struct view_look){ .view = view, .op = op, .dir_fd = dir_fd }, name, target);
 }
 
-/* The link of that name: the bare file, or the one with a suffix. */
-static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes)
-{
-	struct stat st;
-
-	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
-		snprintf(file, size_bytes, "%s", name);
-		return 0;
-	}
-	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
-		snprintf(file, size_bytes, "%s%s", name, view_suffixes[i]);
-		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return S_ISLNK(st.st_mode) ? 0 : -ESTALE;
-	}
-	return -ENOENT;
-}
-
-int view_read_link_at(const struct view_look *look, const char *name, char *text, size_t size_bytes)
-{
-	char file[NAME_MAX + 8];
-	struct stat st;
-	bool maybe_image;
-	int error = link_file(look->dir_fd, name, file, sizeof(file));
-
-	if (error != 0)
-		return error;
-	return view_classify_link(look->op, look->dir_fd, file, text, size_bytes, &maybe_image, &st);
-}
-
-int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes)
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text)
 {
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
-	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd };
+	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
+	struct view_target target;
+	int error = dir_fd < 0 ? -EIO : target_of_name(&look, name, true, &target);
 
-	return dir_fd < 0 ? -EIO : view_read_link_at(&look, name, text, size_bytes);
+	if (error != 0 || target.kind == VIEW_LINK)
+		return error;
+	view_image_put(target.image);
+	return -ESTALE;
 }
 
-/* As target_of_name, and the full name of a file too. *text is where a link leads. */
-static int follow_name(const struct view_look *look, const char *name, struct view_target *target, char *text,
-		       size_t size_bytes)
+/* As target_of_name, and the full name of a file too. */
+static int follow_name(const struct view_look *look, const char *name, struct view_target *target)
 {
 	char base[NAME_MAX + 1];
 	unsigned number;
-	bool maybe_image;
-	struct stat st;
 	int error = target_of_name(look, name, true, target);
 
 	if (error == -ENOENT && split_partition(name, base, sizeof(base), &number))
-		error = target_of_name(look, name = base, false, target);
-	if (error == 0 && target->kind == VIEW_LINK)
-		return view_read_link_at(look, name, text, size_bytes);
-	if (error != -ENOENT || !view_has_suffix(name))
-		return error;
-	error = target_of_file(look, name, target);
-	if (error != 0 || target->kind == VIEW_IMAGE)
-		return error;
-	return view_classify_link(look->op, look->dir_fd, name, text, size_bytes, &maybe_image, &st);
+		error = target_of_name(look, base, false, target);
+	if (error == -ENOENT && view_has_suffix(name))
+		error = target_of_file(look, name, target);
+	return error;
 }
-
 
 static bool single_is_named(const struct view *view, const char *name)
 {
@@ -305,15 +272,15 @@ static bool single_is_named(const struct view *view, const char *name)
 int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
 	CLEANUP_FD int dir_fd = view_is_single(view) ? -1 : view_source_open(view->source, O_PATH);
-	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd };
 	char text[PATH_MAX], link[PATH_MAX];
+	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .text = text };
 
 	if (view_is_single(view))
 		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
 	if (dir_fd < 0)
 		return -EIO;
 	for (int i = 0; i < VIEW_LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
-		int error = follow_name(&look, name, target, text, sizeof(text));
+		int error = follow_name(&look, name, target);
 
 		if (error != 0 || target->kind == VIEW_IMAGE)
 			return error;

@@ -77,15 +77,6 @@ void walk_put(struct walk *walk)
 
 /* ---- one name ------------------------------------------------------------- */
 
-static int keep_text(const struct view_look *look, struct walk_name *found)
-{
-	char text[PATH_MAX];
-	int error = view_read_link_at(look, found->name, text, sizeof(text));
-
-	found->text = error == 0 ? strdup(text) : NULL;
-	return error == 0 && !found->text ? -ENOMEM : error;
-}
-
 /* Only where there is a choice. Without memory none is listed, and all can be asked for. */
 static void keep_numbers(struct walk_name *found, const unsigned *numbers, size_t total)
 {
@@ -116,9 +107,10 @@ static int look_into(struct view_image *image, struct cache_op *op, struct walk_
 /* The result; what belongs to it is in `found`, which nobody else reads yet. */
 static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
 {
+	char text[PATH_MAX];
 	struct cache_op op = { .may_block = may_block };
 	struct view_look look = {
-		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->met_only
+		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->met_only, .text = text
 	};
 	struct view_target target;
 	int error = view_lookup_at(&look, found->name, &target);
@@ -126,8 +118,10 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 	if (error != 0)
 		return error;
 	found->is_link = target.kind == VIEW_LINK;
-	if (found->is_link)
-		return walk->met_only ? keep_text(&look, found) : 0;
+	if (found->is_link) {
+		found->text = strdup(text);
+		return found->text ? 0 : -ENOMEM;
+	}
 	if (!walk->met_only)
 		return look_into(target.image, &op, found);
 	found->image = target.image;

@@ -25,9 +25,8 @@ struct walk_name {
 	int result; /* 0: an image or link; -EINPROGRESS: not known in time; else not shown, or -EIO, -ESTALE
 		     */
 	bool is_link;
-	/* By a look at what was met only: */
 	char *text;		  /* of a link, in the mount */
-	struct view_image *image; /* a user; NULL: not met */
+	struct view_image *image; /* of what is met only: a user; NULL: it was not */
 	/* By a look into the images: */
 	unsigned *numbers; /* of the partitions; NULL: it has no more than one */
 	size_t number_count;
