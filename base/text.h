@@ -10,6 +10,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* For hash tables; `seed` tells apart what has the same name. */
+static inline size_t text_hash(const char *text, size_t seed)
+{
+	size_t hash = seed + 5381;
+
+	for (; *text; text++)
+		hash = hash * 33 + (unsigned char)*text;
+	return hash;
+}
+
 /*
  * Length of the well-formed UTF-8 sequence at `text` (Unicode, table 3-7), 0 if
  * there is none. The NUL at the end of a string is no continuation, so a short
@@ -93,9 +103,13 @@ static inline void text_write_plain(FILE *out, const char *text)
 	text_write_escaped(out, text, text_escape_plain, "?");
 }
 
-/* With its quotes. U+FFFD stands for what is no UTF-8. */
+/* With its quotes; NULL is null. U+FFFD stands for what is no UTF-8. */
 static inline void text_write_json(FILE *out, const char *text)
 {
+	if (!text) {
+		fputs("null", out);
+		return;
+	}
 	fputc('"', out);
 	text_write_escaped(out, text, text_escape_json, "\xef\xbf\xbd");
 	fputc('"', out);

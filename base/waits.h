@@ -42,6 +42,14 @@
 /* Ten thousand images are opened and looked at for a listing; each of them has a wait of its own. */
 #define WAIT_LISTING_NS (10 * WAIT_S)
 
+/*
+ * A walk over SOURCE (a listing, status) waits this long for one name; when none of those that
+ * it waits for came back for so long, it asks for more of them beside; and it ends in any case.
+ */
+#define WAIT_NAME_NS (300 * WAIT_MS)
+#define WAIT_NAMES_STALLED_NS (50 * WAIT_MS)
+#define WAIT_NAMES_NS (5 * WAIT_S)
+
 /* After ESTALE the kernel walks the path once more: what it asks within this may be its last try. */
 #define WAIT_FINAL_RETRY_NS (20 * WAIT_MS)
 
@@ -88,8 +96,16 @@
 /* A directory that is opened to be read is read at once: then it is listed once. */
 #define WAIT_FRESH_LISTING_NS (100 * WAIT_MS)
 
-/* Try again after this: the writer is faster than three looks in a row; a write to these clusters; our own reading. */
+/* Images that were deleted are looked for this often; a thread without work ends after this. */
+#define WAIT_SWEEP_NS (2 * WAIT_S)
+#define WAIT_IDLE_THREAD_NS (5 * WAIT_S)
+
+/*
+ * Try again after this: the writer is faster than three looks in a row; a write to these clusters; our own
+ * reading; a name of SOURCE.
+ */
 #define WAIT_RETRY_NS (5 * WAIT_MS)
+#define WAIT_RETRY_NAME_NS (20 * WAIT_MS)
 #define WAIT_RETRY_IN_FLIGHT_NS (1 * WAIT_MS)
 #define WAIT_RETRY_BUSY_NS (2 * WAIT_MS)
 
@@ -101,5 +117,6 @@ _Static_assert(WAIT_SETTLE_NS + WAIT_COMPARE_READ_NS + WAIT_LOOK_AGAIN_NS < WAIT
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
 	       "one request may use its whole wait, and an image no more than half of a thread's second");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
+_Static_assert(WAIT_NAMES_NS + WAIT_NAME_NS < WAIT_LISTING_NS, "a listing is answered with what is known by then");
 _Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,
 	       "an image that answered before a request came, and never since, is seen to hang when that is late");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #define BUCKETS 16384
 
@@ -78,11 +79,9 @@ static struct inode **id_bucket(struct inodes *inodes, uint64_t id)
 
 static struct inode **key_bucket(struct inodes *inodes, const struct inode *inode)
 {
-	uint64_t hash = (inode->parent ? inode->parent->id : 0) + inode->kind * UINT64_C(7919) + 5381;
+	uint64_t seed = (inode->parent ? inode->parent->id : 0) + inode->kind * UINT64_C(7919);
 
-	for (const char *at = inode->name; *at; at++)
-		hash = hash * 33 + (unsigned char)*at;
-	return &inodes->by_key[hash % BUCKETS];
+	return &inodes->by_key[text_hash(inode->name, seed) % BUCKETS];
 }
 
 static bool has_key(const struct inode *inode)

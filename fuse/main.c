@@ -41,9 +41,6 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
-/* So often it is looked for images that were deleted. */
-#define SWEEP_NS (2 * INT64_C(1000000000))
-
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
@@ -162,8 +159,7 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.memory_budget_bytes = options->keep_bytes;
-	cache.keep_limit_bytes = options->keep_bytes;
+	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
@@ -233,11 +229,11 @@ static bool make_session(struct daemon *daemon)
 	struct options *options = &daemon->options;
 	struct fuse_args *arguments = &options->fuse;
 
-	session_add_argument(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs", NULL);
-	session_add_argument(arguments, "-ofsname=", options->source);
-	session_add_argument(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions", NULL);
+	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
+	session_add_option(arguments, "fsname=", options->source);
+	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
-		session_add_argument(arguments, "-odebug", NULL);
+		fuse_opt_add_arg(arguments, "-odebug");
 	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	return daemon->session != NULL;
@@ -346,7 +342,7 @@ static int64_t sweep(struct job *job)
 	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep));
 
 	view_images_sweep(view_images(daemon->fs.view));
-	return SWEEP_NS;
+	return WAIT_SWEEP_NS;
 }
 
 static int start_threads(struct daemon *daemon)

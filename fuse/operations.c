@@ -6,9 +6,87 @@
 
 #include "fuse/listing.h"
 #include "fuse/ops_dir.h"
-#include "fuse/ops_file.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/parallel.h"
+#include "fuse/request_asked.h"
+
+/* ---- files ------------------------------------------------------------------ */
+
+static void close_file(struct imagefs *fs, struct inode *inode, struct place *place)
+{
+	cache_version_close(place->version);
+	inodes_closed(fs->inodes, inode);
+}
+
+static void answer_open(struct request *request, struct place *place)
+{
+	struct imagefs *fs = request->fs;
+
+	inodes_opened(fs->inodes, request->inode, place);
+	/* The pages the kernel has are this version's: always good. */
+	request->file.keep_cache = 1;
+	if (!request_claim(request)) {
+		close_file(fs, request->inode, place);
+		return;
+	}
+	request_opened(&fs->asked, request->caller, place->image, request->inode);
+	if (fuse_reply_open(request->fuse, &request->file) != 0)
+		close_file(fs, request->inode, place);
+}
+
+static int try_open(struct request *request, struct cache_op *op)
+{
+	struct place *place;
+	int error;
+
+	if (request->inode->kind != INODE_FILE)
+		return -EISDIR;
+	place = inodes_place(request->fs->inodes, request->inode);
+	if (!place)
+		return -ESTALE; /* let go: the kernel looks the name up once more */
+	error = cache_version_open(place->version, op);
+	if (error == 0)
+		answer_open(request, place);
+	place_put(place);
+	return error;
+}
+
+/* A job without a caller: keep an open file whole while its first reads are answered. */
+static int try_keep(struct request *request, struct cache_op *op)
+{
+	struct place *place = inodes_place(request->fs->inodes, request->inode);
+	int error = place ? cache_version_keep(place->version, op) : 0;
+
+	place_put(place);
+	return error;
+}
+
+static const struct request_call keep = { .name = "read", .attempt = try_keep };
+
+static int try_read(struct request *request, struct cache_op *op)
+{
+	struct cache_bytes bytes;
+	struct place *place;
+	int error;
+
+	if (request->inode->kind != INODE_FILE)
+		return -EISDIR;
+	place = inodes_place(request->fs->inodes, request->inode);
+	if (!place)
+		return -ESTALE;
+	error = cache_version_read(place->version, op, request->offset_bytes, request->length_bytes, &bytes);
+	if (op->keep_wanted)
+		request_in_background(request, &keep);
+	if (error == 0) {
+		if (request_claim(request))
+			fuse_reply_buf(request->fuse, (const char *)bytes.data, bytes.length_bytes);
+		cache_bytes_release(&bytes);
+	}
+	place_put(place);
+	return error;
+}
+
+/* ---- what libfuse calls ------------------------------------------------------ */
 
 static const struct request_call call_lookup = { .name = "lookup", .attempt = try_lookup, .walks = true };
 static const struct request_call call_getattr = { .name = "stat", .attempt = try_getattr, .walks = true };
@@ -48,15 +126,6 @@ static void op_forget(fuse_req_t fuse, fuse_ino_t id, uint64_t count)
 	struct imagefs *fs = fuse_req_userdata(fuse);
 
 	inodes_forget(fs->inodes, id, count);
-	fuse_reply_none(fuse);
-}
-
-static void op_forget_multi(fuse_req_t fuse, size_t count, struct fuse_forget_data *forgets)
-{
-	struct imagefs *fs = fuse_req_userdata(fuse);
-
-	for (size_t i = 0; i < count; i++)
-		inodes_forget(fs->inodes, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(fuse);
 }
 
@@ -130,6 +199,20 @@ static void op_read(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t off
 	request_start(&request, fuse, id, &call_read);
 }
 
+static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
+{
+	struct imagefs *fs = fuse_req_userdata(fuse);
+	struct inode *inode = inodes_get(fs->inodes, id);
+	struct place *place = inode ? inodes_place(fs->inodes, inode) : NULL;
+
+	(void)file;
+	if (place && inode->kind == INODE_FILE)
+		close_file(fs, inode, place);
+	place_put(place);
+	inodes_put(fs->inodes, inode);
+	fuse_reply_err(fuse, 0);
+}
+
 static void op_statfs(fuse_req_t fuse, fuse_ino_t id)
 {
 	struct request request = { 0 };
@@ -141,7 +224,6 @@ const struct fuse_lowlevel_ops imagefs_operations = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.forget = op_forget,
-	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
 	.readlink = op_readlink,
 	.opendir = op_opendir,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * operations: what libfuse calls, each a request of its kind.
+ * operations: what libfuse calls, each a request of its kind; and what becomes of
+ * those about files.
  *
  * Not implemented on purpose: flush and locks (the kernel's local ones serve
  * tftpd-hpa), extended attributes, access (default_permissions does it), and

@@ -180,7 +180,7 @@ int try_readlink(struct request *request, struct cache_op *op)
 
 	if (request->inode->kind != INODE_LINK)
 		return -ESTALE;
-	error = view_read_link(request->fs->view, op, request->inode->name, text, sizeof(text));
+	error = view_read_link(request->fs->view, op, request->inode->name, text);
 	if (error == 0 && request_claim(request)) {
 		asked_link(&request->fs->asked, request->caller, request->inode->name, text);
 		fuse_reply_readlink(request->fuse, text);

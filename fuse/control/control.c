@@ -222,12 +222,12 @@ static struct fuse_session *new_session(struct control *control)
 	struct fuse_session *session;
 
 	fuse_opt_add_arg(&arguments, "imagefs");
-	session_add_argument(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control", NULL);
-	session_add_argument(&arguments, "-ofsname=imagefs:", options->mountpoint);
+	fuse_opt_add_arg(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control");
+	session_add_option(&arguments, "fsname=imagefs:", options->mountpoint);
 	if (getuid() == 0 || options->allow_other_given)
-		session_add_argument(&arguments, "-odefault_permissions,allow_other", NULL);
+		fuse_opt_add_arg(&arguments, "-odefault_permissions,allow_other");
 	if (options->debug & LOG_DEBUG_REQUESTS)
-		session_add_argument(&arguments, "-odebug", NULL);
+		fuse_opt_add_arg(&arguments, "-odebug");
 	session = fuse_session_new(&arguments, &control_operations, sizeof(control_operations), &control->base);
 	fuse_opt_free_args(&arguments);
 	return session;

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 /* These names go before an image of the same name, which is found by its file's. */
 static const char *const reserved[CONTROL_RESERVED] = { "status", "status.json", "metrics" };
 
@@ -24,11 +26,7 @@ const char *control_reserved_name(size_t index)
 
 struct lane *control_lane_of_name(struct control_base *control, const char *name)
 {
-	size_t hash = 5381;
-
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return &control->name_lanes[hash % CONTROL_NAME_LANES];
+	return &control->name_lanes[text_hash(name, 0) % CONTROL_NAME_LANES];
 }
 
 struct control_node *control_node_of(uint64_t id)

@@ -31,8 +31,7 @@ struct control_base {
 	int64_t started_ns;
 
 	struct lane name_lanes[CONTROL_NAME_LANES]; /* names that are being looked for */
-	struct lane status_lane;
-	struct view_survey_lanes survey_lanes;
+	struct lane status_lane, survey_lane;
 	_Atomic unsigned unattached; /* open control files that nothing is taken from (yet) */
 };
 

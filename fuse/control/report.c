@@ -19,6 +19,11 @@
 #define SAVINGS_MAX 64
 
 struct report {
+	struct job job; /* first: to attach it; while `attaching` the job's, as the next four */
+	fuse_req_t fuse; /* the open to be answered, or NULL */
+	struct fuse_file_info file;
+	report_answer answer;
+	atomic_bool answered;
 	struct control_base *control; /* constant */
 	char *name;		 /* constant */
 	_Atomic unsigned references; /* the open file, and who attaches it */
@@ -103,20 +108,12 @@ void report_close(struct report *report)
 
 /* ---- finding somebody who listens ----------------------------------------- */
 
-struct attaching {
-	struct job job; /* first */
-	struct report *report; /* a reference */
-	fuse_req_t fuse;       /* the open to be answered, or NULL */
-	struct fuse_file_info file;
-	report_answer answer;
-	atomic_bool answered;
-};
-
-static void answer_open(struct attaching *attaching)
+static void answer_open(struct job *job)
 {
-	if (atomic_exchange(&attaching->answered, true))
-		return;
-	attaching->answer(attaching->fuse, &attaching->file);
+	struct report *report = (struct report *)job;
+
+	if (!atomic_exchange(&report->answered, true))
+		report->answer(report->fuse, &report->file);
 }
 
 /* The image of its name, once it answers. Only one job does this for one report. */
@@ -186,9 +183,21 @@ static int attach(struct report *report)
 
 static int64_t attach_run(struct job *job)
 {
-	struct attaching *attaching = (struct attaching *)job;
-	struct report *report = attaching->report;
+	struct report *report = (struct report *)job;
 	int error = attach(report);
+
+	if (error == 0)
+		log_debug(LOG_DEBUG_CHANGES, "%s: a server's reports are taken in", report->name);
+	else
+		log_line(LOG_LEVEL_INFO, "%s: a server's reports cannot be taken in yet: %s", report->name,
+			 strerror(-error));
+	answer_open(job);
+	return 0;
+}
+
+static void attach_done(struct job *job)
+{
+	struct report *report = (struct report *)job;
 
 	pthread_mutex_lock(&report->lock);
 	report->attaching = false;
@@ -196,26 +205,7 @@ static int64_t attach_run(struct job *job)
 	if (report->closed)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
-	if (error == 0)
-		log_debug(LOG_DEBUG_CHANGES, "%s: a server's reports are taken in", report->name);
-	else
-		log_line(LOG_LEVEL_INFO, "%s: a server's reports cannot be taken in yet: %s", report->name,
-			 strerror(-error));
-	answer_open(attaching);
-	return 0;
-}
-
-static void attach_expire(struct job *job)
-{
-	answer_open((struct attaching *)job);
-}
-
-static void attach_done(struct job *job)
-{
-	struct attaching *attaching = (struct attaching *)job;
-
-	report_put(attaching->report);
-	free(attaching);
+	report_put(report);
 }
 
 /* Under the lock; `fuse` is NULL, or the open that waits. False: it has to be answered by the caller. */
@@ -224,28 +214,26 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 {
 	struct lane *lane = report->image ? &report->image->reports_lane :
 					    control_lane_of_name(report->control, report->name);
-	struct attaching *attaching = queue_lane_stuck(lane) ? NULL : calloc(1, sizeof(*attaching));
 
 	report->tried_ns = queue_now_ns();
-	if (!attaching)
+	if (queue_lane_stuck(lane))
 		return false;
-	attaching->report = report;
-	attaching->fuse = fuse;
-	attaching->answer = answer;
+	report->fuse = fuse;
+	report->answer = answer;
 	if (file)
-		attaching->file = *file;
-	atomic_store(&attaching->answered, fuse == NULL);
-	attaching->job = (struct job){
+		report->file = *file;
+	atomic_store(&report->answered, fuse == NULL);
+	report->job = (struct job){
 		.run = attach_run,
 		.done = attach_done,
-		.expire = attach_expire,
+		.expire = answer_open,
 		.lane = lane,
 		.deadline_ns = report->tried_ns + WAIT_CONTROL_OPEN_NS,
 		.goes_on = true,
 	};
 	report->attaching = true;
 	atomic_fetch_add(&report->references, 1);
-	queue_submit(report->control->queue, &attaching->job);
+	queue_submit(report->control->queue, &report->job);
 	return true;
 }
 

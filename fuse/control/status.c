@@ -73,7 +73,7 @@ int status_take(struct control_base *control, struct status *status)
 	int error;
 
 	*status = (struct status){ .options = control->options, .asked = control->asked, .now_ns = queue_now_ns() };
-	error = view_survey(control->view, control->queue, &control->survey_lanes, &status->survey);
+	error = view_survey(control->view, control->queue, &control->survey_lane, &status->survey);
 	if (error != 0)
 		return error;
 	status->images = calloc(status->survey.count + 1, sizeof(*status->images));
@@ -129,4 +129,16 @@ void status_write_age(FILE *out, double seconds)
 		fprintf(out, "%.0fmin", seconds / 60);
 	else
 		fprintf(out, "%.0fh", seconds / 3600);
+}
+
+const char *status_outcome_word(enum asked_outcome outcome)
+{
+	static const char *const words[] = { "found", "not found", "error" };
+
+	return words[outcome];
+}
+
+double status_seconds_ago(const struct status *status, int64_t when_ns)
+{
+	return status->now_ns > when_ns ? (double)(status->now_ns - when_ns) / 1e9 : 0;
 }

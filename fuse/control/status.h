@@ -52,5 +52,10 @@ const char *status_reports_word(const struct status_image *image);
 /* Why this partition is the boot partition. */
 const char *status_boot_reason(const struct cache_image_status *cache);
 
+/* Of a name that was asked for. */
+const char *status_outcome_word(enum asked_outcome outcome);
+
+double status_seconds_ago(const struct status *status, int64_t when_ns);
+
 /* "12s" */
 void status_write_age(FILE *out, double seconds);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "fuse/control/status_asked.h"
+
+#define ROOT_NAMES_SHOWN 8
 
 /* ---- words ---------------------------------------------------------------- */
 
@@ -30,6 +31,98 @@ static void write_boards(FILE *out, const struct view_found *found)
 		if (i > 0)
 			fputc(' ', out);
 		text_write_plain(out, found->boards[i]);
+	}
+}
+
+/* ---- what was asked for ----------------------------------------------------- */
+
+static void write_missing(FILE *out, const struct status *status, const struct asked_missing *missing)
+{
+	fputs("  ", out);
+	text_write_plain(out, missing->name);
+	fprintf(out, "  %" PRIu64 " %s, ", missing->count, missing->count == 1 ? "time" : "times");
+	status_write_age(out, status_seconds_ago(status, missing->when_ns));
+	fputs(" ago\n", out);
+}
+
+static void write_request(FILE *out, const struct status *status, const struct asked_request *request)
+{
+	fputs("  ", out);
+	text_write_plain(out, request->name);
+	fprintf(out, "  %s", status_outcome_word(request->outcome));
+	if (request->outcome == ASKED_OPENED)
+		fprintf(out, ", version %" PRIu64, request->version);
+	if (request->times > 1)
+		fprintf(out, ", %u times", request->times);
+	fputs(", ", out);
+	status_write_age(out, status_seconds_ago(status, request->when_ns));
+	fputs(" ago\n", out);
+}
+
+static void write_log(FILE *out, const struct status *status, struct asked_log *log, const char *board)
+{
+	struct asked_copy copy;
+
+	asked_copy(log, &copy);
+	if (copy.recent_count == 0)
+		return;
+	fputs("last requests", out);
+	if (board) {
+		fputs(" of ", out);
+		text_write_plain(out, board);
+	}
+	fprintf(out, " (%" PRIu64 " opened, %" PRIu64 " not found):\n", copy.opened, copy.absent);
+	for (size_t i = 0; i < copy.recent_count; i++)
+		write_request(out, status, &copy.recent[i]);
+	if (copy.missing_count > 0)
+		fputs("not found:\n", out);
+	for (size_t i = 0; i < copy.missing_count; i++)
+		write_missing(out, status, &copy.missing[i]);
+}
+
+static bool is_board_of(const struct status_image *image, const char *name)
+{
+	for (size_t i = 0; i < image->found->board_count; i++)
+		if (strcmp(image->found->boards[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* `name` is the image's, or that of the only board to tell of. */
+static void write_asked(FILE *out, const struct status *status, const struct status_image *image, const char *name)
+{
+	bool one = strcmp(name, image->name) != 0 && is_board_of(image, name);
+
+	for (size_t i = 0; i < image->found->board_count; i++) {
+		const char *board = image->found->boards[i];
+		struct asked_board *asked = one && strcmp(board, name) != 0 ? NULL : asked_board(status->asked, board);
+
+		if (asked)
+			write_log(out, status, &asked->log, board);
+	}
+	if (!one && image->found->image)
+		write_log(out, status, atomic_load(&image->found->image->asked), NULL);
+}
+
+static void write_asked_of_root(FILE *out, const struct status *status)
+{
+	struct asked_copy copy;
+
+	asked_copy(&status->asked->root, &copy);
+	if (copy.recent_count == 0)
+		return;
+	fputs("\nasked for, and no image or board (is a link missing?):\n", out);
+	for (size_t i = 0; i < copy.missing_count && i < ROOT_NAMES_SHOWN; i++) {
+		/* The last ones, not those that were asked for most: the board that is looked at now. */
+		const struct asked_missing *last = NULL;
+
+		for (size_t j = 0; j < copy.missing_count; j++)
+			if (copy.missing[j].when_ns >= 0 && (!last || copy.missing[j].when_ns > last->when_ns))
+				last = &copy.missing[j];
+		if (!last)
+			return;
+		write_missing(out, status, last);
+		copy.missing[last - copy.missing].when_ns = -1;
 	}
 }
 
@@ -187,7 +280,7 @@ void status_write_table(FILE *out, const struct status *status)
 	fputc('\n', out);
 	for (size_t i = 0; i < status->count; i++)
 		write_remarks(out, &status->images[i]);
-	status_write_asked_of_root(out, status);
+	write_asked_of_root(out, status);
 }
 
 /* ---- one image ------------------------------------------------------------ */
@@ -248,7 +341,7 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 		fputs("last error: ", out);
 		write_complaint(out, image);
 	}
-	status_write_asked(out, status, image, name);
+	write_asked(out, status, image, name);
 }
 
 void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name)

@@ -7,8 +7,7 @@
 
 #include "base/cleanup.h"
 #include "fuse/control/status.h"
-#include "fuse/control/status_json.h"
-#include "fuse/control/status_metrics.h"
+#include "fuse/control/status_programs.h"
 #include "fuse/control/status_text.h"
 
 struct snapshot {

@@ -6,23 +6,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "base/waits.h"
 
-#define WINDOW_NS (10 * INT64_C(1000000000))
+/* Lines of one log in such a span. */
+#define WINDOW_NS (10 * WAIT_S)
 #define WINDOW_LINES 40
-
-struct asked_kept_request {
-	char *name;
-	uint64_t version;
-	int64_t when_ns;
-	unsigned times;
-	enum asked_outcome outcome;
-};
-
-struct asked_kept_missing {
-	char *name;
-	uint64_t count;
-	int64_t when_ns;
-};
 
 void asked_init(struct asked *asked)
 {
@@ -44,10 +33,6 @@ void asked_log_free(struct asked_log *log)
 {
 	if (!log)
 		return;
-	for (size_t i = 0; i < log->recent_room && i < log->recent_count; i++)
-		free(log->recent[i].name);
-	for (size_t i = 0; i < log->missing_count; i++)
-		free(log->missing[i].name);
 	free(log->recent);
 	free(log->missing);
 	pthread_mutex_destroy(&log->lock);
@@ -55,15 +40,6 @@ void asked_log_free(struct asked_log *log)
 }
 
 /* ---- boards --------------------------------------------------------------- */
-
-static uint32_t hash_of(const char *name, size_t length)
-{
-	uint32_t hash = 0x811c9dc5;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 0x01000193;
-	return hash;
-}
 
 static struct asked_board *find_board(struct asked *asked, const char *name, uint32_t hash)
 {
@@ -76,13 +52,13 @@ static struct asked_board *find_board(struct asked *asked, const char *name, uin
 
 struct asked_board *asked_board(struct asked *asked, const char *name)
 {
-	return find_board(asked, name, hash_of(name, strlen(name)));
+	return find_board(asked, name, (uint32_t)text_hash(name, 0));
 }
 
 /* As asked_board; made if there is none yet and there is room. */
 static struct asked_board *meet_board(struct asked *asked, const char *name)
 {
-	uint32_t hash = hash_of(name, strlen(name));
+	uint32_t hash = (uint32_t)text_hash(name, 0);
 	struct asked_board *board = find_board(asked, name, hash);
 
 	if (board || strlen(name) >= sizeof(board->name))
@@ -112,13 +88,13 @@ static struct asked_caller *caller_of(struct asked *asked, pid_t thread)
 void asked_link(struct asked *asked, pid_t thread, const char *name, const char *text)
 {
 	struct asked_caller *caller = caller_of(asked, thread);
-	uint32_t target = hash_of(text, strlen(text));
+	uint32_t target = (uint32_t)text_hash(text, 0);
 
 	if (thread <= 0)
 		return;
 	/* A link to a link: the first is the board's. */
 	if (atomic_load(&caller->thread) == thread && !atomic_load(&caller->image) &&
-	    atomic_load(&caller->target) == hash_of(name, strlen(name))) {
+	    atomic_load(&caller->target) == (uint32_t)text_hash(name, 0)) {
 		atomic_store(&caller->target, target);
 		return;
 	}
@@ -139,7 +115,7 @@ void asked_enter(struct asked *asked, pid_t thread, const char *name, const void
 	if (thread <= 0 || atomic_load(&caller->thread) != thread)
 		return;
 	/* A name that was not come to through the link is asked for by itself. */
-	if (!atomic_load(&caller->image) && atomic_load(&caller->target) == hash_of(name, strlen(name)))
+	if (!atomic_load(&caller->image) && atomic_load(&caller->target) == (uint32_t)text_hash(name, 0))
 		atomic_store(&caller->image, image);
 	else
 		atomic_store(&caller->thread, 0);
@@ -165,11 +141,19 @@ static const char *shortened(const char *name)
 	return length < ASKED_NAME_BYTES ? name : name + length - (ASKED_NAME_BYTES - 1);
 }
 
-/* The next place of the ring, which grows to its full size before it is one. NULL: no memory. */
-static struct asked_kept_request *next_in_ring(struct asked_log *log)
+/* Its place in the ring, which grows to its full size before it is one. NULL: no memory. */
+static struct asked_request *place_in_ring(struct asked_log *log, const char *name, enum asked_outcome outcome,
+					   uint64_t version)
 {
+	struct asked_request *place;
+
+	if (log->recent_count > 0) {
+		place = &log->recent[(log->recent_count - 1) % log->recent_room];
+		if (place->outcome == outcome && place->version == version && strcmp(place->name, name) == 0)
+			return place;
+	}
 	if (log->recent_count == log->recent_room && log->recent_room < ASKED_RECENT) {
-		size_t room = log->recent_room ? log->recent_room * 2 : 2;
+		size_t room = log->recent_room ? log->recent_room * 2 : 1;
 		void *grown = reallocarray(log->recent, room, sizeof(*log->recent));
 
 		if (!grown)
@@ -177,57 +161,19 @@ static struct asked_kept_request *next_in_ring(struct asked_log *log)
 		log->recent = grown;
 		log->recent_room = room;
 	}
-	return &log->recent[log->recent_count % log->recent_room];
-}
-
-/* NULL: no memory. */
-static struct asked_kept_request *place_in_ring(struct asked_log *log, const char *name, enum asked_outcome outcome,
-						uint64_t version)
-{
-	struct asked_kept_request *place;
-	char *copy;
-
-	if (log->recent_count > 0) {
-		place = &log->recent[(log->recent_count - 1) % log->recent_room];
-		if (place->outcome == outcome && place->version == version && strcmp(place->name, name) == 0)
-			return place;
-	}
-	copy = strdup(name);
-	place = copy ? next_in_ring(log) : NULL;
-	if (!place) {
-		free(copy);
-		return NULL;
-	}
-	if (log->recent_count >= log->recent_room)
-		free(place->name);
-	log->recent_count++;
-	*place = (struct asked_kept_request){ .name = copy, .outcome = outcome, .version = version };
+	place = &log->recent[log->recent_count++ % log->recent_room];
+	*place = (struct asked_request){ .outcome = outcome, .version = version };
+	strcpy(place->name, name);
 	return place;
 }
 
-/* A place for one more, with a name that may be freed; NULL: they are as many as may be, or no memory. */
-static struct asked_kept_missing *add_missing(struct asked_log *log)
-{
-	struct asked_kept_missing *grown;
-
-	if (log->missing_count == ASKED_MISSING)
-		return NULL;
-	grown = reallocarray(log->missing, log->missing_count + 1, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	log->missing = grown;
-	grown[log->missing_count] = (struct asked_kept_missing){ .name = NULL };
-	return &grown[log->missing_count++];
-}
-
 /* That of the name; else a new one; else that of the fewest, of them the oldest. NULL: no memory. */
-static struct asked_kept_missing *place_of_missing(struct asked_log *log, const char *name)
+static struct asked_missing *place_of_missing(struct asked_log *log, const char *name)
 {
-	struct asked_kept_missing *least = NULL, *added;
-	char *copy;
+	struct asked_missing *least = NULL, *grown = NULL;
 
 	for (size_t i = 0; i < log->missing_count; i++) {
-		struct asked_kept_missing *missing = &log->missing[i];
+		struct asked_missing *missing = &log->missing[i];
 
 		if (strcmp(missing->name, name) == 0)
 			return missing;
@@ -235,16 +181,16 @@ static struct asked_kept_missing *place_of_missing(struct asked_log *log, const 
 		    (missing->count == least->count && missing->when_ns < least->when_ns))
 			least = missing;
 	}
-	copy = strdup(name);
-	added = copy ? add_missing(log) : NULL;
-	if (added)
-		least = added;
-	if (!copy || !least) {
-		free(copy);
-		return NULL;
+	if (log->missing_count < ASKED_MISSING)
+		grown = reallocarray(log->missing, log->missing_count + 1, sizeof(*grown));
+	if (grown) {
+		log->missing = grown;
+		least = &grown[log->missing_count++];
 	}
-	free(least->name);
-	*least = (struct asked_kept_missing){ .name = copy };
+	if (!least)
+		return NULL;
+	*least = (struct asked_missing){ .count = 0 };
+	strcpy(least->name, name);
 	return least;
 }
 
@@ -260,7 +206,7 @@ static bool may_log(struct asked_log *log, int64_t now_ns)
 /* What there is no memory for is counted, and nothing else. */
 bool asked_note(struct asked_log *log, int64_t now_ns, const char *name, enum asked_outcome outcome, uint64_t version)
 {
-	struct asked_kept_request *request;
+	struct asked_request *request;
 
 	name = shortened(name);
 	LOCK_SCOPE(&log->lock);
@@ -272,7 +218,7 @@ bool asked_note(struct asked_log *log, int64_t now_ns, const char *name, enum as
 	if (outcome == ASKED_OPENED)
 		log->opened++;
 	if (outcome == ASKED_ABSENT) {
-		struct asked_kept_missing *missing = place_of_missing(log, name);
+		struct asked_missing *missing = place_of_missing(log, name);
 
 		log->absent++;
 		if (missing) {
@@ -300,22 +246,10 @@ void asked_copy(struct asked_log *log, struct asked_copy *copy)
 	if (!log)
 		return;
 	pthread_mutex_lock(&log->lock);
-	for (size_t i = 0; i < log->recent_room && i < log->recent_count; i++) {
-		const struct asked_kept_request *kept = &log->recent[(log->recent_count - 1 - i) % log->recent_room];
-		struct asked_request *request = &copy->recent[copy->recent_count++];
-
-		*request = (struct asked_request){
-			.outcome = kept->outcome, .version = kept->version, .when_ns = kept->when_ns, .times = kept->times
-		};
-		strcpy(request->name, kept->name);
-	}
-	for (size_t i = 0; i < log->missing_count; i++) {
-		const struct asked_kept_missing *kept = &log->missing[i];
-		struct asked_missing *missing = &copy->missing[copy->missing_count++];
-
-		*missing = (struct asked_missing){ .count = kept->count, .when_ns = kept->when_ns };
-		strcpy(missing->name, kept->name);
-	}
+	for (size_t i = 0; i < log->recent_room && i < log->recent_count; i++)
+		copy->recent[copy->recent_count++] = log->recent[(log->recent_count - 1 - i) % log->recent_room];
+	for (size_t i = 0; i < log->missing_count; i++)
+		copy->missing[copy->missing_count++] = log->missing[i];
 	copy->opened = log->opened;
 	copy->absent = log->absent;
 	pthread_mutex_unlock(&log->lock);

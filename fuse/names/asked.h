@@ -18,8 +18,8 @@
  *   two words of the caller's own slot are looked at without a lock. An open
  *   takes the lock of one board's (or image's) log for a moment. Memory: some
  *   hundred bytes for each image and board of which one file was asked for, up to
- *   5 KiB for one that was asked for many with long names; boards beyond
- *   ASKED_BOARDS_MAX are not told apart.
+ *   4 KiB for one that was asked for many; boards beyond ASKED_BOARDS_MAX are not
+ *   told apart.
  *
  * Knows no FUSE. All functions may be called from any thread.
  */
@@ -58,18 +58,14 @@ struct asked_missing {
 	int64_t when_ns; /* the last time */
 };
 
-/* As asked_request and asked_missing, with names of their own length. */
-struct asked_kept_request;
-struct asked_kept_missing;
-
 /* One image's, one board's or the root's. Zero is ready for use, but for the lock. */
 struct asked_log {
 	pthread_mutex_t lock;
 	/* The lock: */
-	struct asked_kept_request *recent; /* a ring, once it has its full size */
+	struct asked_request *recent; /* a ring, once it has its full size */
 	size_t recent_room;
 	size_t recent_count; /* ever */
-	struct asked_kept_missing *missing;
+	struct asked_missing *missing;
 	size_t missing_count;
 	uint64_t opened, absent;
 	int64_t window_ns;

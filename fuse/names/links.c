@@ -65,13 +65,13 @@ bool view_can_be_shown(const char *name)
 
 /* ---- links --------------------------------------------------------------- */
 
-static int read_target(int dir_fd, const char *file, char *target, size_t size_bytes)
+static int read_target(int dir_fd, const char *file, char *target)
 {
-	ssize_t length = readlinkat(dir_fd, file, target, size_bytes);
+	ssize_t length = readlinkat(dir_fd, file, target, PATH_MAX);
 
 	if (length < 0)
 		return -errno;
-	if ((size_t)length >= size_bytes)
+	if (length >= PATH_MAX)
 		return -ENAMETOOLONG;
 	target[length] = '\0';
 	return 0;
@@ -137,12 +137,12 @@ static int entry_of_source(const struct cache_op *op, int dir_fd, const char *ta
 	return 0;
 }
 
-int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image,
 		       struct stat *st)
 {
 	struct stat here;
 	const char *last;
-	int error = read_target(dir_fd, file, text, size_bytes);
+	int error = read_target(dir_fd, file, text);
 
 	*maybe_image = false;
 	if (error != 0)

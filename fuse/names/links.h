@@ -14,6 +14,9 @@
 #define VIEW_SUFFIX_COUNT 2
 extern const char *const view_suffixes[VIEW_SUFFIX_COUNT];
 
+/* Links of SOURCE that lead to links of SOURCE: no further than this. */
+#define VIEW_LINKS_MAX 8
+
 /* Length of a file's name in the mount: without .img or .raw, if something is left. */
 size_t view_shown_length(const char *name);
 bool view_has_suffix(const char *name);
@@ -26,9 +29,9 @@ const char *view_partition_suffix(const char *name);
 
 /*
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
- * `text`. *maybe_image when it leads out of SOURCE to a file or block device,
+ * `text` (PATH_MAX bytes). *maybe_image when it leads out of SOURCE to a file or block device,
  * described by *st: then it is for the caller to say whether that is an image.
  * Opens nothing. -ENAMETOOLONG, or the errno of readlinkat.
  */
-int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, size_t size_bytes, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image,
 		       struct stat *st);

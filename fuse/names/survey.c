@@ -1,303 +1,245 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * survey: read SOURCE, and find out where its links lead.
- *
- * The names are read in one job, links that lead through other directories are
- * followed in a second one: what they lead to may hang, and then all the rest is
- * known already. Whoever asked waits for a while and takes what there is.
+ * survey: a walk over SOURCE, of which the links are made boards of the images that
+ * they lead to. Sorted arrays, since there may be ten thousand of each.
  */
 #include "fuse/names/survey.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fuse/names/images.h"
 #include "fuse/names/links.h"
+#include "fuse/names/walk.h"
 
-#define PATIENCE_NS (300 * INT64_C(1000000))
-
-/* Shared by who asked and the two jobs, any of which may be the last to leave. */
-struct search {
-	struct job names, links;
-	struct view *view;	/* constant */
-	struct queue *queue;	/* constant */
-	struct lane *links_lane; /* constant */
-	int64_t deadline_ns;	/* constant */
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	/* Under the lock. */
-	unsigned references, pending;
-	bool taken; /* nobody waits any more; the entries are not ours */
-	int error;
-	struct view_entry *entries;
-	size_t count, capacity;
+/* Names are the walk's. */
+struct link {
+	const char *name, *text;
 };
 
-static void entries_free(struct view_entry *entries, size_t count)
+struct gathering {
+	struct view_survey *survey; /* has room for all names and images */
+	struct link *links;	    /* likewise; sorted by name */
+	size_t link_count;
+	struct view_image **all; /* every image that is remembered, a user of each; in no order */
+	size_t all_count;
+};
+
+/* ---- images ---------------------------------------------------------------- */
+
+/* Of an entry that nobody could follow in time: by the name it was last found under. */
+static struct view_image *known_by_file(const struct gathering *gathering, const char *file)
 {
-	for (size_t i = 0; i < count; i++) {
-		free(entries[i].file);
-		free(entries[i].text);
+	for (size_t i = 0; i < gathering->all_count; i++) {
+		CLEANUP_FREE char *known = view_image_file(gathering->all[i]);
+
+		if (known && strcmp(known, file) == 0)
+			return view_image_ref(gathering->all[i]);
 	}
-	free(entries);
+	return NULL;
 }
 
-static struct search *search_of(struct job *job, size_t offset)
+static int add_found(struct gathering *gathering, char *name, struct view_image *image, bool gone)
 {
-	return (struct search *)(void *)((char *)job - offset);
-}
+	struct view_survey *survey = gathering->survey;
 
-static void search_put(struct search *search)
-{
-	bool last;
-
-	pthread_mutex_lock(&search->lock);
-	last = --search->references == 0;
-	pthread_mutex_unlock(&search->lock);
-	if (!last)
-		return;
-	if (!search->taken)
-		entries_free(search->entries, search->count);
-	pthread_cond_destroy(&search->done);
-	pthread_mutex_destroy(&search->lock);
-	free(search);
-}
-
-/* ---- reading the directory ------------------------------------------------ */
-
-/* Takes over what is in `entry`. False: no more are wanted. */
-static bool add_entry(struct search *search, struct view_entry *entry)
-{
-	LOCK_SCOPE(&search->lock);
-	if (!search->taken && search->count == search->capacity) {
-		size_t capacity = search->capacity ? search->capacity * 2 : 64;
-		void *grown = reallocarray(search->entries, capacity, sizeof(*search->entries));
-
-		if (grown) {
-			search->entries = grown;
-			search->capacity = capacity;
-		}
+	if (!name) {
+		view_image_put(image);
+		return -ENOMEM;
 	}
-	if (search->taken || search->count == search->capacity || !entry->file) {
-		search->error = -ENOMEM;
-		free(entry->file);
-		free(entry->text);
-		return false;
-	}
-	search->entries[search->count++] = *entry;
-	return true;
-}
-
-static bool look_at_name(struct search *search, int dir_fd, const char *file)
-{
-	struct view_entry entry = { 0 };
-	char text[PATH_MAX];
-	ssize_t length;
-
-	if (!view_can_be_shown(file) || fstatat(dir_fd, file, &entry.st, AT_SYMLINK_NOFOLLOW) != 0)
-		return true;
-	if (S_ISLNK(entry.st.st_mode)) {
-		length = readlinkat(dir_fd, file, text, sizeof(text));
-		if (length <= 0 || (size_t)length >= sizeof(text))
-			return true;
-		entry.text = strndup(text, (size_t)length);
-	} else if (!S_ISREG(entry.st.st_mode) && !S_ISBLK(entry.st.st_mode)) {
-		return true;
-	}
-	entry.file = strdup(file);
-	return add_entry(search, &entry);
-}
-
-static int read_names(struct search *search)
-{
-	int fd = view_source_open(view_source(search->view), O_RDONLY);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-
-	if (!dir) {
-		cleanup_close_fd(&fd);
-		return -EIO;
-	}
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (!look_at_name(search, fd, entry->d_name))
-			break;
-	closedir(dir);
+	survey->found[survey->count++] = (struct view_found){ .name = name, .image = image, .gone = gone };
 	return 0;
 }
 
-/* ---- following links ------------------------------------------------------ */
-
-/* The next link from `*at` on that has to be followed; a copy of its name. Bounded by the entries. */
-static bool next_link(struct search *search, size_t *at, char *file, size_t size_bytes)
+static int take_name(void *context, const struct walk_name *found)
 {
-	LOCK_SCOPE(&search->lock);
-	for (; !search->taken && *at < search->count; ++*at) {
-		const struct view_entry *entry = &search->entries[*at];
+	struct gathering *gathering = context;
+	bool late = found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE;
+	struct view_image *image;
 
-		if (entry->text && strchr(entry->text, '/') && strlen(entry->file) < size_bytes) {
-			strcpy(file, entry->file);
-			return true;
-		}
+	if (found->result == -EINPROGRESS)
+		gathering->survey->partial = true;
+	if (found->result != 0 && !late)
+		return 0;
+	if (!late && found->is_link) {
+		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text };
+		return 0;
 	}
+	if (late)
+		image = known_by_file(gathering, found->file);
+	else
+		image = found->image ? view_image_ref(found->image) : NULL;
+	if (!image && !found->named)
+		return 0;
+	return add_found(gathering, strdup(found->name), image, false);
+}
+
+static int compare_found(const void *a, const void *b)
+{
+	return strcmp(((const struct view_found *)a)->name, ((const struct view_found *)b)->name);
+}
+
+static void free_found(struct view_found *found)
+{
+	for (size_t i = 0; i < found->board_count; i++)
+		free(found->boards[i]);
+	free(found->boards);
+	view_image_put(found->image);
+	free(found->name);
+}
+
+/* Sorted, each name once: jammy.img and jammy.raw are one jammy. */
+static void fold(struct view_survey *survey)
+{
+	size_t kept = 0;
+
+	qsort(survey->found, survey->count, sizeof(*survey->found), compare_found);
+	for (size_t i = 0; i < survey->count; i++) {
+		if (kept > 0 && strcmp(survey->found[kept - 1].name, survey->found[i].name) == 0)
+			free_found(&survey->found[i]);
+		else
+			survey->found[kept++] = survey->found[i];
+	}
+	survey->count = kept;
+}
+
+/* ---- boards ---------------------------------------------------------------- */
+
+static int compare_links(const void *a, const void *b)
+{
+	return strcmp(((const struct link *)a)->name, ((const struct link *)b)->name);
+}
+
+/* The image that links within SOURCE lead to, at most VIEW_LINKS_MAX of them. */
+static struct view_found *follow(const struct gathering *gathering, const char *text)
+{
+	char name[NAME_MAX + 1];
+
+	for (int i = 0; i < VIEW_LINKS_MAX && view_partition_suffix(text) - text <= NAME_MAX; i++) {
+		struct view_found *image;
+		struct link *link;
+
+		snprintf(name, sizeof(name), "%.*s", (int)(view_partition_suffix(text) - text), text);
+		image = bsearch(&(struct view_found){ .name = name }, gathering->survey->found,
+				gathering->survey->count, sizeof(*image), compare_found);
+		if (image)
+			return image;
+		link = bsearch(&(struct link){ .name = name }, gathering->links, gathering->link_count,
+			       sizeof(*link), compare_links);
+		if (!link)
+			return NULL;
+		text = link->text;
+	}
+	return NULL;
+}
+
+static int add_board(struct view_found *found, const char *name)
+{
+	char **grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	found->boards = grown;
+	grown[found->board_count] = strdup(name);
+	return grown[found->board_count] ? (found->board_count++, 0) : -ENOMEM;
+}
+
+static int find_boards(struct gathering *gathering)
+{
+	int error = 0;
+
+	qsort(gathering->links, gathering->link_count, sizeof(*gathering->links), compare_links);
+	for (size_t i = 0; error == 0 && i < gathering->link_count; i++) {
+		const struct link *link = &gathering->links[i];
+		struct view_found *image = follow(gathering, link->text);
+
+		/* A board that is called as its image is tells nothing. */
+		if (image && strcmp(link->name, image->name) != 0 &&
+		    (i == 0 || compare_links(link - 1, link) != 0))
+			error = add_board(image, link->name);
+	}
+	return error;
+}
+
+/* ---- what no name leads to ------------------------------------------------- */
+
+static bool is_found(const struct view_survey *survey, const struct view_image *image)
+{
+	for (size_t i = 0; i < survey->count; i++)
+		if (survey->found[i].image == image)
+			return true;
 	return false;
 }
 
-static int64_t links_run(struct job *job)
+/* Images that are read from although they were removed or replaced; all, if SOURCE could not be read. */
+static int find_gone(struct gathering *gathering)
 {
-	struct search *search = search_of(job, offsetof(struct search, links));
-	CLEANUP_FD int dir_fd = view_source_open(view_source(search->view), O_RDONLY);
-	char file[NAME_MAX + 1];
+	struct view_survey *survey = gathering->survey;
+	int error = 0;
 
-	for (size_t at = 0; dir_fd >= 0 && next_link(search, &at, file, sizeof(file)); at++) {
-		struct stat st;
+	for (size_t i = 0; error == 0 && i < gathering->all_count; i++) {
+		struct view_image *image = gathering->all[i];
+		char *file;
 
-		if (fstatat(dir_fd, file, &st, 0) != 0)
-			st = (struct stat){ 0 };
-		LOCK_SCOPE(&search->lock);
-		if (search->taken)
-			break;
-		search->entries[at].st = st;
-		search->entries[at].resolved = true;
+		if (!atomic_load(&image->cache) || (!survey->partial && view_image_users(image) <= 1) ||
+		    is_found(survey, image))
+			continue;
+		file = view_image_file(image);
+		if (file)
+			file[view_shown_length(file)] = '\0';
+		error = add_found(gathering, file, view_image_ref(image), !survey->partial);
 	}
-	return 0;
+	qsort(survey->found, survey->count, sizeof(*survey->found), compare_found);
+	return error;
 }
 
-/* ---- the jobs ------------------------------------------------------------- */
-
-/* Nobody is answered by the jobs; that one is late is what its lane has to know. */
-static void expire(struct job *job)
-{
-	(void)job;
-}
-
-static void finish(struct search *search)
-{
-	pthread_mutex_lock(&search->lock);
-	if (--search->pending == 0)
-		pthread_cond_signal(&search->done);
-	pthread_mutex_unlock(&search->lock);
-	search_put(search);
-}
-
-static void links_done(struct job *job)
-{
-	finish(search_of(job, offsetof(struct search, links)));
-}
-
-static void submit(struct search *search, struct job *job, struct lane *lane, int64_t (*run)(struct job *job),
-		   void (*done)(struct job *job))
-{
-	*job = (struct job){
-		.run = run, .done = done, .expire = expire, .lane = lane, .deadline_ns = search->deadline_ns
-	};
-	pthread_mutex_lock(&search->lock);
-	search->pending++;
-	search->references++;
-	pthread_mutex_unlock(&search->lock);
-	queue_submit(search->queue, job);
-}
-
-static int64_t names_run(struct job *job)
-{
-	struct search *search = search_of(job, offsetof(struct search, names));
-	char file[NAME_MAX + 1];
-	size_t at = 0;
-	int error = read_names(search);
-
-	if (error != 0) {
-		LOCK_SCOPE(&search->lock);
-		search->error = error;
-	} else if (next_link(search, &at, file, sizeof(file)) && !queue_lane_stuck(search->links_lane)) {
-		submit(search, &search->links, search->links_lane, links_run, links_done);
-	}
-	return 0;
-}
-
-static void names_done(struct job *job)
-{
-	finish(search_of(job, offsetof(struct search, names)));
-}
-
-static struct search *search_new(struct view *view, struct queue *queue, struct lane *links)
-{
-	struct search *search = calloc(1, sizeof(*search));
-	pthread_condattr_t monotonic;
-
-	if (!search)
-		return NULL;
-	search->view = view;
-	search->queue = queue;
-	search->links_lane = links;
-	search->deadline_ns = queue_now_ns() + PATIENCE_NS;
-	search->references = 1;
-	pthread_mutex_init(&search->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&search->done, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	return search;
-}
-
-/* ---- interface ------------------------------------------------------------ */
-
-/* Wait, and take the entries. */
-static int collect(struct search *search, struct view_entry **entries, size_t *count)
-{
-	struct timespec until = { .tv_sec = search->deadline_ns / 1000000000,
-				  .tv_nsec = search->deadline_ns % 1000000000 };
-
-	LOCK_SCOPE(&search->lock);
-	while (search->pending > 0)
-		if (pthread_cond_timedwait(&search->done, &search->lock, &until) == ETIMEDOUT)
-			break;
-	search->taken = true;
-	*entries = search->entries;
-	*count = search->count;
-	return search->error;
-}
+/* ---- interface ------------------------------------------------------------- */
 
 /* One image, whose name is all there is to know. */
-static int survey_single(struct view *view, struct view_survey *survey)
+static int survey_single(struct view *view, struct gathering *gathering)
 {
+	const char *name = view_source_file(view_source(view));
 	struct view_target target;
-	const char *name;
 
-	survey->found = calloc(1, sizeof(*survey->found));
-	if (!survey->found)
-		return -ENOMEM;
-	name = view_source_file(view_source(view));
-	survey->found->name = strndup(name, view_shown_length(name));
-	survey->count = 1;
-	if (view_single(view, &target) == 0)
-		survey->found->image = target.image;
-	return survey->found->name ? 0 : -ENOMEM;
+	if (view_single(view, &target) != 0)
+		target.image = NULL;
+	return add_found(gathering, strndup(name, view_shown_length(name)), target.image, false);
 }
 
-int view_survey(struct view *view, struct queue *queue, struct view_survey_lanes *lanes, struct view_survey *survey)
+static int survey_source(struct walk *walk, struct gathering *gathering)
 {
-	struct view_entry *entries;
-	struct search *search;
-	size_t count;
-	int error;
+	int error = walk_each(walk, take_name, gathering);
 
-	*survey = (struct view_survey){ 0 };
-	if (view_is_single(view))
-		return survey_single(view, survey);
-	search = search_new(view, queue, &lanes->links);
-	if (!search)
-		return -ENOMEM;
-	if (!queue_lane_stuck(&lanes->names))
-		submit(search, &search->names, &lanes->names, names_run, names_done);
-	error = collect(search, &entries, &count);
-	search_put(search);
-	survey->partial = error != 0 || queue_lane_stuck(&lanes->names) || queue_lane_stuck(&lanes->links);
-	error = view_boards(view_images(view), entries, count, survey->partial, &survey->found, &survey->count);
-	entries_free(entries, count);
+	if (error != 0)
+		gathering->survey->partial = true;
+	fold(gathering->survey);
+	error = find_boards(gathering);
+	return error == 0 ? find_gone(gathering) : error;
+}
+
+int view_survey(struct view *view, struct queue *queue, struct lane *lane, struct view_survey *survey)
+{
+	struct gathering gathering = { .survey = survey };
+	struct walk *walk = view_is_single(view) ? NULL : walk_source(view, queue, lane);
+	size_t count = walk ? walk_count(walk) : 1;
+	int error = view_images_all(view_images(view), &gathering.all, &gathering.all_count);
+
+	*survey = (struct view_survey){ .found = calloc(count + gathering.all_count + 1,
+							sizeof(*survey->found)) };
+	gathering.links = calloc(count + 1, sizeof(*gathering.links));
+	if (!survey->found || !gathering.links || (!walk && !view_is_single(view)))
+		error = -ENOMEM;
+	if (error == 0)
+		error = walk ? survey_source(walk, &gathering) : survey_single(view, &gathering);
+	for (size_t i = 0; i < gathering.all_count; i++)
+		view_image_put(gathering.all[i]);
+	free(gathering.all);
+	free(gathering.links);
+	if (walk)
+		walk_put(walk);
 	if (error != 0)
 		view_survey_free(survey);
 	return error;
@@ -306,7 +248,7 @@ int view_survey(struct view *view, struct queue *queue, struct view_survey_lanes
 void view_survey_free(struct view_survey *survey)
 {
 	for (size_t i = 0; i < survey->count; i++)
-		view_found_free(&survey->found[i]);
+		free_found(&survey->found[i]);
 	free(survey->found);
 	*survey = (struct view_survey){ 0 };
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * survey: all images there are, without looking into any of them.
+ * survey: all images there are and the boards that are led to them, without looking
+ * into any of them.
  *
  * For status and the list of control files, which must neither wait for an image
  * nor push those in use out of memory. So a file that is an image by its content
@@ -8,9 +9,16 @@
  */
 #pragma once
 
-#include "fuse/names/boards.h"
 #include "fuse/names/view.h"
 #include "fuse/process/queue.h"
+
+struct view_found {
+	char *name;		  /* in the mount */
+	struct view_image *image; /* a user of it, if it was met before; else NULL */
+	bool gone;		  /* in use, but no name of SOURCE leads to it any more */
+	char **boards;		  /* links of SOURCE that lead to it; sorted */
+	size_t board_count;
+};
 
 struct view_survey {
 	struct view_found *found; /* sorted by name, each name once */
@@ -18,11 +26,6 @@ struct view_survey {
 	bool partial; /* SOURCE, or what its links lead to, did not answer in time */
 };
 
-/* Where surveys wait for what does not answer. Zero is ready for use. */
-struct view_survey_lanes {
-	struct lane names, links;
-};
-
-/* Blocks, for some 300 ms at most; on one of the queue's threads. -ENOMEM, -EIO when SOURCE cannot be read. */
-int view_survey(struct view *view, struct queue *queue, struct view_survey_lanes *lanes, struct view_survey *survey);
+/* Blocks, for WAIT_NAME_NS at most; on one of the queue's threads. SOURCE is read in `lane`. -ENOMEM. */
+int view_survey(struct view *view, struct queue *queue, struct lane *lane, struct view_survey *survey);
 void view_survey_free(struct view_survey *survey);

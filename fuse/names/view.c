@@ -63,18 +63,18 @@ struct view_images *view_images(const struct view *view)
 /* ---- lookup -------------------------------------------------------------- */
 
 /* Does the file's content make it an image? Only asked when its name does not. */
-static int probe_content(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
+static int probe_content(const struct view_look *look, const char *file, const struct stat *st,
 			 struct view_image **image)
 {
 	struct cache_image *cache;
 	size_t total;
-	int error = view_images_get(view->images, file, st, image);
+	int error = view_images_get(look->view->images, file, st, image);
 
 	if (error != 0)
 		return error;
-	error = view_image_open(*image, op, &cache);
+	error = view_image_open(*image, look->op, &cache);
 	if (error == 0)
-		error = cache_image_partitions(cache, op, NULL, 0, &total);
+		error = cache_image_partitions(cache, look->op, NULL, 0, &total);
 	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
 	if (error == 0 || error == -EIO)
 		return 0;
@@ -85,7 +85,17 @@ static int probe_content(struct view *view, struct cache_op *op, const char *fil
 	return error == -ENODATA ? -ENOENT : error;
 }
 
-static int target_image(struct view *view, struct cache_op *op, const char *file, const struct stat *st,
+/* The same out of what is remembered; an image by its name need not have been met (NULL). */
+static int met_image(const struct view_look *look, const char *file, const struct stat *st, struct view_image **image)
+{
+	*image = view_images_known(look->view->images, st);
+	if (view_has_suffix(file) || (*image && atomic_load(&(*image)->shown)))
+		return 0;
+	view_image_put(*image);
+	return -ENOENT;
+}
+
+static int target_image(const struct view_look *look, const char *file, const struct stat *st,
 			struct view_target *target)
 {
 	int error;
@@ -93,35 +103,36 @@ static int target_image(struct view *view, struct cache_op *op, const char *file
 	target->kind = VIEW_IMAGE;
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
+	if (look->met_only)
+		return met_image(look, file, st, &target->image);
 	if (view_has_suffix(file))
-		error = view_images_get(view->images, file, st, &target->image);
+		error = view_images_get(look->view->images, file, st, &target->image);
 	else
-		error = probe_content(view, op, file, st, &target->image);
+		error = probe_content(look, file, st, &target->image);
 	if (error == 0)
 		atomic_store(&target->image->shown, true);
 	return error;
 }
 
 /* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
-static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, const char *file,
-			  struct view_target *target)
+static int target_of_file(const struct view_look *look, const char *file, struct view_target *target)
 {
-	char text[PATH_MAX];
+	char own_text[PATH_MAX], *text = look->text ? look->text : own_text;
 	struct stat st, followed;
 	bool maybe_image;
 	int error;
 
-	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(look->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? -ENOENT : -EIO;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		return target_image(view, op, file, &st, target);
+		return target_image(look, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
-	error = view_classify_link(op, dir_fd, file, text, sizeof(text), &maybe_image, &followed);
+	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &followed);
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
-		error = target_image(view, op, file, &followed, target);
+		error = target_image(look, file, &followed, target);
 		if (error != -ENOENT)
 			return error;
 	}
@@ -133,28 +144,27 @@ static int target_of_file(struct view *view, struct cache_op *op, int dir_fd, co
 }
 
 /* The file of SOURCE that has the name `name` in the mount, if any; a link of just that name only with `links`. */
-static int target_of_name(struct view *view, struct cache_op *op, int dir_fd, const char *name, bool links,
-			  struct view_target *target)
+static int target_of_name(const struct view_look *look, const char *name, bool links, struct view_target *target)
 {
 	char file[NAME_MAX + 8];
 	struct stat st;
 	int error;
 
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
-	if (links && !view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (links && !view_has_suffix(name) && fstatat(look->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISLNK(st.st_mode)) {
-		error = target_of_file(view, op, dir_fd, name, target);
+		error = target_of_file(look, name, target);
 		if (error != -ENOENT)
 			return error;
 	}
 	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
 		if (snprintf(file, sizeof(file), "%s%s", name, view_suffixes[i]) > NAME_MAX)
 			continue;
-		error = target_of_file(view, op, dir_fd, file, target);
+		error = target_of_file(look, file, target);
 		if (error != -ENOENT)
 			return error;
 	}
-	return view_has_suffix(name) ? -ENOENT : target_of_file(view, op, dir_fd, name, target);
+	return view_has_suffix(name) ? -ENOENT : target_of_file(look, name, target);
 }
 
 /* Split NAME:N. The number is decimal, without sign or leading zero (but 0 itself). */
@@ -193,7 +203,7 @@ static int check_partition(struct cache_op *op, struct view_target *target)
 	return error == -ENODATA ? -EIO : error;
 }
 
-int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target)
+int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target)
 {
 	char base[NAME_MAX + 1];
 	unsigned number;
@@ -201,17 +211,17 @@ int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const cha
 
 	if (!view_can_be_shown(name))
 		return -ENOENT;
-	error = target_of_name(view, op, dir_fd, name, true, target);
-	if (error != -ENOENT || !split_partition(name, base, sizeof(base), &number))
+	error = target_of_name(look, name, true, target);
+	if (error != -ENOENT || look->met_only || !split_partition(name, base, sizeof(base), &number))
 		return error;
 	/* `jammy -> jammy:3` is a link that may be named as the image it leads to. */
-	error = target_of_name(view, op, dir_fd, base, false, target);
+	error = target_of_name(look, base, false, target);
 	if (error != 0)
 		return error;
 	if (target->kind != VIEW_IMAGE)
 		return -ENOENT;
 	target->number = number;
-	return check_partition(op, target);
+	return check_partition(look->op, target);
 }
 
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
@@ -221,64 +231,34 @@ int view_lookup(struct view *view, struct cache_op *op, const char *name, struct
 	/* Without its directory there is no saying what is in it: that is not "not there". */
 	if (dir_fd < 0)
 		return -EIO;
-	return view_lookup_at(view, op, dir_fd, name, target);
+	return view_lookup_at(&(struct view_look){ .view = view, .op = op, .dir_fd = dir_fd }, name, target);
 }
 
-/* The link of that name: the bare file, or the one with a suffix. */
-static int link_file(int dir_fd, const char *name, char *file, size_t size_bytes)
-{
-	struct stat st;
-
-	if (!view_has_suffix(name) && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
-		snprintf(file, size_bytes, "%s", name);
-		return 0;
-	}
-	for (size_t i = 0; i < VIEW_SUFFIX_COUNT; i++) {
-		snprintf(file, size_bytes, "%s%s", name, view_suffixes[i]);
-		if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			return S_ISLNK(st.st_mode) ? 0 : -ESTALE;
-	}
-	return -ENOENT;
-}
-
-int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes)
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text)
 {
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
-	char file[NAME_MAX + 8];
-	struct stat st;
-	bool maybe_image;
-	int error;
+	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
+	struct view_target target;
+	int error = dir_fd < 0 ? -EIO : target_of_name(&look, name, true, &target);
 
-	if (dir_fd < 0)
-		return -EIO;
-	error = link_file(dir_fd, name, file, sizeof(file));
-	return error != 0 ? error : view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
+	if (error != 0 || target.kind == VIEW_LINK)
+		return error;
+	view_image_put(target.image);
+	return -ESTALE;
 }
 
-/* Links of SOURCE that lead to links of SOURCE: no further than this. */
-#define LINKS_MAX 8
-
-/* As target_of_name, and the full name of a file too. *text is where a link leads. */
-static int follow_name(struct view *view, struct cache_op *op, int dir_fd, const char *name,
-		       struct view_target *target, char *text, size_t size_bytes)
+/* As target_of_name, and the full name of a file too. */
+static int follow_name(const struct view_look *look, const char *name, struct view_target *target)
 {
-	char base[NAME_MAX + 1], file[NAME_MAX + 8];
-	struct stat st;
+	char base[NAME_MAX + 1];
 	unsigned number;
-	bool maybe_image;
-	int error = target_of_name(view, op, dir_fd, name, true, target);
+	int error = target_of_name(look, name, true, target);
 
 	if (error == -ENOENT && split_partition(name, base, sizeof(base), &number))
-		error = target_of_name(view, op, dir_fd, name = base, false, target);
-	if (error == 0 && target->kind == VIEW_LINK)
-		error = link_file(dir_fd, name, file, sizeof(file));
-	if (error == -ENOENT && view_has_suffix(name)) {
-		snprintf(file, sizeof(file), "%.*s", NAME_MAX, name);
-		error = target_of_file(view, op, dir_fd, file, target);
-	}
-	if (error != 0 || target->kind == VIEW_IMAGE)
-		return error;
-	return view_classify_link(op, dir_fd, file, text, size_bytes, &maybe_image, &st);
+		error = target_of_name(look, base, false, target);
+	if (error == -ENOENT && view_has_suffix(name))
+		error = target_of_file(look, name, target);
+	return error;
 }
 
 static bool single_is_named(const struct view *view, const char *name)
@@ -293,13 +273,14 @@ int view_find_image(struct view *view, struct cache_op *op, const char *name, st
 {
 	CLEANUP_FD int dir_fd = view_is_single(view) ? -1 : view_source_open(view->source, O_PATH);
 	char text[PATH_MAX], link[PATH_MAX];
+	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .text = text };
 
 	if (view_is_single(view))
 		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
 	if (dir_fd < 0)
 		return -EIO;
-	for (int i = 0; i < LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
-		int error = follow_name(view, op, dir_fd, name, target, text, sizeof(text));
+	for (int i = 0; i < VIEW_LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
+		int error = follow_name(&look, name, target);
 
 		if (error != 0 || target->kind == VIEW_IMAGE)
 			return error;

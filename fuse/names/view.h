@@ -47,8 +47,17 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
-/* The same in `dir_fd`, SOURCE as the caller opened it. */
-int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const char *name, struct view_target *target);
+/* A look at SOURCE as the caller opened it. */
+struct view_look {
+	struct view *view;
+	struct cache_op *op;
+	int dir_fd;
+	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL */
+	char *text;    /* PATH_MAX bytes, for the text of a link in the mount; or NULL */
+};
+
+/* As view_lookup. */
+int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target);
 
 /*
  * The image that `name` leads to, for those who name it in another way than the
@@ -57,8 +66,11 @@ int view_lookup_at(struct view *view, struct cache_op *op, int dir_fd, const cha
  */
 int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
-/* The text of the link `name` in the mount. -ENOENT, -ESTALE when it is none any more; -EAGAIN: op does not block. */
-int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text, size_t size_bytes);
+/*
+ * The text of the link `name` in the mount, in PATH_MAX bytes. -ENOENT, -ESTALE when it is none any
+ * more; -EAGAIN: op does not block.
+ */
+int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text);
 
 /* The only image, when SOURCE is one. -ENOENT: it is not there now; -EIO: nor is its directory; -ENOMEM. */
 int view_single(struct view *view, struct view_target *target);

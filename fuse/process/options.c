@@ -17,59 +17,46 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/waits.h"
 #include "fuse/process/log.h"
 
 #ifndef IMAGEFS_VERSION
 #define IMAGEFS_VERSION "unknown"
 #endif
 
-enum {
-	KEY_HELP,
-	KEY_VERSION,
-	KEY_FOREGROUND,
-	KEY_DEBUG,
-	KEY_DEBUG_SOME,
-	KEY_VERBOSE,
-	KEY_RW,
-	KEY_PASS,
-	KEY_VALUE,
-	KEY_ALLOW,
-	KEY_CONTROL,
-	KEY_CONTROL_GROUP,
+/* A request waits no longer for it (WAIT_REQUEST_NS). */
+#define SETTLE_MAX_MS ((unsigned)(WAIT_REQUEST_NS / WAIT_MS))
+
+struct parse {
+	struct options *options;
+	int help, version, verbose, rw; /* int: fuse_opt sets them */
+	bool is_mount_helper;		/* run as mount.imagefs */
+	bool pretend;			/* mount -f: do all but the mount */
+	bool failed;			/* a line was printed */
 };
 
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_PASS, KEY_ALLOW };
+
+#define FLAG(name, field) { name, offsetof(struct parse, field), true }
+
+/* Those with a value are in parse_value. */
 static const struct fuse_opt specification[] = {
-	FUSE_OPT_KEY("-h", KEY_HELP),
-	FUSE_OPT_KEY("--help", KEY_HELP),
-	FUSE_OPT_KEY("-V", KEY_VERSION),
-	FUSE_OPT_KEY("--version", KEY_VERSION),
+	FLAG("-h", help),
+	FLAG("--help", help),
+	FLAG("-V", version),
+	FLAG("--version", version),
+	FLAG("-v", verbose),
+	FLAG("--verbose", verbose),
+	FLAG("rw", rw),
 	FUSE_OPT_KEY("-f", KEY_FOREGROUND),
 	FUSE_OPT_KEY("-d", KEY_DEBUG),
 	FUSE_OPT_KEY("--debug", KEY_DEBUG),
 	FUSE_OPT_KEY("debug", KEY_DEBUG),
-	FUSE_OPT_KEY("--debug=", KEY_DEBUG_SOME),
-	FUSE_OPT_KEY("debug=", KEY_DEBUG_SOME),
-	FUSE_OPT_KEY("-v", KEY_VERBOSE),
-	FUSE_OPT_KEY("--verbose", KEY_VERBOSE),
-	FUSE_OPT_KEY("uid=", KEY_VALUE),
-	FUSE_OPT_KEY("gid=", KEY_VALUE),
-	FUSE_OPT_KEY("umask=", KEY_VALUE),
-	FUSE_OPT_KEY("fmask=", KEY_VALUE),
-	FUSE_OPT_KEY("dmask=", KEY_VALUE),
-	FUSE_OPT_KEY("tz=", KEY_VALUE),
-	FUSE_OPT_KEY("time_offset=", KEY_VALUE),
-	FUSE_OPT_KEY("partition=", KEY_VALUE),
-	FUSE_OPT_KEY("settle=", KEY_VALUE),
-	FUSE_OPT_KEY("changes=", KEY_VALUE),
-	FUSE_OPT_KEY("keep=", KEY_VALUE),
-	FUSE_OPT_KEY("control=", KEY_CONTROL),
-	FUSE_OPT_KEY("control_group=", KEY_CONTROL_GROUP),
 	FUSE_OPT_KEY("allow_other", KEY_ALLOW),
 	FUSE_OPT_KEY("allow_root", KEY_ALLOW),
 	FUSE_OPT_KEY("default_permissions", KEY_PASS),
 	FUSE_OPT_KEY("context=", KEY_PASS),
 	FUSE_OPT_KEY("noexec", KEY_PASS),
-	FUSE_OPT_KEY("rw", KEY_RW),
 	FUSE_OPT_END,
 };
 
@@ -82,14 +69,6 @@ static const char *const dropped[] = {
 	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
 };
 
-struct parse {
-	struct options *options;
-	bool help, version, rw;
-	bool is_mount_helper; /* run as mount.imagefs */
-	bool pretend;	      /* mount -f: do all but the mount */
-	bool failed; /* a line was printed */
-};
-
 static int refuse(struct parse *parse, const char *what, const char *argument)
 {
 	if (!parse->failed)
@@ -98,10 +77,9 @@ static int refuse(struct parse *parse, const char *what, const char *argument)
 	return -1;
 }
 
-/* A whole number in `base`, from `low` to `high`; the text after '=' must be all of it. */
-static bool number(const char *argument, int base, long long low, long long high, long long *out)
+/* A whole number in `base`, from `low` to `high`; it must be all of the text. */
+static bool number(const char *text, int base, long long low, long long high, long long *out)
 {
-	const char *text = strchr(argument, '=') + 1;
 	char *end;
 
 	errno = 0;
@@ -123,23 +101,11 @@ static bool is_dropped(const char *argument)
 	return starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0';
 }
 
-static bool is_mask(const char *argument)
-{
-	return starts(argument, "umask=") || starts(argument, "fmask=") || starts(argument, "dmask=");
-}
+/* ---- values: `argument` is NAME=text ---------------------------------------- */
 
-static void set_mask(struct options *options, char which, unsigned mask)
+static int parse_tz(struct parse *parse, const char *argument, const char *text)
 {
-	if (which == 'u') {
-		options->umask = mask;
-		options->umask_given = true;
-	} else if (which == 'f') {
-		options->fmask = mask;
-		options->fmask_given = true;
-	} else {
-		options->dmask = mask;
-		options->dmask_given = true;
-	}
+	return strcasecmp(text, "UTC") == 0 ? 0 : refuse(parse, "only tz=UTC is known; use time_offset", argument);
 }
 
 static int parse_changes(struct parse *parse, const char *argument, const char *text)
@@ -157,48 +123,10 @@ static int parse_changes(struct parse *parse, const char *argument, const char *
 	return refuse(parse, "is auto, kernel, events or none", argument);
 }
 
-static int parse_value(struct parse *parse, const char *argument)
-{
-	struct options *options = parse->options;
-	const char *text = strchr(argument, '=') + 1;
-	long long value;
-
-	if (starts(argument, "tz="))
-		return strcasecmp(text, "UTC") == 0 ? 0 : refuse(parse, "only tz=UTC is known; use time_offset", argument);
-	if (starts(argument, "changes="))
-		return parse_changes(parse, argument, text);
-	if (is_mask(argument)) {
-		if (!number(argument, 8, 0, 0777, &value))
-			return refuse(parse, "is not an octal mask up to 777", argument);
-		set_mask(options, argument[0], (unsigned)value);
-		return 0;
-	}
-	if (starts(argument, "time_offset=")) {
-		if (!number(argument, 10, -1440, 1440, &value))
-			return refuse(parse, "is not a number of minutes from -1440 to 1440", argument);
-		options->time_offset_minutes = (int)value;
-		return 0;
-	}
-	if (!number(argument, 10, 0, starts(argument, "partition=") ? 1024 : UINT_MAX - 1LL, &value))
-		return refuse(parse, "is not a number in range", argument);
-	if (starts(argument, "uid="))
-		options->uid = (uid_t)value;
-	else if (starts(argument, "gid="))
-		options->gid = (gid_t)value;
-	else if (starts(argument, "partition="))
-		options->partition = (unsigned)value;
-	else if (starts(argument, "settle="))
-		options->settle_ms = value > 400 ? 400 : (unsigned)value;
-	else
-		options->keep_bytes = (uint64_t)value << 20;
-	return 0;
-}
-
 /* A directory, or none. */
-static int parse_control(struct parse *parse, const char *argument)
+static int parse_control(struct parse *parse, const char *argument, const char *text)
 {
 	struct options *options = parse->options;
-	const char *text = strchr(argument, '=') + 1;
 
 	if (*text == '\0')
 		return refuse(parse, "is a directory, or none", argument);
@@ -210,23 +138,22 @@ static int parse_control(struct parse *parse, const char *argument)
 	return options->control || options->control_off ? 0 : -1;
 }
 
-static int parse_control_group(struct parse *parse, const char *argument)
+static int parse_control_group(struct parse *parse, const char *argument, const char *text)
 {
-	struct options *options = parse->options;
-	const struct group *group = getgrnam(strchr(argument, '=') + 1);
+	const struct group *group = getgrnam(text);
 	long long value;
 
 	if (group)
 		value = group->gr_gid;
-	else if (!number(argument, 10, 0, UINT_MAX - 1LL, &value))
+	else if (!number(text, 10, 0, UINT_MAX - 1LL, &value))
 		return refuse(parse, "is not the name or number of a group", argument);
-	options->control_group = (gid_t)value;
-	options->control_group_given = true;
+	parse->options->control_group = (gid_t)value;
+	parse->options->control_group_given = true;
 	return 0;
 }
 
 /* Names with commas (in a list of -o, with colons). */
-static int parse_debug(struct parse *parse, const char *argument)
+static int parse_debug(struct parse *parse, const char *argument, const char *text)
 {
 	static const struct {
 		const char *name;
@@ -235,22 +162,81 @@ static int parse_debug(struct parse *parse, const char *argument)
 		{ "requests", LOG_DEBUG_REQUESTS }, { "files", LOG_DEBUG_FILES },     { "images", LOG_DEBUG_IMAGES },
 		{ "changes", LOG_DEBUG_CHANGES },   { "all", LOG_DEBUG_ALL },
 	};
-	const char *at = strchr(argument, '=') + 1;
 
 	parse->options->foreground = true;
 	for (;;) {
-		size_t length = strcspn(at, ",:"), i = 0;
+		size_t length = strcspn(text, ",:"), i = 0;
 
 		while (i < sizeof(known) / sizeof(known[0]) &&
-		       (strlen(known[i].name) != length || strncmp(known[i].name, at, length) != 0))
+		       (strlen(known[i].name) != length || strncmp(known[i].name, text, length) != 0))
 			i++;
 		if (i == sizeof(known) / sizeof(known[0]))
 			return refuse(parse, "is of requests, files, images, changes, all", argument);
 		parse->options->debug |= known[i].what;
-		if (at[length] == '\0')
+		if (text[length] == '\0')
 			return 0;
-		at += length + 1;
+		text += length + 1;
 	}
+}
+
+static int parse_number(struct parse *parse, const char *argument, const char *text)
+{
+	static const char in_range[] = "is not a number in range", mask[] = "is not an octal mask up to 777";
+	struct options *options = parse->options;
+	const struct {
+		const char *name;
+		int base;
+		long long low, high;
+		const char *wrong;
+		void *out; /* an int or unsigned */
+		bool *given;
+	} numbers[] = {
+		{ "uid=", 10, 0, UINT_MAX - 1LL, in_range, &options->uid, NULL },
+		{ "gid=", 10, 0, UINT_MAX - 1LL, in_range, &options->gid, NULL },
+		{ "umask=", 8, 0, 0777, mask, &options->umask, &options->umask_given },
+		{ "fmask=", 8, 0, 0777, mask, &options->fmask, &options->fmask_given },
+		{ "dmask=", 8, 0, 0777, mask, &options->dmask, &options->dmask_given },
+		{ "time_offset=", 10, -1440, 1440, "is not a number of minutes from -1440 to 1440",
+		  &options->time_offset_minutes, NULL },
+		{ "partition=", 10, 0, 1024, in_range, &options->partition, NULL },
+		{ "settle=", 10, 0, UINT_MAX - 1LL, in_range, &options->settle_ms, NULL },
+		{ "keep=", 10, 0, UINT_MAX - 1LL, in_range, &options->keep_mib, NULL },
+	};
+	long long value;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (!starts(argument, numbers[i].name))
+			continue;
+		if (!number(text, numbers[i].base, numbers[i].low, numbers[i].high, &value))
+			return refuse(parse, numbers[i].wrong, argument);
+		*(unsigned *)numbers[i].out = (unsigned)value;
+		if (numbers[i].given)
+			*numbers[i].given = true;
+		return 0;
+	}
+	return is_dropped(argument) ? 0 : refuse(parse, "unknown option", argument);
+}
+
+static int parse_value(struct parse *parse, const char *argument)
+{
+	static const struct {
+		const char *name;
+		int (*parse)(struct parse *parse, const char *argument, const char *text);
+	} values[] = {
+		{ "tz=", parse_tz },
+		{ "changes=", parse_changes },
+		{ "control=", parse_control },
+		{ "control_group=", parse_control_group },
+		{ "debug=", parse_debug },
+		{ "--debug=", parse_debug },
+		{ "", parse_number },
+	};
+	const char *text = strchr(argument, '=');
+	size_t i = 0;
+
+	while (!starts(argument, values[i].name))
+		i++;
+	return values[i].parse(parse, argument, text ? text + 1 : argument);
 }
 
 static int parse_word(struct parse *parse, const char *argument)
@@ -275,12 +261,6 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 
 	(void)arguments;
 	switch (key) {
-	case KEY_HELP:
-		parse->help = true;
-		return 0;
-	case KEY_VERSION:
-		parse->version = true;
-		return 0;
 	case KEY_FOREGROUND:
 		/* mount(8), "External helpers": to a helper it is mount's own -f. */
 		if (parse->is_mount_helper)
@@ -292,29 +272,15 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 		parse->options->debug = LOG_DEBUG_ALL;
 		parse->options->foreground = true;
 		return 0;
-	case KEY_DEBUG_SOME:
-		return parse_debug(parse, argument);
-	case KEY_VERBOSE:
-		parse->options->verbose = true;
-		return 0;
-	case KEY_RW:
-		parse->rw = true;
-		return 0;
 	case KEY_ALLOW:
 		parse->options->allow_other_given = true;
 		return 1;
 	case KEY_PASS:
 		return 1;
-	case KEY_CONTROL:
-		return parse_control(parse, argument);
-	case KEY_CONTROL_GROUP:
-		return parse_control_group(parse, argument);
-	case KEY_VALUE:
-		return parse_value(parse, argument);
 	case FUSE_OPT_KEY_NONOPT:
 		return parse_word(parse, argument);
 	default:
-		return is_dropped(argument) ? 0 : refuse(parse, "unknown option", argument);
+		return parse_value(parse, argument);
 	}
 }
 
@@ -355,8 +321,8 @@ static void set_defaults(struct options *options)
 	*options = (struct options){
 		.uid = getuid(),
 		.gid = getgid(),
-		.settle_ms = 200,
-		.keep_bytes = UINT64_C(64) << 20,
+		.settle_ms = WAIT_SETTLE_NS / WAIT_MS,
+		.keep_mib = 64,
 	};
 }
 
@@ -386,13 +352,8 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return OPTIONS_USAGE;
 	}
 	options->rw_asked = parse.rw;
+	options->verbose = parse.verbose;
+	if (options->settle_ms > SETTLE_MAX_MS)
+		options->settle_ms = SETTLE_MAX_MS;
 	return parse.pretend ? OPTIONS_DONE : OPTIONS_RUN;
-}
-
-void options_free(struct options *options)
-{
-	free(options->source);
-	free(options->mountpoint);
-	free(options->control);
-	fuse_opt_free_args(&options->fuse);
 }

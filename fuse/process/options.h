@@ -32,7 +32,7 @@ struct options {
 		CHANGES_EVENTS, /* inotify, ctime, counters; and what servers report */
 		CHANGES_NONE,	/* nothing is believed */
 	} changes;
-	uint64_t keep_bytes;  /* memory for kept content */
+	unsigned keep_mib; /* memory for kept content */
 
 	char *control;	       /* owned: where servers report to; NULL: the default place */
 	bool control_off;
@@ -49,4 +49,3 @@ enum options_result {
 };
 
 enum options_result options_parse(int argc, char **argv, struct options *options);
-void options_free(struct options *options);

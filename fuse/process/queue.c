@@ -7,10 +7,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 #define THREADS_MAX 2048
 #define IDLE_THREADS_KEPT 2
-#define IDLE_SECONDS 5
 #define NAME_LANES 1024
 
 /* Who answers what expired finds a thread, also when that many hang. */
@@ -35,11 +35,6 @@ struct queue {
 int64_t queue_now_ns(void)
 {
 	return clock_now_ns(CLOCK_MONOTONIC);
-}
-
-static struct timespec timespec_of(int64_t ns)
-{
-	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 }
 
 /* ---- lanes; all under the lock ------------------------------------------- */
@@ -179,7 +174,7 @@ static void overdue(struct queue *queue, struct job *job, int64_t now_ns)
 static bool wait_for_work(struct queue *queue)
 {
 	while (!queue->first_lane && !queue->first_expired) {
-		struct timespec until = timespec_of(queue_now_ns() + IDLE_SECONDS * INT64_C(1000000000));
+		struct timespec until = clock_timespec(queue_now_ns() + WAIT_IDLE_THREAD_NS);
 		int result;
 
 		queue->idle++;
@@ -328,7 +323,7 @@ static void *timekeeper(void *argument)
 		int64_t now_ns = queue_now_ns();
 		int64_t due_ns = release_due(queue, now_ns), late_ns = expire_late(queue, now_ns);
 		int64_t next_ns = due_ns < late_ns ? due_ns : late_ns;
-		struct timespec until = timespec_of(next_ns);
+		struct timespec until = clock_timespec(next_ns);
 
 		queue->wake_ns = next_ns;
 		if (next_ns == INT64_MAX)
@@ -344,17 +339,13 @@ static void *timekeeper(void *argument)
 int queue_new(struct queue **out)
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
-	pthread_condattr_t monotonic;
 	int error;
 
 	if (!queue)
 		return -ENOMEM;
 	pthread_mutex_init(&queue->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&queue->work, &monotonic);
-	pthread_cond_init(&queue->time, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_condition_init(&queue->work);
+	clock_condition_init(&queue->time);
 	queue->wake_ns = INT64_MAX;
 	error = start_thread(timekeeper, queue);
 	if (error != 0) {
@@ -367,11 +358,7 @@ int queue_new(struct queue **out)
 
 struct lane *queue_lane_of_name(struct queue *queue, const char *name)
 {
-	size_t hash = 5381;
-
-	for (; *name; name++)
-		hash = hash * 33 + (unsigned char)*name;
-	return &queue->name_lanes[hash % NAME_LANES];
+	return &queue->name_lanes[text_hash(name, 0) % NAME_LANES];
 }
 
 bool queue_lane_stuck(const struct lane *lane)

@@ -4,33 +4,27 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/cleanup.h"
 
 /* libfuse's threads never block: two are as many as help, and one more only adds wakeups. */
 #define THREADS 2
 
-void session_add_argument(struct fuse_args *arguments, const char *option, const char *value)
+void session_add_option(struct fuse_args *arguments, const char *option, const char *value)
 {
-	char *text = NULL;
-	size_t at;
+	CLEANUP_FREE char *text = NULL;
+	char *escaped = NULL;
 
-	if (!value) {
-		fuse_opt_add_arg(arguments, option);
+	if (asprintf(&text, "%s%s", option, value) < 0) {
+		text = NULL;
 		return;
 	}
-	/* fuse_opt's own escape, for commas and backslashes in paths. */
-	text = malloc(strlen(option) + 2 * strlen(value) + 1);
-	if (!text)
-		return;
-	at = (size_t)sprintf(text, "%s", option);
-	for (; *value; value++) {
-		if (*value == ',' || *value == '\\')
-			text[at++] = '\\';
-		text[at++] = *value;
+	/* For commas and backslashes in paths. */
+	if (fuse_opt_add_opt_escaped(&escaped, text) == 0) {
+		fuse_opt_add_arg(arguments, "-o");
+		fuse_opt_add_arg(arguments, escaped);
 	}
-	text[at] = '\0';
-	fuse_opt_add_arg(arguments, text);
-	free(text);
+	free(escaped);
 }
 
 int session_loop(struct fuse_session *session)

@@ -6,8 +6,8 @@
 
 #include "fuse/process/api.h"
 
-/* Add an option such as "-ofsname=" with its value, escaped as fuse_opt wants it; or one without (NULL). */
-void session_add_argument(struct fuse_args *arguments, const char *option, const char *value);
+/* Add an option such as "fsname=" with its value, escaped as fuse_opt wants it. */
+void session_add_option(struct fuse_args *arguments, const char *option, const char *value);
 
 /* Serve until the mount or the session ends. As fuse_session_loop_mt; -ENOMEM. */
 int session_loop(struct fuse_session *session);

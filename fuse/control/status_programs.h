@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * status_metrics: for Prometheus, in its text exposition format 0.0.4.
+ * status_programs: status.json, and metrics for Prometheus in its text exposition
+ * format 0.0.4, out of one table.
  *
  * Images that nobody asked for have no series of their own: there may be ten
  * thousand. Counters of an image begin anew when it was closed in between. Those
@@ -13,4 +14,5 @@
 
 #include "fuse/control/status.h"
 
+void status_write_json(FILE *out, const struct status *status);
 void status_write_metrics(FILE *out, const struct status *status);

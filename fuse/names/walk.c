@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/names/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "fuse/names/links.h"
+
+/* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
+#define WINDOW 32
+/* FAT partitions of one image that are listed; all can be asked for. */
+#define LISTED_MAX 64
+
+struct probe {
+	struct job job; /* first */
+	struct walk *walk;
+	int64_t until_ns;
+	struct walk_name found; /* the walk's lock, but for the names */
+};
+
+/* Shared by who asked and its jobs, any of which may be the last to leave. */
+struct walk {
+	struct job job;	   /* first: to read the names */
+	struct view *view; /* constant, as the next two */
+	struct queue *queue;
+	bool met_only;
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	/* Under the lock. */
+	int dir_fd;    /* SOURCE; constant once it was opened */
+	bool was_read; /* all names are there, or: */
+	int error;
+	bool over;	     /* nobody waits any more: what comes now is dropped */
+	unsigned pending;    /* probes under way */
+	unsigned wanted;     /* who asked is to be woken when fewer are */
+	unsigned finished;   /* probes, ever */
+	unsigned references; /* who asked, and each job */
+	struct probe **probes;
+	size_t count, capacity;
+	size_t next; /* to be sent: probe `next`, if it has no suffix; from `count` on those that have one */
+};
+
+static void probe_free(struct probe *probe)
+{
+	view_image_put(probe->found.image);
+	free(probe->found.numbers);
+	free(probe->found.text);
+	free(probe->found.name);
+	free(probe->found.file);
+	free(probe);
+}
+
+void walk_put(struct walk *walk)
+{
+	bool last;
+
+	pthread_mutex_lock(&walk->lock);
+	last = --walk->references == 0;
+	pthread_mutex_unlock(&walk->lock);
+	if (!last)
+		return;
+	for (size_t i = 0; i < walk->count; i++)
+		probe_free(walk->probes[i]);
+	free(walk->probes);
+	cleanup_close_fd(&walk->dir_fd);
+	pthread_mutex_destroy(&walk->lock);
+	pthread_cond_destroy(&walk->done);
+	free(walk);
+}
+
+/* ---- one name ------------------------------------------------------------- */
+
+/* Only where there is a choice. Without memory none is listed, and all can be asked for. */
+static void keep_numbers(struct walk_name *found, const unsigned *numbers, size_t total)
+{
+	size_t count = total < LISTED_MAX ? total : LISTED_MAX;
+
+	if (total < 2 || !(found->numbers = reallocarray(NULL, count, sizeof(*numbers))))
+		return;
+	memcpy(found->numbers, numbers, count * sizeof(*numbers));
+	found->number_count = count;
+}
+
+/* Named as an image, it is one, whatever it holds. `image` is used up. */
+static int look_into(struct view_image *image, struct cache_op *op, struct walk_name *found)
+{
+	unsigned numbers[LISTED_MAX];
+	struct cache_image *cache;
+	size_t total;
+	int error = view_image_open(image, op, &cache);
+
+	if (error == 0)
+		error = cache_image_partitions(cache, op, numbers, LISTED_MAX, &total);
+	view_image_put(image);
+	if (error == 0)
+		keep_numbers(found, numbers, total);
+	return error == -EAGAIN || error == -EINPROGRESS ? error : 0;
+}
+
+/* The result; what belongs to it is in `found`, which nobody else reads yet. */
+static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
+{
+	char text[PATH_MAX];
+	struct cache_op op = { .may_block = may_block };
+	struct view_look look = {
+		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->met_only, .text = text
+	};
+	struct view_target target;
+	int error = view_lookup_at(&look, found->name, &target);
+
+	if (error != 0)
+		return error;
+	found->is_link = target.kind == VIEW_LINK;
+	if (found->is_link) {
+		found->text = strdup(text);
+		return found->text ? 0 : -ENOMEM;
+	}
+	if (!walk->met_only)
+		return look_into(target.image, &op, found);
+	found->image = target.image;
+	return 0;
+}
+
+static int64_t probe_run(struct job *job)
+{
+	struct probe *probe = (struct probe *)job;
+	struct walk *walk = probe->walk;
+	int result = look_up(walk, &probe->found, true);
+
+	/* -ESTALE: another file has just taken its place. */
+	if ((result == -EINPROGRESS || result == -EAGAIN || result == -ESTALE) &&
+	    queue_now_ns() < probe->until_ns)
+		return WAIT_RETRY_NAME_NS;
+	LOCK_SCOPE(&walk->lock);
+	probe->found.result = result;
+	walk->finished++;
+	walk->pending--;
+	if (walk->pending < walk->wanted)
+		pthread_cond_signal(&walk->done);
+	return 0;
+}
+
+/* Nobody is answered by the jobs; that one is late is what its lane has to know. */
+static void expire(struct job *job)
+{
+	(void)job;
+}
+
+static void probe_done(struct job *job)
+{
+	walk_put(((struct probe *)job)->walk);
+}
+
+/* Under the lock: set it going on its own. False: it is not to be sent. */
+static bool send_probe(struct walk *walk, struct probe *probe)
+{
+	probe->until_ns = queue_now_ns() + WAIT_NAME_NS;
+	probe->job = (struct job){
+		.run = probe_run,
+		.done = probe_done,
+		.expire = expire,
+		.lane = queue_lane_of_name(walk->queue, probe->found.name),
+		.deadline_ns = probe->until_ns,
+		.goes_on = true,
+	};
+	/* It hung when it was last looked at, and does so still: not one more thread for it. */
+	if (queue_lane_stuck(probe->job.lane))
+		return false;
+	walk->pending++;
+	walk->references++;
+	queue_submit(walk->queue, &probe->job);
+	return true;
+}
+
+/* Under the lock: send the next one. False: there is none. Each is looked at twice. */
+static bool send_next(struct walk *walk)
+{
+	while (walk->next < walk->count * 2) {
+		size_t at = walk->next++;
+		bool named = at >= walk->count;
+		struct probe *probe = walk->probes[named ? at - walk->count : at];
+
+		if (probe->found.named == named && probe->found.result == -EINPROGRESS &&
+		    send_probe(walk, probe))
+			return true;
+	}
+	return false;
+}
+
+/* ---- SOURCE ---------------------------------------------------------------- */
+
+/* False: nobody wants it, or there is no memory. */
+static bool add_probe(struct walk *walk, struct probe *probe)
+{
+	LOCK_SCOPE(&walk->lock);
+	if (!walk->over && walk->count == walk->capacity) {
+		size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+		void *grown = reallocarray(walk->probes, capacity, sizeof(*walk->probes));
+
+		if (!grown)
+			return false;
+		walk->probes = grown;
+		walk->capacity = capacity;
+	}
+	if (walk->over)
+		return false;
+	walk->probes[walk->count++] = probe;
+	return true;
+}
+
+static int take_name(struct walk *walk, const char *file)
+{
+	struct probe *probe;
+	struct walk_name *found;
+
+	if (!view_can_be_shown(file))
+		return 0;
+	probe = calloc(1, sizeof(*probe));
+	if (!probe)
+		return -ENOMEM;
+	probe->walk = walk;
+	found = &probe->found;
+	found->named = view_has_suffix(file);
+	found->file = strdup(file);
+	found->name = strndup(file, view_shown_length(file));
+	if (found->file && found->name) {
+		found->result = look_up(walk, found, false);
+		if (found->result == -EAGAIN)
+			found->result = -EINPROGRESS;
+		if (add_probe(walk, probe))
+			return 0;
+	}
+	probe_free(probe);
+	return -ENOMEM;
+}
+
+static int read_names(struct walk *walk)
+{
+	int fd = view_source_open(view_source(walk->view), O_RDONLY), error = 0;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir) {
+		cleanup_close_fd(&fd);
+		return -EIO;
+	}
+	walk->dir_fd = dup(fd);
+	for (struct dirent *entry; error == 0 && (entry = readdir(dir));)
+		error = take_name(walk, entry->d_name);
+	closedir(dir);
+	return error;
+}
+
+static int64_t names_run(struct job *job)
+{
+	struct walk *walk = (struct walk *)job;
+	int error = read_names(walk);
+
+	LOCK_SCOPE(&walk->lock);
+	walk->error = error;
+	walk->was_read = true;
+	pthread_cond_signal(&walk->done);
+	return 0;
+}
+
+static void names_done(struct job *job)
+{
+	walk_put((struct walk *)job);
+}
+
+static struct walk *walk_new(struct view *view, struct queue *queue)
+{
+	struct walk *walk = calloc(1, sizeof(*walk));
+
+	if (!walk)
+		return NULL;
+	walk->view = view;
+	walk->queue = queue;
+	walk->dir_fd = -1;
+	walk->references = 1;
+	walk->error = -ETIMEDOUT;
+	pthread_mutex_init(&walk->lock, NULL);
+	clock_condition_init(&walk->done);
+	return walk;
+}
+
+static void start_reading(struct walk *walk, struct lane *lane, int64_t until_ns)
+{
+	if (!lane) {
+		names_run(&walk->job);
+		return;
+	}
+	if (queue_lane_stuck(lane)) {
+		walk->was_read = true; /* as far as it can be */
+		return;
+	}
+	walk->met_only = true;
+	walk->job = (struct job){
+		.run = names_run, .done = names_done, .expire = expire, .lane = lane, .deadline_ns = until_ns
+	};
+	walk->references++;
+	queue_submit(walk->queue, &walk->job);
+}
+
+/* Under the lock. False: nothing happened until then. */
+static bool wait_until(struct walk *walk, int64_t until_ns)
+{
+	struct timespec until = clock_timespec(until_ns);
+	unsigned finished = walk->finished;
+
+	return pthread_cond_timedwait(&walk->done, &walk->lock, &until) != ETIMEDOUT ||
+	       walk->finished != finished;
+}
+
+/* Under the lock: send the probes, and wait for what comes back. Ends at the latest at `latest_ns`. */
+static void run_probes(struct walk *walk, int64_t latest_ns)
+{
+	int64_t stalled_ns = 0;
+	unsigned window = WINDOW;
+
+	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
+		while (walk->pending < window && send_next(walk))
+			;
+		if (walk->pending == 0)
+			break;
+		walk->wanted = window / 2 + 1;
+		if (wait_until(walk, now_ns + WAIT_NAMES_STALLED_NS)) {
+			stalled_ns = 0;
+			continue;
+		}
+		/* What is out there now has had its time. */
+		stalled_ns += WAIT_NAMES_STALLED_NS;
+		if (stalled_ns >= WAIT_NAME_NS)
+			break;
+		window += WINDOW;
+	}
+	walk->wanted = 0;
+}
+
+/* ---- interface ------------------------------------------------------------- */
+
+struct walk *walk_source(struct view *view, struct queue *queue, struct lane *lane)
+{
+	struct walk *walk = walk_new(view, queue);
+	int64_t start_ns = queue_now_ns();
+
+	if (!walk)
+		return NULL;
+	start_reading(walk, lane, start_ns + WAIT_NAME_NS);
+	LOCK_SCOPE(&walk->lock);
+	while (!walk->was_read && queue_now_ns() < start_ns + WAIT_NAME_NS)
+		wait_until(walk, start_ns + WAIT_NAME_NS);
+	walk->over = true;
+	if (walk->was_read)
+		run_probes(walk, lane ? start_ns + WAIT_NAME_NS : queue_now_ns() + WAIT_NAMES_NS);
+	return walk;
+}
+
+size_t walk_count(struct walk *walk)
+{
+	LOCK_SCOPE(&walk->lock);
+	return walk->count;
+}
+
+int walk_each(struct walk *walk, int (*each)(void *context, const struct walk_name *name), void *context)
+{
+	int error = 0;
+
+	LOCK_SCOPE(&walk->lock);
+	for (size_t i = 0; error == 0 && i < walk->count; i++)
+		error = each(context, &walk->probes[i]->found);
+	return error != 0 ? error : walk->error;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * walk: what each name of SOURCE is, all at once.
+ *
+ * Names that need not wait (what they lead to is in the page cache) are looked up in
+ * place, the others side by side in their own lanes; those that do not answer in time
+ * are told as they are: one dead device must not hide ten thousand boards.
+ *
+ * Side by side, but only so many at a time: each is a thread, and ten thousand of
+ * them would cost more memory than all else. As long as they come back, more are
+ * of no use, and the rest is worth waiting for; when none does, more are sent
+ * after them. Those without a suffix go first, since nothing is known of them:
+ * a listing without them says that they are not there.
+ */
+#pragma once
+
+#include "fuse/names/view.h"
+#include "fuse/process/queue.h"
+
+/* What was found out about one entry of SOURCE. Constant once `result` is known. */
+struct walk_name {
+	char *file;
+	char *name; /* in the mount; others may have the same */
+	bool named; /* as an image, by its suffix */
+	int result; /* 0: an image or link; -EINPROGRESS: not known in time; else not shown, or -EIO, -ESTALE
+		     */
+	bool is_link;
+	char *text;		  /* of a link, in the mount */
+	struct view_image *image; /* of what is met only: a user; NULL: it was not */
+	/* By a look into the images: */
+	unsigned *numbers; /* of the partitions; NULL: it has no more than one */
+	size_t number_count;
+};
+
+struct walk;
+
+/*
+ * Look SOURCE up, until all is known or WAIT_NAMES_NS are over. With `lane`, SOURCE
+ * itself is read in that, no image is opened, and it takes WAIT_NAME_NS at most. Blocks; on
+ * one of the queue's threads. NULL: no memory.
+ */
+struct walk *walk_source(struct view *view, struct queue *queue, struct lane *lane);
+void walk_put(struct walk *walk); /* whatever still hangs goes on alone */
+
+size_t walk_count(struct walk *walk);
+
+/*
+ * Call `each` with every name, under the walk's lock. The first error of those; else what
+ * kept SOURCE from being read: -EIO, -ENOMEM, -ETIMEDOUT.
+ */
+int walk_each(struct walk *walk, int (*each)(void *context, const struct walk_name *name), void *context);
