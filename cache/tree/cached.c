@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/waits.h"
-#include "cache/tree/observe.h"
 #include "cache/tree/settle.h"
 
 /* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as cached_refresh. */

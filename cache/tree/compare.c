@@ -8,7 +8,7 @@
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/dir.h"
-#include "cache/tree/observe.h"
+#include "cache/tree/settle.h"
 
 /* So many chunks are read at once. */
 #define BATCH_CHUNKS 16

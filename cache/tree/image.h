@@ -40,7 +40,6 @@ struct cache_image {
 	pthread_mutex_t lock;		/* held across metadata reads: see cache.h */
 	struct cache_observation seen;	/* the last one */
 	struct table *table;		/* constant: table.h */
-	struct boot *boot;		/* constant: boot.h */
 	struct cache_volume *volumes;	/* list: volume.h */
 	_Atomic(const char *) problem;	/* no lock */
 	_Atomic(struct node *) idle;	/* no lock: nodes whose users went, see node.h */

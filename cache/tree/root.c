@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/waits.h"
-#include "cache/tree/boot.h"
 #include "cache/tree/path.h"
 #include "cache/tree/settle.h"
 #include "cache/tree/table.h"
@@ -50,7 +49,7 @@ static bool path_settled(struct cache_image *image, struct cache_op *op, const s
 	struct cache_range where = volume_range(volume);
 
 	return image_settled(image, op, image->table->cached.since_ns, NULL) &&
-	       (!boot || !image->boot->cached.loaded || image_settled(image, op, image->boot->cached.since_ns, NULL)) &&
+	       (!boot || !image->table->boot_cached.loaded || image_settled(image, op, image->table->boot_cached.since_ns, NULL)) &&
 	       cached_settled(image, op, &volume->cached, volume->cached.since_ns, &where);
 }
 
@@ -61,7 +60,7 @@ static int root_once(struct cache_image *image, struct cache_op *op, unsigned nu
 	int error = table_refresh(image, op);
 
 	if (error == 0 && boot)
-		error = boot_choose(image, op, &number);
+		error = table_choose_boot(image, op, &number);
 	if (error != 0) {
 		if (error == -ENODATA && !image->problem)
 			image->problem = "none of its partitions is a FAT";

@@ -104,7 +104,7 @@ mutant "ENOENT without settling" model tree/lookup.c \
 	's/return cached_settled\([^?]*\? -ENOENT : -EINPROGRESS/return -ENOENT/'
 mutant "a new entry is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(image, op, &dir->cached, slot->since_ns, &dir->place.range\)\)/if (0)/'
-mutant "a listing is shown at once" model tree/list.c \
+mutant "a listing is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(dir->image, op, &dir->cached, dir->cached.since_ns, &dir->place.range\)\)/if (0)/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
@@ -163,7 +163,7 @@ mutant "a read goes on beyond the end" version tree/read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
 
 # ---- versions: copies ----
-mutant "a copy stays for ever" version tree/idle.c \
+mutant "a copy stays for ever" version tree/tree.c \
 	's/if \(atomic_load\(&version->opens\) == 0 && !version->copying\)/if (0)/'
 mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
 	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
@@ -320,10 +320,10 @@ mutant "kernel: what is kept back is not used" kernel $kernel 's/bool raise = [^
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image tree/root.c \
 	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
-mutant "the choice of the boot partition is final" image tree/boot.c \
-	's/error = cached_refresh\(image, op, &image->boot->cached, &boot_kind, image, NULL\);/error = image->boot->number ? 0 : cached_refresh(image, op, \&image->boot->cached, \&boot_kind, image, NULL);/'
+mutant "the choice of the boot partition is final" image tree/table.c \
+	's/error = cached_refresh\(image, op, &image->table->boot_cached, &boot_kind, image, NULL\);/error = image->table->boot.number ? 0 : cached_refresh(image, op, \&image->table->boot_cached, \&boot_kind, image, NULL);/'
 mutant "a new choice of the boot partition need not last" image tree/root.c \
-	's/\(!boot \|\| !image->boot->cached.loaded \|\| image_settled\(image, op, image->boot->cached.since_ns, NULL\)\)/true/'
+	's/\(!boot \|\| !image->table->boot_cached.loaded \|\| image_settled\(image, op, image->table->boot_cached.since_ns, NULL\)\)/true/'
 mutant "mkfs in place is not noticed" image tree/volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
