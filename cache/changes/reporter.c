@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 
 /*
  * A server writes one record at a time, or a few. Each is held against what is in

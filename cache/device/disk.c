@@ -605,8 +605,3 @@ int disk_fd(const struct cache_device *device)
 {
 	return ((const struct disk *)device)->fd;
 }
-
-bool disk_is_blind(const struct cache_device *device)
-{
-	return ((const struct disk *)device)->kind == DISK_NOTHING;
-}

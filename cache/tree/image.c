@@ -64,10 +64,9 @@ int image_new_copy(struct cache_image *image, uint64_t size_bytes, struct kept *
 	/* One image has twice the budget, and half of the budget in memory. */
 	if (!range_within(image->copied_bytes, size_bytes, 2 * share_bytes))
 		return -ENOSPC;
-	if (range_within(image->copied_memory_bytes, size_bytes, share_bytes / 2))
-		error = kept_new(image->cache->budget, size_bytes, copy);
-	else
-		error = kept_new_in_file(image->cache->budget, size_bytes, copy);
+	error = kept_new(image->cache->budget, size_bytes,
+			 range_within(image->copied_memory_bytes, size_bytes, share_bytes / 2) ? KEPT_ANYWHERE : KEPT_IN_FILE,
+			 copy);
 	if (error != 0)
 		return error;
 	image->copied_bytes += size_bytes;
