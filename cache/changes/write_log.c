@@ -274,9 +274,11 @@ static void land(struct write_log *log, size_t index, int64_t ended_ns, int64_t 
 	remove_flight(log, index);
 }
 
-static void end_flight(struct write_log *log, size_t index, int64_t at_ns)
+static void end_flight(struct write_log *log, size_t index)
 {
-	land(log, index, at_ns, at_ns);
+	int64_t now_ns = log->monotonic_ns();
+
+	land(log, index, now_ns, now_ns);
 }
 
 /* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon after. */
@@ -361,9 +363,8 @@ bool write_log_begin(struct write_log *log, const void *teller, uint64_t id, con
 
 /* What becomes of the teller's flights of one id, or (NULL) of all. Returns how many there were. */
 static unsigned each_flight(struct write_log *log, const void *teller, const uint64_t *id,
-			    void (*become)(struct write_log *log, size_t index, int64_t at_ns))
+			    void (*become)(struct write_log *log, size_t index))
 {
-	int64_t now_ns = log->monotonic_ns();
 	unsigned count = 0;
 
 	LOCK_SCOPE(&log->lock);
@@ -371,7 +372,7 @@ static unsigned each_flight(struct write_log *log, const void *teller, const uin
 	for (size_t i = log->flight_count; i-- > 0;) {
 		if (log->flights[i].teller != teller || (id && log->flights[i].id != *id))
 			continue;
-		become(log, i, now_ns);
+		become(log, i);
 		count++;
 	}
 	return count;
@@ -382,23 +383,16 @@ unsigned write_log_end(struct write_log *log, const void *teller, uint64_t id)
 	return each_flight(log, teller, &id, end_flight);
 }
 
-static void forget_flight(struct write_log *log, size_t index, int64_t at_ns)
-{
-	(void)at_ns;
-	remove_flight(log, index);
-}
-
 unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t id)
 {
-	return each_flight(log, teller, &id, forget_flight);
+	return each_flight(log, teller, &id, remove_flight);
 }
 
 /* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends it. */
-static void become_uncertain(struct write_log *log, size_t index, int64_t at_ns)
+static void become_uncertain(struct write_log *log, size_t index)
 {
 	struct flight *flight = &log->flights[index];
 
-	(void)at_ns;
 	flight->uncertain = true;
 	flight->id = UINT64_MAX;
 	if (flight->untracked)

@@ -12,13 +12,13 @@
 /* One read in flight. Half a megabyte keeps a disk busy and splits a FUSE request in two. */
 #define SPLIT_BYTES ((size_t)512 << 10)
 
-static ssize_t pread_all(int fd, uint64_t offset_bytes, unsigned char *buffer, size_t length_bytes)
+ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
 	size_t done = 0;
 
 	/* Each turn adds at least one byte, or ends. */
 	while (done < length_bytes) {
-		ssize_t got = pread(fd, buffer + done, length_bytes - done, (off_t)(offset_bytes + done));
+		ssize_t got = pread(fd, (char *)buffer + done, length_bytes - done, (off_t)(offset_bytes + done));
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -160,7 +160,7 @@ static ssize_t join_splits(int fd, uint64_t offset_bytes, unsigned char *buffer,
 		if (got < 0)
 			return got;
 		if ((size_t)got < length) {
-			ssize_t rest = pread_all(fd, offset_bytes + start, buffer + start, length);
+			ssize_t rest = read_all(fd, offset_bytes + start, buffer + start, length);
 
 			if (rest < 0)
 				return rest;
@@ -192,7 +192,7 @@ ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_byt
 	size_t done = 0;
 
 	if (!ring)
-		return pread_all(fd, offset_bytes, bytes, length_bytes);
+		return read_all(fd, offset_bytes, bytes, length_bytes);
 	/* One window of RING_ENTRIES splits (8 MiB) a turn. */
 	while (done < length_bytes) {
 		size_t window = min_u64(length_bytes - done, SPLIT_BYTES * RING_ENTRIES);
@@ -216,7 +216,7 @@ bool ring_available(void)
 
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	return pread_all(fd, offset_bytes, buffer, length_bytes);
+	return read_all(fd, offset_bytes, buffer, length_bytes);
 }
 
 #endif

@@ -87,7 +87,7 @@ mutant()
 mutant "believe without comparing the validation" model tree/cached.c \
 	's/result = validation_verify\(&cached->validation, .*?\);/result = 1;/s'
 mutant "believe a parse though the generation moved" dir tree/cached.c \
-	's/same = image_untouched\(image, generation, set\) \?/same = true ?/'
+	's/return image_untouched\(image, generation, set\) \?/return true ?/'
 mutant "new metadata is settled at once" model tree/cached.c \
 	's/cached->since_ns = image->seen.now_ns - /cached->since_ns = INT64_MIN \/ 2 + /'
 mutant "everything is settled at once" model tree/settle.c \
@@ -141,7 +141,7 @@ mutant "open in the midst of a reported update" model tree/open.c \
 mutant "what was preserved may be in the image" model tree/open.c \
 	's/if \(version->guard && !guard_is_pristine\(version->guard\)\)/if (0)/g'
 mutant "a write in flight is waited for by nobody" model tree/open.c \
-	's/if \(image_is_quiet\(image, image->seen.now_ns, &version->place.range\)\)\n\t\treturn check_by_comparing/if (true)\n\t\treturn check_by_comparing/'
+	's/if \(!image_is_quiet\(image, image->seen.now_ns, &version->place.range\)\)/if (false)/'
 
 # ---- versions: read ----
 mutant "new content need not last" model tree/read.c \
@@ -153,7 +153,7 @@ mutant "content lasts from when it was last seen" model tree/chunk.c \
 mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \
 	's/if \(seen->generation != generation \|\| seen->in_flight != 0 \|\| version->data_checked != generation\)/if (0)/'
 mutant "what is known is not compared after the read" version tree/read.c \
-	's/error = compare_known\(version, reading->op, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
+	's/error = compare_known\(version, reading->op, COMPARE_ALL, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
 mutant "entry and chain are not looked at after the read" version tree/read.c \
 	's/(error = compare_known.*?)error = path_refresh_version\(version, reading->op\);/$1error = 0;/s'
 mutant "known bytes may be others" model tree/read.c \
@@ -198,7 +198,7 @@ mutant "write log: what falls out of the log did not happen" write_log $log 's/l
 mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
 mutant "write log: two looks may be of one moment while a write is executed" model $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
 mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
-mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, forget_flight\)/each_flight(log, teller, \&id, end_flight)/'
+mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, remove_flight\)/each_flight(log, teller, \&id, end_flight)/'
 mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
 mutant "write log: a burst ends where it is looked at" write_log $log 's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
 mutant "write log: a burst is as old as what is known of it" write_log $log \
