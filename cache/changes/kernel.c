@@ -164,7 +164,8 @@ int kernel_events_test(struct kernel_events *events, int fd)
 	return error;
 }
 
-bool kernel_events_alive(const struct kernel_events *events)
+/* Does the thread still answer? */
+static bool is_alive(const struct kernel_events *events)
 {
 	return atomic_load(&events->alive);
 }
@@ -174,7 +175,7 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	struct stat st;
 	char path[32];
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
@@ -392,7 +393,7 @@ static int64_t feed_listen(struct write_feed *self)
 
 	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
 	atomic_store(&feed->looked_ns, now_ns);
-	if (!kernel_events_alive(feed->events))
+	if (!is_alive(feed->events))
 		return 0;
 	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns != 0)
@@ -425,7 +426,7 @@ static const char *feed_why_not(struct write_feed *self)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 
-	return kernel_events_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
+	return is_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
 }
 
 /* Under the lock: nobody looks any more. A look that comes in between is seen, and listening goes on. */
@@ -480,7 +481,7 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	struct stat st;
 	int error;
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
@@ -533,7 +534,7 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	struct stat st;
 	int error;
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
