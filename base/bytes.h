@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Little-endian reads of foreign bytes.
+ * Foreign bytes: little-endian on a disk, big-endian in the NBD protocol.
  *
- * Everything on a disk is read through these, at named offsets, never through
+ * All of them are read through these, at named offsets, never through
  * a packed struct: no alignment or byte order is assumed, and a reader of the
  * code sees which byte is meant.
  */
@@ -41,4 +41,19 @@ static inline void put_le64(unsigned char *p, uint64_t value)
 {
 	put_le32(p, (uint32_t)value);
 	put_le32(p + 4, (uint32_t)(value >> 32));
+}
+
+static inline uint16_t get_be16(const unsigned char *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t get_be32(const unsigned char *p)
+{
+	return (uint32_t)get_be16(p) << 16 | get_be16(p + 2);
+}
+
+static inline uint64_t get_be64(const unsigned char *p)
+{
+	return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
 }

@@ -12,6 +12,12 @@
 /* More ranges than this: then what is between the last ones, too. */
 #define GIVEN_UP_MAX 16
 
+/* A write cannot be about more open files than this. */
+#define ITEMS_MAX 256
+
+/* More is for a thread of its own: the other writers wait behind this one. */
+#define NOW_BYTES ((uint64_t)4 << 20)
+
 struct guard {
 	struct guard_link link;
 	_Atomic unsigned references;
@@ -141,12 +147,18 @@ uint64_t guard_saved_bytes(struct guard *guard)
 	return guard->saved_bytes;
 }
 
+int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+{
+	return kept_read(guard->kept, offset_bytes, buffer, length_bytes);
+}
+
 /* ---- saving -------------------------------------------------------------- */
 
 struct save {
 	struct guard *guard;
 	const _Atomic bool *over;
 	void *buffer;
+	bool left; /* something could not be saved at once */
 };
 
 /*
@@ -154,14 +166,17 @@ struct save {
  * its own write, and so every other one that waits, has not begun. What the
  * second has read may already be the first one's new bytes, and is dropped.
  */
-static int store_locked(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes)
+static int store_locked(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes,
+			enum kept_place place)
 {
 	int error = 0;
 
 	if (guard_state(guard, chunk) != GUARD_IN_IMAGE)
 		return 0;
 	if (!guard->kept)
-		error = kept_new(guard->budget, extents_size_bytes(guard->extents), &guard->kept);
+		error = kept_new(guard->budget, extents_size_bytes(guard->extents), place, &guard->kept);
+	else if (place == KEPT_IN_MEMORY && !kept_memory(guard->kept, 0))
+		error = -EAGAIN;
 	if (error == 0)
 		error = kept_write(guard->kept, chunk * CHUNK_BYTES, bytes, length_bytes);
 	if (error == 0)
@@ -169,36 +184,21 @@ static int store_locked(struct guard *guard, uint64_t chunk, const unsigned char
 	return error;
 }
 
-static int store(struct guard *guard, uint64_t chunk, const unsigned char *bytes, size_t length_bytes)
-{
-	LOCK_SCOPE(&guard->saving);
-	return store_locked(guard, chunk, bytes, length_bytes);
-}
-
-static int make_room_in_memory(struct guard *guard)
-{
-	if (guard->kept)
-		return kept_memory(guard->kept, 0) ? 0 : -EAGAIN;
-	return kept_new_in_memory(guard->budget, extents_size_bytes(guard->extents), &guard->kept);
-}
-
 static bool save_chunk_now(void *context, uint64_t chunk)
 {
-	const struct save *save = context;
+	struct save *save = context;
 	struct guard *guard = save->guard;
 	size_t length_bytes = extents_chunk_bytes(guard->extents, chunk);
-	int error;
 
 	if (guard_state(guard, chunk) != GUARD_IN_IMAGE)
 		return true;
+	save->left = true;
 	if (extents_read_now(guard->extents, guard->device, chunk * CHUNK_BYTES, length_bytes, save->buffer) != 0 ||
 	    pthread_mutex_trylock(&guard->saving) != 0)
 		return false;
-	error = make_room_in_memory(guard);
-	if (error == 0)
-		error = store_locked(guard, chunk, save->buffer, length_bytes);
+	save->left = store_locked(guard, chunk, save->buffer, length_bytes, KEPT_IN_MEMORY) != 0;
 	pthread_mutex_unlock(&guard->saving);
-	return error == 0;
+	return !save->left;
 }
 
 static bool save_chunk(void *context, uint64_t chunk)
@@ -213,48 +213,43 @@ static bool save_chunk(void *context, uint64_t chunk)
 		return true;
 	if (save->buffer)
 		error = extents_read(guard->extents, guard->device, chunk * CHUNK_BYTES, length_bytes, save->buffer, &bytes);
-	if (error == 0 && !atomic_load(save->over))
-		error = store(guard, chunk, bytes, length_bytes);
+	if (error == 0 && !atomic_load(save->over)) {
+		pthread_mutex_lock(&guard->saving);
+		error = store_locked(guard, chunk, bytes, length_bytes, KEPT_ANYWHERE);
+		pthread_mutex_unlock(&guard->saving);
+	}
 	if (error != 0)
 		settle_chunk(guard, chunk, guard->lost, 0);
 	return !atomic_load(save->over);
 }
 
-void guard_save(struct guard *guard, const struct cache_range *range, const _Atomic bool *over)
+/*
+ * Save what the range is about to lose, chunk by chunk; blocks. What cannot be
+ * read is lost. Ends early once *over is set.
+ */
+static void guard_save(struct guard *guard, const struct cache_range *range, const _Atomic bool *over)
 {
 	size_t buffer_bytes = cache_device_buffer_bytes(CHUNK_BYTES);
-	struct save save = { guard, over, cache_buffer_get(buffer_bytes) };
+	struct save save = { .guard = guard, .over = over, .buffer = cache_buffer_get(buffer_bytes) };
 
 	extents_each_chunk(guard->extents, range, save_chunk, &save);
 	cache_buffer_put(save.buffer, buffer_bytes);
 }
 
-struct settled {
-	struct guard *guard;
-	bool all;
-};
-
-static bool is_settled(void *context, uint64_t chunk)
+/* The same without waiting for anything. False: something of it is left to guard_save. */
+static bool guard_save_now(struct guard *guard, const struct cache_range *range)
 {
-	struct settled *settled = context;
+	struct save save = { .guard = guard, .buffer = cache_buffer_get(CHUNK_BYTES) };
 
-	settled->all = guard_state(settled->guard, chunk) != GUARD_IN_IMAGE;
-	return settled->all;
-}
-
-bool guard_save_now(struct guard *guard, const struct cache_range *range)
-{
-	struct save save = { guard, NULL, cache_buffer_get(CHUNK_BYTES) };
-	struct settled settled = { guard, true };
-
+	save.left = !save.buffer;
 	if (save.buffer)
 		extents_each_chunk(guard->extents, range, save_chunk_now, &save);
 	cache_buffer_put(save.buffer, CHUNK_BYTES);
-	extents_each_chunk(guard->extents, range, is_settled, &settled);
-	return settled.all;
+	return !save.left;
 }
 
-unsigned guard_lose(struct guard *guard, const struct cache_range *range)
+/* What of the range is not saved by now is lost. Takes no time. Returns 1, or 0 when it is about nothing. */
+static unsigned guard_lose(struct guard *guard, const struct cache_range *range)
 {
 	struct cache_range *last;
 
@@ -271,7 +266,95 @@ unsigned guard_lose(struct guard *guard, const struct cache_range *range)
 	return 1;
 }
 
-int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t length_bytes)
+/* ---- what one write is about to replace ------------------------------------ */
+
+struct item {
+	struct guard *guard; /* a reference */
+	struct cache_range range;
+};
+
+struct saving {
+	atomic_bool over;
+	size_t count, capacity;
+	struct item *items;
+};
+
+static struct item *item_of(struct saving *saving, struct guard *guard)
 {
-	return kept_read(guard->kept, offset_bytes, buffer, length_bytes);
+	for (size_t i = 0; i < saving->count; i++)
+		if (saving->items[i].guard == guard)
+			return &saving->items[i];
+	return NULL;
+}
+
+static bool make_room(struct saving *saving)
+{
+	size_t capacity = saving->capacity ? saving->capacity * 2 : 4;
+	void *grown;
+
+	if (saving->count < saving->capacity)
+		return true;
+	grown = capacity > ITEMS_MAX ? NULL : reallocarray(saving->items, capacity, sizeof(*saving->items));
+	if (!grown)
+		return false;
+	saving->items = grown;
+	saving->capacity = capacity;
+	return true;
+}
+
+unsigned saving_add(struct saving **out, struct guard *guard, const struct cache_range *range)
+{
+	struct saving *saving = *out;
+	struct item *item;
+
+	if (!saving)
+		saving = *out = calloc(1, sizeof(*saving));
+	item = saving ? item_of(saving, guard) : NULL;
+	if (item)
+		item->range = cache_range_span(&item->range, range);
+	else if (saving && make_room(saving))
+		saving->items[saving->count++] = (struct item){ guard_ref(guard), *range };
+	else
+		return guard_lose(guard, range);
+	return 0;
+}
+
+bool saving_run_now(struct saving *saving)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; saving && i < saving->count; i++)
+		bytes += saving->items[i].range.length_bytes;
+	if (bytes > NOW_BYTES)
+		return false;
+	for (size_t i = 0; saving && i < saving->count; i++)
+		if (!guard_save_now(saving->items[i].guard, &saving->items[i].range))
+			return false;
+	return true;
+}
+
+void saving_run(struct saving *saving)
+{
+	for (size_t i = 0; i < saving->count && !atomic_load(&saving->over); i++)
+		guard_save(saving->items[i].guard, &saving->items[i].range, &saving->over);
+}
+
+unsigned saving_give_up(struct saving *saving)
+{
+	unsigned lost = 0;
+
+	atomic_store(&saving->over, true);
+	for (size_t i = 0; i < saving->count; i++)
+		lost += guard_lose(saving->items[i].guard, &saving->items[i].range);
+	return lost;
+}
+
+void saving_free(struct saving *saving)
+{
+	if (!saving)
+		return;
+	for (size_t i = 0; i < saving->count; i++)
+		guard_unref(saving->items[i].guard);
+	free(saving->items);
+	free(saving);
 }

@@ -9,6 +9,12 @@
  *
  * It knows extents and a device, no versions: it holds a reference to all that it
  * needs, so that whoever saves bytes for it holds the guard and nothing else.
+ *
+ * A saving is what one announced write is about to replace, and what open files still
+ * need. It is made under the write log's lock when the write is announced; run by
+ * whoever may block; given up by whoever watches the clock. The writer goes on after
+ * either.
+ *
  * All functions may be called from any thread.
  */
 #pragma once
@@ -29,18 +35,6 @@ void guard_unref(struct guard *guard); /* NULL is fine */
 
 /* What it guards; borrowed, as long as the guard. */
 const struct extents *guard_extents(const struct guard *guard);
-
-/*
- * Save what the range is about to lose, chunk by chunk; blocks. What cannot be
- * read is lost. Ends early once *over is set.
- */
-void guard_save(struct guard *guard, const struct cache_range *range, const _Atomic bool *over);
-
-/* The same without waiting for anything. False: something of it is left to guard_save. */
-bool guard_save_now(struct guard *guard, const struct cache_range *range);
-
-/* What of the range is not saved by now is lost. Takes no time. Returns 1, or 0 when it is about nothing. */
-unsigned guard_lose(struct guard *guard, const struct cache_range *range);
 
 enum guard_state {
 	GUARD_IN_IMAGE,
@@ -64,3 +58,28 @@ struct guard_link {
 };
 struct guard_link *guard_link(struct guard *guard);
 uint64_t guard_saved_bytes(struct guard *guard);
+
+/* ---- what one write is about to replace -------------------------------------- */
+
+struct saving;
+
+/*
+ * The range of the guard's file is to be preserved: *saving is made with the first,
+ * holds its guards, and ranges of one guard become one. Without memory, or if there are
+ * too many, it is lost. Returns of how many files something was lost: 0 or 1.
+ */
+unsigned saving_add(struct saving **saving, struct guard *guard, const struct cache_range *range);
+
+/* As far as it takes no waiting for a device. True: all is preserved. Never blocks. NULL: nothing is to be done. */
+bool saving_run_now(struct saving *saving);
+
+/* Preserve the bytes. Blocks as long as the device takes; stops soon after saving_give_up. */
+void saving_run(struct saving *saving);
+
+/*
+ * The time is over: what is not preserved by now is lost to its readers. From any
+ * thread, at most once, never blocks. Returns of how many files something was lost.
+ */
+unsigned saving_give_up(struct saving *saving);
+
+void saving_free(struct saving *saving); /* after saving_run returned, or instead of it; NULL is fine */

@@ -11,7 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/waits.h"
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
 
 #define WRITERS_MAX 128

@@ -23,7 +23,7 @@
 #include "base/waits.h"
 #include "cache/changes/held.h"
 #include "cache/changes/pairing.h"
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
 
 /* linux/fanotify.h since 6.14; not in the headers of Debian 12. */
@@ -164,7 +164,8 @@ int kernel_events_test(struct kernel_events *events, int fd)
 	return error;
 }
 
-bool kernel_events_alive(const struct kernel_events *events)
+/* Does the thread still answer? */
+static bool is_alive(const struct kernel_events *events)
 {
 	return atomic_load(&events->alive);
 }
@@ -174,7 +175,7 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	struct stat st;
 	char path[32];
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
@@ -204,10 +205,19 @@ static struct kernel_feed *of_file(struct kernel_feed *feed, dev_t device, ino_t
 	return feed;
 }
 
+static struct kernel_feed *first_of(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	return of_file(*bucket_of(events, device, inode), device, inode);
+}
+
+static struct kernel_feed *next_of(const struct kernel_feed *feed)
+{
+	return of_file(feed->next, feed->device, feed->inode);
+}
+
 static bool is_listened_to(struct kernel_events *events, dev_t device, ino_t inode)
 {
-	for (struct kernel_feed *feed = of_file(*bucket_of(events, device, inode), device, inode); feed;
-	     feed = of_file(feed->next, device, inode))
+	for (struct kernel_feed *feed = first_of(events, device, inode); feed; feed = next_of(feed))
 		if (atomic_load(&feed->since_ns) != 0)
 			return true;
 	return false;
@@ -223,24 +233,25 @@ static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t in
 
 /* ---- events; under the lock -------------------------------------------------- */
 
-static bool range_of(const struct fanotify_event_metadata *event, struct cache_range *range)
+/* An event without a range may be about all of it. */
+static struct cache_range range_of(const struct fanotify_event_metadata *event)
 {
 	const char *at = (const char *)event + event->metadata_len, *end = (const char *)event + event->event_len;
-	struct info_range info;
+	struct info_range info = { .count_bytes = (uint64_t)INT64_MAX };
 
 	/* Each record says how long it is, and the kernel writes whole ones. */
 	while (at + sizeof(info.header) <= end) {
 		memcpy(&info.header, at, sizeof(info.header));
 		if (info.header.info_type == INFO_TYPE_RANGE && at + sizeof(info) <= end) {
 			memcpy(&info, at, sizeof(info));
-			*range = (struct cache_range){ info.offset_bytes, info.count_bytes };
-			return true;
+			break;
 		}
 		if (info.header.len < sizeof(info.header))
 			break;
 		at += info.header.len;
 	}
-	return false;
+	return (struct cache_range){ info.offset_bytes,
+				     min_u64(info.count_bytes, (uint64_t)INT64_MAX - info.offset_bytes) };
 }
 
 static void allow(struct kernel_events *events, int fd)
@@ -275,46 +286,32 @@ static void note_size(struct kernel_feed *feed, off_t size_bytes)
 	feed->size_bytes = size_bytes;
 }
 
-/* What the feeds of the file make of an announcement. True: the writer is held, and the descriptor with it. */
-static bool announce(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
+/* What the feeds of the file make of an event. True: the writer is held, and the descriptor with it. */
+static bool tell_feeds(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
-	struct cache_range range = { 0, (uint64_t)INT64_MAX };
+	struct cache_range range = range_of(event);
 	struct saving *saving = NULL;
 	struct write_log *log = NULL;
 
-	/* An event without a range may be about all of it. */
-	range_of(event, &range);
-	if (range.length_bytes > (uint64_t)INT64_MAX - range.offset_bytes)
-		range.length_bytes = (uint64_t)INT64_MAX - range.offset_bytes;
-	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
-	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
+	for (struct kernel_feed *feed = first_of(events, st->st_dev, st->st_ino); feed; feed = next_of(feed)) {
 		if (atomic_load(&feed->since_ns) == 0)
 			continue;
 		note_size(feed, st->st_size);
-		pairing_announced(&feed->pairing, event->pid, &range, &saving);
 		log = feed->log;
+		if (event->mask & FAN_PRE_ACCESS)
+			pairing_announced(&feed->pairing, event->pid, &range, &saving);
+		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
+		else if (event->mask & FAN_MODIFY)
+			pairing_modified(&feed->pairing, event->pid);
+		else if (event->mask & FAN_ACCESS)
+			pairing_accessed(&feed->pairing, event->pid);
 	}
-	if (!saving || saving_run_now(saving)) {
+	if (saving_run_now(saving)) {
 		saving_free(saving);
 		return false;
 	}
 	held_add(events->held, event->fd, saving, log);
 	return true;
-}
-
-static void take_end(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
-{
-	for (struct kernel_feed *feed = of_file(*bucket_of(events, st->st_dev, st->st_ino), st->st_dev, st->st_ino); feed;
-	     feed = of_file(feed->next, st->st_dev, st->st_ino)) {
-		if (atomic_load(&feed->since_ns) == 0)
-			continue;
-		note_size(feed, st->st_size);
-		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
-		if (event->mask & FAN_MODIFY)
-			pairing_modified(&feed->pairing, event->pid);
-		else if (event->mask & FAN_ACCESS)
-			pairing_accessed(&feed->pairing, event->pid);
-	}
 }
 
 static void take_event(struct kernel_events *events, const struct fanotify_event_metadata *event)
@@ -325,10 +322,7 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 	if (event->fd < 0 || give_to_who_wants(events, event))
 		return;
 	if (fstat(event->fd, &st) == 0) {
-		if (event->mask & FAN_PRE_ACCESS)
-			held = announce(events, event, &st);
-		else
-			take_end(events, event, &st);
+		held = tell_feeds(events, event, &st);
 		/* A file that nobody looks at, or an image that is not open: once is enough. */
 		if (!is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
 			mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, event->fd);
@@ -399,7 +393,7 @@ static int64_t feed_listen(struct write_feed *self)
 
 	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
 	atomic_store(&feed->looked_ns, now_ns);
-	if (!kernel_events_alive(feed->events))
+	if (!is_alive(feed->events))
 		return 0;
 	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns != 0)
@@ -432,7 +426,7 @@ static const char *feed_why_not(struct write_feed *self)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 
-	return kernel_events_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
+	return is_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
 }
 
 /* Under the lock: nobody looks any more. A look that comes in between is seen, and listening goes on. */
@@ -470,7 +464,7 @@ static void feed_close(struct write_feed *self)
 		}
 	}
 	/* Its mark would keep the inode, and a deleted image's blocks with it. */
-	if (!of_file(*bucket_of(events, feed->device, feed->inode), feed->device, feed->inode)) {
+	if (!first_of(events, feed->device, feed->inode)) {
 		mark(events, FAN_MARK_REMOVE, EVENTS, feed->fd);
 		mark(events, HEED, EVENTS, feed->fd);
 		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, feed->fd);
@@ -487,7 +481,7 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	struct stat st;
 	int error;
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
@@ -540,7 +534,7 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	struct stat st;
 	int error;
 
-	if (!kernel_events_alive(events))
+	if (!is_alive(events))
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;

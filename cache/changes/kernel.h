@@ -29,8 +29,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct kernel_events;
 struct write_feed;
 struct write_log;
@@ -43,9 +41,6 @@ int kernel_events_test(struct kernel_events *events, int fd);
 
 /* Start to answer; after the daemon forked. -errno: then nothing may be marked. */
 int kernel_events_start(struct kernel_events *events);
-
-/* Does the thread still answer? */
-bool kernel_events_alive(const struct kernel_events *events);
 
 /* SOURCE's directory (`fd` may be O_PATH): what is opened in it from now on raises events. Again for the same one: nothing. -errno. */
 int kernel_events_directory(struct kernel_events *events, int fd);

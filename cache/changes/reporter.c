@@ -6,8 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "cache/changes/preserve.h"
-#include "cache/changes/write_log.h"
+#include "cache/changes/guard.h"
 
 /*
  * A server writes one record at a time, or a few. Each is held against what is in
@@ -157,22 +156,21 @@ void reporter_take_late(struct reporter *reporter, pid_t thread, const void *byt
 	saving_free(saving);
 }
 
-unsigned reporters_of(const struct write_log *log, struct reporter_status *status, unsigned capacity)
+void reports_status(struct write_log *log, struct reports_status *status)
 {
-	unsigned count = 0;
-
+	*status = (struct reports_status){ 0 };
+	write_log_status(log, &status->log);
 	LOCK_SCOPE(&all_lock);
 	for (struct reporter *reporter = all; reporter; reporter = reporter->next) {
 		LOCK_SCOPE(&reporter->lock);
 		if (reporter->log != log || reporter->parser.form == NOTIFY_FORM_UNKNOWN)
 			continue;
-		if (count < capacity)
-			status[count] = (struct reporter_status){
+		if (status->reporters < REPORTS_STATUS_REPORTERS)
+			status->reporter[status->reporters] = (struct reporter_status){
 				reporter->thread,
 				reporter->distrusted ? NOTIFY_FORM_BROKEN : reporter->parser.form,
 				reporter->writes,
 			};
-		count++;
+		status->reporters++;
 	}
-	return count;
 }

@@ -13,10 +13,10 @@
 #include <sys/types.h>
 
 #include "cache/changes/formats/notify.h"
+#include "cache/changes/write_log.h"
 
 struct reporter;
 struct saving;
-struct write_log;
 
 /* A control file was opened. It holds a reference to the log. -ENOMEM. */
 int reporter_new(struct write_log *log, struct reporter **reporter);
@@ -43,5 +43,14 @@ struct reporter_status {
 	uint64_t writes;
 };
 
-/* How many of the log have said something, and the first `capacity` of them. */
-unsigned reporters_of(const struct write_log *log, struct reporter_status *status, unsigned capacity);
+#define REPORTS_STATUS_REPORTERS 8
+
+/* What people are told of how an image's changes are known. */
+struct reports_status {
+	struct write_log_status log;
+	unsigned reporters; /* open control files that have said something */
+	struct reporter_status reporter[REPORTS_STATUS_REPORTERS]; /* the first of them */
+};
+
+/* Without a look at the image. */
+void reports_status(struct write_log *log, struct reports_status *status);

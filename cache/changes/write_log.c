@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/changes/guard.h"
-#include "cache/changes/preserve.h"
 
 /* Writes that ended and are remembered; of what is older anything may be true. */
 #define ENTRIES 1024
@@ -263,27 +262,31 @@ static void remove_flight(struct write_log *log, size_t index)
 	log->flights[index] = log->flights[--log->flight_count];
 }
 
-static void end_flight(struct write_log *log, size_t index, int64_t at_ns)
+/* It counts as written at `ended_ns`; its ctime is of `stamped_ns` at the latest. */
+static void land(struct write_log *log, size_t index, int64_t ended_ns, int64_t stamped_ns)
 {
-	const struct flight *flight = &log->flights[index];
+	struct flight flight = log->flights[index];
 
-	note_window(log, flight->begun_ns, at_ns);
-	log->last_end_ns = max_i64(log->last_end_ns, at_ns);
-	if (!flight->untracked)
-		append(log, flight, at_ns);
+	note_window(log, flight.begun_ns, stamped_ns);
+	log->last_end_ns = max_i64(log->last_end_ns, ended_ns);
+	if (!flight.untracked)
+		append(log, &flight, ended_ns);
 	remove_flight(log, index);
+}
+
+static void end_flight(struct write_log *log, size_t index)
+{
+	int64_t now_ns = log->monotonic_ns();
+
+	land(log, index, now_ns, now_ns);
 }
 
 /* The end of an uncertain flight is nobody's to tell: it counts as written when it began, and its ctime soon after. */
 static void end_uncertain(struct write_log *log, size_t index)
 {
-	struct flight flight = log->flights[index];
+	int64_t begun_ns = log->flights[index].begun_ns;
 
-	note_window(log, flight.begun_ns, flight.begun_ns + WAIT_SETTLE_NS);
-	log->last_end_ns = max_i64(log->last_end_ns, flight.begun_ns);
-	if (!flight.untracked)
-		append(log, &flight, flight.begun_ns);
-	remove_flight(log, index);
+	land(log, index, begun_ns, begun_ns + WAIT_SETTLE_NS);
 }
 
 /*
@@ -334,9 +337,8 @@ static bool add_flight(struct write_log *log, const struct flight *flight)
 static void save_before(struct write_log *log, const struct cache_range *range, struct saving **saving)
 {
 	for (struct guard *guard = log->guards; guard; guard = guard_link(guard)->next)
-		if (guard_link(guard)->epoch == log->epoch && extents_touch(guard_extents(guard), range) &&
-		    !saving_add(saving, guard, range))
-			log->lost += guard_lose(guard, range);
+		if (guard_link(guard)->epoch == log->epoch && extents_touch(guard_extents(guard), range))
+			log->lost += saving_add(saving, guard, range);
 }
 
 /* ---- for those who tell ---------------------------------------------------- */
@@ -359,19 +361,18 @@ bool write_log_begin(struct write_log *log, const void *teller, uint64_t id, con
 	return false;
 }
 
-/* What becomes of the flights of one id. Returns how many there were. */
-static unsigned each_flight(struct write_log *log, const void *teller, uint64_t id,
-			    void (*become)(struct write_log *log, size_t index, int64_t at_ns))
+/* What becomes of the teller's flights of one id, or (NULL) of all. Returns how many there were. */
+static unsigned each_flight(struct write_log *log, const void *teller, const uint64_t *id,
+			    void (*become)(struct write_log *log, size_t index))
 {
-	int64_t now_ns = log->monotonic_ns();
 	unsigned count = 0;
 
 	LOCK_SCOPE(&log->lock);
 	/* Each turn goes one back, and what fills the gap was looked at before. */
 	for (size_t i = log->flight_count; i-- > 0;) {
-		if (log->flights[i].teller != teller || log->flights[i].id != id)
+		if (log->flights[i].teller != teller || (id && log->flights[i].id != *id))
 			continue;
-		become(log, i, now_ns);
+		become(log, i);
 		count++;
 	}
 	return count;
@@ -379,26 +380,19 @@ static unsigned each_flight(struct write_log *log, const void *teller, uint64_t 
 
 unsigned write_log_end(struct write_log *log, const void *teller, uint64_t id)
 {
-	return each_flight(log, teller, id, end_flight);
-}
-
-static void forget_flight(struct write_log *log, size_t index, int64_t at_ns)
-{
-	(void)at_ns;
-	remove_flight(log, index);
+	return each_flight(log, teller, &id, end_flight);
 }
 
 unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t id)
 {
-	return each_flight(log, teller, id, forget_flight);
+	return each_flight(log, teller, &id, remove_flight);
 }
 
 /* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends it. */
-static void become_uncertain(struct write_log *log, size_t index, int64_t at_ns)
+static void become_uncertain(struct write_log *log, size_t index)
 {
 	struct flight *flight = &log->flights[index];
 
-	(void)at_ns;
 	flight->uncertain = true;
 	flight->id = UINT64_MAX;
 	if (flight->untracked)
@@ -407,22 +401,12 @@ static void become_uncertain(struct write_log *log, size_t index, int64_t at_ns)
 
 unsigned write_log_end_unknown(struct write_log *log, const void *teller, uint64_t id)
 {
-	return each_flight(log, teller, id, become_uncertain);
+	return each_flight(log, teller, &id, become_uncertain);
 }
 
-bool write_log_end_all(struct write_log *log, const void *teller)
+unsigned write_log_end_all(struct write_log *log, const void *teller)
 {
-	int64_t now_ns = log->monotonic_ns();
-	bool any = false;
-
-	LOCK_SCOPE(&log->lock);
-	for (size_t i = log->flight_count; i-- > 0;) {
-		if (log->flights[i].teller != teller)
-			continue;
-		end_flight(log, i, now_ns);
-		any = true;
-	}
-	return any;
+	return each_flight(log, teller, NULL, end_flight);
 }
 
 static void stranger(struct write_log *log)

@@ -96,8 +96,8 @@ unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t 
 /* Their end will not be told, or not which: they are uncertain from now on. Returns how many. */
 unsigned write_log_end_unknown(struct write_log *log, const void *teller, uint64_t id);
 
-/* Of this teller nothing is in flight any more. Returns whether anything was. */
-bool write_log_end_all(struct write_log *log, const void *teller);
+/* Of this teller nothing is in flight any more. Returns how many were. */
+unsigned write_log_end_all(struct write_log *log, const void *teller);
 
 /* Somebody wrote who does not tell. */
 void write_log_stranger(struct write_log *log);

@@ -68,7 +68,10 @@ struct cache_device {
 struct cache_device_ops {
 	int (*observe)(struct cache_device *device, bool may_block, struct cache_observation *out);
 
-	/* Metadata: blocks on the grid, into any memory. -EIO when the range reaches beyond the end. */
+	/*
+	 * Metadata, into any memory: blocks on the grid; any range, if it may not block.
+	 * -EIO when the range reaches beyond the end.
+	 */
 	int (*read_blocks)(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
 			   size_t length_bytes);
 

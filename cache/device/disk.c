@@ -256,32 +256,12 @@ static int whole(ssize_t got, size_t wanted)
 	return got >= 0 && (size_t)got >= wanted ? 0 : -EIO;
 }
 
-static ssize_t pread_retry(int fd, void *buffer, size_t length_bytes, uint64_t offset_bytes)
-{
-	ssize_t got;
-
-	do
-		got = pread(fd, buffer, length_bytes, (off_t)offset_bytes);
-	while (got < 0 && errno == EINTR);
-	return got;
-}
-
 static ssize_t read_buffered(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	size_t done = 0;
-
 	/* No direct reads here and not our own page cache either: drop what may be stale. */
 	if (disk->kind != DISK_FILE)
 		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_DONTNEED);
-	/* Each turn adds at least one byte, or ends. */
-	while (done < length_bytes) {
-		ssize_t got = pread_retry(disk->fd, (char *)buffer + done, length_bytes - done, offset_bytes + done);
-
-		if (got <= 0)
-			break;
-		done += (size_t)got;
-	}
-	return (ssize_t)done;
+	return read_all(disk->fd, offset_bytes, buffer, length_bytes);
 }
 
 /* How much of the range the page cache has, read without waiting; 0 when in doubt. */
@@ -604,9 +584,4 @@ uint32_t disk_sector_bytes(const struct cache_device *device)
 int disk_fd(const struct cache_device *device)
 {
 	return ((const struct disk *)device)->fd;
-}
-
-bool disk_is_blind(const struct cache_device *device)
-{
-	return ((const struct disk *)device)->kind == DISK_NOTHING;
 }

@@ -44,8 +44,5 @@ int disk_fd(const struct cache_device *device);
 /* 0: it reads through descriptors that raise no events; else what silent_fd said, or -EOPNOTSUPP. */
 int disk_silent_error(const struct cache_device *device);
 
-/* Does it never know that nothing changed? */
-bool disk_is_blind(const struct cache_device *device);
-
 /* The logical sector size of a block device in bytes, 0 for a file. */
 uint32_t disk_sector_bytes(const struct cache_device *device);

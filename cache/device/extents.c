@@ -165,16 +165,6 @@ size_t extents_footprint_bytes(const struct extents *extents)
 	       extents->run_count * (sizeof(*extents->runs) + (extents->by_image ? sizeof(*extents->by_image) : 0));
 }
 
-struct cache_range extents_span(const struct extents *extents)
-{
-	uint64_t start;
-
-	if (extents->run_count == 0)
-		return (struct cache_range){ 0 };
-	start = in_image(extents, 0)->image_bytes;
-	return (struct cache_range){ start, image_end(in_image(extents, extents->run_count - 1)) - start };
-}
-
 /* ---- searches ------------------------------------------------------------ */
 
 /* The first run that ends behind this place in the image; halves what is left in each turn. */
@@ -351,31 +341,6 @@ int extents_read(const struct extents *extents, struct cache_device *device, uin
 	return error;
 }
 
-/* One run, of which the blocks around it are read. */
-static int read_run_now(struct cache_device *device, uint64_t image_bytes, size_t length_bytes, unsigned char *buffer)
-{
-	unsigned char block[CACHE_BLOCK_BYTES];
-	int error = 0;
-
-	/* Each turn copies what is in one block, or whole blocks. */
-	while (error == 0 && length_bytes > 0) {
-		size_t head = (size_t)(image_bytes % CACHE_BLOCK_BYTES), part;
-
-		if (head == 0 && length_bytes >= CACHE_BLOCK_BYTES) {
-			part = (size_t)round_down_u64(length_bytes, CACHE_BLOCK_BYTES);
-			error = device->ops->read_blocks(device, false, image_bytes, buffer, part);
-		} else {
-			part = (size_t)min_u64(length_bytes, CACHE_BLOCK_BYTES - head);
-			error = device->ops->read_blocks(device, false, image_bytes - head, block, sizeof(block));
-			memcpy(buffer, block + head, part);
-		}
-		image_bytes += part;
-		buffer += part;
-		length_bytes -= part;
-	}
-	return error;
-}
-
 int extents_read_now(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		     size_t length_bytes, unsigned char *buffer)
 {
@@ -387,7 +352,7 @@ int extents_read_now(const struct extents *extents, struct cache_device *device,
 	for (size_t i = run_of_byte(extents, offset_bytes); error == 0 && offset_bytes < end; i++) {
 		struct extents_run run = cut(&extents->runs[i], offset_bytes, end - offset_bytes);
 
-		error = read_run_now(device, run.image_bytes, (size_t)run.length_bytes, buffer);
+		error = device->ops->read_blocks(device, false, run.image_bytes, buffer, (size_t)run.length_bytes);
 		buffer += run.length_bytes;
 		offset_bytes += run.length_bytes;
 	}

@@ -43,9 +43,6 @@ bool extents_equal(const struct extents *a, const struct extents *b);
 /* The memory it takes. */
 size_t extents_footprint_bytes(const struct extents *extents);
 
-/* From its first byte in the image to its last. */
-struct cache_range extents_span(const struct extents *extents);
-
 /* Does the range of the image hold bytes of the file? Takes the logarithm of the number of runs. */
 bool extents_touch(const struct extents *extents, const struct cache_range *range);
 

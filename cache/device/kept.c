@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,50 +89,29 @@ static int open_temporary(const char *directory)
 	return fd;
 }
 
-int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
-{
-	struct kept *kept;
-
-	if (!reserve(budget, size_bytes))
-		return -EAGAIN;
-	kept = calloc(1, sizeof(*kept));
-	if (kept)
-		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
-	if (!kept || !kept->memory) {
-		atomic_fetch_sub(&budget->memory_bytes, size_bytes);
-		free(kept);
-		return -EAGAIN;
-	}
-	kept->budget = kept_budget_ref(budget);
-	kept->size_bytes = size_bytes;
-	kept->fd = -1;
-	atomic_store(&kept->references, 1);
-	*out = kept;
-	return 0;
-}
-
-int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
-{
-	return kept_new_in_memory(budget, size_bytes, out) == 0 ? 0 : kept_new_in_file(budget, size_bytes, out);
-}
-
-int kept_new_in_file(struct kept_budget *budget, uint64_t size_bytes, struct kept **out)
+int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **out)
 {
 	struct kept *kept = calloc(1, sizeof(*kept));
-	int fd;
 
 	if (!kept)
 		return -ENOMEM;
-	fd = open_temporary(budget->directory);
-	if (fd < 0) {
+	atomic_store(&kept->references, 1);
+	kept->size_bytes = size_bytes;
+	kept->fd = -1;
+	if (place != KEPT_IN_FILE && reserve(budget, size_bytes)) {
+		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
+		if (!kept->memory)
+			atomic_fetch_sub(&budget->memory_bytes, size_bytes);
+	}
+	if (!kept->memory && place != KEPT_IN_MEMORY)
+		kept->fd = open_temporary(budget->directory);
+	if (kept->fd >= 0)
+		atomic_fetch_add(&budget->file_bytes, size_bytes);
+	if (!kept->memory && kept->fd < 0) {
 		free(kept);
-		return -EIO;
+		return place == KEPT_IN_MEMORY ? -EAGAIN : -EIO;
 	}
 	kept->budget = kept_budget_ref(budget);
-	kept->size_bytes = size_bytes;
-	kept->fd = fd;
-	atomic_store(&kept->references, 1);
-	atomic_fetch_add(&budget->file_bytes, size_bytes);
 	*out = kept;
 	return 0;
 }
@@ -176,57 +156,46 @@ struct kept *kept_unref_first(struct kept *list)
 	return next;
 }
 
-int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes)
+const unsigned char *kept_memory(const struct kept *kept, uint64_t offset_bytes)
 {
-	const char *at = data;
+	return kept->memory ? kept->memory + offset_bytes : NULL;
+}
 
-	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
-		return -EIO;
-	if (kept->memory) {
-		memcpy(kept->memory + offset_bytes, data, length_bytes);
-		return 0;
-	}
-	/* Each turn writes at least one byte, or ends. */
+/* Between `data` and the temporary file. */
+static int move_through_file(const struct kept *kept, uint64_t offset_bytes, char *data, size_t length_bytes, bool write)
+{
+	/* Each turn moves at least one byte, or ends. */
 	while (length_bytes > 0) {
-		ssize_t done = pwrite(kept->fd, at, length_bytes, (off_t)offset_bytes);
+		ssize_t done = write ? pwrite(kept->fd, data, length_bytes, (off_t)offset_bytes) :
+				       pread(kept->fd, data, length_bytes, (off_t)offset_bytes);
 
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <= 0)
 			return -EIO;
-		at += done;
+		data += done;
 		offset_bytes += (uint64_t)done;
 		length_bytes -= (size_t)done;
 	}
 	return 0;
 }
 
-const unsigned char *kept_memory(const struct kept *kept, uint64_t offset_bytes)
+int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes)
 {
-	return kept->memory ? kept->memory + offset_bytes : NULL;
+	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
+		return -EIO;
+	if (!kept->memory)
+		return move_through_file(kept, offset_bytes, (char *)data, length_bytes, true);
+	memcpy(kept->memory + offset_bytes, data, length_bytes);
+	return 0;
 }
 
 int kept_read(const struct kept *kept, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	char *at = buffer;
-
 	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
 		return -EIO;
-	if (kept->memory) {
-		memcpy(buffer, kept->memory + offset_bytes, length_bytes);
-		return 0;
-	}
-	/* Each turn reads at least one byte, or ends. */
-	while (length_bytes > 0) {
-		ssize_t done = pread(kept->fd, at, length_bytes, (off_t)offset_bytes);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return -EIO;
-		at += done;
-		offset_bytes += (uint64_t)done;
-		length_bytes -= (size_t)done;
-	}
+	if (!kept->memory)
+		return move_through_file(kept, offset_bytes, buffer, length_bytes, false);
+	memcpy(buffer, kept->memory + offset_bytes, length_bytes);
 	return 0;
 }

@@ -19,10 +19,17 @@ struct kept_budget *kept_budget_ref(struct kept_budget *budget); /* atomic; each
 void kept_budget_unref(struct kept_budget *budget);		  /* NULL is fine */
 void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes);
 
-/* Room for `size_bytes`; one reference, the caller's. -ENOMEM, or -EIO when no temporary file can be had. */
-int kept_new(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
-int kept_new_in_memory(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept); /* -EAGAIN: not in memory */
-int kept_new_in_file(struct kept_budget *budget, uint64_t size_bytes, struct kept **kept);
+enum kept_place {
+	KEPT_ANYWHERE, /* in memory if it can be, else in a file */
+	KEPT_IN_MEMORY,
+	KEPT_IN_FILE,
+};
+
+/*
+ * Room for `size_bytes`; one reference, the caller's. -ENOMEM; -EIO: no temporary file
+ * can be had; -EAGAIN: it was to be in memory, and there is no room.
+ */
+int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **kept);
 uint64_t kept_size_bytes(const struct kept *kept);
 struct kept *kept_ref(struct kept *kept); /* atomic */
 void kept_unref(struct kept *kept);	  /* NULL is fine */

@@ -12,13 +12,13 @@
 /* One read in flight. Half a megabyte keeps a disk busy and splits a FUSE request in two. */
 #define SPLIT_BYTES ((size_t)512 << 10)
 
-static ssize_t pread_all(int fd, uint64_t offset_bytes, unsigned char *buffer, size_t length_bytes)
+ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
 	size_t done = 0;
 
 	/* Each turn adds at least one byte, or ends. */
 	while (done < length_bytes) {
-		ssize_t got = pread(fd, buffer + done, length_bytes - done, (off_t)(offset_bytes + done));
+		ssize_t got = pread(fd, (char *)buffer + done, length_bytes - done, (off_t)(offset_bytes + done));
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -160,7 +160,7 @@ static ssize_t join_splits(int fd, uint64_t offset_bytes, unsigned char *buffer,
 		if (got < 0)
 			return got;
 		if ((size_t)got < length) {
-			ssize_t rest = pread_all(fd, offset_bytes + start, buffer + start, length);
+			ssize_t rest = read_all(fd, offset_bytes + start, buffer + start, length);
 
 			if (rest < 0)
 				return rest;
@@ -173,38 +173,20 @@ static ssize_t join_splits(int fd, uint64_t offset_bytes, unsigned char *buffer,
 	return (ssize_t)done;
 }
 
-static ssize_t ring_read_window(struct io_uring *ring, int fd, uint64_t offset_bytes, unsigned char *buffer,
-				size_t length_bytes)
+ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
+	struct io_uring *ring = ring_of_thread();
 	struct split splits[RING_ENTRIES];
-	size_t count = queue_splits(ring, fd, offset_bytes, buffer, length_bytes, splits);
+	size_t count;
 
+	/* A request of the kernel is a megabyte, which is two splits: more than a ring full is nobody's. */
+	if (!ring || length_bytes > SPLIT_BYTES * RING_ENTRIES)
+		return read_all(fd, offset_bytes, buffer, length_bytes);
+	count = queue_splits(ring, fd, offset_bytes, buffer, length_bytes, splits);
 	/* A ring that cannot submit or reap owns our buffers for good: nothing sane is left to do. */
 	if (submit_all(ring, count) != 0 || reap_splits(ring, count) != 0)
 		abort();
 	return join_splits(fd, offset_bytes, buffer, splits, count);
-}
-
-ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
-{
-	struct io_uring *ring = ring_of_thread();
-	unsigned char *bytes = buffer;
-	size_t done = 0;
-
-	if (!ring)
-		return pread_all(fd, offset_bytes, bytes, length_bytes);
-	/* One window of RING_ENTRIES splits (8 MiB) a turn. */
-	while (done < length_bytes) {
-		size_t window = min_u64(length_bytes - done, SPLIT_BYTES * RING_ENTRIES);
-		ssize_t got = ring_read_window(ring, fd, offset_bytes + done, bytes + done, window);
-
-		if (got < 0)
-			return got;
-		done += (size_t)got;
-		if ((size_t)got < window)
-			break;
-	}
-	return (ssize_t)done;
 }
 
 #else
@@ -216,7 +198,7 @@ bool ring_available(void)
 
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	return pread_all(fd, offset_bytes, buffer, length_bytes);
+	return read_all(fd, offset_bytes, buffer, length_bytes);
 }
 
 #endif

@@ -22,5 +22,8 @@
  */
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes);
 
+/* The same for any range, by pread alone. */
+ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes);
+
 /* Does this process read through io_uring? For the log and for status. */
 bool ring_available(void);

@@ -42,11 +42,9 @@
 #pragma once
 
 #include "cache/tree/copy.h"
-#include "cache/tree/list.h"
 #include "cache/tree/lookup.h"
 #include "cache/tree/open.h"
 #include "cache/tree/read.h"
 #include "cache/tree/root.h"
-#include "cache/tree/status.h"
 #include "cache/tree/tree.h"
 #include "cache/tree/types.h"

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/waits.h"
-#include "cache/tree/observe.h"
 #include "cache/tree/settle.h"
 
 /* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as cached_refresh. */
@@ -13,7 +12,7 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 {
 	uint64_t generation = image->seen.generation;
 	struct recording recording;
-	int error = recording_begin(&recording, image->device, op->may_block, image->seen.size_bytes), same;
+	int error = recording_begin(&recording, image->device, op->may_block, image->seen.size_bytes);
 	bool failed;
 
 	*result = NULL;
@@ -26,35 +25,16 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 	}
 	failed = recording.failed && *parse_error != 0;
 	if (recording_finish(&recording, set) != 0)
-		goto moved;
+		return 0;
 	error = image_observe(image, op);
 	if (error != 0)
-		goto fail;
+		return error;
 	/* What the device could not read it may read the next time: not to be remembered. */
-	if (failed && image->seen.generation == generation) {
-		error = *parse_error;
-		goto fail;
-	}
 	if (failed)
-		goto moved;
-	same = image_untouched(image, generation, set) ?
+		return image->seen.generation == generation ? *parse_error : 0;
+	return image_untouched(image, generation, set) ?
 		       1 :
 		       validation_verify(set, image->device, op->may_block, image->seen.size_bytes);
-	if (same == 1)
-		return 1;
-	error = same;
-	if (error < 0)
-		goto fail;
-moved:
-	validation_clear(set);
-	if (*result)
-		kind->discard(*result);
-	return 0;
-fail:
-	validation_clear(set);
-	if (*result)
-		kind->discard(*result);
-	return error;
 }
 
 /* Take over what was parsed. An error keeps what was there before, for when it ends. */
@@ -85,12 +65,15 @@ static int parse_until_whole(struct cache_image *image, struct cache_op *op, str
 		int parse_error = 0, state;
 
 		state = parse_once(image, op, kind, owner, &result, &parse_error, &set);
-		if (state < 0)
-			return state;
 		if (state == 1) {
 			adopt(image, cached, kind, owner, result, parse_error, &set);
 			return 0;
 		}
+		validation_clear(&set);
+		if (result)
+			kind->discard(result);
+		if (state < 0)
+			return state;
 	}
 	op->retry_ns = WAIT_RETRY_NS;
 	return -EINPROGRESS;

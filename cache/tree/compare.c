@@ -8,7 +8,7 @@
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/dir.h"
-#include "cache/tree/observe.h"
+#include "cache/tree/settle.h"
 
 /* So many chunks are read at once. */
 #define BATCH_CHUNKS 16
@@ -162,44 +162,6 @@ static int compare_from(struct cache_version *version, struct cache_op *op, uint
 	return error;
 }
 
-int compare_known(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
-{
-	return compare_from(version, op, 0, &(struct comparison){ .limit_ns = limit_ns });
-}
-
-int compare_handed_out(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
-{
-	struct guard *guard = version->guard ? guard_ref(version->guard) : NULL;
-	int error = compare_from(version, op, 0, &(struct comparison){ .guard = guard, .limit_ns = limit_ns });
-
-	guard_unref(guard);
-	return error;
-}
-
-int compare_known_once(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
-{
-	struct comparison how = { .generation = version->image->seen.generation, .limit_ns = limit_ns };
-	int error;
-
-	if (version->compared_generation != how.generation) {
-		version->compared_generation = how.generation;
-		version->compared_chunks = 0;
-	}
-	error = compare_from(version, op, version->compared_chunks, &how);
-	if (error == 0)
-		version->data_checked = how.generation;
-	return error;
-}
-
-int compare_written(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
-{
-	struct changes written;
-
-	if (!image_changes(version->image, version->data_checked, &written))
-		return compare_known(version, op, limit_ns);
-	return compare_from(version, op, 0, &(struct comparison){ .written = &written, .limit_ns = limit_ns });
-}
-
 /* What the version holds there: preserved, or known. False: neither. */
 static bool hash_as_opened(struct cache_version *version, struct guard *guard, uint64_t chunk, unsigned char *buffer,
 			   struct chunk_hash *hash)
@@ -238,7 +200,8 @@ static int is_in_image(struct cache_version *version, struct cache_op *op, struc
 	return wanted.low == found.low && wanted.high == found.high;
 }
 
-int compare_preserved(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
+/* All that its guard preserved or lost, against the image. */
+static int compare_preserved(struct cache_version *version, struct cache_op *op, int64_t limit_ns)
 {
 	const struct cache_observation *seen = &version->image->seen;
 	uint64_t count = extents_chunk_count(version->extents);
@@ -258,4 +221,31 @@ int compare_preserved(struct cache_version *version, struct cache_op *op, int64_
 	if (result < 0)
 		return result;
 	return result == 0 ? dir_supersede(version) : 0;
+}
+
+int compare_known(struct cache_version *version, struct cache_op *op, enum compare_what what, int64_t limit_ns)
+{
+	struct comparison how = { .limit_ns = limit_ns };
+	struct changes written;
+	uint64_t first = 0;
+	int error;
+
+	if (what == COMPARE_PRESERVED)
+		return compare_preserved(version, op, limit_ns);
+	if (what == COMPARE_WRITTEN && image_changes(version->image, version->data_checked, &written))
+		how.written = &written;
+	if (what == COMPARE_HANDED_OUT && version->guard)
+		how.guard = guard_ref(version->guard);
+	if (what == COMPARE_STEADY) {
+		how.generation = version->image->seen.generation;
+		if (version->compared_generation != how.generation)
+			version->compared_chunks = 0;
+		version->compared_generation = how.generation;
+		first = version->compared_chunks;
+	}
+	error = compare_from(version, op, first, &how);
+	if (error == 0 && what == COMPARE_STEADY)
+		version->data_checked = how.generation;
+	guard_unref(how.guard);
+	return error;
 }

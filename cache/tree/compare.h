@@ -14,33 +14,32 @@
 
 #include "cache/tree/version.h"
 
-/*
- * From the first to the last; and with them what joined the comparison (chunk.h),
- * which is known afterwards if the caller says so. 0; -ESTALE: one differs, and the version is
- * superseded; -EINPROGRESS: it took more than `limit_ns` of the device's time;
- * -EIO, -ENOMEM.
- */
-int compare_known(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+enum compare_what {
+	COMPARE_ALL,
+	/*
+	 * For a steady device, and sets data_checked. What was compared under this generation
+	 * need not be compared again: a call that ran out of time has not been in vain.
+	 */
+	COMPARE_STEADY,
+	/* Only what was written, as the log tells, since it was last known to hold: data_checked. */
+	COMPARE_WRITTEN,
+	/*
+	 * For somebody who has it open: what a guard preserved is the version's as well. Not
+	 * for an open, which has to see what the image holds.
+	 */
+	COMPARE_HANDED_OUT,
+	/*
+	 * Does the image still hold what its guard preserved, or lost after it was handed
+	 * out? The kernel announces writes by whole pages: a neighbour's may have touched
+	 * the page, and none of these bytes. Needs version->guard.
+	 */
+	COMPARE_PRESERVED,
+};
 
 /*
- * The same for a steady device, and sets data_checked. What was compared under
- * this generation need not be compared again: a call that ran out of time has not
- * been in vain. -EINPROGRESS also when the generation moved.
+ * From the first to the last; and with them what joined the comparison (chunk.h), which
+ * is known afterwards if the caller says so. 0; -ESTALE: one differs, and the version is
+ * superseded; -EINPROGRESS: it took more than `limit_ns` of the device's time, or the
+ * generation of a steady device moved; -EIO, -ENOMEM.
  */
-int compare_known_once(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
-
-/* Only those that were written, as the log tells, since they were last known to hold. Needs version->data_checked. */
-int compare_written(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
-
-/*
- * As compare_known, for somebody who has it open: what a guard preserved is the
- * version's as well. Not for an open, which has to see what the image holds.
- */
-int compare_handed_out(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
-
-/*
- * Does the image still hold what its guard preserved, or lost after it was handed
- * out? The kernel announces writes by whole pages: a neighbour's may have touched
- * the page, and none of these bytes. As compare_known. Needs version->guard.
- */
-int compare_preserved(struct cache_version *version, struct cache_op *op, int64_t limit_ns);
+int compare_known(struct cache_version *version, struct cache_op *op, enum compare_what what, int64_t limit_ns);

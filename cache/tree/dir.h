@@ -17,7 +17,6 @@
 #pragma once
 
 #include "cache/tree/cached.h"
-#include "cache/tree/node.h"
 #include "cache/tree/version.h"
 
 /* Deeper trees are refused: Linux cannot name them either (PATH_MAX / 2). */

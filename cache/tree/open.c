@@ -24,9 +24,8 @@ static int decided(struct cache_op *op, int result, const char *rule)
 	return result;
 }
 
-/* Hold what is known against the image, with one of compare.h's functions, once at a time. */
-static int compare(struct cache_version *version, struct cache_op *op,
-		   int (*how)(struct cache_version *version, struct cache_op *op, int64_t limit_ns))
+/* Hold what is known against the image, once at a time. */
+static int compare(struct cache_version *version, struct cache_op *op, enum compare_what what)
 {
 	int error;
 
@@ -37,7 +36,7 @@ static int compare(struct cache_version *version, struct cache_op *op,
 		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
 	}
 	version->comparing = true;
-	error = how(version, op, version->known_count <= SMALL_CHUNKS ? WAIT_COMPARE_READ_NS : WAIT_COMPARE_NS);
+	error = compare_known(version, op, what, version->known_count <= SMALL_CHUNKS ? WAIT_COMPARE_READ_NS : WAIT_COMPARE_NS);
 	version->comparing = false;
 	if (error == -ESTALE)
 		return decided(op, -ESTALE, "bytes that were handed out are others by now");
@@ -111,7 +110,7 @@ static int check_by_comparing(struct cache_version *version, struct cache_op *op
 		return decided(op, 0, "nothing was handed out of it yet");
 	if (seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation)
 		return decided(op, 0, "nothing changed in the image");
-	error = compare(version, op, seen->steady && seen->in_flight == 0 ? compare_known_once : compare_known);
+	error = compare(version, op, seen->steady && seen->in_flight == 0 ? COMPARE_STEADY : COMPARE_ALL);
 	/* Bytes that hold are no file whose entry went meanwhile. */
 	if (error == 0)
 		error = path_refresh_version(version, op);
@@ -159,7 +158,7 @@ static int check_written(struct cache_version *version, struct cache_op *op)
 		return in_flight(version, op);
 	if (!all_known && !version_older_than_burst(version) && !has_lasted(version, op))
 		return decided(op, -EINPROGRESS, "exact: written a moment ago");
-	error = version->known_count > 0 ? compare(version, op, version->data_checked != 0 ? compare_written : compare_known) : 0;
+	error = version->known_count > 0 ? compare(version, op, version->data_checked != 0 ? COMPARE_WRITTEN : COMPARE_ALL) : 0;
 	if (error != 0)
 		return error;
 	if (!version_untouched(version, generation) || version->detached)
@@ -208,7 +207,7 @@ static int renew_guard(struct cache_version *version, struct cache_op *op)
 		return decided(op, dir_supersede(version), "written while nothing told what");
 	if (!version_untouched(version, generation) && !image_is_quiet(image, image->seen.now_ns, &version->place.range))
 		return come_back(op, WAIT_RETRY_IN_FLIGHT_NS, "being written");
-	error = compare(version, op, compare_preserved);
+	error = compare(version, op, COMPARE_PRESERVED);
 	if (error == -ESTALE)
 		return decided(op, -ESTALE, "written since it was opened");
 	if (error == 0)

@@ -47,9 +47,9 @@ static int refresh_path(struct cache_dir *dir, struct cache_dir *path, struct ca
 	return dir->detached ? -ESTALE : error;
 }
 
-static int refresh_once(struct cache_dir *dir, struct cache_op *op)
+static int refresh_once(void *object, struct cache_op *op)
 {
-	struct cache_dir *path;
+	struct cache_dir *dir = object, *path;
 	int error;
 
 	if (dir->detached)
@@ -66,18 +66,12 @@ static int refresh_once(struct cache_dir *dir, struct cache_op *op)
 	return error;
 }
 
-/*
- * A reading on the way may find a newer generation, under which what is above
- * was not looked at: a directory's clusters may be another's by now. Then once
- * more, and what was just read is only compared.
- */
-int path_refresh_dir(struct cache_dir *dir, struct cache_op *op)
+int path_until_one_generation(struct cache_image *image, struct cache_op *op, int (*once)(void *object, struct cache_op *op),
+			      void *object)
 {
-	struct cache_image *image = dir->image;
-
 	for (int try = 0; try < REFRESH_TRIES; try++) {
 		uint64_t generation = image->seen.generation;
-		int error = refresh_once(dir, op);
+		int error = once(object, op);
 
 		if (error != 0 || image->seen.generation == generation)
 			return error;
@@ -86,8 +80,14 @@ int path_refresh_dir(struct cache_dir *dir, struct cache_op *op)
 	return -EINPROGRESS;
 }
 
-static int refresh_version_once(struct cache_version *version, struct cache_op *op)
+int path_refresh_dir(struct cache_dir *dir, struct cache_op *op)
 {
+	return path_until_one_generation(dir->image, op, refresh_once, dir);
+}
+
+static int refresh_version_once(void *object, struct cache_op *op)
+{
+	struct cache_version *version = object;
 	int error;
 
 	if (version->detached)
@@ -105,15 +105,5 @@ static int refresh_version_once(struct cache_version *version, struct cache_op *
 
 int path_refresh_version(struct cache_version *version, struct cache_op *op)
 {
-	struct cache_image *image = version->image;
-
-	for (int try = 0; try < REFRESH_TRIES; try++) {
-		uint64_t generation = image->seen.generation;
-		int error = refresh_version_once(version, op);
-
-		if (error != 0 || image->seen.generation == generation)
-			return error;
-	}
-	op->retry_ns = WAIT_RETRY_NS;
-	return -EINPROGRESS;
+	return path_until_one_generation(version->image, op, refresh_version_once, version);
 }

@@ -154,7 +154,7 @@ static int compare_unless_exact(struct reading *reading)
 	if (version->comparing)
 		return come_back_soon(reading, "another reader compares it");
 	version->comparing = true;
-	error = compare_handed_out(version, reading->op, WAIT_COMPARE_READ_NS);
+	error = compare_known(version, reading->op, COMPARE_HANDED_OUT, WAIT_COMPARE_READ_NS);
 	version->comparing = false;
 	reading->op->rule = "guarded, and compared with what was handed out";
 	return error;
@@ -296,7 +296,7 @@ static int compare_for_all(struct reading *reading)
 
 	version->comparing = true;
 	chunks_join(version);
-	error = compare_known(version, reading->op, WAIT_COMPARE_READ_NS);
+	error = compare_known(version, reading->op, COMPARE_ALL, WAIT_COMPARE_READ_NS);
 	if (error == 0)
 		error = path_refresh_version(version, reading->op);
 	/* What was quiet before the first of the reads must have been so until now. */
@@ -371,7 +371,7 @@ static int read_new(struct reading *reading)
 	if (version->comparing)
 		return come_back_soon(reading, "all that was handed out is being compared");
 	version->comparing = true;
-	error = compare_known_once(version, reading->op, WAIT_COMPARE_NS);
+	error = compare_known(version, reading->op, COMPARE_STEADY, WAIT_COMPARE_NS);
 	version->comparing = false;
 	return error != 0 ? error : read_steady(reading);
 }

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 
-#include "base/waits.h"
-#include "cache/tree/boot.h"
 #include "cache/tree/path.h"
 #include "cache/tree/settle.h"
 #include "cache/tree/table.h"
@@ -50,18 +48,28 @@ static bool path_settled(struct cache_image *image, struct cache_op *op, const s
 	struct cache_range where = volume_range(volume);
 
 	return image_settled(image, op, image->table->cached.since_ns, NULL) &&
-	       (!boot || !image->boot->cached.loaded || image_settled(image, op, image->boot->cached.since_ns, NULL)) &&
+	       (!boot || !image->table->boot_cached.loaded || image_settled(image, op, image->table->boot_cached.since_ns, NULL)) &&
 	       cached_settled(image, op, &volume->cached, volume->cached.since_ns, &where);
 }
 
-static int root_once(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
+/* What is asked for, and the answer. */
+struct root_of {
+	struct cache_image *image;
+	unsigned partition;
+	struct cache_dir *root;
+};
+
+static int root_once(void *object, struct cache_op *op)
 {
+	struct root_of *of = object;
+	struct cache_image *image = of->image;
+	unsigned number = of->partition;
 	bool boot = number == CACHE_PARTITION_BOOT;
 	struct cache_volume *volume;
 	int error = table_refresh(image, op);
 
 	if (error == 0 && boot)
-		error = boot_choose(image, op, &number);
+		error = table_choose_boot(image, op, &number);
 	if (error != 0) {
 		if (error == -ENODATA && !image->problem)
 			image->problem = "none of its partitions is a FAT";
@@ -84,34 +92,22 @@ static int root_once(struct cache_image *image, struct cache_op *op, unsigned nu
 		error = -EINPROGRESS;
 	if (error != 0)
 		return as_io_error(error);
-	*root = volume->root;
+	of->root = volume->root;
 	return 0;
-}
-
-/* Until all that the answer rests on was looked at under one generation. */
-static int image_root_locked(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
-{
-	for (int try = 0; try < REFRESH_TRIES; try++) {
-		uint64_t generation = image->seen.generation;
-		int error = root_once(image, op, number, root);
-
-		if (error == 0 && image->seen.generation != generation)
-			continue;
-		if (error == 0)
-			node_use(image, &(*root)->node);
-		return error;
-	}
-	op->retry_ns = WAIT_RETRY_NS;
-	return -EINPROGRESS;
 }
 
 int cache_image_root(struct cache_image *image, struct cache_op *op, unsigned number, struct cache_dir **root)
 {
+	struct root_of of = { image, number, NULL };
 	int error = image_enter(image, op);
 
 	if (error != 0)
 		return error;
-	error = image_root_locked(image, op, number, root);
+	error = path_until_one_generation(image, op, root_once, &of);
+	if (error == 0) {
+		node_use(image, &of.root->node);
+		*root = of.root;
+	}
 	image_leave(image);
 	return error;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * settle: has new content been there long enough to be believed?
+ * settle: what is known without reading of what was written to an image; and has
+ * new content been there long enough to be believed?
  *
  * An update rewrites the blocks of one file at times that lie apart, and other
  * blocks in between: that a directory, or a file's bytes, lasted for a moment
@@ -20,6 +21,7 @@
 #pragma once
 
 #include "cache/tree/image.h"
+#include "cache/tree/validation.h"
 
 /*
  * Was content that has been there since `since_ns` there long enough to be
@@ -37,3 +39,16 @@ int64_t image_lasting_ns(const struct cache_image *image, const struct cache_ran
 
 /* What was true under this generation, and is untouched since, is older than the writes that go on. 0: not known. */
 uint64_t image_burst_generation(const struct cache_image *image, const struct cache_range *where);
+
+/* The most ranges that are compared; more, and what is asked about is read. */
+#define CHANGES_MAX 128
+
+/* What was written since `generation`, and is being written. False: it may be anything. */
+struct changes {
+	struct cache_range ranges[CHANGES_MAX];
+	size_t count;
+};
+bool image_changes(const struct cache_image *image, uint64_t generation, struct changes *changes);
+
+/* Is it known that nothing of the validation set was written since `generation`, and is not now? */
+bool image_untouched(const struct cache_image *image, uint64_t generation, const struct validation *set);

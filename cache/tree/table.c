@@ -99,9 +99,74 @@ int table_refresh(struct cache_image *image, struct cache_op *op)
 	return error;
 }
 
+/* ---- which is the boot partition ------------------------------------------ */
+
+static int boot_parse(void *owner, struct source *source, void **result)
+{
+	struct cache_image *image = owner;
+	const struct part_entry *chosen;
+	enum part_boot_reason reason;
+	struct boot_choice *choice;
+	int error = part_choose_boot(source, image->table->parts, &chosen, &reason);
+
+	if (error != 0)
+		return error;
+	choice = malloc(sizeof(*choice));
+	if (!choice)
+		return -ENOMEM;
+	*choice = (struct boot_choice){ chosen->number, reason };
+	*result = choice;
+	return 0;
+}
+
+static bool boot_commit(void *owner, void *result)
+{
+	struct cache_image *image = owner;
+	struct boot_choice *choice = result;
+	bool changed = image->table->boot.number != choice->number;
+
+	image->table->boot = *choice;
+	free(choice);
+	return changed;
+}
+
+static const struct cached_kind boot_kind = { boot_parse, boot_commit, free };
+
+unsigned table_only_fat(const struct part_table *parts)
+{
+	unsigned number = 0;
+
+	for (size_t i = 0; i < parts->count; i++)
+		if (parts->entries[i].is_fat)
+			number = parts->entries[i].number;
+	return number;
+}
+
+int table_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *number)
+{
+	const struct part_table *parts = image->table->parts;
+	int error;
+
+	*number = image->cache->settings.partition;
+	if (*number != 0)
+		return 0;
+	if (part_table_fat_count(parts) == 1) {
+		*number = table_only_fat(parts);
+		return 0;
+	}
+	/* The choice rests on the table too. */
+	if (image->table->boot_of != image->table->changes)
+		image->table->boot_cached.loaded = false;
+	image->table->boot_of = image->table->changes;
+	error = cached_refresh(image, op, &image->table->boot_cached, &boot_kind, image, NULL);
+	*number = image->table->boot.number;
+	return error;
+}
+
 void table_clear(struct table *table)
 {
 	cached_forget(&table->cached);
+	cached_forget(&table->boot_cached);
 	free(table->parts);
 	table->parts = NULL;
 }

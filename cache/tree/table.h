@@ -2,7 +2,8 @@
 /*
  * table: an image's partition table, kept as cached metadata, so that a table
  * rewritten under us (growpart does it on a Pi's first boot) shows at the next
- * lookup. It also tells the write log which ranges nobody ever reads for.
+ * lookup; and beside it, which of its partitions is the boot partition (CONTRACT
+ * N4). It also tells the write log which ranges nobody ever reads for.
  *
  * Under the image's lock.
  */
@@ -10,14 +11,29 @@
 
 #include "cache/tree/cached.h"
 
+struct boot_choice {
+	unsigned number;
+	enum part_boot_reason reason;
+};
+
 struct table {
 	struct cached cached;
 	struct part_table *parts; /* NULL until it was read */
 	unsigned changes;	  /* how often it became another */
 	unsigned told;		  /* which reading the log was last told of */
+
+	struct cached boot_cached;
+	struct boot_choice boot;
+	unsigned boot_of; /* `changes` of the table that it was chosen from */
 };
 
 /* -ENODATA: neither a table nor a FAT; -EIO; or waiting. Also sets what is wrong with the image. */
 int table_refresh(struct cache_image *image, struct cache_op *op);
+
+/* The table is as of the generation seen. -ENODATA: there is none; -EIO; or waiting. */
+int table_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *number);
+
+/* The number of the last FAT, 0 if there is none: which one it is, where there is only one. */
+unsigned table_only_fat(const struct part_table *parts);
 
 void table_clear(struct table *table);

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 
 #include "base/waits.h"
-#include "cache/tree/boot.h"
-#include "cache/tree/idle.h"
+#include "cache/tree/dir.h"
 #include "cache/tree/table.h"
 #include "cache/tree/volume.h"
 
@@ -56,11 +55,108 @@ void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *fil
 	*file_bytes += preserved_file_bytes;
 }
 
-/* An image with the places for what hangs on it. */
+/* ---- nodes that lost their users ----------------------------------------- */
+
+/* An image keeps this many nodes that nobody uses, for the next lookup: an unchanged file then has its number again. */
+#define IDLE_NODES_MAX 1024
+
+/* A file in more pieces is not kept for the next lookup: a hostile image has many of them. */
+#define IDLE_EXTENTS_BYTES ((size_t)128 << 10)
+
+/* The nodes below that nobody uses. */
+static size_t idle_below(struct cache_dir *dir)
+{
+	size_t idle = 0;
+
+	for (struct cache_dir *at = dir_list_below(dir); at; at = at->link) {
+		size_t count = dir_slot_count(at);
+
+		for (size_t i = 0; i < count; i++) {
+			const struct slot *slot = &at->slots[i];
+
+			if (slot->kind == SLOT_FILE)
+				idle += node_idle(&slot->version->node);
+			else if (slot->kind == SLOT_DIR)
+				idle += node_idle(&slot->dir->node);
+		}
+	}
+	return idle;
+}
+
+/*
+ * A node became idle; keep it for the next lookup unless there are too many. The
+ * same few go and come back all the time: so it counts how many are idle now, not
+ * how often one became so. Until it is counted again there are twice as many at most.
+ */
+static void count_idle(struct cache_image *image)
+{
+	size_t idle = 0;
+
+	if (++image->idle_events <= IDLE_NODES_MAX)
+		return;
+	image->idle_events = 0;
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		idle += volume->root ? idle_below(volume->root) : 0;
+	if (idle <= IDLE_NODES_MAX)
+		return;
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		if (volume->root)
+			dir_trim(volume->root);
+}
+
+/* A root is never freed for being idle. */
+static void look_at_dir(struct cache_dir *dir)
+{
+	if (dir->detached)
+		dir_free_if_gone(dir);
+	else if (dir->parent)
+		count_idle(dir->image);
+}
+
+/* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
+static void look_at_version(struct cache_version *version)
+{
+	if (atomic_load(&version->opens) == 0 && !version->copying)
+		version_drop_content(version);
+	if (!node_idle(&version->node))
+		return;
+	if (version->retired)
+		dir_supersede(version);
+	if (version->detached)
+		version_detach(version);
+	else if (version->extents && extents_footprint_bytes(version->extents) > IDLE_EXTENTS_BYTES)
+		dir_supersede(version);
+	else
+		count_idle(version->image);
+}
+
+/*
+ * Look at all nodes whose users went; under the image's lock, or alone. A node that
+ * stands in a slot is kept for the next lookup: a version that is freed costs an
+ * unchanged file its inode number. Kept are so many for each image.
+ */
+static void reap(struct cache_image *image)
+{
+	struct node *node = node_take_list(image);
+
+	while (node) {
+		struct node *next = node->next;
+		unsigned users = node_take(node);
+
+		if (node->is_version)
+			look_at_version((struct cache_version *)node);
+		else if (users == 0)
+			look_at_dir((struct cache_dir *)node);
+		node = next;
+	}
+}
+
+/* ---- images -------------------------------------------------------------- */
+
+/* An image with the place for its table. */
 struct whole_image {
 	struct cache_image image; /* first */
 	struct table table;
-	struct boot boot;
 };
 
 static void free_tree(struct cache_image *image)
@@ -70,13 +166,12 @@ static void free_tree(struct cache_image *image)
 		volume_free(volume);
 	}
 	table_clear(image->table);
-	cached_forget(&image->boot->cached);
 }
 
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
 		    struct cache_image **out)
 {
-	static const struct image_ops ops = { idle_reap, free_tree };
+	static const struct image_ops ops = { reap, free_tree };
 	struct whole_image *whole = calloc(1, sizeof(*whole));
 
 	if (!whole) {
@@ -88,9 +183,65 @@ int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t s
 	whole->image.device = device;
 	whole->image.sector_bytes_hint = sector_bytes_hint;
 	whole->image.table = &whole->table;
-	whole->image.boot = &whole->boot;
 	atomic_store(&whole->image.users, 1);
 	pthread_mutex_init(&whole->image.lock, NULL);
 	*out = &whole->image;
+	return 0;
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+static unsigned open_files_below(struct cache_dir *dir)
+{
+	unsigned open = 0;
+
+	for (struct cache_dir *at = dir_list_below(dir); at; at = at->link) {
+		size_t count = dir_slot_count(at);
+
+		for (size_t i = 0; i < count; i++)
+			if (at->slots[i].kind == SLOT_FILE && atomic_load(&at->slots[i].version->opens) > 0)
+				open++;
+	}
+	return open;
+}
+
+static void status_of_boot(const struct cache_image *image, struct cache_image_status *status)
+{
+	const struct part_entry *entry;
+
+	status->boot_by_option = image->cache->settings.partition != 0;
+	status->boot_number = status->boot_by_option ? image->cache->settings.partition : image->table->boot.number;
+	status->boot_reason = image->table->boot.reason;
+	if (!status->boot_by_option && !image->table->boot_cached.loaded) {
+		if (status->fat_count != 1)
+			return;
+		status->boot_number = table_only_fat(image->table->parts);
+		status->boot_reason = PART_BOOT_FIRST_FAT;
+	}
+	entry = part_table_find(image->table->parts, status->boot_number);
+	if (!entry)
+		return;
+	status->boot_known = true;
+	status->boot_offset_bytes = entry->offset_bytes;
+	status->boot_length_bytes = entry->length_bytes;
+}
+
+int cache_image_status(struct cache_image *image, struct cache_image_status *status)
+{
+	*status = (struct cache_image_status){ 0 };
+	if (pthread_mutex_trylock(&image->lock) != 0)
+		return -EAGAIN;
+	status->problem = atomic_load(&image->problem);
+	status->change_source = cache_image_change_source(image);
+	status->table_known = image->table->parts && image->table->cached.error == 0;
+	if (status->table_known) {
+		status->scheme = image->table->parts->scheme;
+		status->fat_count = (unsigned)part_table_fat_count(image->table->parts);
+		status_of_boot(image, status);
+	}
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		if (volume->root)
+			status->open_files += open_files_below(volume->root);
+	image_leave(image);
 	return 0;
 }

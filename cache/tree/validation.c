@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 #include "base/cleanup.h"
 #include "cache/device/hash.h"
 
@@ -57,24 +56,20 @@ static bool run_matches(const struct validation *validation, size_t first, size_
 int validation_verify(const struct validation *validation, struct cache_device *device, bool may_block,
 		     uint64_t size_bytes)
 {
-	unsigned char window[4 * CACHE_BLOCK_BYTES];
-	CLEANUP_FREE unsigned char *large = NULL;
+	CLEANUP_FREE unsigned char *bytes = NULL;
 
 	/* The end of the device is part of the answer: a table or chain may have been cut there. */
 	if (size_bytes != validation->size_bytes)
 		return 0;
+	bytes = malloc(WINDOW_BYTES);
+	if (!bytes)
+		return -ENOMEM;
 	for (size_t i = 0, count; i < validation->count; i += count) {
 		uint64_t offset_bytes = validation->blocks[i].block * CACHE_BLOCK_BYTES;
-		unsigned char *bytes = window;
 		size_t length_bytes;
 		int result;
 
 		count = run_length(validation, i);
-		if (count * CACHE_BLOCK_BYTES > sizeof(window)) {
-			if (!large && !(large = malloc(WINDOW_BYTES)))
-				return -ENOMEM;
-			bytes = large;
-		}
 		length_bytes = clip(offset_bytes, count * CACHE_BLOCK_BYTES, size_bytes);
 		result = device->ops->read_blocks(device, may_block, offset_bytes, bytes, length_bytes);
 		if (result == -EAGAIN || result == -ENOMEM)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
-#include "cache/tree/observe.h"
 #include "cache/tree/settle.h"
 
 /* ---- life ---------------------------------------------------------------- */

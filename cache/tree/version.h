@@ -27,7 +27,6 @@
 #include "cache/changes/guard.h"
 #include "cache/device/extents.h"
 #include "cache/tree/cached.h"
-#include "cache/tree/node.h"
 
 /* The volume that directories and versions are on. */
 struct location {

@@ -7,21 +7,17 @@
 #include "cache/tree/dir.h"
 #include "cache/tree/table.h"
 
-struct fat_reading {
-	struct fat_volume fat;
-};
-
 static int volume_parse(void *owner, struct source *source, void **result)
 {
 	struct cache_volume *volume = owner;
 	struct source_slice slice =
 		source_slice_of(source, volume->entry.offset_bytes, volume->entry.length_bytes);
-	struct fat_reading *reading = malloc(sizeof(*reading));
+	struct fat_volume *reading = malloc(sizeof(*reading));
 	int error;
 
 	if (!reading)
 		return -ENOMEM;
-	error = fat_volume_read(&slice.source, &reading->fat);
+	error = fat_volume_read(&slice.source, reading);
 	if (error != 0) {
 		free(reading);
 		return error;
@@ -33,10 +29,10 @@ static int volume_parse(void *owner, struct source *source, void **result)
 static bool volume_commit(void *owner, void *result)
 {
 	struct cache_volume *volume = owner;
-	struct fat_reading *reading = result;
-	bool changed = !volume->root || !fat_volume_equal(&volume->fat, &reading->fat);
+	struct fat_volume *reading = result;
+	bool changed = !volume->root || !fat_volume_equal(&volume->fat, reading);
 
-	volume->fat = reading->fat;
+	volume->fat = *reading;
 	free(reading);
 	if (changed && volume->root) {
 		dir_detach(volume->root);

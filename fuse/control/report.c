@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/waits.h"
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 #include "cache/changes/reporter.h"
 #include "cache/changes/write_log.h"
 #include "fuse/process/log.h"

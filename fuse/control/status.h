@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#include "cache/changes/status.h"
+#include "cache/changes/reporter.h"
 #include "fuse/control/node.h"
 
 struct status_image {

@@ -81,7 +81,7 @@ static int hold(struct guard *guard, struct write_log *log)
 	struct saving *saving = NULL;
 	int event_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	cr_assert(saving_add(&saving, guard, &range));
+	cr_assert_eq(saving_add(&saving, guard, &range), 0);
 	held_add(held, event_fd, saving, log);
 	return event_fd;
 }

@@ -32,8 +32,8 @@ Test(cache_kept, c2_in_memory_within_the_budget_else_in_a_file)
 	struct kept_budget *budget = kept_budget_new(150, "/tmp");
 	struct kept *first, *second;
 
-	cr_assert_eq(kept_new(budget, 100, &first), 0);
-	cr_assert_eq(kept_new(budget, 100, &second), 0);
+	cr_assert_eq(kept_new(budget, 100, KEPT_ANYWHERE, &first), 0);
+	cr_assert_eq(kept_new(budget, 100, KEPT_ANYWHERE, &second), 0);
 	expect_used(budget, 100, 100);
 	cr_expect_not_null(kept_memory(first, 5));
 	cr_expect_null(kept_memory(second, 5));
@@ -55,7 +55,7 @@ Test(cache_kept, e_no_file_is_an_io_error)
 	struct kept_budget *budget = kept_budget_new(0, "/nonexistent");
 	struct kept *kept;
 
-	cr_expect_eq(kept_new(budget, 100, &kept), -EIO);
+	cr_expect_eq(kept_new(budget, 100, KEPT_ANYWHERE, &kept), -EIO);
 	expect_used(budget, 0, 0);
 	kept_budget_unref(budget);
 }
@@ -66,7 +66,7 @@ Test(cache_kept, e_a_full_file_system_is_an_io_error)
 	struct kept *kept;
 
 	/* Beyond what any file may be long. */
-	cr_assert_eq(kept_new(budget, UINT64_MAX, &kept), 0);
+	cr_assert_eq(kept_new(budget, UINT64_MAX, KEPT_ANYWHERE, &kept), 0);
 	cr_expect_eq(kept_write(kept, (uint64_t)INT64_MAX - 10, "abc", 3), -EIO);
 	kept_unref(kept);
 	kept_budget_unref(budget);

@@ -31,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 #include "cache/changes/reporter.h"
 #include "cache/changes/write_log.h"
 #include "cache_model.h"

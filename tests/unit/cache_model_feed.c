@@ -8,7 +8,7 @@
 
 #include "base/waits.h"
 #include "cache/changes/pairing.h"
-#include "cache/changes/preserve.h"
+#include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
 #include "cache_model.h"
 

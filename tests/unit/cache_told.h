@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include "cache/changes/guard.h"
-#include "cache/changes/preserve.h"
 #include "cache/changes/write_log.h"
 #include "cache_device.h"
 

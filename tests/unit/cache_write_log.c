@@ -164,7 +164,7 @@ Test(cache_write_log, c4_an_untracked_write_explains_a_change_all_the_same)
 	before = observe().generation;
 	begin(TELLER, 1, 10 * MIB, 4096);
 	cr_expect_eq(write_log_end_unknown(told, TELLER, 1), 1);
-	cr_expect_eq(write_log_end_all(told, TELLER), false, "it needs no flight");
+	cr_expect_eq(write_log_end_all(told, TELLER), 0, "it needs no flight");
 	now_ns += 150 * MS;
 	device.stamp_ns = now_ns;
 	cr_expect_eq(observe().generation, before);

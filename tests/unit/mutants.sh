@@ -87,7 +87,7 @@ mutant()
 mutant "believe without comparing the validation" model tree/cached.c \
 	's/result = validation_verify\(&cached->validation, .*?\);/result = 1;/s'
 mutant "believe a parse though the generation moved" dir tree/cached.c \
-	's/same = image_untouched\(image, generation, set\) \?/same = true ?/'
+	's/return image_untouched\(image, generation, set\) \?/return true ?/'
 mutant "new metadata is settled at once" model tree/cached.c \
 	's/cached->since_ns = image->seen.now_ns - /cached->since_ns = INT64_MIN \/ 2 + /'
 mutant "everything is settled at once" model tree/settle.c \
@@ -104,7 +104,7 @@ mutant "ENOENT without settling" model tree/lookup.c \
 	's/return cached_settled\([^?]*\? -ENOENT : -EINPROGRESS/return -ENOENT/'
 mutant "a new entry is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(image, op, &dir->cached, slot->since_ns, &dir->place.range\)\)/if (0)/'
-mutant "a listing is shown at once" model tree/list.c \
+mutant "a listing is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(dir->image, op, &dir->cached, dir->cached.since_ns, &dir->place.range\)\)/if (0)/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
@@ -141,7 +141,7 @@ mutant "open in the midst of a reported update" model tree/open.c \
 mutant "what was preserved may be in the image" model tree/open.c \
 	's/if \(version->guard && !guard_is_pristine\(version->guard\)\)/if (0)/g'
 mutant "a write in flight is waited for by nobody" model tree/open.c \
-	's/if \(image_is_quiet\(image, image->seen.now_ns, &version->place.range\)\)\n\t\treturn check_by_comparing/if (true)\n\t\treturn check_by_comparing/'
+	's/if \(!image_is_quiet\(image, image->seen.now_ns, &version->place.range\)\)/if (false)/'
 
 # ---- versions: read ----
 mutant "new content need not last" model tree/read.c \
@@ -153,7 +153,7 @@ mutant "content lasts from when it was last seen" model tree/chunk.c \
 mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \
 	's/if \(seen->generation != generation \|\| seen->in_flight != 0 \|\| version->data_checked != generation\)/if (0)/'
 mutant "what is known is not compared after the read" version tree/read.c \
-	's/error = compare_known\(version, reading->op, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
+	's/error = compare_known\(version, reading->op, COMPARE_ALL, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
 mutant "entry and chain are not looked at after the read" version tree/read.c \
 	's/(error = compare_known.*?)error = path_refresh_version\(version, reading->op\);/$1error = 0;/s'
 mutant "known bytes may be others" model tree/read.c \
@@ -163,7 +163,7 @@ mutant "a read goes on beyond the end" version tree/read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
 
 # ---- versions: copies ----
-mutant "a copy stays for ever" version tree/idle.c \
+mutant "a copy stays for ever" version tree/tree.c \
 	's/if \(atomic_load\(&version->opens\) == 0 && !version->copying\)/if (0)/'
 mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
 	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
@@ -198,13 +198,13 @@ mutant "write log: what falls out of the log did not happen" write_log $log 's/l
 mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
 mutant "write log: two looks may be of one moment while a write is executed" model $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
 mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
-mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, id, forget_flight\)/each_flight(log, teller, id, end_flight)/'
+mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, remove_flight\)/each_flight(log, teller, \&id, end_flight)/'
 mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
 mutant "write log: a burst ends where it is looked at" write_log $log 's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
 mutant "write log: a burst is as old as what is known of it" write_log $log \
 	's/if \(burst->start_ns - log->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
 mutant "write log: what is in flight is no part of the burst" write_log $log 's/burst->generation = flight->generation;/;/'
-mutant "write log: quiet counts from when an uncertain write is over" write_log $log 's/append\(log, &flight, flight.begun_ns\)/append(log, \&flight, log->monotonic_ns())/'
+mutant "write log: quiet counts from when an uncertain write is over" write_log $log 's/land\(log, index, begun_ns, /land(log, index, log->monotonic_ns(), /'
 mutant "write log: untracked ranges are tracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (false)/'
 mutant "write log: half of a write is untracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (overlap(range, \&log->untracked[i]))/'
 mutant "write log: what was untracked is known" write_log $log \
@@ -225,7 +225,7 @@ mutant "write log: no write explains a change afterwards" write_log $log 's/log-
 mutant "write log: only the last write explains a change" write_log $log 's/i < WINDOWS; i/i < 1; i/'
 mutant "write log: what is in flight explains nothing" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (false)/'
 mutant "write log: what is in flight explains what was before it" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (true)/'
-mutant "write log: an untracked write without an end explains nothing" write_log $log 's/note_window\(log, flight.begun_ns, flight.begun_ns \+ WAIT_SETTLE_NS\);//'
+mutant "write log: an untracked write without an end explains nothing" write_log $log 's/begun_ns \+ WAIT_SETTLE_NS\);/begun_ns - WAIT_S);/'
 mutant "write log: counters have no meaning" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/false/'
 mutant "write log: counters do not move by themselves" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/true/'
 mutant "write log: a gap in listening is none" write_log $log 's/log->exact = false;\n\tlog->began = true;//'
@@ -278,7 +278,7 @@ mutant "guard: nothing is saved before it is overwritten" model changes/guard.c 
 	's/if \(error == 0\)\n\t\tsettle_chunk\(guard, chunk, guard->saved, length_bytes\);//'
 mutant "guard: what was given up is in the image" write_log changes/guard.c 's/guard->given_up\[guard->given_up_count\+\+\] = \*range;/;/'
 mutant "guard: what cannot be read is in the image" write_log changes/guard.c 's/if \(error != 0\)\n\t\tsettle_chunk\(guard, chunk, guard->lost, 0\);//'
-mutant "preserve: any amount is saved in a moment" write_log changes/preserve.c 's/if \(bytes > NOW_BYTES\)\n\t\treturn false;//'
+mutant "preserve: any amount is saved in a moment" write_log changes/guard.c 's/if \(bytes > NOW_BYTES\)\n\t\treturn false;//'
 
 # ---- reporters ----
 mutant "reporter: a broken stream is believed" reporter changes/reporter.c 's/if \(reporter->speaks && !notify_form_is_exact\(reporter->parser.form\)\)/if (false)/'
@@ -304,7 +304,7 @@ mutant "kernel: an image has no mark of its own" kernel $kernel \
 mutant "kernel: the directory has no mark" kernel $kernel 's/fanotify_mark\(events->fd, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, AT_FDCWD, path\) != 0/false/'
 mutant "kernel: a second user has the first one ignored" kernel $kernel 's/is_listened_to\(events, st.st_dev, st.st_ino\) \? 0 : mark/false ? 0 : mark/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
-	's/if \(!of_file\(\*bucket_of\(events, feed->device, feed->inode\), feed->device, feed->inode\)\)/if (true)/'
+	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/mark\(events, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd\);/;/'
 mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd/IGNORE, EVENTS, event->fd/'
@@ -320,12 +320,12 @@ mutant "kernel: what is kept back is not used" kernel $kernel 's/bool raise = [^
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image tree/root.c \
 	's/if \(error == -ENOENT && !image_settled\(/if (0 \&\& !image_settled(/'
-mutant "the choice of the boot partition is final" image tree/boot.c \
-	's/error = cached_refresh\(image, op, &image->boot->cached, &boot_kind, image, NULL\);/error = image->boot->number ? 0 : cached_refresh(image, op, \&image->boot->cached, \&boot_kind, image, NULL);/'
+mutant "the choice of the boot partition is final" image tree/table.c \
+	's/error = cached_refresh\(image, op, &image->table->boot_cached, &boot_kind, image, NULL\);/error = image->table->boot.number ? 0 : cached_refresh(image, op, \&image->table->boot_cached, \&boot_kind, image, NULL);/'
 mutant "a new choice of the boot partition need not last" image tree/root.c \
-	's/\(!boot \|\| !image->boot->cached.loaded \|\| image_settled\(image, op, image->boot->cached.since_ns, NULL\)\)/true/'
+	's/\(!boot \|\| !image->table->boot_cached.loaded \|\| image_settled\(image, op, image->table->boot_cached.since_ns, NULL\)\)/true/'
 mutant "mkfs in place is not noticed" image tree/volume.c \
-	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, &reading->fat\)/changed = !volume->root/'
+	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, reading\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
 	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/!entry/'
 mutant "growpart makes another file system" image tree/volume.c \

@@ -33,9 +33,43 @@
  */
 #pragma once
 
-#include "cache/changes/formats/events.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum notify_form {
+	NOTIFY_FORM_UNKNOWN, /* too little was written to tell; no event yet */
+	NOTIFY_FORM_NBD_SERVER,
+	NOTIFY_FORM_TEXT,
+	NOTIFY_FORM_BROKEN, /* none of them, or no longer: nothing more is understood, all is swallowed */
+};
+
+enum notify_kind {
+	NOTIFY_BEGIN,  /* bytes [offset, offset + length) may change from now on, until the end of `id` */
+	NOTIFY_END,    /* every write begun with `id` and not ended yet has ended, well or not */
+	NOTIFY_FLUSH,  /* text: something may have changed that was not reported as a write */
+};
+
+struct notify_event {
+	enum notify_kind kind;
+	uint64_t id; /* of the stream: unique among its writes in flight, unless the client lies */
+	uint64_t offset_bytes;
+	uint64_t length_bytes; /* of a NOTIFY_BEGIN: never 0; offset + length never overflows, it is cut
+				  before that */
+};
+
+/* A line of the text form is shorter. */
+#define NOTIFY_LINE_MAX 1024
 
 /* Zero-initialised is a parser at the beginning of a stream. */
+struct notify_parser {
+	enum notify_form form;
+	enum notify_form reading; /* what it is read as, which may be known before it is certain who speaks */
+	bool has_data;		  /* nbd-server: data follow a write's request */
+	uint64_t skip_bytes;	  /* nbd-server: data still to come */
+	size_t held_bytes;	  /* of a record or line that is not whole yet */
+	unsigned char held[NOTIFY_LINE_MAX];
+};
 
 /*
  * Take in `length_bytes` as they were written, in pieces of any size. Calls
@@ -48,6 +82,5 @@ void notify_feed(struct notify_parser *parser, const void *bytes, size_t length_
 /* A word for status: "nbd-server", "text", ... */
 const char *notify_form_name(enum notify_form form);
 
-/* Does a stream of this form tell of every write of its process, before and after? All do, until they are
- * broken. */
+/* Does a stream of this form tell of every write of its process, before and after? All do, until they are broken. */
 bool notify_form_is_exact(enum notify_form form);
