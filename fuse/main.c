@@ -41,6 +41,9 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
+/* So long at most it waits for what links of SOURCE lead to. */
+#define LISTEN_SECONDS 1
+
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
 	struct options options;
@@ -54,6 +57,8 @@ struct daemon {
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
+	pthread_t listen_thread; /* likewise, once listening */
+	bool listening;
 	atomic_bool ending; /* a signal takes the mount away */
 };
 
@@ -291,6 +296,24 @@ static void *signal_thread(void *argument)
 
 /* ---- serving ------------------------------------------------------------- */
 
+/* What a link of SOURCE leads to may hang. */
+static void *listen_thread(void *daemon)
+{
+	view_source_listen(view_source(((struct daemon *)daemon)->fs.view));
+	return NULL;
+}
+
+static void wait_for_listen_thread(struct daemon *daemon)
+{
+	struct timespec until;
+
+	if (!daemon->listening)
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LISTEN_SECONDS;
+	pthread_timedjoin_np(daemon->listen_thread, NULL, &until);
+}
+
 /*
  * The kernel is being answered: what waits for us may go on. Not on libfuse's
  * thread, whose answer the mount is still waiting for.
@@ -301,8 +324,9 @@ static void *ready_thread(void *argument)
 	char status[256];
 	struct stat st;
 
-	/* Servers are started when we are ready, and open their logs. */
+	/* Servers are started when we are ready, and open their logs and images. */
 	control_wait_until_answered(daemon->control);
+	wait_for_listen_thread(daemon);
 	/* The proof: a request that went through the kernel and came back. */
 	if (stat(daemon->options.mountpoint, &st) != 0)
 		return NULL;
@@ -360,6 +384,8 @@ static int start_threads(struct daemon *daemon)
 		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked);
 	if (error == 0)
 		queue_submit(daemon->fs.queue, &daemon->sweep);
+	if (error == 0)
+		daemon->listening = pthread_create(&daemon->listen_thread, NULL, listen_thread, daemon) == 0;
 	if (error == 0)
 		error = -pthread_create(&thread, NULL, signal_thread, daemon);
 	if (error == 0)

@@ -474,6 +474,22 @@ static void feed_close(struct write_feed *self)
 	free(feed);
 }
 
+int kernel_events_file(struct kernel_events *events, int fd)
+{
+	struct stat st;
+	int error;
+
+	if (!is_alive(events))
+		return -ENOSYS;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	LOCK_SCOPE(&events->lock);
+	if (of_file(*bucket_of(events, st.st_dev, st.st_ino), st.st_dev, st.st_ino))
+		return 0;
+	error = mark(events, IGNORE, EVENTS, fd);
+	return error != 0 ? error : mark(events, FAN_MARK_ADD, EVENTS, fd);
+}
+
 int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 {
 	static const struct write_feed_ops ops = { feed_listen, feed_drain, feed_why_not, feed_close };

@@ -45,6 +45,9 @@ int kernel_events_start(struct kernel_events *events);
 /* SOURCE's directory (`fd` may be O_PATH): what is opened in it from now on raises events. Again for the same one: nothing. -errno. */
 int kernel_events_directory(struct kernel_events *events, int fd);
 
+/* The same of one file elsewhere, for whoever opens it before we look at it. -errno. */
+int kernel_events_file(struct kernel_events *events, int fd);
+
 /*
  * Feed the log of the image behind `fd`, which is borrowed, and must be open as
  * long as the feed. 0, and the feed is the log's; else -errno as of

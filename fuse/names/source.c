@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/names/source.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -101,4 +102,28 @@ int view_source_open(const struct view_source *source, int flags)
 int view_source_stat(const struct view_source *source, struct stat *st)
 {
 	return stat(source->path, st) == 0 ? 0 : -errno;
+}
+
+static void listen_behind(const struct view_source *source, int dir_fd, const char *name)
+{
+	CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+		kernel_events_file(source->kernel, fd);
+}
+
+void view_source_listen(const struct view_source *source)
+{
+	int fd = source->kernel && !source->file ? view_source_open(source, O_RDONLY) : -1;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir && fd >= 0)
+		close(fd);
+	if (!dir)
+		return;
+	for (struct dirent *entry; (entry = readdir(dir));)
+		if (entry->d_type == DT_LNK)
+			listen_behind(source, fd, entry->d_name);
+	closedir(dir);
 }

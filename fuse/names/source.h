@@ -35,3 +35,9 @@ int view_source_open(const struct view_source *source, int flags);
 
 /* What SOURCE is now. -errno. */
 int view_source_stat(const struct view_source *source, struct stat *st);
+
+/*
+ * Have the kernel announce the writes of whoever opens an image from now on, also
+ * of those behind links to elsewhere. Takes as long as what the links lead to.
+ */
+void view_source_listen(const struct view_source *source);
