@@ -383,9 +383,17 @@ unsigned write_log_end(struct write_log *log, const void *teller, uint64_t id)
 	return each_flight(log, teller, &id, end_flight);
 }
 
+/* It was counted as a write. */
+static void forget_read(struct write_log *log, size_t index)
+{
+	log->writes--;
+	log->written_bytes -= log->flights[index].range.length_bytes;
+	remove_flight(log, index);
+}
+
 unsigned write_log_was_read(struct write_log *log, const void *teller, uint64_t id)
 {
-	return each_flight(log, teller, &id, remove_flight);
+	return each_flight(log, teller, &id, forget_read);
 }
 
 /* What nobody reads for needs no more than its window; the rest loses its id, so that no end of another ends it. */
