@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* C6: what one image can make a single-threaded server wait is at most half of any second. On a clock of its own. */
+/* C6: what one image can make a single-threaded server wait in vain is at most half of any second. On a clock of its own. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
