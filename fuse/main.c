@@ -370,15 +370,15 @@ static int start_threads(struct daemon *daemon)
 static void say_if_empty(struct daemon *daemon)
 {
 	struct cache_op op = { .may_block = true };
-	struct view_list list;
+	struct cache_listing listing;
 
 	/* The mount waits for this: no image is looked into if there is another way to tell. */
 	if (view_is_single(daemon->fs.view) || view_has_names(daemon->fs.view) ||
-	    view_list(daemon->fs.view, &op, daemon->fs.queue, &list) != 0)
+	    view_list(daemon->fs.view, &op, daemon->fs.queue, &listing) != 0)
 		return;
-	if (list.count == 0)
+	if (listing.count == 0)
 		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
-	view_list_free(&list);
+	cache_listing_free(&listing);
 }
 
 static int serve(struct daemon *daemon)
