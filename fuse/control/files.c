@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/waits.h"
 #include "fuse/control/node.h"
 #include "fuse/control/report.h"
 #include "fuse/control/text.h"

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/waits.h"
 #include "fuse/names/links.h"
 
 /* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
