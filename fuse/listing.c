@@ -11,47 +11,18 @@
 #include "fuse/names/list.h"
 #include "fuse/resolve.h"
 
-/* Names from an image or from SOURCE. */
-struct names {
-	struct cache_listing inside;
-	struct view_list source;
-};
-
 struct open_dir {
 	_Atomic unsigned users; /* the open directory, and requests */
 	pthread_mutex_t lock;
 	/* Under the lock. */
 	bool listed;
 	int64_t fresh_ns; /* when it was listed for the first reading, that has not begun yet; or 0 */
-	struct names names;
+	struct cache_listing names;
 };
-
-/* ---- names ---------------------------------------------------------------- */
-
-static size_t names_count(const struct names *names)
-{
-	return names->inside.count + names->source.count;
-}
-
-static const char *names_at(const struct names *names, size_t index, mode_t *mode)
-{
-	if (names->source.count > 0) {
-		*mode = names->source.names[index].is_link ? S_IFLNK : S_IFDIR;
-		return names->source.names[index].name;
-	}
-	*mode = names->inside.entries[index].is_directory ? S_IFDIR : S_IFREG;
-	return names->inside.entries[index].name;
-}
-
-static void names_free(struct names *names)
-{
-	cache_listing_free(&names->inside);
-	view_list_free(&names->source);
-}
 
 static int list_place(void *names, struct cache_op *op, const struct place *place)
 {
-	return cache_dir_list(place->dir, op, &((struct names *)names)->inside);
+	return cache_dir_list(place->dir, op, names);
 }
 
 static bool is_source(const struct request *request)
@@ -59,13 +30,13 @@ static bool is_source(const struct request *request)
 	return request->inode->kind == INODE_ROOT && !view_is_single(request->fs->view);
 }
 
-static int list(struct request *request, struct cache_op *op, struct names *names)
+static int list(struct request *request, struct cache_op *op, struct cache_listing *names)
 {
 	struct imagefs *fs = request->fs;
 
-	*names = (struct names){ 0 };
+	*names = (struct cache_listing){ 0 };
 	if (is_source(request))
-		return view_list(fs->view, op, fs->queue, &names->source);
+		return view_list(fs->view, op, fs->queue, names);
 	return resolve_directory(fs->view, fs->inodes, op, request->inode, list_place, names);
 }
 
@@ -77,7 +48,7 @@ void open_dir_put(void *open)
 
 	if (atomic_fetch_sub(&dir->users, 1) > 1)
 		return;
-	names_free(&dir->names);
+	cache_listing_free(&dir->names);
 	pthread_mutex_destroy(&dir->lock);
 	free(dir);
 }
@@ -92,7 +63,7 @@ struct open_dir *open_dir_of(const struct fuse_file_info *file)
 
 int try_opendir(struct request *request, struct cache_op *op)
 {
-	struct names names = { 0 };
+	struct cache_listing names = { 0 };
 	struct open_dir *dir;
 	/* Of SOURCE it takes long, and most who open it do not read it. */
 	int error = is_source(request) ? 0 : list(request, op, &names);
@@ -101,7 +72,7 @@ int try_opendir(struct request *request, struct cache_op *op)
 		return error;
 	dir = calloc(1, sizeof(*dir));
 	if (!dir) {
-		names_free(&names);
+		cache_listing_free(&names);
 		return -ENOMEM;
 	}
 	dir->users = 1;
@@ -117,16 +88,19 @@ int try_opendir(struct request *request, struct cache_op *op)
 }
 
 /* Offsets count entries: 0 ".", 1 "..", then the names. How much was used. */
-static size_t deal(fuse_req_t fuse, const struct names *names, size_t offset, char *buffer, size_t size_bytes)
+static size_t deal(const struct request *request, const struct cache_listing *names, char *buffer)
 {
-	size_t used = 0, count = names_count(names) + 2;
+	size_t used = 0, size_bytes = request->length_bytes;
 
-	for (size_t at = offset; at < count; at++) {
+	for (size_t at = request->offset_bytes; at < names->count + 2; at++) {
 		/* The number is only known to those who look the name up; 0 would hide the entry. */
 		struct stat st = { .st_mode = S_IFDIR, .st_ino = 0xffffffff };
-		const char *name = at == 0 ? "." : at == 1 ? ".." : names_at(names, at - 2, &st.st_mode);
-		size_t need = fuse_add_direntry(fuse, buffer + used, size_bytes - used, name, &st, (off_t)at + 1);
+		const char *name = at == 0 ? "." : at == 1 ? ".." : names->entries[at - 2].name;
+		size_t need;
 
+		if (at >= 2 && !names->entries[at - 2].is_directory)
+			st.st_mode = is_source(request) ? S_IFLNK : S_IFREG;
+		need = fuse_add_direntry(request->fuse, buffer + used, size_bytes - used, name, &st, (off_t)at + 1);
 		if (need > size_bytes - used)
 			break;
 		used += need;
@@ -137,7 +111,7 @@ static size_t deal(fuse_req_t fuse, const struct names *names, size_t offset, ch
 /* The listing that is to be dealt from: a new one at the beginning. */
 static int renew(struct request *request, struct cache_op *op, struct open_dir *dir)
 {
-	struct names names, last;
+	struct cache_listing names, last;
 	int error;
 
 	pthread_mutex_lock(&dir->lock);
@@ -156,7 +130,7 @@ static int renew(struct request *request, struct cache_op *op, struct open_dir *
 	dir->names = names;
 	dir->listed = true;
 	pthread_mutex_unlock(&dir->lock);
-	names_free(&last);
+	cache_listing_free(&last);
 	return 0;
 }
 
@@ -175,7 +149,7 @@ int try_readdir(struct request *request, struct cache_op *op)
 	if (!request_claim(request))
 		return 0;
 	pthread_mutex_lock(&dir->lock);
-	used = deal(request->fuse, &dir->names, request->offset_bytes, buffer, request->length_bytes);
+	used = deal(request, &dir->names, buffer);
 	pthread_mutex_unlock(&dir->lock);
 	fuse_reply_buf(request->fuse, buffer, used);
 	return 0;

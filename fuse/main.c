@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,12 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
 #include "fuse/names/list.h"
@@ -396,15 +395,15 @@ static int start_threads(struct daemon *daemon)
 static void say_if_empty(struct daemon *daemon)
 {
 	struct cache_op op = { .may_block = true };
-	struct view_list list;
+	struct cache_listing listing;
 
 	/* The mount waits for this: no image is looked into if there is another way to tell. */
 	if (view_is_single(daemon->fs.view) || view_has_names(daemon->fs.view) ||
-	    view_list(daemon->fs.view, &op, daemon->fs.queue, &list) != 0)
+	    view_list(daemon->fs.view, &op, daemon->fs.queue, &listing) != 0)
 		return;
-	if (list.count == 0)
+	if (listing.count == 0)
 		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
-	view_list_free(&list);
+	cache_listing_free(&listing);
 }
 
 static int serve(struct daemon *daemon)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 #include "fuse/attributes.h"
 #include "fuse/resolve.h"

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <sys/stat.h>
 
 #include "fuse/names/asked.h"
 #include "fuse/process/options.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/waits.h"
 #include "fuse/control/node.h"
 #include "fuse/control/report.h"
 #include "fuse/control/text.h"
@@ -249,7 +250,7 @@ static int64_t listing_run(struct job *job)
 	struct control_base *control = listing->control;
 
 	/* Without SOURCE there are the status files, which say so. */
-	if (view_survey(control->view, control->queue, &control->survey_lane, &listing->survey) != 0)
+	if (view_survey(control->view, control->queue, &control->survey_lanes, &listing->survey) != 0)
 		listing->survey = (struct view_survey){ 0 };
 	return 0;
 }

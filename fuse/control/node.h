@@ -31,7 +31,8 @@ struct control_base {
 	int64_t started_ns;
 
 	struct lane name_lanes[CONTROL_NAME_LANES]; /* names that are being looked for */
-	struct lane status_lane, survey_lane;
+	struct lane status_lane;
+	struct walk_lanes survey_lanes;
 	_Atomic unsigned unattached; /* open control files that nothing is taken from (yet) */
 };
 

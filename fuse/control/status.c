@@ -73,7 +73,7 @@ int status_take(struct control_base *control, struct status *status)
 	int error;
 
 	*status = (struct status){ .options = control->options, .asked = control->asked, .now_ns = queue_now_ns() };
-	error = view_survey(control->view, control->queue, &control->survey_lane, &status->survey);
+	error = view_survey(control->view, control->queue, &control->survey_lanes, &status->survey);
 	if (error != 0)
 		return error;
 	status->images = calloc(status->survey.count + 1, sizeof(*status->images));

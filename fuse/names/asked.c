@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/names/asked.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

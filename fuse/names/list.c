@@ -16,69 +16,46 @@
 #include "fuse/names/links.h"
 #include "fuse/names/walk.h"
 
-void view_list_free(struct view_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->names[i].name);
-	free(list->names);
-	*list = (struct view_list){ 0 };
-}
-
-static int list_add(struct view_list *list, const char *name, bool is_link)
-{
-	if (list->count == list->capacity) {
-		size_t capacity = list->capacity ? list->capacity * 2 : 64;
-		void *grown = reallocarray(list->names, capacity, sizeof(*list->names));
-
-		if (!grown)
-			return -ENOMEM;
-		list->names = grown;
-		list->capacity = capacity;
-	}
-	list->names[list->count] = (struct view_name){ strdup(name), is_link };
-	return list->names[list->count].name ? (list->count++, 0) : -ENOMEM;
-}
-
+/* A name with what it is before it ('d', 'l') and its NUL behind. */
 static int list_found(void *context, const struct walk_name *found)
 {
-	struct view_list *list = context;
-	char name[512];
-	int error;
-
+	FILE *names = context;
 	/* Not known in time: what is named as an image is shown, and whoever enters it learns more. */
-	if (found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE)
-		return found->named ? list_add(list, found->name, false) : 0;
-	if (found->result != 0)
+	bool late = found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE;
+
+	if (late ? !found->named : found->result != 0)
 		return 0;
-	error = list_add(list, found->name, found->is_link);
+	fprintf(names, "%c%s%c", !late && found->is_link ? 'l' : 'd', found->name, '\0');
 	/* NAME:N is always there to be asked for; shown where there is a choice (N3). */
-	for (size_t i = 0; error == 0 && i < found->number_count; i++) {
-		snprintf(name, sizeof(name), "%s:%u", found->name, found->numbers[i]);
-		error = list_add(list, name, false);
-	}
-	return error;
+	for (size_t i = 0; !late && i < found->number_count; i++)
+		fprintf(names, "d%s:%u%c", found->name, found->numbers[i], '\0');
+	return 0;
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-	return strcmp(((const struct view_name *)a)->name, ((const struct view_name *)b)->name);
+	return strcmp(((const struct cache_listing_entry *)a)->name, ((const struct cache_listing_entry *)b)->name);
 }
 
 /* Sorted, each name once: jammy.img and jammy.raw are one jammy. */
-static void list_fold(struct view_list *list)
+static int make_entries(struct cache_listing *listing, size_t bytes)
 {
-	size_t kept = 0;
+	struct cache_listing_entry *entries;
+	size_t count = 0, kept = 0;
 
-	if (list->count == 0)
-		return;
-	qsort(list->names, list->count, sizeof(*list->names), compare_names);
-	for (size_t i = 1; i < list->count; i++) {
-		if (strcmp(list->names[i].name, list->names[kept].name) == 0)
-			free(list->names[i].name);
-		else
-			list->names[++kept] = list->names[i];
-	}
-	list->count = kept + 1;
+	for (size_t i = 0; i < bytes; i++)
+		count += listing->names[i] == '\0';
+	entries = listing->entries = calloc(count + 1, sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	for (char *at = listing->names; at < listing->names + bytes; at += strlen(at) + 1)
+		entries[listing->count++] = (struct cache_listing_entry){ .name = at + 1, .is_directory = *at == 'd' };
+	qsort(entries, count, sizeof(*entries), compare_entries);
+	for (size_t i = 0; i < count; i++)
+		if (kept == 0 || compare_entries(&entries[kept - 1], &entries[i]) != 0)
+			entries[kept++] = entries[i];
+	listing->count = kept;
+	return 0;
 }
 
 bool view_has_names(const struct view *view)
@@ -98,21 +75,26 @@ bool view_has_names(const struct view *view)
 	return found;
 }
 
-int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list)
+int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct cache_listing *listing)
 {
 	struct walk *walk;
+	FILE *names;
+	size_t bytes;
 	int error;
 
-	*list = (struct view_list){ 0 };
+	*listing = (struct cache_listing){ 0 };
 	if (!op->may_block)
 		return -EAGAIN;
 	walk = walk_source(view, queue, NULL);
-	if (!walk)
-		return -EIO;
-	error = walk_each(walk, list_found, list);
-	walk_put(walk);
-	list_fold(list);
+	names = walk ? open_memstream(&listing->names, &bytes) : NULL;
+	error = names ? walk_each(walk, list_found, names) : -ENOMEM;
+	if (walk)
+		walk_put(walk);
+	if (names && fclose(names) != 0)
+		error = -ENOMEM;
+	if (error == 0)
+		error = make_entries(listing, bytes);
 	if (error != 0)
-		view_list_free(list);
+		cache_listing_free(listing);
 	return error;
 }

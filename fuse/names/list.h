@@ -7,22 +7,11 @@
 #include "fuse/names/view.h"
 #include "fuse/process/queue.h"
 
-struct view_name {
-	char *name;
-	bool is_link;
-};
-
-struct view_list {
-	struct view_name *names; /* sorted */
-	size_t count, capacity;
-};
-
 /*
- * All names of the root. Wants op->may_block. An image that does not answer
- * within a fraction of a second is listed without its partitions.
+ * All names of the root, sorted; what is no directory is a link. Wants op->may_block. An image
+ * that does not answer within WAIT_NAME_NS is listed without its partitions. -EIO, -ENOMEM.
  */
-int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct view_list *list);
-void view_list_free(struct view_list *list);
+int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct cache_listing *listing);
 
 /* Does a look at SOURCE's names alone tell that there is something to list? Opens no image. */
 bool view_has_names(const struct view *view);

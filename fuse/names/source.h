@@ -12,7 +12,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <sys/stat.h>
 
 struct kernel_events;

@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "fuse/names/links.h"
-#include "fuse/names/walk.h"
 
 /* Names are the walk's. */
 struct link {
@@ -220,10 +219,10 @@ static int survey_source(struct walk *walk, struct gathering *gathering)
 	return error == 0 ? find_gone(gathering) : error;
 }
 
-int view_survey(struct view *view, struct queue *queue, struct lane *lane, struct view_survey *survey)
+int view_survey(struct view *view, struct queue *queue, struct walk_lanes *lanes, struct view_survey *survey)
 {
 	struct gathering gathering = { .survey = survey };
-	struct walk *walk = view_is_single(view) ? NULL : walk_source(view, queue, lane);
+	struct walk *walk = view_is_single(view) ? NULL : walk_source(view, queue, lanes);
 	size_t count = walk ? walk_count(walk) : 1;
 	int error = view_images_all(view_images(view), &gathering.all, &gathering.all_count);
 

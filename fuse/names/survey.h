@@ -9,8 +9,7 @@
  */
 #pragma once
 
-#include "fuse/names/view.h"
-#include "fuse/process/queue.h"
+#include "fuse/names/walk.h"
 
 struct view_found {
 	char *name;		  /* in the mount */
@@ -26,6 +25,6 @@ struct view_survey {
 	bool partial; /* SOURCE, or what its links lead to, did not answer in time */
 };
 
-/* Blocks, for WAIT_NAME_NS at most; on one of the queue's threads. SOURCE is read in `lane`. -ENOMEM. */
-int view_survey(struct view *view, struct queue *queue, struct lane *lane, struct view_survey *survey);
+/* Blocks, for WAIT_NAME_NS at most; on one of the queue's threads. -ENOMEM. */
+int view_survey(struct view *view, struct queue *queue, struct walk_lanes *lanes, struct view_survey *survey);
 void view_survey_free(struct view_survey *survey);

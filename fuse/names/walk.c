@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/waits.h"
 #include "fuse/names/links.h"
 
 /* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
@@ -30,7 +31,7 @@ struct walk {
 	struct job job;	   /* first: to read the names */
 	struct view *view; /* constant, as the next two */
 	struct queue *queue;
-	bool met_only;
+	struct walk_lanes *lanes; /* or NULL: then the images are looked into */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	/* Under the lock. */
@@ -110,7 +111,7 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 	char text[PATH_MAX];
 	struct cache_op op = { .may_block = may_block };
 	struct view_look look = {
-		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->met_only, .text = text
+		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->lanes != NULL, .text = text
 	};
 	struct view_target target;
 	int error = view_lookup_at(&look, found->name, &target);
@@ -122,7 +123,7 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 		found->text = strdup(text);
 		return found->text ? 0 : -ENOMEM;
 	}
-	if (!walk->met_only)
+	if (!walk->lanes)
 		return look_into(target.image, &op, found);
 	found->image = target.image;
 	return 0;
@@ -166,7 +167,7 @@ static bool send_probe(struct walk *walk, struct probe *probe)
 		.run = probe_run,
 		.done = probe_done,
 		.expire = expire,
-		.lane = queue_lane_of_name(walk->queue, probe->found.name),
+		.lane = walk->lanes ? &walk->lanes->links : queue_lane_of_name(walk->queue, probe->found.name),
 		.deadline_ns = probe->until_ns,
 		.goes_on = true,
 	};
@@ -274,7 +275,7 @@ static void names_done(struct job *job)
 	walk_put((struct walk *)job);
 }
 
-static struct walk *walk_new(struct view *view, struct queue *queue)
+static struct walk *walk_new(struct view *view, struct queue *queue, struct walk_lanes *lanes)
 {
 	struct walk *walk = calloc(1, sizeof(*walk));
 
@@ -282,6 +283,7 @@ static struct walk *walk_new(struct view *view, struct queue *queue)
 		return NULL;
 	walk->view = view;
 	walk->queue = queue;
+	walk->lanes = lanes;
 	walk->dir_fd = -1;
 	walk->references = 1;
 	walk->error = -ETIMEDOUT;
@@ -290,19 +292,22 @@ static struct walk *walk_new(struct view *view, struct queue *queue)
 	return walk;
 }
 
-static void start_reading(struct walk *walk, struct lane *lane, int64_t until_ns)
+static void start_reading(struct walk *walk, int64_t until_ns)
 {
-	if (!lane) {
+	if (!walk->lanes) {
 		names_run(&walk->job);
 		return;
 	}
-	if (queue_lane_stuck(lane)) {
+	if (queue_lane_stuck(&walk->lanes->names)) {
 		walk->was_read = true; /* as far as it can be */
 		return;
 	}
-	walk->met_only = true;
 	walk->job = (struct job){
-		.run = names_run, .done = names_done, .expire = expire, .lane = lane, .deadline_ns = until_ns
+		.run = names_run,
+		.done = names_done,
+		.expire = expire,
+		.lane = &walk->lanes->names,
+		.deadline_ns = until_ns,
 	};
 	walk->references++;
 	queue_submit(walk->queue, &walk->job);
@@ -345,20 +350,20 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 
 /* ---- interface ------------------------------------------------------------- */
 
-struct walk *walk_source(struct view *view, struct queue *queue, struct lane *lane)
+struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes)
 {
-	struct walk *walk = walk_new(view, queue);
+	struct walk *walk = walk_new(view, queue, lanes);
 	int64_t start_ns = queue_now_ns();
 
 	if (!walk)
 		return NULL;
-	start_reading(walk, lane, start_ns + WAIT_NAME_NS);
+	start_reading(walk, start_ns + WAIT_NAME_NS);
 	LOCK_SCOPE(&walk->lock);
 	while (!walk->was_read && queue_now_ns() < start_ns + WAIT_NAME_NS)
 		wait_until(walk, start_ns + WAIT_NAME_NS);
 	walk->over = true;
 	if (walk->was_read)
-		run_probes(walk, lane ? start_ns + WAIT_NAME_NS : queue_now_ns() + WAIT_NAMES_NS);
+		run_probes(walk, lanes ? start_ns + WAIT_NAME_NS : queue_now_ns() + WAIT_NAMES_NS);
 	return walk;
 }
 

@@ -34,12 +34,18 @@ struct walk_name {
 
 struct walk;
 
+/* Where it waits for SOURCE, and for what links lead to. Zero is ready for use. */
+struct walk_lanes {
+	struct lane names, links;
+};
+
 /*
- * Look SOURCE up, until all is known or WAIT_NAMES_NS are over. With `lane`, SOURCE
- * itself is read in that, no image is opened, and it takes WAIT_NAME_NS at most. Blocks; on
- * one of the queue's threads. NULL: no memory.
+ * Look SOURCE up, until all is known or WAIT_NAMES_NS are over. With `lanes`, SOURCE itself
+ * is read in one of them, no image is opened, and it takes WAIT_NAME_NS at most; what hangs
+ * then holds some threads, whatever the number of names, and no lane of the mount's. Blocks;
+ * on one of the queue's threads. NULL: no memory.
  */
-struct walk *walk_source(struct view *view, struct queue *queue, struct lane *lane);
+struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes);
 void walk_put(struct walk *walk); /* whatever still hangs goes on alone */
 
 size_t walk_count(struct walk *walk);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <syslog.h>
 #include <time.h>
-#include <unistd.h>
 
 static enum log_level max_level = LOG_LEVEL_NOTICE;
 static unsigned debugged; /* of enum log_debug */

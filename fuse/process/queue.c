@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/waits.h"
 
 #define THREADS_MAX 2048
 #define IDLE_THREADS_KEPT 2

@@ -10,12 +10,9 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "base/waits.h"
 
 struct queue;
 struct job;
