@@ -239,10 +239,10 @@ mutant "write log: a write that never ends is waited for" write_log $log 's/> ST
 mutant "write log: one that never ends in an untracked range matters" write_log $log 's/ && !log->flights\[i\].untracked &&\n/ \&\&\n/'
 mutant "write log: who cannot be followed is believed" write_log $log 's/log->listening_ns == 0 && log->distrusted > 0/false/'
 mutant "write log: servers stand in for a feed that ended" write_log $log 's/if \(log->feed\)\n\t\treturn;//'
-mutant "write log: a guard is set up while its bytes are written" write_log $log 's/if \(!log->flights\[i\].uncertain\)\n\t\t\treturn -EAGAIN;//'
-mutant "write log: a guard is set up while its bytes may be written" write_log $log 's/\t\terror = -ENOTSUP;\n\t\}\n\tif \(gen/\t}\n\tif (gen/'
+mutant "write log: a guard is set up while its bytes are written" write_log $log 's/!log->flights\[i\].uncertain && extents_touch/false \&\& extents_touch/'
+mutant "write log: no guard is set up while an end is not told" write_log $log 's/!log->flights\[i\].uncertain && extents_touch/extents_touch/'
 mutant "write log: a guard is set up though its bytes were written" write_log $log 's/ \|\| written_since\(log, guard, generation\)//'
-mutant "write log: a guard is set up though all is to be looked at" write_log $log 's/if \(generation < log->floor \|\| written_since/if (written_since/'
+mutant "write log: a guard is set up though all is to be looked at" write_log $log 's/return generation < log->floor \|\| written_since/return written_since/'
 mutant "write log: it is exact while writes may be under way" write_log $log 's/seen->exact = log->exact && log->settles_ns == 0;/seen->exact = log->exact;/'
 mutant "write log: guards outlast what was not told" write_log $log 's/log->epoch\+\+;//'
 mutant "write log: an old guard has writers wait" write_log $log 's/guard_link\(guard\)->epoch == log->epoch && extents_touch/extents_touch/'
@@ -351,7 +351,7 @@ mutant "removing one watch ends another's" watch device/watch.c 's/if \(!is_watc
 mutant "the queue is not drained" watch device/watch.c 's/\tdrain\(watch\);//'
 mutant "unsettled signs are believed when they settle" disk device/disk.c \
 	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
-mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->settle_ns/true/'
+mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->ctime_lag_ns/true/'
 mutant "change times are not looked at" disk device/disk.c 's/signs->ctime_ns = [^;]*;/;/'
 mutant "where nothing is known something is believed" disk device/disk.c \
 	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
