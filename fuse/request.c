@@ -148,31 +148,42 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 
 static int attempt(struct request *request, struct cache_op *op, bool may_block)
 {
-	int64_t stale_ns = lane_of(request)->stale_ns;
+	struct lane *lane = lane_of(request);
+	int64_t stale_ns = lane->stale_ns, waited_ns = lane->waited_ns;
+	int error;
 
 	*op = (struct cache_op){ .may_block = may_block };
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
+	op->ask_rest = waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns();
 	request->looks++;
-	return request->call->attempt(request, op);
+	error = request->call->attempt(request, op);
+	if (op->at_rest)
+		lane->rest_ns = queue_now_ns();
+	return error;
 }
 
 static int64_t share_left(const struct request *request, int64_t now_ns)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
-	int64_t own_ns = wait_share_left(shares, lane, request->caller, now_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, now_ns);
+	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, now_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, now_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
 
-static void count_wait_in_vain(const struct request *request, int64_t now_ns)
+/* The wait is over, and was in vain, or not. */
+static void count_wait(const struct request *request, bool in_vain)
 {
 	struct wait_shares *shares = &request->fs->shares;
+	struct lane *lane = lane_of(request);
+	int64_t now_ns = queue_now_ns();
 
-	wait_share_in_vain(shares, lane_of(request), request->caller, request->start_ns, now_ns);
-	wait_share_in_vain(shares, lane_of(request), WAIT_SHARE_ALL, request->start_ns, now_ns);
+	lane->waited_ns = now_ns;
+	wait_share_count(shares, lane, request->caller, request->start_ns, now_ns);
+	if (in_vain)
+		wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -192,6 +203,8 @@ static int64_t job_run(struct job *job)
 	int error = attempt(request, &op, true);
 
 	if (error == 0) {
+		if (waited)
+			count_wait(request, false);
 		trace_answered(request, &op, waited);
 		return 0;
 	}
@@ -203,7 +216,7 @@ static int64_t job_run(struct job *job)
 		error = request->call->attempt(request, &op);
 	}
 	if (error == -EINPROGRESS && !is_answered(request))
-		count_wait_in_vain(request, queue_now_ns());
+		count_wait(request, true);
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
@@ -226,7 +239,7 @@ static void job_expire(struct job *job)
 	if (!claim(request, REQUEST_LATE))
 		return;
 	now_ns = queue_now_ns();
-	count_wait_in_vain(request, now_ns);
+	count_wait(request, true);
 	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }

@@ -119,6 +119,7 @@ int cache_dir_lookup(struct cache_dir *dir, struct cache_op *op, const char *nam
 	if (error != 0)
 		return error;
 	error = lookup_locked(dir, op, name, node);
+	op->at_rest = op->ask_rest && image_is_quiet(dir->image, dir->image->seen.now_ns, NULL);
 	image_leave(dir->image);
 	return error;
 }

@@ -33,6 +33,8 @@ struct cache_op {
 	bool final_retry; /* the same system call was answered -ESTALE before: it asks once more only */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
+	bool ask_rest;	  /* say whether the image is at rest */
+	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant

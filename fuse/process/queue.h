@@ -30,6 +30,8 @@ struct lane {
 	bool listed;
 	struct lane *next;
 	_Atomic int64_t late_ns;  /* when the clock had to answer a request that waited for the device; 0: never */
+	_Atomic int64_t waited_ns; /* when a wait of a request ended; likewise */
+	_Atomic int64_t rest_ns;   /* when the image was last seen at rest after one; likewise */
 	_Atomic int64_t stale_ns; /* when a request was answered ESTALE; likewise */
 };
 

@@ -39,12 +39,13 @@ static void count(struct wait_share *share, int64_t now_ns, bool waiting)
 		share->counted_ns = now_ns;
 }
 
-/* Under the lock, counted up to now: of the span that will end at `until_ns`. */
-static int64_t waited_until(const struct wait_share *share, int64_t now_ns, int64_t until_ns)
+/* Under the lock: of the span that will end at `until_ns`. Slots behind what was counted are of a span ago. */
+static int64_t waited_until(const struct wait_share *share, int64_t rest_ns, int64_t now_ns, int64_t until_ns)
 {
 	int64_t first = (until_ns - WAIT_IMAGE_SPAN_NS) / WAIT_SHARE_SLOT_NS, sum_ns = until_ns - now_ns;
+	int64_t rest = (rest_ns + WAIT_SHARE_SLOT_NS - 1) / WAIT_SHARE_SLOT_NS;
 
-	for (int64_t slot = first < 0 ? 0 : first; slot <= now_ns / WAIT_SHARE_SLOT_NS; slot++)
+	for (int64_t slot = first < rest ? rest : first; slot <= share->counted_ns / WAIT_SHARE_SLOT_NS; slot++)
 		sum_ns += share->waited_ns[slot % WAIT_SHARE_SLOTS];
 	return sum_ns;
 }
@@ -67,7 +68,7 @@ static struct wait_share *find(struct wait_shares *shares, const void *image, pi
 	return oldest;
 }
 
-void wait_share_in_vain(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
+void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
 {
 	struct wait_share *share;
 
@@ -77,7 +78,7 @@ void wait_share_in_vain(struct wait_shares *shares, const void *image, pid_t thr
 	count(share, now_ns, true);
 }
 
-int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns)
+int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns)
 {
 	int64_t left_ns = WAIT_REQUEST_NS;
 	struct wait_share *share;
@@ -86,9 +87,8 @@ int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thr
 	share = find(shares, image, thread, false);
 	if (!share)
 		return left_ns;
-	count(share, now_ns, false);
 	/* While it waits the sum only grows: what leaves the span is less than what is added. */
-	while (left_ns > 0 && waited_until(share, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)
+	while (left_ns > 0 && waited_until(share, rest_ns, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)
 		left_ns -= WAIT_SHARE_SLOT_NS;
 	return left_ns > 0 ? left_ns : 0;
 }

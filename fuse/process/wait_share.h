@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * wait_share: how long requests have waited in vain for one image, and may wait still.
+ * wait_share: how long requests have waited for one image that is being written,
+ * and may wait still.
  *
  * A TFTP server with one thread serves all boards: while it waits for an image
- * that is being written, it serves nobody. So an image makes one thread wait in
- * vain for half of any second at most (CONTRACT C6: WAIT_IMAGE_SHARE_NS of any
- * WAIT_IMAGE_SPAN_NS). What was waited for and answered does not count: whoever
- * asks after each of many short updates is answered each time.
+ * that is being written, it serves nobody. So an image that is never at rest makes
+ * one thread wait for half of any second at most (CONTRACT C6: WAIT_IMAGE_SHARE_NS
+ * of any WAIT_IMAGE_SPAN_NS). What was waited for before it was last at rest does
+ * not count: whoever asks after each of many short updates is answered each time.
  *
  * Counted for each thread, so that nobody is refused because another was; threads
- * that have no number here (of a PID namespace that we do not see) count as one. And
- * for the image alone (WAIT_SHARE_ALL): the kernel makes lookups of one name one
- * after the other, so that those who stand behind the first would each begin a wait
- * of their own. Waits side by side count once.
+ * that have no number here (of a PID namespace that we do not see) count as one.
+ * What was waited for in vain is counted for the image as well (WAIT_SHARE_ALL):
+ * the kernel makes lookups of one name one after the other, so that those who stand
+ * behind the first would each begin a wait of their own. Waits side by side count
+ * once.
  *
  * It is a sliding window: the time is kept by slots, and the slot in which the
  * window begins counts in whole, so that it is never more than half.
@@ -47,8 +49,8 @@ struct wait_shares {
 /* In place of a thread: all of them. */
 #define WAIT_SHARE_ALL ((pid_t)-1)
 
-/* A request of the thread has waited for the image since `since_ns`, and is refused now. */
-void wait_share_in_vain(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
+/* A request of the thread has waited for the image since `since_ns`, and does not wait any more. */
+void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
 
-/* How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. */
-int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t now_ns);
+/* How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. It was at rest at `rest_ns`. */
+int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns);
