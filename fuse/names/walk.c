@@ -327,7 +327,7 @@ static bool wait_until(struct walk *walk, int64_t until_ns)
 static void run_probes(struct walk *walk, int64_t latest_ns)
 {
 	int64_t stalled_ns = 0;
-	unsigned window = WINDOW;
+	unsigned window = walk->lanes ? LANE_WIDTH : WINDOW; /* more would only wait in the one lane */
 
 	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
 		while (walk->pending < window && send_next(walk))
@@ -343,7 +343,7 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 		stalled_ns += WAIT_NAMES_STALLED_NS;
 		if (stalled_ns >= WAIT_NAME_NS)
 			break;
-		window += WINDOW;
+		window += walk->lanes ? 0 : WINDOW;
 	}
 	walk->wanted = 0;
 }
