@@ -250,6 +250,9 @@ static struct cache_range range_of(const struct fanotify_event_metadata *event)
 			break;
 		at += info.header.len;
 	}
+	/* No length: all from there on. A clone of a whole file (FICLONE) tells so. */
+	if (info.count_bytes == 0)
+		info.count_bytes = (uint64_t)INT64_MAX;
 	return (struct cache_range){ info.offset_bytes,
 				     min_u64(info.count_bytes, (uint64_t)INT64_MAX - info.offset_bytes) };
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Who opens a file anew sees what was written, also while somebody holds it open (C1, C2, C8).
 
-  held_open.py FILE IMAGE URI|pwrite CASE    (descriptor 9: of IMAGE, from before the mount)
+  held_open.py FILE IMAGE URI|pwrite CASE STATUS  (descriptor 9: of IMAGE, from before the mount)
 
-FILE in the mount is of one byte and in one piece in IMAGE. Three times it is held open,
+FILE in the mount is of one byte and in one piece in IMAGE. First with a cold daemon, then where
+STATUS (status.json, or "") says that it is exact, it is held open,
 overwritten by CASE, and opened anew: the new bytes or an error, and no error after 5 s.
 What was held ends old or with an error.
   once; grow (and the image grows); from-before (and descriptor 9 writes elsewhere);
@@ -12,31 +13,50 @@ What was held ends old or with an error.
 """
 import errno
 import fcntl
+import json
 import os
 import subprocess
 import sys
 import time
 
 FICLONE = 0x40049409
-shown, image, uri, case = sys.argv[1:]
+shown, image, uri, case, status = sys.argv[1:]
 size = os.stat(shown).st_size
 with open(image, "rb") as file:
     before = file.read()
 at = before.index(b"A" * size)
 
 
-def until_read(wanted):
+def opened(part=65536):
+    """The file, and read in part; refused it may be, but not for long."""
     deadline = time.monotonic() + 5
     while True:
         try:
-            with open(shown, "rb") as file:
-                data = file.read()
-            break
+            fd = os.open(shown, os.O_RDONLY)
+            return fd, os.pread(fd, part, 0)
         except OSError as error:
             assert error.errno in (errno.EIO, errno.ESTALE), error
             assert time.monotonic() < deadline, "refused for 5 s"
             time.sleep(0.02)
+
+
+def sees(wanted):
+    fd, data = opened(size)
+    os.close(fd)
     assert len(data) == size and set(data) == {wanted}, "stale or torn: %s for %d" % (set(data), wanted)
+
+
+def until_exact():
+    while time.time() - os.stat(image).st_ctime < 2.5:  # longer than ctime's lag
+        time.sleep(0.05)
+    deadline = time.monotonic() + 10
+    while status:
+        os.close(opened(size)[0])  # only while somebody looks
+        with open(status) as file:
+            if all(known["reports"]["exact"] for known in json.load(file)["images"]):
+                return
+        assert time.monotonic() < deadline, "never exact"
+        time.sleep(0.05)
 
 
 def end_of(fd, byte):
@@ -58,7 +78,7 @@ def write_anew(data):
 
 
 def from_a_copy(data):
-    copy = os.path.join(os.path.dirname(image), ".copy")
+    copy = os.path.join(os.path.dirname(image), os.pardir, "copy")
     with open(copy, "wb") as file:
         file.write(data)
     if case == "converted":
@@ -92,10 +112,10 @@ if uri != "pwrite":
     client.connect_uri(uri)
 change(ord("B"))
 for byte in b"BCD":
-    until_read(byte)
-    held = os.open(shown, os.O_RDONLY)
-    os.pread(held, 65536, 0)
+    if byte != ord("B"):
+        until_exact()
+    held, _ = opened(size if byte == ord("B") else 65536)
     change(byte + 1)
-    until_read(byte + 1)
+    sees(byte + 1)
     print("%s: %s, what was held: %s" % (uri.split(":")[0], case, end_of(held, byte)), flush=True)
     os.close(held)
