@@ -71,6 +71,8 @@ struct inode {
 	struct place *place; /* the last one, a user of it; NULL: none, or let go */
 	struct inode *next, *next_by_key;
 	struct inode *next_bound, **bound_link; /* of the same image */
+
+	atomic_bool forgetting; /* request.c: its pages are being dropped */
 };
 
 struct inodes;

@@ -240,6 +240,7 @@ static bool make_session(struct daemon *daemon)
 		fuse_opt_add_arg(arguments, "-odebug");
 	fuse_set_log_func(log_of_libfuse);
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
+	daemon->fs.session = daemon->session;
 	return daemon->session != NULL;
 }
 

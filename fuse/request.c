@@ -114,6 +114,61 @@ static void complain(const struct request *request, const char *why, char *text,
 		text[0] = '\0';
 }
 
+/* ---- pages in the kernel -------------------------------------------------- */
+
+struct forgetting {
+	struct job job; /* first */
+	struct imagefs *fs;
+	struct inode *inode; /* a reference */
+	off_t end_bytes;
+};
+
+static int64_t forgetting_run(struct job *job)
+{
+	struct forgetting *forgetting = (struct forgetting *)job;
+
+	/* Waits for READs of these pages that are under way: not on libfuse's threads. */
+	fuse_lowlevel_notify_inval_inode(forgetting->fs->session, forgetting->inode->id, 0, forgetting->end_bytes);
+	return 0;
+}
+
+static void forgetting_done(struct job *job)
+{
+	struct forgetting *forgetting = (struct forgetting *)job;
+
+	atomic_store(&forgetting->inode->forgetting, false);
+	inodes_put(forgetting->fs->inodes, forgetting->inode);
+	free(forgetting);
+}
+
+/*
+ * A READ fails, or may: the kernel drops what it has of the file before it. Who reads on from
+ * the last page that it has to the first that it cannot have would get a short read, and
+ * tftpd-hpa takes that for the end of the file (C2); now the error comes first. What is behind
+ * it is left alone, so that this waits for no READ that came with it.
+ */
+static void forget_pages_before(const struct request *request)
+{
+	struct forgetting *forgetting;
+
+	if (request->offset_bytes == 0 || atomic_exchange(&request->inode->forgetting, true))
+		return;
+	forgetting = calloc(1, sizeof(*forgetting));
+	if (!forgetting) {
+		atomic_store(&request->inode->forgetting, false);
+		return;
+	}
+	forgetting->fs = request->fs;
+	forgetting->inode = inodes_get(request->fs->inodes, request->inode->id);
+	forgetting->end_bytes = (off_t)request->offset_bytes;
+	forgetting->job = (struct job){
+		.run = forgetting_run,
+		.done = forgetting_done,
+		.lane = &request->fs->page_lane,
+	};
+	queue_submit(request->fs->queue, &forgetting->job);
+}
+
 /* The request was claimed. */
 static void reply_error(const struct request *request, const struct cache_op *op, int error, const char *why)
 {
@@ -126,6 +181,8 @@ static void reply_error(const struct request *request, const struct cache_op *op
 		request_absent(&request->fs->asked, request->caller, request->image, request->inode, request->name);
 	if (answer->error == EIO)
 		complain(request, why, text, sizeof(text));
+	if (request->call->reads)
+		forget_pages_before(request);
 	fuse_reply_err(request->fuse, answer->error);
 	if (text[0] != '\0')
 		log_line(LOG_LEVEL_WARNING, "%s: %s", request->image->name, text);
@@ -158,6 +215,9 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	op->ask_rest = waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns();
 	request->looks++;
 	error = request->call->attempt(request, op);
+	/* Before it waits, which gives the reader time to come here. */
+	if (error == -EINPROGRESS && request->call->reads)
+		forget_pages_before(request);
 	if (op->at_rest)
 		lane->rest_ns = queue_now_ns();
 	return error;

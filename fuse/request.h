@@ -36,6 +36,8 @@ struct imagefs {
 	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
+	struct lane page_lane; /* jobs about the kernel's page cache */
+	struct fuse_session *session;
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
 	struct stat source_stat;
 };
@@ -54,6 +56,7 @@ struct request_call {
 	request_try attempt;
 	bool walks; /* the kernel asks it on the way along a path, which it walks again after ESTALE */
 	bool opens; /* a file: --debug=changes has a line for each */
+	bool reads; /* a file */
 };
 
 enum request_answer { REQUEST_OPEN, REQUEST_ANSWERED, REQUEST_LATE /* by the clock */ };

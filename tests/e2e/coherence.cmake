@@ -43,6 +43,7 @@ foreach(writer pwrite qemu-nbd loop-node)
 	both_e2e(c2_torture_${writer} SERIAL SCRIPT c2_torture ARGS ${writer} 12)
 endforeach()
 
+both_e2e(c2_overwritten_transfer SERIAL SCRIPT c2_overwritten_transfer)
 both_e2e(c4_steady SCRIPT c4_steady)
 both_e2e(c6_flux SERIAL SCRIPT c6_flux)
 foreach(changes events auto)
