@@ -27,6 +27,9 @@
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
+/* A request that comes so soon after a wait is the next step of what waited: lookup, open. */
+#define WAIT_SAME_CALL_NS (4 * WAIT_MS)
+
 /*
  * Storage that is slow but answers: a READ is given this much more while other jobs of
  * its image come back. It has to be, or a transfer from a slow disk would never end; it

@@ -227,14 +227,17 @@ static int64_t share_left(const struct request *request, int64_t now_ns)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
-	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, now_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, now_ns);
+	int64_t start_ns = request->start_ns ? request->start_ns : now_ns;
+	/* The next step of a system call that has just waited, or who stood behind it: that counts, rest or not. */
+	int64_t rest_ns = start_ns - lane->waited_ns < WAIT_SAME_CALL_NS ? 0 : lane->rest_ns;
+	int64_t own_ns = wait_share_left(shares, lane, request->caller, rest_ns, now_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, rest_ns, now_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
 
-/* The wait is over, and was in vain, or not. */
-static void count_wait(const struct request *request, bool in_vain)
+/* The wait is over, in vain or not. */
+static void count_wait(const struct request *request)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	struct lane *lane = lane_of(request);
@@ -242,8 +245,7 @@ static void count_wait(const struct request *request, bool in_vain)
 
 	lane->waited_ns = now_ns;
 	wait_share_count(shares, lane, request->caller, request->start_ns, now_ns);
-	if (in_vain)
-		wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
+	wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -264,7 +266,7 @@ static int64_t job_run(struct job *job)
 
 	if (error == 0) {
 		if (waited)
-			count_wait(request, false);
+			count_wait(request);
 		trace_answered(request, &op, waited);
 		return 0;
 	}
@@ -275,8 +277,8 @@ static int64_t job_run(struct job *job)
 		op = (struct cache_op){ .may_block = true };
 		error = request->call->attempt(request, &op);
 	}
-	if (error == -EINPROGRESS && !is_answered(request))
-		count_wait(request, true);
+	if (!is_answered(request) && (waited || error == -EINPROGRESS))
+		count_wait(request);
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
@@ -299,7 +301,7 @@ static void job_expire(struct job *job)
 	if (!claim(request, REQUEST_LATE))
 		return;
 	now_ns = queue_now_ns();
-	count_wait(request, true);
+	count_wait(request);
 	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }
