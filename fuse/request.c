@@ -228,16 +228,16 @@ static int64_t share_left(const struct request *request, int64_t now_ns)
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
 	int64_t start_ns = request->start_ns ? request->start_ns : now_ns;
-	/* The next step of a system call that has just waited, or who stood behind it: that counts, rest or not. */
+	/* The next step of a system call that has just waited: that counts, rest or not. */
 	int64_t rest_ns = start_ns - lane->waited_ns < WAIT_SAME_CALL_NS ? 0 : lane->rest_ns;
 	int64_t own_ns = wait_share_left(shares, lane, request->caller, rest_ns, now_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, rest_ns, now_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, now_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
 
-/* The wait is over, in vain or not. */
-static void count_wait(const struct request *request)
+/* The wait is over, and was in vain, or not. */
+static void count_wait(const struct request *request, bool in_vain)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	struct lane *lane = lane_of(request);
@@ -245,7 +245,8 @@ static void count_wait(const struct request *request)
 
 	lane->waited_ns = now_ns;
 	wait_share_count(shares, lane, request->caller, request->start_ns, now_ns);
-	wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
+	if (in_vain)
+		wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -266,7 +267,7 @@ static int64_t job_run(struct job *job)
 
 	if (error == 0) {
 		if (waited)
-			count_wait(request);
+			count_wait(request, false);
 		trace_answered(request, &op, waited);
 		return 0;
 	}
@@ -278,7 +279,7 @@ static int64_t job_run(struct job *job)
 		error = request->call->attempt(request, &op);
 	}
 	if (!is_answered(request) && (waited || error == -EINPROGRESS))
-		count_wait(request);
+		count_wait(request, error == -EINPROGRESS);
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
@@ -301,7 +302,7 @@ static void job_expire(struct job *job)
 	if (!claim(request, REQUEST_LATE))
 		return;
 	now_ns = queue_now_ns();
-	count_wait(request);
+	count_wait(request, true);
 	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
 }

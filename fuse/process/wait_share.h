@@ -11,7 +11,7 @@
  *
  * Counted for each thread, so that nobody is refused because another was; threads
  * that have no number here (of a PID namespace that we do not see) count as one.
- * What was waited for is counted for the image as well (WAIT_SHARE_ALL):
+ * What was waited for in vain is counted for the image as well (WAIT_SHARE_ALL):
  * the kernel makes lookups of one name one after the other, so that those who stand
  * behind the first would each begin a wait of their own. Waits side by side count
  * once.
