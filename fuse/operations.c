@@ -101,7 +101,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	struct imagefs *fs = userdata;
 
-	/* Pages are never invalidated: another version is another inode. */
+	/* No new content needs it: another version is another inode (request.c drops pages before an error). */
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	parallel_want(connection);
 	connection->max_background = 64;
