@@ -27,8 +27,8 @@
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
-/* A request that comes so soon after a wait is the next step of what waited: lookup, open. */
-#define WAIT_SAME_CALL_NS (4 * WAIT_MS)
+/* A thread that asked of two images within this serves both: while it waits for one, the other waits too. */
+#define WAIT_OTHER_IMAGE_NS (60 * WAIT_S)
 
 /*
  * Storage that is slow but answers: a READ is given this much more while other jobs of

@@ -227,10 +227,7 @@ static int64_t share_left(const struct request *request, int64_t now_ns)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
-	int64_t start_ns = request->start_ns ? request->start_ns : now_ns;
-	/* The next step of a system call that has just waited: that counts, rest or not. */
-	int64_t rest_ns = start_ns - lane->waited_ns < WAIT_SAME_CALL_NS ? 0 : lane->rest_ns;
-	int64_t own_ns = wait_share_left(shares, lane, request->caller, rest_ns, now_ns);
+	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, now_ns);
 	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, now_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
@@ -395,6 +392,8 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 		return;
 	}
 	request->image = inodes_image(request->fs->inodes, request->inode);
+	if (request->image)
+		wait_share_asked(&request->fs->shares, request->image, request->caller, queue_now_ns);
 	error = attempt(request, &op, false);
 	if (error != 0)
 		see_image(request);

@@ -68,6 +68,34 @@ static struct wait_share *find(struct wait_shares *shares, const void *image, pi
 	return oldest;
 }
 
+static struct wait_asker *asker(struct wait_shares *shares, pid_t thread)
+{
+	return &shares->askers[(uint32_t)thread * UINT32_C(0x9e3779b9) >> 24 & (WAIT_SHARE_ASKERS - 1)];
+}
+
+void wait_share_asked(struct wait_shares *shares, const void *image, pid_t thread, int64_t (*now_ns)(void))
+{
+	struct wait_asker *at = asker(shares, thread);
+
+	if (at->thread != thread) {
+		at->other_ns = 0;
+		at->image = image;
+		at->thread = thread;
+	} else if (at->image != image) {
+		at->image = image;
+		at->other_ns = now_ns();
+	}
+}
+
+/* Does it ask of other images too? */
+static bool serves_others(struct wait_shares *shares, pid_t thread, int64_t now_ns)
+{
+	const struct wait_asker *at = asker(shares, thread);
+	int64_t other_ns = at->other_ns;
+
+	return at->thread == thread && other_ns != 0 && now_ns - other_ns < WAIT_OTHER_IMAGE_NS;
+}
+
 void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
 {
 	struct wait_share *share;
@@ -87,6 +115,8 @@ int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thr
 	share = find(shares, image, thread, false);
 	if (!share)
 		return left_ns;
+	if (thread != WAIT_SHARE_ALL && serves_others(shares, thread, now_ns))
+		rest_ns = 0;
 	/* While it waits the sum only grows: what leaves the span is less than what is added. */
 	while (left_ns > 0 && waited_until(share, rest_ns, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)
 		left_ns -= WAIT_SHARE_SLOT_NS;

@@ -6,8 +6,9 @@
  * A TFTP server with one thread serves all boards: while it waits for an image
  * that is being written, it serves nobody. So an image that is never at rest makes
  * one thread wait for half of any second at most (CONTRACT C6: WAIT_IMAGE_SHARE_NS
- * of any WAIT_IMAGE_SPAN_NS). What was waited for before it was last at rest does
- * not count: whoever asks after each of many short updates is answered each time.
+ * of any WAIT_IMAGE_SPAN_NS). A thread that asks for one image only keeps nobody
+ * waiting: for it, what was waited for before the image was last at rest does not
+ * count, so that it is answered after each of many short updates.
  *
  * Counted for each thread, so that nobody is refused because another was; threads
  * that have no number here (of a PID namespace that we do not see) count as one.
@@ -35,6 +36,7 @@
 
 #define WAIT_SHARE_SETS 64
 #define WAIT_SHARE_WAYS 8
+#define WAIT_SHARE_ASKERS 256
 
 /* Zero is ready for use; all of it under the lock of wait_share.c. */
 struct wait_shares {
@@ -44,13 +46,25 @@ struct wait_shares {
 		int64_t counted_ns;		     /* the slots are right up to here */
 		uint32_t waited_ns[WAIT_SHARE_SLOTS]; /* of the slot with that number, modulo */
 	} shares[WAIT_SHARE_SETS][WAIT_SHARE_WAYS];
+	/* Not under the lock: who asked of what. Threads that fall together forget each other. */
+	struct wait_asker {
+		_Atomic pid_t thread;
+		_Atomic(const void *) image;
+		_Atomic int64_t other_ns; /* when it asked of another image than before; 0: never */
+	} askers[WAIT_SHARE_ASKERS];
 };
 
 /* In place of a thread: all of them. */
 #define WAIT_SHARE_ALL ((pid_t)-1)
 
+/* A request of the thread is about the image. For every request: some loads, when it is the same one as before. */
+void wait_share_asked(struct wait_shares *shares, const void *image, pid_t thread, int64_t (*now_ns)(void));
+
 /* A request of the thread has waited for the image since `since_ns`, and does not wait any more. */
 void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
 
-/* How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. It was at rest at `rest_ns`. */
+/*
+ * How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. It was at rest at
+ * `rest_ns`: what was waited for before that counts only when the thread asks of other images too.
+ */
 int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns);

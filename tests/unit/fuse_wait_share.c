@@ -119,3 +119,39 @@ Test(wait_share, what_was_waited_for_before_it_was_at_rest_does_not_count)
 	wait_share_count(&share, image, SERVER, rest_ns + 100 * MS, rest_ns + 400 * MS);
 	cr_assert_leq(wait_share_left(&share, image, SERVER, rest_ns, rest_ns + 400 * MS), 200 * MS);
 }
+
+static int64_t start(void)
+{
+	return START;
+}
+
+static int64_t later(void)
+{
+	return START + WAIT_OTHER_IMAGE_NS;
+}
+
+/* A server of several images serves nobody while it waits: for it, rest forgives nothing. */
+Test(wait_share, who_asks_of_other_images_too_is_not_forgiven)
+{
+	static struct wait_shares share;
+	int64_t rest_ns = START + WAIT_REQUEST_NS;
+
+	wait_share_asked(&share, image, SERVER, start);
+	wait_share_asked(&share, image, SERVER + 1, start);
+	wait_share_asked(&share, other, SERVER, start);
+	wait_share_asked(&share, image, SERVER, start);
+	for (pid_t thread = SERVER; thread <= SERVER + 1; thread++)
+		wait_share_count(&share, image, thread, START, rest_ns);
+	cr_assert_leq(wait_share_left(&share, image, SERVER, rest_ns, rest_ns), 100 * MS);
+	cr_assert_eq(wait_share_left(&share, image, SERVER + 1, rest_ns, rest_ns), WAIT_REQUEST_NS);
+}
+
+Test(wait_share, a_server_of_several_images_that_asks_of_one_for_long_is_forgiven_again)
+{
+	static struct wait_shares share;
+
+	wait_share_asked(&share, other, SERVER, start);
+	wait_share_asked(&share, image, SERVER, start);
+	wait_share_count(&share, image, SERVER, later() - WAIT_REQUEST_NS, later());
+	cr_assert_eq(wait_share_left(&share, image, SERVER, later(), later()), WAIT_REQUEST_NS);
+}
