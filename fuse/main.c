@@ -26,6 +26,7 @@
 #include "fuse/control/control.h"
 #include "fuse/names/list.h"
 #include "fuse/operations.h"
+#include "fuse/process/confine.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
@@ -53,6 +54,7 @@ struct daemon {
 	const char *why_no_kernel;    /* why: constant text */
 	struct job sweep;
 	struct lane sweep_lane;
+	int readahead_fd; /* -1: may not be set */
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
@@ -330,7 +332,7 @@ static void *ready_thread(void *argument)
 	/* The proof: a request that went through the kernel and came back. */
 	if (stat(daemon->options.mountpoint, &st) != 0)
 		return NULL;
-	mount_set_readahead(daemon->options.mountpoint);
+	mount_set_readahead(daemon->readahead_fd);
 	snprintf(status, sizeof(status), "READY=1\nSTATUS=Serving %.180s", daemon->options.source);
 	daemon_notify(status);
 	daemon_report();
@@ -418,9 +420,12 @@ static int serve(struct daemon *daemon)
 		return 1; /* libfuse has said why */
 	}
 	parallel_arrange(daemon->session);
+	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
+	daemon_reach_out();
 	error = privileges_drop();
 	if (error != 0)
 		log_line(LOG_LEVEL_WARNING, "cannot give up privileges: %s", strerror(-error));
+	confine();
 	if (start_threads(daemon) != 0) {
 		fprintf(stderr, "imagefs: cannot start threads\n");
 		mount_detach(daemon->options.mountpoint);

@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 
 /* One read in flight. Half a megabyte keeps a disk busy and splits a FUSE request in two. */
 #define SPLIT_BYTES ((size_t)512 << 10)
@@ -37,54 +38,64 @@ ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_byte
 
 #define RING_ENTRIES 16
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t ring_key;
-static atomic_bool usable;
+/* So many large reads at a time; what is more is done by pread. */
+#define RINGS 16
 
-static void ring_destroy(void *ring)
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct io_uring rings[RINGS];
+static struct io_uring *idle[RINGS]; /* lock */
+static size_t idle_count;	     /* lock */
+static size_t ring_count;	     /* constant after ring_setup_once */
+
+/* liburing 2.3 declares what is for that, and does not have it. */
+static bool set_up(const struct io_uring *ring, unsigned what, const void *argument, unsigned count)
 {
+	return syscall(SYS_io_uring_register, ring->ring_fd, what, argument, count) == 0;
+}
+
+/* Of all that a ring can do past any filter of system calls, this one can read. Linux 5.10 has restrictions. */
+static bool make_ring(struct io_uring *ring)
+{
+	struct io_uring_restriction reads_only = { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ };
+
+	if (io_uring_queue_init(RING_ENTRIES, ring, IORING_SETUP_R_DISABLED) != 0)
+		return false;
+	if (set_up(ring, IORING_REGISTER_RESTRICTIONS, &reads_only, 1) && set_up(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0))
+		return true;
 	io_uring_queue_exit(ring);
-	free(ring);
+	return false;
 }
 
 static void ring_setup_once(void)
 {
-	struct io_uring probe;
-
-	if (getenv("IMAGEFS_NO_IO_URING") || pthread_key_create(&ring_key, ring_destroy) != 0)
+	if (getenv("IMAGEFS_NO_IO_URING"))
 		return;
-	if (io_uring_queue_init(RING_ENTRIES, &probe, 0) == 0) {
-		io_uring_queue_exit(&probe);
-		atomic_store(&usable, true);
+	while (ring_count < RINGS && make_ring(&rings[ring_count])) {
+		idle[ring_count] = &rings[ring_count];
+		idle_count = ++ring_count;
 	}
 }
 
 bool ring_available(void)
 {
 	pthread_once(&once, ring_setup_once);
-	return atomic_load(&usable);
+	return ring_count > 0;
 }
 
-/* This thread's ring, or NULL: then pread does it. */
-static struct io_uring *ring_of_thread(void)
+/* A ring for this read alone, or NULL: then pread does it. */
+static struct io_uring *take_ring(void)
 {
-	struct io_uring *ring;
-
 	if (!ring_available())
 		return NULL;
-	ring = pthread_getspecific(ring_key);
-	if (ring)
-		return ring;
-	ring = malloc(sizeof(*ring));
-	if (!ring)
-		return NULL;
-	/* Locked memory or descriptors may have run out since the probe: this thread uses pread. */
-	if (io_uring_queue_init(RING_ENTRIES, ring, 0) != 0) {
-		free(ring);
-		return NULL;
-	}
-	pthread_setspecific(ring_key, ring);
-	return ring;
+	LOCK_SCOPE(&lock);
+	return idle_count > 0 ? idle[--idle_count] : NULL;
+}
+
+static void give_ring(struct io_uring *ring)
+{
+	LOCK_SCOPE(&lock);
+	idle[idle_count++] = ring;
 }
 
 struct split {
@@ -175,17 +186,19 @@ static ssize_t join_splits(int fd, uint64_t offset_bytes, unsigned char *buffer,
 
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	struct io_uring *ring = ring_of_thread();
 	struct split splits[RING_ENTRIES];
+	struct io_uring *ring;
 	size_t count;
 
 	/* A request of the kernel is a megabyte, which is two splits: more than a ring full is nobody's. */
-	if (!ring || length_bytes > SPLIT_BYTES * RING_ENTRIES)
+	ring = length_bytes <= SPLIT_BYTES * RING_ENTRIES ? take_ring() : NULL;
+	if (!ring)
 		return read_all(fd, offset_bytes, buffer, length_bytes);
 	count = queue_splits(ring, fd, offset_bytes, buffer, length_bytes, splits);
 	/* A ring that cannot submit or reap owns our buffers for good: nothing sane is left to do. */
 	if (submit_all(ring, count) != 0 || reap_splits(ring, count) != 0)
 		abort();
+	give_ring(ring);
 	return join_splits(fd, offset_bytes, buffer, splits, count);
 }
 

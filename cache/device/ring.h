@@ -2,11 +2,13 @@
 /*
  * ring: one large aligned read as several in flight.
  *
- * Each thread that reads has an io_uring of its own, made at its first read and
- * gone with the thread, so that no lock and no other image's read is ever in
- * the way. Where io_uring is forbidden (seccomp, kernel.io_uring_disabled) or
- * absent, or when the environment says IMAGEFS_NO_IO_URING, the same reads are
- * done by pread, one after the other.
+ * There are a few io_urings, made once, of which a read has one to itself, so that
+ * no other image's read is ever in the way. The kernel lets them do nothing but
+ * read: else whoever takes over the daemon could open and connect through them, past
+ * the filter of system calls. They are made before that filter is, which forbids to
+ * make more. Where io_uring is forbidden (kernel.io_uring_disabled), absent or cannot
+ * be restricted (before Linux 5.10), when the environment says IMAGEFS_NO_IO_URING,
+ * or while all rings are in use, the same reads are done by pread, one after the other.
  */
 #pragma once
 
@@ -25,5 +27,5 @@ ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_byt
 /* The same for any range, by pread alone. */
 ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes);
 
-/* Does this process read through io_uring? For the log and for status. */
+/* Does this process read through io_uring? The first call makes the rings. */
 bool ring_available(void);

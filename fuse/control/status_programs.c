@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "fuse/process/confine.h"
 
 /* ---- what there is of an image, for both -------------------------------------- */
 
@@ -235,7 +236,11 @@ void status_write_json(FILE *out, const struct status *status)
 		status->survey.partial ? "false" : "true");
 	fprintf(out, "  \"kept_memory_bytes\": %" PRIu64 ",\n  \"kept_file_bytes\": %" PRIu64 ",\n  \"unattached\": %u,\n",
 		status->kept_memory_bytes, status->kept_file_bytes, status->unattached);
-	fprintf(out, "  \"not_found\": %" PRIu64 ",\n  \"names_not_found\": ", root.absent);
+	fputs("  \"privileges\": {\"in_force\": ", out);
+	text_write_json(out, confine_in_force());
+	fputs(", \"missing\": ", out);
+	text_write_json(out, confine_missing());
+	fprintf(out, "},\n  \"not_found\": %" PRIu64 ",\n  \"names_not_found\": ", root.absent);
 	write_missing(out, status, &root);
 	fputs(",\n  \"images\": [\n", out);
 	for (size_t i = 0; i < status->count; i++) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "fuse/process/confine.h"
 
 #define ROOT_NAMES_SHOWN 8
 
@@ -272,7 +273,10 @@ void status_write_table(FILE *out, const struct status *status)
 	write_bytes(out, status->kept_memory_bytes);
 	fputs(" in memory, ", out);
 	write_bytes(out, status->kept_file_bytes);
-	fputs(" in files\n", out);
+	fprintf(out, " in files\nprivileges: %s", confine_in_force());
+	if (confine_missing()[0] != '\0')
+		fprintf(out, "; without: %s", confine_missing());
+	fputc('\n', out);
 	if (status->survey.partial)
 		fputs("incomplete: the directory of images, or what its links lead to, does not answer\n", out);
 	fputc('\n', out);

@@ -8,12 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -77,31 +74,11 @@ static int read_target(int dir_fd, const char *file, char *target)
 	return 0;
 }
 
-/* What the kernel has in memory of the path; -EAGAIN: it would have to ask a filesystem, or there is nothing. */
-static int stat_cached(int dir_fd, const char *path, struct stat *st)
-{
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED };
-	CLEANUP_FD int fd = (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
-	struct statx found;
-
-	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &found) != 0)
-		return -EAGAIN;
-	*st = (struct stat){
-		.st_dev = makedev(found.stx_dev_major, found.stx_dev_minor),
-		.st_rdev = makedev(found.stx_rdev_major, found.stx_rdev_minor),
-		.st_ino = found.stx_ino,
-		.st_mode = found.stx_mode,
-		.st_size = (off_t)found.stx_size,
-		.st_mtim = { .tv_sec = found.stx_mtime.tv_sec, .tv_nsec = found.stx_mtime.tv_nsec },
-	};
-	return 0;
-}
-
 /* To follow a link may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
 static int stat_followed(const struct cache_op *op, int dir_fd, const char *path, struct stat *st)
 {
 	if (!op->may_block)
-		return stat_cached(dir_fd, path, st);
+		return -EAGAIN;
 	return fstatat(dir_fd, path, st, 0) == 0 ? 0 : -errno;
 }
 

@@ -16,6 +16,7 @@
 #include "fuse/process/log.h"
 
 static int ready_fd = -1;
+static int null_fd = -1, notify_fd = -1; /* constant after daemon_reach_out */
 
 void daemon_fill_standard_descriptors(void)
 {
@@ -65,20 +66,46 @@ bool daemon_fork(void)
 	return true;
 }
 
+/* The protocol is one datagram to a socket (sd_notify(3), section "Notes"). */
+static int connect_to_manager(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+
+	if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return -1;
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	memcpy(address.sun_path, path, length);
+	if (path[0] == '@') /* the abstract namespace */
+		address.sun_path[0] = '\0';
+	if (connect(fd, (const struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) != 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+void daemon_reach_out(void)
+{
+	notify_fd = connect_to_manager();
+	if (ready_fd < 0)
+		return;
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	log_open_syslog();
+}
+
 void daemon_report(void)
 {
-	int null;
-
 	if (ready_fd < 0)
 		return;
 	log_to_syslog();
 	if (chdir("/") != 0)
 		log_line(LOG_LEVEL_DEBUG, "cannot leave the directory of start");
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; null >= 0 && fd <= 2; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
+	for (int fd = 0; null_fd >= 0 && fd <= 2; fd++)
+		dup2(null_fd, fd);
 	/* A parent that is gone has nothing to wait for. */
 	if (write(ready_fd, "", 1) < 0)
 		log_line(LOG_LEVEL_DEBUG, "nobody waited for the mount");
@@ -86,24 +113,10 @@ void daemon_report(void)
 	ready_fd = -1;
 }
 
-/* The protocol is one datagram to a socket (sd_notify(3), section "Notes"). */
 void daemon_notify(const char *lines)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t length = path ? strlen(path) : 0;
-
-	if (length < 2 || length >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
-		return;
-	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return;
-	memcpy(address.sun_path, path, length);
-	if (path[0] == '@') /* the abstract namespace */
-		address.sun_path[0] = '\0';
-	sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-	       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+	if (notify_fd >= 0)
+		send(notify_fd, lines, strlen(lines), MSG_NOSIGNAL);
 }
 
 bool daemon_is_own_thread(pid_t caller)

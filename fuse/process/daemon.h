@@ -17,6 +17,9 @@ void daemon_fill_standard_descriptors(void);
  */
 bool daemon_fork(void);
 
+/* Open what the functions below need, and nobody can open any more once the process is confined. Once. */
+void daemon_reach_out(void);
+
 /* The mount answers: let the parent go, and let go of the terminal. Once; nothing happens without daemon_fork. */
 void daemon_report(void);
 

@@ -29,9 +29,13 @@ bool log_debugs(enum log_debug what)
 	return (debugged & what) != 0;
 }
 
+void log_open_syslog(void)
+{
+	openlog("imagefs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
 void log_to_syslog(void)
 {
-	openlog("imagefs", LOG_PID, LOG_DAEMON);
 	use_syslog = true;
 }
 

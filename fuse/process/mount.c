@@ -158,16 +158,19 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
 	return true;
 }
 
-void mount_set_readahead(const char *mountpoint)
+int mount_open_readahead(const char *mountpoint)
 {
 	struct mountinfo mount;
 	char path[128];
 
 	if (!find_mount(mountpoint, &mount))
-		return;
+		return -1;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%s/read_ahead_kb", mount.device);
-	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	return open(path, O_WRONLY | O_CLOEXEC);
+}
 
+void mount_set_readahead(int fd)
+{
 	/* Not root, or no sysfs: 128 KiB stays, and it is only slower. */
 	if (fd >= 0 && write(fd, READAHEAD_KIB, strlen(READAHEAD_KIB)) < 0)
 		return;

@@ -27,10 +27,13 @@ bool mount_has_source(const char *directory, const char *source);
 bool mount_is_below(const char *inner, const struct stat *outer);
 
 /*
- * Raise the mount's readahead, the one knob that decides how fast a cold file
- * is read. Quietly does nothing where it may not.
+ * The mount's readahead is the one knob that decides how fast a cold file is read: the
+ * descriptor that sets it, or -1 where that is not allowed.
  */
-void mount_set_readahead(const char *mountpoint);
+int mount_open_readahead(const char *mountpoint);
+
+/* Raise it; the kernel takes it after it was answered for the first time only. */
+void mount_set_readahead(int fd);
 
 /*
  * Take the mount away lazily: no new user finds it, those inside may finish.

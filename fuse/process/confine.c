@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/process/confine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/text.h"
+#include "cache/device/ring.h"
+
+/* Written before there are threads that read them. */
+static char in_force[256], missing[256];
+
+static void add(char (*text)[256], const char *what)
+{
+	size_t length = strlen(*text);
+
+	snprintf(*text + length, sizeof(*text) - length, "%s%s", length > 0 ? ", " : "", what);
+}
+
+#ifdef HAVE_SECCOMP
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* 451 on all architectures, and unknown to the libseccomp of Debian 12. */
+#define CACHESTAT 451
+
+/* The flags of clone(2) are the second argument there. mmap(2) has one argument there, a pointer. */
+#ifdef __s390__
+#define CLONE_FLAGS 1
+#define MMAP "mmap2"
+#else
+#define CLONE_FLAGS 0
+#define MMAP "mmap"
+#endif
+
+/* Whatever their arguments: of the process itself, of its memory, and of what it has open. */
+static const char *const free_calls[] = {
+	/* descriptors */
+	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "close", "dup", "dup2",
+	"dup3", "fstat", "fstat64", "fstatfs", "fstatfs64", "lseek", "_llseek", "getdents64", "fadvise64",
+	"fadvise64_64", "arm_fadvise64_64", "ftruncate", "ftruncate64", "fallocate", "memfd_create", "io_uring_enter",
+	"pipe2", "splice", "vmsplice", "tee", "eventfd2", "poll", "ppoll", "ppoll_time64", "inotify_rm_watch",
+	/* what files are, not what is in them */
+	"newfstatat", "fstatat64", "statx", "readlinkat", "chdir", "umask",
+	/* memory */
+	"brk", "munmap", "mremap", "madvise", "membarrier",
+	/* threads, time and signals to itself */
+	"exit", "exit_group", "futex", "futex_time64", "set_robust_list", "set_tid_address", "rseq", "sched_yield",
+	"sched_getaffinity", "gettid", "getpid", "getuid", "getuid32", "geteuid", "geteuid32", "getgid", "getgid32",
+	"getegid", "getegid32", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64", "clock_gettime",
+	"clock_gettime64", "clock_getres", "clock_getres_time64", "gettimeofday", "time", "restart_syscall",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64",
+	"sigaltstack", "getrlimit", "ugetrlimit", "setrlimit", "getrandom", "uname", "sysinfo", "cacheflush",
+	/* to the log and the service manager: sockets that are connected */
+	"send",
+	/* TODO step 2 */
+	"inotify_add_watch", "fanotify_mark", "umount2", "capset", "rmdir",
+};
+
+#define WRITES (O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE)
+
+/* Only if the argument, or the bits of it in a mask, are so. */
+static const struct {
+	const char *call;
+	struct scmp_arg_cmp argument;
+} bound_calls[] = {
+	/* Never for writing, but for files that have no name and get none (link(2) is not there). */
+	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, WRITES & ~O_DIRECTORY, O_RDONLY) },
+	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, WRITES, O_RDWR | O_TMPFILE) },
+	/* Not F_SETOWN and what else has signals sent. */
+	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
+	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETFD) },
+	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETFD) },
+	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETFL) },
+	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETFL) },
+	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
+	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_GETFD) },
+	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_SETFD) },
+	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_GETFL) },
+	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_SETFL) },
+	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIONREAD) },
+	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, BLKGETSIZE64) },
+	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, BLKSSZGET) },
+	{ MMAP, SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+	{ "mmap2", SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+	{ "mprotect", SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+	/* Threads; no processes, no namespaces. */
+	{ "clone", SCMP_CMP32(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM) },
+	{ "prctl", SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME) },
+	/* Its own limits. */
+	{ "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0) },
+	/* What is connected already. */
+	{ "sendto", SCMP_A4(SCMP_CMP_EQ, 0) },
+};
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	/* A name that this architecture, or an old libseccomp, does not know is not called either. */
+	for (size_t i = 0; error == 0 && i < sizeof(free_calls) / sizeof(free_calls[0]); i++) {
+		int call = seccomp_syscall_resolve_name(free_calls[i]);
+
+		if (call != __NR_SCMP_ERROR)
+			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+	}
+	for (size_t i = 0; error == 0 && i < sizeof(bound_calls) / sizeof(bound_calls[0]); i++) {
+		int call = seccomp_syscall_resolve_name(bound_calls[i].call);
+
+		if (call != __NR_SCMP_ERROR)
+			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, bound_calls[i].argument);
+	}
+	if (error == 0)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CACHESTAT, 0);
+	/* Threads of this process. */
+	if (error == 0)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+					 SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
+	/* Its flags cannot be seen: the C library then calls clone. */
+	if (error == 0)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name("clone3"), 0);
+	return error;
+}
+
+static int load_filter(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int error = filter ? add_rules(filter) : -ENOMEM;
+
+	/* pthread_cancel, by which libfuse ends its threads, loads it at its first use. */
+	if (error == 0 && !dlopen("libgcc_s.so.1", RTLD_NOW))
+		error = -ENOENT;
+	if (error == 0)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	return error;
+}
+
+static void filter_calls(void)
+{
+	int error = load_filter();
+	char why[128];
+
+	if (error == 0) {
+		add(&in_force, "seccomp");
+		return;
+	}
+	snprintf(why, sizeof(why), "seccomp (%s)", strerror(-error));
+	add(&missing, why);
+}
+
+#else
+
+static void filter_calls(void)
+{
+	add(&missing, "seccomp (built without libseccomp)");
+}
+
+#endif
+
+void confine(void)
+{
+	/* From now on none can be made. */
+	if (ring_available())
+		add(&in_force, "io_uring for reading only");
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1)
+		add(&in_force, "no_new_privs");
+	else
+		add(&missing, "no_new_privs");
+	filter_calls();
+}
+
+const char *confine_in_force(void)
+{
+	return in_force;
+}
+
+const char *confine_missing(void)
+{
+	return missing;
+}
