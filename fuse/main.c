@@ -32,6 +32,7 @@
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
 #include "fuse/process/privileges.h"
+#include "fuse/process/separate.h"
 #include "fuse/process/session.h"
 #include "fuse/request.h"
 
@@ -52,9 +53,13 @@ struct daemon {
 	struct control *control; /* NULL: there are no control files */
 	struct kernel_events *kernel; /* NULL: not listened to, and */
 	const char *why_no_kernel;    /* why: constant text */
+	char *title; /* room for what ps(1) shows */
+	size_t title_bytes;
 	struct job sweep;
 	struct lane sweep_lane;
+	struct view_source *source; /* the view's, once there is one */
 	int readahead_fd; /* -1: may not be set */
+	int root_fd;	  /* of the mount, until it was answered */
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
 	atomic_bool ready_started;
@@ -101,6 +106,20 @@ static bool source_error(const char *source, int error)
 	else
 		fprintf(stderr, "imagefs: %s: %s\n", source, strerror(-error));
 	return false;
+}
+
+/* First of all: it is forked. */
+static bool separate(struct daemon *daemon)
+{
+	int error = view_source_new(daemon->options.source, &daemon->source);
+
+	if (error != 0)
+		return source_error(daemon->options.source, error);
+	error = separate_start(view_source_directory(daemon->source), view_source_file(daemon->source), daemon->title,
+			       daemon->title_bytes);
+	if (error != 0)
+		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(-error));
+	return error == 0;
 }
 
 static int start_listening(void *kernel)
@@ -168,7 +187,7 @@ static bool make_view(struct daemon *daemon)
 	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
 	daemon->cache = view.cache = cache_new(&cache);
-	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
+	error = view.cache ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return source_error(options->source, error);
 	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
@@ -284,7 +303,7 @@ static void *signal_thread(void *argument)
 	while (signal == SIGHUP && !daemon->options.foreground);
 	daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 	atomic_store(&daemon->ending, true);
-	mount_detach(daemon->options.mountpoint);
+	separate_detach(SEPARATE_MAIN, true);
 	control_end(daemon->control);
 	sigtimedwait(&signals, NULL, &grace);
 	fuse_session_exit(daemon->session);
@@ -324,13 +343,15 @@ static void *ready_thread(void *argument)
 {
 	struct daemon *daemon = argument;
 	char status[256];
-	struct stat st;
+	bool answered;
 
 	/* Servers are started when we are ready, and open their logs and images. */
 	control_wait_until_answered(daemon->control);
 	wait_for_listen_thread(daemon);
 	/* The proof: a request that went through the kernel and came back. */
-	if (stat(daemon->options.mountpoint, &st) != 0)
+	answered = mount_is_answered(daemon->root_fd);
+	close(daemon->root_fd);
+	if (!answered)
 		return NULL;
 	mount_set_readahead(daemon->readahead_fd);
 	snprintf(status, sizeof(status), "READY=1\nSTATUS=Serving %.180s", daemon->options.source);
@@ -421,6 +442,8 @@ static int serve(struct daemon *daemon)
 	}
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
+	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
+	daemon->root_fd = open(daemon->options.mountpoint, O_PATH | O_CLOEXEC);
 	daemon_reach_out();
 	error = privileges_drop();
 	if (error != 0)
@@ -428,7 +451,7 @@ static int serve(struct daemon *daemon)
 	confine();
 	if (start_threads(daemon) != 0) {
 		fprintf(stderr, "imagefs: cannot start threads\n");
-		mount_detach(daemon->options.mountpoint);
+		separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
 		return 1;
 	}
@@ -443,10 +466,8 @@ static int serve(struct daemon *daemon)
 	control_end(daemon->control);
 	if (!daemon->ending && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
-	if (!daemon->ending) {
-		privileges_to_unmount(true);
-		fuse_session_unmount(daemon->session);
-	}
+	if (!daemon->ending && result < 0)
+		separate_detach(SEPARATE_MAIN, true);
 	return !daemon->ending && result < 0;
 }
 
@@ -467,6 +488,9 @@ static int run(struct daemon *daemon)
 		return 1;
 	}
 	raise_descriptor_limit();
+	if (!separate(daemon))
+		return 1;
+	privileges_run_as(options->run_as_user, options->run_as_group);
 	daemon->fs.inodes = inodes_new();
 	if (!daemon->fs.inodes || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
@@ -481,6 +505,7 @@ static int run(struct daemon *daemon)
 		options->mountpoint = STEAL_POINTER(mountpoint);
 		free(given);
 	}
+	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
 	if (!check_source(daemon))
 		return 1;
 	daemon->fs.options = options;
@@ -500,6 +525,8 @@ int main(int argc, char **argv)
 
 	daemon_fill_standard_descriptors();
 	tame_malloc();
+	daemon.title = argv[0];
+	daemon.title_bytes = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	switch (options_parse(argc, argv, &daemon.options)) {
 	case OPTIONS_DONE:
 		return 0;

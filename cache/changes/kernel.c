@@ -25,6 +25,7 @@
 #include "cache/changes/pairing.h"
 #include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
+#include "cache/device/opener.h"
 
 /* linux/fanotify.h since 6.14; not in the headers of Debian 12. */
 #ifndef FAN_PRE_ACCESS
@@ -99,7 +100,13 @@ struct kernel_events {
 
 static int mark(struct kernel_events *events, unsigned flags, uint64_t mask, int fd)
 {
-	return fanotify_mark(events->fd, flags, mask, fd, NULL) == 0 ? 0 : -errno;
+	return opener_mark(events->fd, flags, 0, mask, fd);
+}
+
+/* Both in one go, the second if the first went well. */
+static int mark_twice(struct kernel_events *events, unsigned first_flags, unsigned second_flags, int fd)
+{
+	return opener_mark(events->fd, first_flags, second_flags, EVENTS, fd);
 }
 
 const char *kernel_why_not(int error)
@@ -173,7 +180,7 @@ static bool is_alive(const struct kernel_events *events)
 int kernel_events_directory(struct kernel_events *events, int fd)
 {
 	struct stat st;
-	char path[32];
+	int error;
 
 	if (!is_alive(events))
 		return -ENOSYS;
@@ -182,9 +189,9 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	LOCK_SCOPE(&events->lock);
 	if (events->directory_device == st.st_dev && events->directory_inode == st.st_ino)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fanotify_mark(events->fd, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, AT_FDCWD, path) != 0)
-		return -errno;
+	error = mark(events, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, fd);
+	if (error != 0)
+		return error;
 	events->directory_device = st.st_dev;
 	events->directory_inode = st.st_ino;
 	return 0;
@@ -480,7 +487,6 @@ static void feed_close(struct write_feed *self)
 int kernel_events_file(struct kernel_events *events, int fd)
 {
 	struct stat st;
-	int error;
 
 	if (!is_alive(events))
 		return -ENOSYS;
@@ -489,8 +495,7 @@ int kernel_events_file(struct kernel_events *events, int fd)
 	LOCK_SCOPE(&events->lock);
 	if (of_file(*bucket_of(events, st.st_dev, st.st_ino), st.st_dev, st.st_ino))
 		return 0;
-	error = mark(events, IGNORE, EVENTS, fd);
-	return error != 0 ? error : mark(events, FAN_MARK_ADD, EVENTS, fd);
+	return mark_twice(events, IGNORE, FAN_MARK_ADD, fd);
 }
 
 int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
@@ -512,9 +517,10 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	};
 	pthread_mutex_lock(&events->lock);
 	/* Ignored first, so that no writer is held up; another user of the image may listen to it. */
-	error = is_listened_to(events, st.st_dev, st.st_ino) ? 0 : mark(events, IGNORE, EVENTS, fd);
-	if (error == 0)
+	if (is_listened_to(events, st.st_dev, st.st_ino))
 		error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	else
+		error = mark_twice(events, IGNORE, FAN_MARK_ADD, fd);
 	if (error == 0) {
 		feed->next = *bucket_of(events, st.st_dev, st.st_ino);
 		*bucket_of(events, st.st_dev, st.st_ino) = feed;
@@ -531,25 +537,32 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 /* ---- silent descriptors ---------------------------------------------------------- */
 
 /* Read one byte of the file through a descriptor that raises events. */
-static int read_a_byte(int fd)
+static int read_a_byte(int noisy)
 {
-	char path[32], byte;
+	char byte;
 	ssize_t got;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	CLEANUP_FD int noisy = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (noisy < 0)
-		return -errno;
 	do
 		got = pread(noisy, &byte, 1, 0);
 	while (got < 0 && errno == EINTR);
 	return got < 0 ? -errno : 0;
 }
 
+static void forget_wanted(struct kernel_events *events, const struct wanted *wanted)
+{
+	LOCK_SCOPE(&events->lock);
+	for (struct wanted **at = &events->wanted; *at; at = &(*at)->next) {
+		if (*at == wanted) {
+			*at = wanted->next;
+			return;
+		}
+	}
+}
+
 int kernel_silent_fd(struct kernel_events *events, int fd)
 {
 	struct wanted wanted = { .thread = (pid_t)syscall(SYS_gettid), .fd = -1 };
+	CLEANUP_FD int noisy = -1;
 	struct stat st;
 	int error;
 
@@ -560,26 +573,17 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	wanted.device = st.st_dev;
 	wanted.inode = st.st_ino;
 	pthread_mutex_lock(&events->lock);
-	error = mark(events, FAN_MARK_ADD, EVENTS, fd);
-	if (error == 0) {
-		mark(events, HEED, EVENTS, fd);
+	noisy = opener_mark_and_reopen(events->fd, FAN_MARK_ADD, HEED, EVENTS, fd);
+	if (noisy >= 0) {
 		wanted.next = events->wanted;
 		events->wanted = &wanted;
 	}
 	pthread_mutex_unlock(&events->lock);
-	if (error != 0)
-		return error;
-	error = read_a_byte(fd);
-	pthread_mutex_lock(&events->lock);
-	for (struct wanted **at = &events->wanted; *at; at = &(*at)->next) {
-		if (*at == &wanted) {
-			*at = wanted.next;
-			break;
-		}
-	}
-	if (!is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
-		mark(events, IGNORE, EVENTS, fd);
-	pthread_mutex_unlock(&events->lock);
+	if (noisy < 0)
+		return noisy;
+	error = read_a_byte(noisy);
+	/* It stays heeded; the first event that nobody looks for has it ignored. */
+	forget_wanted(events, &wanted);
 	if (wanted.fd < 0)
 		return error != 0 ? error : -EIO;
 	return wanted.fd;

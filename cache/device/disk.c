@@ -14,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -24,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cache/device/buffer.h"
+#include "cache/device/opener.h"
 #include "cache/device/ring.h"
 #include "cache/device/watch.h"
 
@@ -308,7 +308,6 @@ static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, siz
 static int direct_fd_of(struct disk *disk)
 {
 	int fd = atomic_load(&disk->direct_fd), unopened = DIRECT_UNOPENED;
-	char path[32];
 
 	if (fd != DIRECT_UNOPENED)
 		return fd;
@@ -318,10 +317,9 @@ static int direct_fd_of(struct disk *disk)
 			fd = DIRECT_NONE;
 		}
 	} else {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->fd);
-		fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NONBLOCK);
+		fd = opener_reopen(disk->fd, O_DIRECT);
 		if (fd < 0)
-			fd = errno == EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
+			fd = fd == -EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
 	}
 	if (fd == DIRECT_UNOPENED || atomic_compare_exchange_strong(&disk->direct_fd, &unopened, fd))
 		return fd;
@@ -467,30 +465,9 @@ static bool tells_changes(int fd)
 	return false;
 }
 
-static int open_sysfs(dev_t device, const char *attribute)
+static void become_block(struct disk *disk, const struct disk_options *options)
 {
-	char path[96];
-
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), attribute);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* Are the counters kept? A partition has no queue of its own: its disk is the directory above. */
-static bool counters_kept(dev_t device)
-{
-	uint64_t on = 0;
-	CLEANUP_FD int fd = open_sysfs(device, "queue/iostats");
-
-	if (fd < 0)
-		fd = open_sysfs(device, "../queue/iostats");
-	if (fd < 0)
-		return false;
-	return read_numbers(fd, &on, 1) == 1 && on == 1;
-}
-
-static void become_block(struct disk *disk, const struct stat *st, const struct disk_options *options)
-{
-	int sector_bytes = 0;
+	int sector_bytes = 0, counter_fds[2];
 
 	disk->is_block = true;
 	if (ioctl(disk->fd, BLKSSZGET, &sector_bytes) == 0 && sector_bytes > 0)
@@ -501,12 +478,11 @@ static void become_block(struct disk *disk, const struct stat *st, const struct 
 	 * there. Writers below the node (direct I/O, in-kernel targets) raise
 	 * none, and are in the counters when their writes are done.
 	 */
-	if (options->believe_nothing || !disk->watch || !counters_kept(st->st_rdev) ||
-	    watch_add(disk->watch, disk->fd, &disk->target) != 0)
+	if (options->believe_nothing || !disk->watch || opener_counters(disk->fd, counter_fds) != 0)
 		return;
-	disk->stat_fd = open_sysfs(st->st_rdev, "stat");
-	disk->inflight_fd = open_sysfs(st->st_rdev, "inflight");
-	if (disk->stat_fd >= 0 && disk->inflight_fd >= 0)
+	disk->stat_fd = counter_fds[0];
+	disk->inflight_fd = counter_fds[1];
+	if (watch_add(disk->watch, disk->fd, &disk->target) == 0)
 		disk->kind = DISK_BLOCK;
 }
 
@@ -562,7 +538,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 	};
 	pthread_mutex_init(&disk->lock, NULL);
 	if (S_ISBLK(st.st_mode))
-		become_block(disk, &st, options);
+		become_block(disk, options);
 	else
 		become_file(disk, options);
 	become_silent(disk, options);

@@ -2,15 +2,14 @@
 #include "cache/device/kept.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "cache/device/opener.h"
 
 struct kept_budget {
 	_Atomic unsigned references;
@@ -72,23 +71,6 @@ static bool reserve(struct kept_budget *budget, uint64_t size_bytes)
 	return true;
 }
 
-static int open_temporary(const char *directory)
-{
-	char path[4096];
-	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), length;
-
-	if (fd >= 0)
-		return fd;
-	/* Not every filesystem has O_TMPFILE. */
-	length = snprintf(path, sizeof(path), "%s/imagefs.XXXXXX", directory);
-	if (length < 0 || (size_t)length >= sizeof(path))
-		return -1;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(path);
-	return fd;
-}
-
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **out)
 {
 	struct kept *kept = calloc(1, sizeof(*kept));
@@ -104,7 +86,7 @@ int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place pl
 			atomic_fetch_sub(&budget->memory_bytes, size_bytes);
 	}
 	if (!kept->memory && place != KEPT_IN_MEMORY)
-		kept->fd = open_temporary(budget->directory);
+		kept->fd = opener_temporary(budget->directory);
 	if (kept->fd >= 0)
 		atomic_fetch_add(&budget->file_bytes, size_bytes);
 	if (!kept->memory && kept->fd < 0) {

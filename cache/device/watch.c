@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache/device/opener.h"
 
 struct watch_target {
 	int descriptor;
@@ -60,18 +60,17 @@ static struct watch_target **bucket_of(struct watch *watch, int descriptor)
 int watch_add(struct watch *watch, int fd, struct watch_target **out)
 {
 	struct watch_target *target = calloc(1, sizeof(*target));
-	char path[32];
+	int descriptor;
 
 	if (!target)
 		return -ENOMEM;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	LOCK_SCOPE(&watch->lock);
-	/* IN_ATTRIB: a truncation to the same size, a changed ctime. */
-	target->descriptor = inotify_add_watch(watch->fd, path, IN_MODIFY | IN_ATTRIB);
-	if (target->descriptor < 0) {
+	descriptor = opener_watch(watch->fd, fd);
+	if (descriptor < 0) {
 		free(target);
-		return -errno;
+		return descriptor;
 	}
+	target->descriptor = descriptor;
 	target->next = *bucket_of(watch, target->descriptor);
 	*bucket_of(watch, target->descriptor) = target;
 	*out = target;

@@ -2,6 +2,7 @@
 #include "fuse/control/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
+#include "fuse/process/separate.h"
 #include "fuse/process/session.h"
 
 #define DEFAULT_PARENT "/run/imagefs"
@@ -30,6 +32,7 @@ struct control {
 	char *directory;
 	bool remove_directory; /* at the end: it is ours */
 	struct fuse_session *session;
+	int root_fd; /* of the mount, until it was answered */
 	atomic_bool ending;
 };
 
@@ -210,7 +213,10 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 	control->base.started_ns = queue_now_ns();
 	*out = control;
 	problem = prepare_directory(control);
-	return !problem || refuse(out, problem);
+	if (problem)
+		return refuse(out, problem);
+	separate_tell_mount(SEPARATE_CONTROL, control->directory, control->remove_directory);
+	return true;
 }
 
 /* ---- mounting ------------------------------------------------------------- */
@@ -250,6 +256,7 @@ bool control_mount(struct control **control)
 	if (!mounted)
 		return refuse(control, "cannot be mounted");
 	parallel_arrange((*control)->session);
+	(*control)->root_fd = open((*control)->directory, O_PATH | O_CLOEXEC);
 	return true;
 }
 
@@ -283,10 +290,11 @@ int control_start(struct control *control, struct queue *queue, struct asked *as
 
 void control_wait_until_answered(const struct control *control)
 {
-	struct stat st;
-
-	if (control && stat(control->directory, &st) != 0)
+	if (!control)
+		return;
+	if (!mount_is_answered(control->root_fd))
 		log_line(LOG_LEVEL_DEBUG, "%s: %s", control->directory, strerror(errno));
+	close(control->root_fd);
 }
 
 void control_end(struct control *control)
@@ -300,8 +308,5 @@ void control_end(struct control *control)
 	if (atomic_exchange(&control->ending, true))
 		return;
 	/* Unless it was unmounted by hand: then what is there now is not ours. */
-	if (!fuse_session_exited(control->session))
-		mount_detach(control->directory);
-	if (control->remove_directory)
-		rmdir(control->directory);
+	separate_detach(SEPARATE_CONTROL, !fuse_session_exited(control->session));
 }

@@ -2,35 +2,14 @@
 #include "fuse/control/status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "cache/device/opener.h"
 
 static double seconds_since(int64_t ns)
 {
 	return (double)(queue_now_ns() - ns) / 1e9;
-}
-
-/* What a process is called (proc(5): comm); empty when it is gone. */
-static void name_of_process(pid_t process, char *name, size_t size_bytes)
-{
-	char path[64];
-	ssize_t length;
-
-	name[0] = '\0';
-	if (process <= 0)
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)process);
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	length = fd >= 0 ? read(fd, name, size_bytes - 1) : 0;
-	if (length < 0)
-		length = 0;
-	name[length] = '\0';
-	name[strcspn(name, "\n")] = '\0';
 }
 
 static void take_reports(struct status_image *image, struct write_log *reports)
@@ -42,7 +21,7 @@ static void take_reports(struct status_image *image, struct write_log *reports)
 	image->reporter_count = image->reports.reporters < REPORTS_STATUS_REPORTERS ? image->reports.reporters :
 										       REPORTS_STATUS_REPORTERS;
 	for (unsigned i = 0; i < image->reporter_count; i++)
-		name_of_process(image->reports.reporter[i].thread, image->reporters[i], sizeof(image->reporters[i]));
+		opener_process_name(image->reports.reporter[i].thread, image->reporters[i]);
 }
 
 static void take_image(struct view_found *found, struct status_image *image)

@@ -21,6 +21,7 @@
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "cache/device/disk.h"
+#include "cache/device/opener.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/watch.h"
 #include "fuse/process/log.h"
@@ -224,15 +225,14 @@ static int open_image(const struct view_image *image)
 {
 	CLEANUP_FREE char *file = file_of(image);
 	CLEANUP_FD int dir_fd = view_source_open(image->images->source, O_PATH);
-	CLEANUP_FD int fd =
-		file && dir_fd >= 0 ? openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+	CLEANUP_FD int fd = dir_fd < 0 ? dir_fd : file ? opener_open(file) : -ENOMEM;
 	struct stat st;
 	dev_t device;
 	ino_t inode;
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		static _Atomic long long last;
-		int error = dir_fd < 0 ? -dir_fd : errno;
+		int error = fd < 0 ? -fd : errno;
 
 		if (error != ENOENT && log_allowed(&last))
 			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(error));

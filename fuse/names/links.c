@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "cache/device/opener.h"
+#include "fuse/names/source.h"
 
 const char *const view_suffixes[VIEW_SUFFIX_COUNT] = { ".img", ".raw" };
 
@@ -67,27 +68,34 @@ static int read_target(int dir_fd, const char *file, char *target)
 	ssize_t length = readlinkat(dir_fd, file, target, PATH_MAX);
 
 	if (length < 0)
-		return -errno;
+		return errno == EACCES ? opener_readlink(file, target) : -errno;
 	if (length >= PATH_MAX)
 		return -ENAMETOOLONG;
 	target[length] = '\0';
 	return 0;
 }
 
-/* To follow a link may wait for another filesystem, even for this one: not on libfuse's threads (S2). */
-static int stat_followed(const struct cache_op *op, int dir_fd, const char *path, struct stat *st)
+/*
+ * What the link `file` leads to, or (`what`) the directory in its text; that is `path`. To follow a link
+ * may wait for another filesystem, even for this one: not on libfuse's threads (S2).
+ */
+static int stat_followed(const struct cache_op *op, int dir_fd, const char *path, const char *file, enum opener_stat what,
+			 struct stat *st)
 {
 	if (!op->may_block)
 		return -EAGAIN;
-	return fstatat(dir_fd, path, st, 0) == 0 ? 0 : -errno;
+	if (fstatat(dir_fd, path, st, 0) == 0)
+		return 0;
+	return errno == EACCES ? opener_stat(file, what, st) : -errno;
 }
 
 /*
- * If `target` names an entry of SOURCE itself, whether it exists or not, *entry is
+ * If `target`, the text of the link `file`, names an entry of SOURCE itself, whether it exists or not, *entry is
  * where its last component begins, else NULL. The directory part is compared as
  * the kernel resolves it, so `../images/jammy.img` and absolute paths count. -EAGAIN.
  */
-static int entry_of_source(const struct cache_op *op, int dir_fd, const char *target, const char **entry)
+static int entry_of_source(const struct cache_op *op, int dir_fd, const char *file, const char *target,
+			   const char **entry)
 {
 	const char *slash = strrchr(target, '/');
 	const char *last = slash ? slash + 1 : target;
@@ -106,7 +114,7 @@ static int entry_of_source(const struct cache_op *op, int dir_fd, const char *ta
 		strcpy(directory, "/");
 	else
 		snprintf(directory, sizeof(directory), "%.*s", (int)(slash - target), target);
-	error = stat_followed(op, dir_fd, directory, &there);
+	error = stat_followed(op, dir_fd, directory, file, OPENER_PARENT, &there);
 	if (error == -EAGAIN)
 		return error;
 	if (error == 0 && fstat(dir_fd, &here) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino)
@@ -124,21 +132,21 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 	*maybe_image = false;
 	if (error != 0)
 		return error;
-	error = entry_of_source(op, dir_fd, text, &last);
+	error = entry_of_source(op, dir_fd, file, text, &last);
 	if (error != 0)
 		return error;
 	if (last) {
 		struct stat entry;
 
 		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
-		if (fstatat(dir_fd, last, &entry, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(entry.st_mode))
+		if (view_source_lstat(dir_fd, last, &entry) == 0 && S_ISDIR(entry.st_mode))
 			return 0;
 		if (strlen(last) > NAME_MAX)
 			return -ENAMETOOLONG;
 		show_name(text, last);
 		return 0;
 	}
-	error = stat_followed(op, dir_fd, file, st);
+	error = stat_followed(op, dir_fd, file, file, OPENER_FOLLOWED, st);
 	if (error != 0)
 		return error == -EAGAIN ? error : 0;
 	*maybe_image = S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);

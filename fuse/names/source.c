@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "cache/changes/kernel.h"
+#include "cache/device/opener.h"
 
 struct view_source {
 	char *path;		      /* absolute */
@@ -56,7 +57,7 @@ static int split(struct view_source *source, const struct stat *st)
 	return source->directory && source->file ? 0 : -ENOMEM;
 }
 
-int view_source_new(const char *path, struct kernel_events *kernel, struct view_source **out)
+int view_source_new(const char *path, struct view_source **out)
 {
 	struct view_source *source = calloc(1, sizeof(*source));
 	struct stat st;
@@ -69,7 +70,6 @@ int view_source_new(const char *path, struct kernel_events *kernel, struct view_
 	if (error == 0)
 		error = split(source, &st);
 	if (error == 0) {
-		source->kernel = kernel;
 		*out = source;
 		return 0;
 	}
@@ -82,6 +82,16 @@ int view_source_new(const char *path, struct kernel_events *kernel, struct view_
 	return error;
 }
 
+void view_source_tell(struct view_source *source, struct kernel_events *kernel)
+{
+	source->kernel = kernel;
+}
+
+const char *view_source_directory(const struct view_source *source)
+{
+	return source->directory;
+}
+
 const char *view_source_file(const struct view_source *source)
 {
 	return source->file;
@@ -89,10 +99,14 @@ const char *view_source_file(const struct view_source *source)
 
 int view_source_open(const struct view_source *source, int flags)
 {
-	int fd = open(source->directory, flags | O_DIRECTORY | O_CLOEXEC);
+	int fd = flags == O_PATH ? open(source->directory, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (fd < 0)
+	if (fd < 0 && flags == O_PATH && errno != EACCES)
 		return -errno;
+	if (fd < 0)
+		fd = opener_directory();
+	if (fd < 0)
+		return fd;
 	/* What is opened in it from now on is listened to: a directory that took its place, too. */
 	if (source->kernel && !source->file)
 		kernel_events_directory(source->kernel, fd);
@@ -101,12 +115,21 @@ int view_source_open(const struct view_source *source, int flags)
 
 int view_source_stat(const struct view_source *source, struct stat *st)
 {
-	return stat(source->path, st) == 0 ? 0 : -errno;
+	if (stat(source->path, st) == 0)
+		return 0;
+	return errno == EACCES ? opener_stat("", OPENER_SOURCE, st) : -errno;
 }
 
-static void listen_behind(const struct view_source *source, int dir_fd, const char *name)
+int view_source_lstat(int dir_fd, const char *name, struct stat *st)
 {
-	CLEANUP_FD int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	return errno == EACCES ? opener_stat(name, OPENER_ENTRY, st) : -errno;
+}
+
+static void listen_behind(const struct view_source *source, const char *name)
+{
+	CLEANUP_FD int fd = opener_open(name);
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -124,6 +147,6 @@ void view_source_listen(const struct view_source *source)
 		return;
 	for (struct dirent *entry; (entry = readdir(dir));)
 		if (entry->d_type == DT_LNK)
-			listen_behind(source, fd, entry->d_name);
+			listen_behind(source, entry->d_name);
 	closedir(dir);
 }

@@ -7,7 +7,10 @@
  * is mounted later, is what is seen (CONTRACT N8, C8). A relative path is relative
  * to the working directory of view_source_new.
  *
- * Constant after view_source_new; all functions may be called from any thread. They
+ * What the daemon may not look up any more, since SOURCE is not open to it, and
+ * whatever is opened is asked of the opener (cache/device/opener.h).
+ *
+ * Constant once there are threads; all functions may be called from any thread. They
  * wait as long as the filesystem of SOURCE does.
  */
 #pragma once
@@ -17,11 +20,14 @@
 struct kernel_events;
 struct view_source;
 
-/*
- * -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read.
- * `kernel`, if any, listens to what is in the directory; borrowed.
- */
-int view_source_new(const char *path, struct kernel_events *kernel, struct view_source **source);
+/* -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read. */
+int view_source_new(const char *path, struct view_source **source);
+
+/* `kernel` (borrowed, may be NULL) listens to what is in the directory. Before there are other threads. */
+void view_source_tell(struct view_source *source, struct kernel_events *kernel);
+
+/* Where the images are. */
+const char *view_source_directory(const struct view_source *source);
 
 /* The name of the one image (N5) in its directory; NULL: SOURCE is a directory of images. */
 const char *view_source_file(const struct view_source *source);
@@ -34,6 +40,9 @@ int view_source_open(const struct view_source *source, int flags);
 
 /* What SOURCE is now. -errno. */
 int view_source_stat(const struct view_source *source, struct stat *st);
+
+/* What an entry of SOURCE is, no link followed; `dir_fd` is what view_source_open gave. -errno. */
+int view_source_lstat(int dir_fd, const char *name, struct stat *st);
 
 /*
  * Have the kernel announce the writes of whoever opens an image from now on, also

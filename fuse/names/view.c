@@ -29,17 +29,17 @@ struct view {
 	struct view_images *images;
 };
 
-int view_new(const char *source, const struct view_settings *settings, struct view **out)
+int view_new(struct view_source *source, const struct view_settings *settings, struct view **out)
 {
 	struct view *view = calloc(1, sizeof(*view));
-	int error = view ? view_source_new(source, settings->kernel, &view->source) : -ENOMEM;
+	int error = view ? view_images_new(source, settings, &view->images) : -ENOMEM;
 
-	if (error == 0)
-		error = view_images_new(view->source, settings, &view->images);
 	if (error != 0) {
 		free(view); /* the daemon ends */
 		return error;
 	}
+	view_source_tell(source, settings->kernel);
+	view->source = source;
 	*out = view;
 	return 0;
 }
@@ -121,8 +121,9 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 	bool maybe_image;
 	int error;
 
-	if (fstatat(look->dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? -ENOENT : -EIO;
+	error = view_source_lstat(look->dir_fd, file, &st);
+	if (error != 0)
+		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : -EIO;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
 		return target_image(look, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
@@ -150,7 +151,7 @@ static int target_of_name(const struct view_look *look, const char *name, bool l
 	int error;
 
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
-	if (links && !view_has_suffix(name) && fstatat(look->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (links && !view_has_suffix(name) && view_source_lstat(look->dir_fd, name, &st) == 0 &&
 	    S_ISLNK(st.st_mode)) {
 		error = target_of_file(look, name, target);
 		if (error != -ENOENT)

@@ -18,8 +18,8 @@
 
 struct view;
 
-/* Look at SOURCE. -errno as view_source_new, or -ENOMEM. Settings are copied. */
-int view_new(const char *source, const struct view_settings *settings, struct view **view);
+/* Look at SOURCE, which is the view's from now on. -ENOMEM. Settings are copied. */
+int view_new(struct view_source *source, const struct view_settings *settings, struct view **view);
 
 /* Is SOURCE one image (N5), and not a directory? */
 bool view_is_single(const struct view *view);

@@ -2,11 +2,16 @@
 #include "fuse/process/confine.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include "base/text.h"
+#include "base/cleanup.h"
 #include "cache/device/ring.h"
 
 /* Written before there are threads that read them. */
@@ -19,6 +24,57 @@ static void add(char (*text)[256], const char *what)
 	snprintf(*text + length, sizeof(*text) - length, "%s%s", length > 0 ? ", " : "", what);
 }
 
+/* ---- Landlock ---------------------------------------------------------------- */
+
+/* linux/landlock.h, of which Debian 12 has the first version only. */
+#define LANDLOCK_CREATE 444
+#define LANDLOCK_RESTRICT_SELF 446
+#define ACCESS_READ_FILE (UINT64_C(1) << 2)
+#define ACCESS_READ_DIR (UINT64_C(1) << 3)
+
+struct landlock_rules {
+	uint64_t files, network, scoped;
+};
+
+/* How many of the rights to files each version knows, and how many bytes of the structure. */
+static int file_rights(long version)
+{
+	return version == 1 ? 13 : version == 2 ? 14 : 15;
+}
+
+static size_t rules_bytes(long version)
+{
+	return version < 4 ? 8 : version < 6 ? 16 : 24;
+}
+
+/*
+ * All rights but to read are given up. Reading is not, since an event of the kernel comes
+ * with a descriptor that it opens for the thread that takes the event; where that is not
+ * allowed the writer's write fails. 0: there is no Landlock.
+ */
+static long restrict_files(void)
+{
+	long version = syscall(LANDLOCK_CREATE, NULL, 0, 1U);
+	struct landlock_rules rules = {
+		.files = ((UINT64_C(1) << file_rights(version)) - 1) & ~(ACCESS_READ_FILE | ACCESS_READ_DIR),
+		.network = 3, /* bind, connect: TCP */
+		.scoped = 3, /* abstract sockets, signals */
+	};
+
+	if (version <= 0)
+		return 0;
+	CLEANUP_FD int fd = (int)syscall(LANDLOCK_CREATE, &rules, rules_bytes(version), 0U);
+
+	return fd >= 0 && syscall(LANDLOCK_RESTRICT_SELF, fd, 0U) == 0 ? version : 0;
+}
+
+void confine_files(void)
+{
+	restrict_files();
+}
+
+/* ---- seccomp ------------------------------------------------------------------- */
+
 #ifdef HAVE_SECCOMP
 
 #include <dlfcn.h>
@@ -28,7 +84,7 @@ static void add(char (*text)[256], const char *what)
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 /* 451 on all architectures, and unknown to the libseccomp of Debian 12. */
 #define CACHESTAT 451
@@ -60,22 +116,19 @@ static const char *const free_calls[] = {
 	"clock_gettime64", "clock_getres", "clock_getres_time64", "gettimeofday", "time", "restart_syscall",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64",
 	"sigaltstack", "getrlimit", "ugetrlimit", "setrlimit", "getrandom", "uname", "sysinfo", "cacheflush",
-	/* to the log and the service manager: sockets that are connected */
-	"send",
-	/* TODO step 2 */
-	"inotify_add_watch", "fanotify_mark", "umount2", "capset", "rmdir",
+	/* to the opener, the log and the service manager: sockets that are connected */
+	"send", "sendmsg", "recvmsg",
 };
-
-#define WRITES (O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE)
 
 /* Only if the argument, or the bits of it in a mask, are so. */
 static const struct {
 	const char *call;
 	struct scmp_arg_cmp argument;
 } bound_calls[] = {
-	/* Never for writing, but for files that have no name and get none (link(2) is not there). */
-	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, WRITES & ~O_DIRECTORY, O_RDONLY) },
-	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, WRITES, O_RDWR | O_TMPFILE) },
+	/* A name, to look up others from; nothing that could be read or written. */
+	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_PATH, O_PATH) },
+	/* Connections to the opener. */
+	{ "socketpair", SCMP_A1_32(SCMP_CMP_EQ, SOCK_SEQPACKET | SOCK_CLOEXEC) },
 	/* Not F_SETOWN and what else has signals sent. */
 	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
 	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETFD) },
@@ -167,8 +220,34 @@ static void filter_calls(void)
 
 #endif
 
+/* ---- all of it ------------------------------------------------------------------ */
+
+static bool has_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	return syscall(SYS_capget, &header, data) != 0 || data[0].permitted != 0 || data[1].permitted != 0;
+}
+
+static void say_who(void)
+{
+	char user[64];
+
+	snprintf(user, sizeof(user), "user %u", (unsigned)getuid());
+	add(getuid() != 0 ? &in_force : &missing, getuid() != 0 ? user : "a user of its own");
+	add(has_capabilities() ? &missing : &in_force, "no capabilities");
+	add(&in_force, "images are opened by another process");
+}
+
 void confine(void)
 {
+	long landlock = restrict_files();
+	char version[32];
+
+	say_who();
+	snprintf(version, sizeof(version), "Landlock %ld", landlock);
+	add(landlock > 0 ? &in_force : &missing, landlock > 0 ? version : "Landlock");
 	/* From now on none can be made. */
 	if (ring_available())
 		add(&in_force, "io_uring for reading only");

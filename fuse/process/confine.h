@@ -10,10 +10,16 @@
  * the filter cannot see is forbidden as a whole: openat2(2), whose flags are behind a
  * pointer, and new io_urings; those that there are can only read (cache/device/ring.h).
  *
+ * Landlock (landlock(7)) says once more what it can of that: no writing, making, removing or
+ * executing of files, no TCP, no signals to others.
+ *
  * Called when all is mounted and opened that is opened once. What cannot be had (no
  * libseccomp, an old kernel, a container that forbids it) is left out, and named.
  */
 #pragma once
+
+/* The part of it that is for this thread and those that it starts only. With no_new_privs. */
+void confine_files(void);
 
 /* For all threads, those that there are and those to come, for good. After privileges_drop. */
 void confine(void);

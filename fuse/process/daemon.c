@@ -10,10 +10,12 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "fuse/process/log.h"
+#include "fuse/process/separate.h"
 
 static int ready_fd = -1;
 static int null_fd = -1, notify_fd = -1; /* constant after daemon_reach_out */
@@ -94,7 +96,7 @@ void daemon_reach_out(void)
 	if (ready_fd < 0)
 		return;
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	log_open_syslog();
+	tzset(); /* of the log: its file is read once */
 }
 
 void daemon_report(void)
@@ -121,5 +123,5 @@ void daemon_notify(const char *lines)
 
 bool daemon_is_own_thread(pid_t caller)
 {
-	return caller > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0;
+	return caller > 0 && (syscall(SYS_tgkill, getpid(), caller, 0) == 0 || separate_is_thread(caller));
 }

@@ -27,7 +27,7 @@ void daemon_report(void);
 void daemon_notify(const char *lines);
 
 /*
- * Did a thread of our own ask? It follows a link of SOURCE that leads into a mount
+ * Did a thread of our own, or one at work for us, ask? It follows a link of SOURCE that leads into a mount
  * of ours: an answer could wait for itself. Refused, so that the link is mirrored
  * as it is, and its reader follows it.
  */

@@ -40,9 +40,6 @@ bool log_debugs(enum log_debug what);
 /* Lines above `level` are dropped; the default is LOG_LEVEL_NOTICE. Before threads are started. */
 void log_set_level(enum log_level level);
 
-/* Connect to syslog while that can be done. */
-void log_open_syslog(void);
-
 /* From now on to syslog: stderr is about to be closed. */
 void log_to_syslog(void);
 

@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/mountinfo.h"
-#include "fuse/process/privileges.h"
 
 /* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
 #define READAHEAD_KIB "8192"
@@ -63,12 +62,7 @@ static void run_fusermount(const char *mountpoint)
 
 void mount_detach(const char *mountpoint)
 {
-	int error;
-
-	privileges_to_unmount(true);
-	error = umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 ? errno : 0;
-	privileges_to_unmount(false);
-	if (error == EPERM)
+	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno == EPERM)
 		run_fusermount(mountpoint);
 }
 
@@ -156,6 +150,13 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
 	    st.st_dev == source->st_dev && st.st_ino == source->st_ino)
 		return refuse(mountpoint, "is in the directory of images; mount elsewhere");
 	return true;
+}
+
+bool mount_is_answered(int fd)
+{
+	struct stat st;
+
+	return fstatat(fd, "", &st, AT_EMPTY_PATH) == 0;
 }
 
 int mount_open_readahead(const char *mountpoint)

@@ -26,6 +26,9 @@ bool mount_has_source(const char *directory, const char *source);
 /* Is `inner` (which is there) the directory of `outer`, or below it? */
 bool mount_is_below(const char *inner, const struct stat *outer);
 
+/* Does a request for its root (O_PATH) go through the kernel and come back? Waits for it. */
+bool mount_is_answered(int fd);
+
 /*
  * The mount's readahead is the one knob that decides how fast a cold file is read: the
  * descriptor that sets it, or -1 where that is not allowed.

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,23 @@ static int parse_control_group(struct parse *parse, const char *argument, const 
 	return 0;
 }
 
+static bool find_user(struct options *options, const char *name)
+{
+	const struct passwd *user = getpwnam(name);
+
+	if (!user)
+		return false;
+	options->run_as_user = user->pw_uid;
+	options->run_as_group = user->pw_gid;
+	return true;
+}
+
+static int parse_run_as(struct parse *parse, const char *argument, const char *text)
+{
+	parse->options->run_as_given = true;
+	return find_user(parse->options, text) ? 0 : refuse(parse, "is not the name of a user", argument);
+}
+
 /* Names with commas (in a list of -o, with colons). */
 static int parse_debug(struct parse *parse, const char *argument, const char *text)
 {
@@ -227,6 +245,7 @@ static int parse_value(struct parse *parse, const char *argument)
 		{ "changes=", parse_changes },
 		{ "control=", parse_control },
 		{ "control_group=", parse_control_group },
+		{ "run_as=", parse_run_as },
 		{ "debug=", parse_debug },
 		{ "--debug=", parse_debug },
 		{ "", parse_number },
@@ -309,6 +328,8 @@ static void print_help(void)
 	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
 	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"
 	       "  -o control_group=G  group of the files in it (default: each image's)\n"
+	       "  -o run_as=USER   who the daemon is when it has mounted (default for root: imagefs,\n"
+	       "                   if there is such a user)\n"
 	       "  -o allow_other   let other users in (default for root)\n"
 	       "\n"
 	       "In fstab:  /srv/images /srv/boot fuse.imagefs ro,nofail 0 0\n"
@@ -351,6 +372,11 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			options->source ? "MOUNTPOINT" : "SOURCE");
 		return OPTIONS_USAGE;
 	}
+	/* The packages make one. Who is not root stays who he is. */
+	if (geteuid() != 0)
+		options->run_as_user = 0;
+	else if (!options->run_as_given)
+		find_user(options, "imagefs");
 	options->rw_asked = parse.rw;
 	options->verbose = parse.verbose;
 	if (options->settle_ms > SETTLE_MAX_MS)

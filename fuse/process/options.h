@@ -33,6 +33,10 @@ struct options {
 	} changes;
 	unsigned keep_mib; /* memory for kept content */
 
+	uid_t run_as_user;     /* 0: root, or who started it */
+	gid_t run_as_group;
+	bool run_as_given;
+
 	char *control;	       /* owned: where servers report to; NULL: the default place */
 	bool control_off;
 	bool control_group_given;

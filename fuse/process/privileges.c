@@ -2,6 +2,7 @@
 #include "fuse/process/privileges.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <pthread.h>
@@ -10,60 +11,73 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fuse/process/confine.h"
+
 #define BIT(capability) (UINT64_C(1) << (capability))
-#define ALWAYS BIT(CAP_DAC_READ_SEARCH)
-#define TO_UNMOUNT BIT(CAP_SYS_ADMIN)
+#define TO_OPEN (BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_SYS_ADMIN))
+#define TO_CHANGE_USER (BIT(CAP_SETUID) | BIT(CAP_SETGID))
 
 /* Written before there are threads that read them. */
-static bool dropped;
-static uint64_t effective, permitted;
+static uid_t wanted_user;
+static gid_t wanted_group;
 
-/* capget(2): version 3 is two structures of 32 bits for each set. */
-static int set_capabilities(uint64_t effective_wanted, uint64_t permitted_wanted)
+void privileges_run_as(uid_t user, gid_t group)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {
-		{ (uint32_t)effective_wanted, (uint32_t)permitted_wanted, 0 },
-		{ (uint32_t)(effective_wanted >> 32), (uint32_t)(permitted_wanted >> 32), 0 },
-	};
-
-	return syscall(SYS_capset, &header, data) == 0 ? 0 : -errno;
+	wanted_user = user;
+	wanted_group = group;
 }
 
-static uint64_t permitted_now(void)
+/* capget(2): version 3 is two structures of 32 bits for each set. */
+static int set_capabilities(uint64_t wanted)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { { 0 } };
 
 	if (syscall(SYS_capget, &header, data) != 0)
-		return 0;
-	return data[0].permitted | (uint64_t)data[1].permitted << 32;
+		return -errno;
+	data[0].permitted &= (uint32_t)wanted;
+	data[1].permitted &= (uint32_t)(wanted >> 32);
+	for (int i = 0; i < 2; i++) {
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	return syscall(SYS_capset, &header, data) == 0 ? 0 : -errno;
 }
 
 /* What no program could get back, should one ever be run. Without SETPCAP this stays as it is, which does no harm. */
-static void close_the_door(void)
+static int close_the_door(uint64_t kept)
 {
 	for (unsigned capability = 0; capability < 64; capability++)
-		if (!(BIT(capability) & (ALWAYS | TO_UNMOUNT)))
+		if (!(BIT(capability) & kept))
 			prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 	prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
+}
+
+static int drop_but(uint64_t kept)
+{
+	int error = close_the_door(0);
+
+	return error != 0 ? error : set_capabilities(kept);
+}
+
+/* The C library has every thread do it; from 0 to another user, the kernel takes all capabilities away. */
+static int change_user(void)
+{
+	if (setgroups(0, NULL) != 0 || setresgid(wanted_group, wanted_group, wanted_group) != 0 ||
+	    setresuid(wanted_user, wanted_user, wanted_user) != 0)
+		return -errno;
+	return 0;
 }
 
 int privileges_drop(void)
 {
-	uint64_t now = permitted_now();
-	int error;
+	int error = drop_but(wanted_user != 0 ? TO_CHANGE_USER : 0);
 
-	if (!(now & TO_UNMOUNT))
-		return 0; /* a user: fusermount3 mounts and unmounts for him */
-	close_the_door();
-	effective = now & ALWAYS;
-	permitted = now & (ALWAYS | TO_UNMOUNT);
-	error = set_capabilities(effective, permitted);
-	if (error != 0)
-		return error;
-	dropped = true;
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
+	if (error == 0 && wanted_user != 0)
+		error = change_user();
+	set_capabilities(0);
+	return error;
 }
 
 struct starting {
@@ -76,7 +90,8 @@ static void *start_without(void *argument)
 {
 	struct starting *starting = argument;
 
-	starting->result = privileges_drop();
+	starting->result = drop_but(wanted_user != 0 ? TO_CHANGE_USER : 0);
+	confine_files();
 	if (starting->result == 0)
 		starting->result = starting->start(starting->context);
 	return NULL;
@@ -94,8 +109,10 @@ int privileges_start_without(int (*start)(void *context), void *context)
 	return starting.result;
 }
 
-void privileges_to_unmount(bool wanted)
+void privileges_keep(void)
 {
-	if (dropped)
-		set_capabilities(wanted ? permitted : effective, permitted);
+	if (geteuid() != 0)
+		return; /* fusermount3 is root by its file */
+	close_the_door(TO_OPEN);
+	set_capabilities(TO_OPEN);
 }

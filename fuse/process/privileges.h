@@ -1,35 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * privileges: what the daemon keeps of root's once it is mounted.
+ * privileges: who has which of root's.
  *
  * Bytes of images are hostile. Whoever finds a way to make the daemon run code through them
- * should not find root there. So when both mounts are made and before there are threads, it
- * gives up every capability but these:
+ * should not find root there. So there are two processes (fuse/process/separate.h):
  *
- *   DAC_READ_SEARCH  images may belong to anybody, and be readable by nobody else; they
- *                    come, are replaced and are watched (inotify, fanotify) at any time
- *   SYS_ADMIN        umount(2) at the end. In no thread's effective set until then
+ *   the daemon   has no capability at all once it has mounted, and is another user than
+ *                root where there is one for it (-o run_as=, or a user named imagefs)
+ *   the opener   keeps DAC_READ_SEARCH, for images of any owner and readable by nobody else,
+ *                and SYS_ADMIN, for umount(2) at the end. It parses nothing
  *
  * fanotify needs SYS_ADMIN too, but only where its queue is made, which is earlier.
  *
- * What it costs: where kernel.io_uring_disabled is 1, pread(2) is used; and a control
- * directory in a directory of somebody else's is not removed at the end.
- *
- * Without root there is nothing to give up, and no_new_privs would keep fusermount3 from
- * unmounting: all of this does nothing then.
+ * Without root there is nothing to give up but the right to become it through a program
+ * (no_new_privs), which the opener needs for fusermount3, and the daemon does not.
  */
 #pragma once
 
-#include <stdbool.h>
+#include <sys/types.h>
 
-/* Of this thread, and of those that it starts. For good. 0 or -errno; on an error nothing is worse than before. */
+/* Who the daemon is to be; constant. 0: who it is. Before any thread is started. */
+void privileges_run_as(uid_t user, gid_t group);
+
+/*
+ * Of this thread, of those that it starts, and (the user) of all. For good. 0 or -errno: it may have
+ * more than it should then.
+ */
 int privileges_drop(void);
 
 /*
  * Call `start` in a thread that has dropped them: the threads that it starts have none, although
- * this one still needs its own. What `start` returns, or -errno.
+ * this one still needs its own. Only the user is changed later, with that of all. What `start` returns, or -errno.
  */
 int privileges_start_without(int (*start)(void *context), void *context);
 
-/* May this thread unmount? Only for the time of doing so. */
-void privileges_to_unmount(bool wanted);
+/* For the opener. Does as much as it may. */
+void privileges_keep(void);

@@ -17,10 +17,15 @@ socket=$T/open/socket
 ln -s "$socket" "$T/mine/socket"
 "$PYTHON" -c 'import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); time.sleep(300)' "$socket" &
 PIDS+=($!)
-sleep 300 &
-VICTIM=$!
-PIDS+=("$VICTIM")
-export FOREIGN_DIR=$T/open FOREIGN_VICTIM=$VICTIM FOREIGN_IMAGE=$SRC/a.img
+export FOREIGN_DIR=$T/open FOREIGN_IMAGE=$SRC/a.img
+# victim USER: what it may send signals to, and trace, as far as it depends on the user.
+victim() {
+	setpriv --reuid "$1" --regid "$1" --clear-groups sleep 300 &
+	FOREIGN_VICTIM=$!
+	PIDS+=("$FOREIGN_VICTIM")
+	export FOREIGN_VICTIM
+}
+victim root
 wait_until 10 test -S "$socket"
 
 # In a process that nothing confines they are possible: else it says nothing that they are refused.
@@ -37,43 +42,51 @@ for name in read_shadow read_outside write_image create mkdir symlink link trunc
 	grep -qx "$name DONE" "$T/free" || fail "in a free process: $(grep "^$name " "$T/free" || echo "$name is not tried")"
 done
 
-FOREIGN_REPORT=$T/report LD_PRELOAD=$FOREIGN "$IMAGEFS" -f "$SRC" "$MNT" 2>"$T/imagefs.log" &
-pid=$!
-wait_until 10 is_mounted
-wait_until 10 test -e "$MNT/a/config.txt"
-if grep -q 'built without libseccomp' "$CONTROL/status"; then skip "built without libseccomp"; fi
-# All of it by a large read, which goes through a ring.
-dd if=/dev/urandom of="$T/large" bs=1M count=2 status=none
-put @"$T/large" "$SRC/a.img" /large
-cmp "$MNT/a/large" "$T/large"
+# attack USER: the daemon as that one.
+attack() {
+	FOREIGN_REPORT=$T/report.$1 LD_PRELOAD=$FOREIGN "$IMAGEFS" -f -o "run_as=$1" "$SRC" "$MNT" 2>"$T/imagefs.log" &
+	pid=$!
+	wait_until 10 is_mounted
+	wait_until 10 test -e "$MNT/a/config.txt"
+	if grep -q 'built without libseccomp' "$CONTROL/status"; then skip "built without libseccomp"; fi
+	# All of it by a large read, which goes through a ring.
+	dd if=/dev/urandom of="$T/large" bs=1M count=2 status=none
+	put @"$T/large" "$SRC/a.img" /large
+	cmp "$MNT/a/large" "$T/large"
 
-sum=$(sha256sum <"$SRC/a.img")
-kill -USR2 "$pid"
-wait_until 10 grep -q ^end "$T/report"
-# It opens images itself, and unmounts: these it can do, so far.
-if grep -vE '^(read_|list_outside|hear_of_shadow|capset|umount).* (DONE|failed 22)$| refused |^end DONE$' "$T/report"; then fail "not refused"; fi
-[ "$(wc -l <"$T/report")" -gt 70 ] || fail "only $(wc -l <"$T/report") attempts"
-grep -q '^ring_open ' "$T/report" || echo "no io_uring here"
-is "files made" "$(ls -A "$T/open")" "$(printf 'old\nsocket')"
-is "the image" "$(sha256sum <"$SRC/a.img")" "$sum"
-kill -0 "$VICTIM" || fail "the victim is dead"
+	sum=$(sha256sum <"$SRC/a.img")
+	kill -USR2 "$pid"
+	wait_until 10 grep -q ^end "$T/report.$1"
+	if grep -vE ' refused |^end DONE$' "$T/report.$1"; then fail "not refused"; fi
+	[ "$(wc -l <"$T/report.$1")" -gt 70 ] || fail "only $(wc -l <"$T/report.$1") attempts"
+	grep -q '^ring_open ' "$T/report.$1" || echo "no io_uring here"
+	is "files made" "$(ls -A "$T/open")" "$(printf 'old\nsocket')"
+	is "the image" "$(sha256sum <"$SRC/a.img")" "$sum"
+	kill -0 "$FOREIGN_VICTIM" || fail "the victim is dead"
 
-# And it works.
-is "an image" "$(cat "$MNT/89025d75/config.txt")" first
-is "elsewhere" "$(cat "$MNT/b/config.txt")" elsewhere
-put changed "$SRC/a.img" /config.txt
-is "changed" "$(cat "$MNT/a/config.txt")" changed
-board "$SRC/new.img" new
-ln -sfn new.img "$SRC/89025d75"
-is "switched" "$(cat "$MNT/89025d75/config.txt")" new
-board "$T/new.img" replaced
-mv "$T/new.img" "$SRC/new.img"
-is "replaced" "$(cat "$MNT/89025d75/config.txt")" replaced
-rm "$SRC/new.img"
-refuses ENOENT cat "$MNT/new/config.txt"
-is "names" "$(cd "$MNT" && echo *)" "89025d75 a b"
-kill -TERM "$pid"
-wait "$pid" || fail "exit $?"
-not_mounted || fail "still mounted"
-not_mounted "$CONTROL" || fail "control files are still mounted"
-[ ! -e "$CONTROL" ] || fail "$CONTROL stays"
+	# And it works.
+	is "an image" "$(cat "$MNT/89025d75/config.txt")" first
+	is "elsewhere" "$(cat "$MNT/b/config.txt")" elsewhere
+	put changed "$SRC/a.img" /config.txt
+	is "changed" "$(cat "$MNT/a/config.txt")" changed
+	board "$SRC/new.img" new
+	ln -sfn new.img "$SRC/89025d75"
+	is "switched" "$(cat "$MNT/89025d75/config.txt")" new
+	board "$T/new.img" replaced
+	mv "$T/new.img" "$SRC/new.img"
+	is "replaced" "$(cat "$MNT/89025d75/config.txt")" replaced
+	rm "$SRC/new.img"
+	refuses ENOENT cat "$MNT/new/config.txt"
+	is "names" "$(cd "$MNT" && echo *)" "89025d75 a b"
+	kill -TERM "$pid"
+	wait "$pid" || fail "exit $?"
+	not_mounted || fail "still mounted"
+	not_mounted "$CONTROL" || fail "control files are still mounted"
+	[ ! -e "$CONTROL" ] || fail "$CONTROL stays"
+}
+attack root
+
+victim daemon
+ln -sfn a.img "$SRC/89025d75"
+put first "$SRC/a.img" /config.txt
+attack daemon

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/device/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* Where temporary files may be. */
+#define TEMPORARY "/var/tmp"
+
+/* Constant once there are threads. */
+static void (*ask)(const struct opener_request *request, struct opener_answer *answer) = opener_perform;
+static const char *source_directory, *source_file; /* of the process that opens */
+
+/* ---- what a request may name ------------------------------------------------- */
+
+static int open_directory(int flags)
+{
+	int fd = source_directory ? open(source_directory, flags | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	return fd >= 0 ? fd : source_directory ? -errno : -EACCES;
+}
+
+/* A single component; of one image, that image. */
+static bool is_in_source(const char *name)
+{
+	if (name[0] == '\0' || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	return !source_file || strcmp(name, source_file) == 0;
+}
+
+/* Who has a descriptor to read from a file or device learns nothing new by another one; a name alone is not enough. */
+static int check_readable(int fd, struct stat *st)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fstat(fd, st) != 0)
+		return -errno;
+	if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
+	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) ? 0 : -EACCES;
+}
+
+/* For what can be reached by a path only. */
+static const char *path_of(int fd, char path[32])
+{
+	snprintf(path, 32, "/proc/self/fd/%d", fd);
+	return path;
+}
+
+/* ---- names in SOURCE ------------------------------------------------------------ */
+
+static int open_name(const char *name)
+{
+	CLEANUP_FD int dir_fd = open_directory(O_PATH);
+	CLEANUP_FD int fd = -1;
+	struct stat st;
+
+	if (dir_fd < 0)
+		return dir_fd;
+	/* What else there may be behind a link (a terminal, a tape) is not opened at all. */
+	if (fstatat(dir_fd, name, &st, 0) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -EACCES;
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	return check_readable(fd, &st) == 0 ? steal_fd(&fd) : -EACCES;
+}
+
+static int read_link(int dir_fd, const char *name, char *text)
+{
+	ssize_t length = readlinkat(dir_fd, name, text, PATH_MAX);
+
+	if (length < 0)
+		return -errno;
+	if (length >= PATH_MAX)
+		return -ENAMETOOLONG;
+	text[length] = '\0';
+	return 0;
+}
+
+/* Relative to SOURCE, as a link in it is. */
+static int stat_parent(int dir_fd, const char *name, struct stat *st)
+{
+	char text[PATH_MAX], *slash;
+	int error = read_link(dir_fd, name, text);
+
+	if (error != 0)
+		return error;
+	slash = strrchr(text, '/');
+	if (!slash)
+		return -ENOENT;
+	slash[slash == text] = '\0';
+	return fstatat(dir_fd, text, st, 0) == 0 ? 0 : -errno;
+}
+
+static int stat_name(const char *name, unsigned what, struct stat *st)
+{
+	CLEANUP_FD int dir_fd = open_directory(O_PATH);
+
+	if (dir_fd < 0)
+		return dir_fd;
+	if (what == OPENER_PARENT)
+		return stat_parent(dir_fd, name, st);
+	if (what == OPENER_SOURCE)
+		return fstatat(dir_fd, source_file ? source_file : "", st, source_file ? 0 : AT_EMPTY_PATH) == 0 ? 0 : -errno;
+	return fstatat(dir_fd, name, st, what == OPENER_FOLLOWED ? 0 : AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
+static int readlink_name(const char *name, char *text)
+{
+	CLEANUP_FD int dir_fd = open_directory(O_PATH);
+
+	return dir_fd < 0 ? dir_fd : read_link(dir_fd, name, text);
+}
+
+/* ---- descriptors ----------------------------------------------------------------- */
+
+static int reopen(int fd, unsigned flags)
+{
+	char path[32];
+	struct stat st;
+	int error = check_readable(fd, &st), again;
+
+	if (error != 0)
+		return error;
+	again = open(path_of(fd, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | ((int)flags & O_DIRECT));
+	return again < 0 ? -errno : again;
+}
+
+static int open_sysfs(dev_t device, const char *attribute)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), attribute);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* A partition has no queue of its own: its disk is the directory above. */
+static bool counters_kept(dev_t device)
+{
+	char on = '0';
+	CLEANUP_FD int fd = open_sysfs(device, "queue/iostats");
+
+	if (fd < 0)
+		fd = open_sysfs(device, "../queue/iostats");
+	return fd >= 0 && read(fd, &on, 1) == 1 && on == '1';
+}
+
+static int open_counters(int fd, int fds[2])
+{
+	struct stat st;
+	int error = check_readable(fd, &st);
+
+	if (error != 0)
+		return error;
+	if (!S_ISBLK(st.st_mode) || !counters_kept(st.st_rdev))
+		return -ENODATA;
+	fds[0] = open_sysfs(st.st_rdev, "stat");
+	fds[1] = open_sysfs(st.st_rdev, "inflight");
+	return fds[0] >= 0 && fds[1] >= 0 ? 0 : -ENODATA;
+}
+
+static int add_watch(int inotify_fd, int fd)
+{
+	char path[32];
+	struct stat st;
+	int error = check_readable(fd, &st), watch;
+
+	if (error != 0)
+		return error;
+	/* IN_ATTRIB: a truncation to the same size, a changed ctime. */
+	watch = inotify_add_watch(inotify_fd, path_of(fd, path), IN_MODIFY | IN_ATTRIB);
+	return watch < 0 ? -errno : watch;
+}
+
+static int add_mark(const struct opener_request *request, int fd)
+{
+	unsigned flags[2] = { request->flags[0], request->flags[1] };
+	char path[32];
+
+	/* A descriptor that is a name only cannot be marked, but by its path. */
+	for (int i = 0; i < 2 && (i == 0 || flags[i] != 0); i++)
+		if (fanotify_mark(request->fds[0], flags[i], request->mask, AT_FDCWD, path_of(fd, path)) != 0)
+			return -errno;
+	return 0;
+}
+
+/* Of a directory only SOURCE, and by what SOURCE is now. */
+static int mark_directory(const struct opener_request *request, const struct stat *wanted)
+{
+	CLEANUP_FD int dir_fd = source_directory ? open_directory(O_PATH) : dup(request->fds[1]);
+	struct stat st;
+
+	if (dir_fd < 0)
+		return dir_fd;
+	if (fstat(dir_fd, &st) != 0 || st.st_dev != wanted->st_dev || st.st_ino != wanted->st_ino)
+		return -EACCES;
+	return add_mark(request, dir_fd);
+}
+
+static int mark(const struct opener_request *request)
+{
+	struct stat st;
+	int error;
+
+	/* Of whole filesystems and mounts one hears of everything. */
+	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM))
+		return -EACCES;
+	if (fstat(request->fds[1], &st) != 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return mark_directory(request, &st);
+	error = check_readable(request->fds[1], &st);
+	return error != 0 ? error : add_mark(request, request->fds[1]);
+}
+
+/* ---- others ------------------------------------------------------------------------ */
+
+static int open_temporary(const char *directory)
+{
+	char path[4096];
+	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), length;
+
+	if (fd >= 0)
+		return fd;
+	/* Not every filesystem has O_TMPFILE. */
+	length = snprintf(path, sizeof(path), "%s/imagefs.XXXXXX", directory);
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
+static int connect_to_syslog(void)
+{
+	static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static int process_name(pid_t process, char *name)
+{
+	char path[64];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)process);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	length = fd >= 0 ? read(fd, name, 31) : 0;
+	name[length > 0 ? length : 0] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+	return 0;
+}
+
+/* ---- requests ------------------------------------------------------------------------ */
+
+static int perform_on_name(const struct opener_request *request, struct opener_answer *answer)
+{
+	bool named = request->what != OPENER_ASK_STAT || request->flags[0] != OPENER_SOURCE;
+	int result;
+
+	if (!memchr(request->name, '\0', sizeof(request->name)) || (named && !is_in_source(request->name)))
+		return -EACCES;
+	switch (request->what) {
+	case OPENER_ASK_OPEN:
+		return answer->fds[0] = open_name(request->name);
+	case OPENER_ASK_STAT:
+		answer->text_bytes = sizeof(answer->st);
+		return stat_name(request->name, request->flags[0], &answer->st);
+	default:
+		result = readlink_name(request->name, answer->text);
+		answer->text_bytes = result == 0 ? strlen(answer->text) + 1 : 0;
+		return result;
+	}
+}
+
+static int perform(const struct opener_request *request, struct opener_answer *answer)
+{
+	int result;
+
+	switch (request->what) {
+	case OPENER_ASK_OPEN:
+	case OPENER_ASK_STAT:
+	case OPENER_ASK_READLINK:
+		return perform_on_name(request, answer);
+	case OPENER_ASK_DIRECTORY:
+		return answer->fds[0] = open_directory(O_RDONLY);
+	case OPENER_ASK_REOPEN:
+		return answer->fds[0] = reopen(request->fds[0], request->flags[0]);
+	case OPENER_ASK_COUNTERS:
+		return open_counters(request->fds[0], answer->fds);
+	case OPENER_ASK_WATCH:
+		return add_watch(request->fds[0], request->fds[1]);
+	case OPENER_ASK_MARK:
+		return mark(request);
+	case OPENER_ASK_MARK_AND_REOPEN:
+		result = mark(request);
+		return result != 0 && result != -ENOENT ? result : (answer->fds[0] = reopen(request->fds[1], 0));
+	case OPENER_ASK_TEMPORARY:
+		return answer->fds[0] = open_temporary(source_directory ? TEMPORARY : request->name);
+	case OPENER_ASK_SYSLOG:
+		return answer->fds[0] = connect_to_syslog();
+	case OPENER_ASK_PROCESS:
+		answer->text_bytes = 32;
+		return process_name((pid_t)request->flags[0], answer->text);
+	default:
+		return -EINVAL;
+	}
+}
+
+void opener_perform(const struct opener_request *request, struct opener_answer *answer)
+{
+	answer->fds[0] = answer->fds[1] = -1;
+	answer->text_bytes = 0;
+	answer->result = perform(request, answer);
+	if (answer->result >= 0)
+		return;
+	for (size_t i = 0; i < OPENER_FDS; i++)
+		cleanup_close_fd(&answer->fds[i]);
+}
+
+void opener_set_source(const char *directory, const char *file)
+{
+	source_directory = directory;
+	source_file = file;
+}
+
+void opener_ask_with(void (*other)(const struct opener_request *request, struct opener_answer *answer))
+{
+	ask = other;
+}
+
+/* ---- what the daemon calls -------------------------------------------------------------- */
+
+static struct opener_request of_name(unsigned what, const char *name)
+{
+	struct opener_request request = { .what = what, .fds = { -1, -1 } };
+
+	snprintf(request.name, sizeof(request.name), "%s", name);
+	return request;
+}
+
+static int result_of(const struct opener_request *request)
+{
+	struct opener_answer answer;
+
+	ask(request, &answer);
+	return answer.result < 0 || answer.fds[0] < 0 ? answer.result : answer.fds[0];
+}
+
+int opener_open(const char *name)
+{
+	struct opener_request request = of_name(OPENER_ASK_OPEN, name);
+
+	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : result_of(&request);
+}
+
+int opener_directory(void)
+{
+	return result_of(&(struct opener_request){ .what = OPENER_ASK_DIRECTORY, .fds = { -1, -1 } });
+}
+
+int opener_stat(const char *name, enum opener_stat what, struct stat *st)
+{
+	struct opener_request request = of_name(OPENER_ASK_STAT, name);
+	struct opener_answer answer;
+
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	request.flags[0] = what;
+	ask(&request, &answer);
+	if (answer.result == 0)
+		*st = answer.st;
+	return answer.result;
+}
+
+int opener_readlink(const char *name, char *text)
+{
+	struct opener_request request = of_name(OPENER_ASK_READLINK, name);
+	struct opener_answer answer;
+
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	ask(&request, &answer);
+	if (answer.result == 0)
+		memcpy(text, answer.text, answer.text_bytes);
+	return answer.result;
+}
+
+int opener_reopen(int fd, int flags)
+{
+	return result_of(&(struct opener_request){
+		.what = OPENER_ASK_REOPEN, .flags = { (unsigned)flags }, .fds = { fd, -1 } });
+}
+
+int opener_counters(int fd, int fds[2])
+{
+	struct opener_answer answer;
+
+	ask(&(struct opener_request){ .what = OPENER_ASK_COUNTERS, .fds = { fd, -1 } }, &answer);
+	memcpy(fds, answer.fds, sizeof(answer.fds));
+	return answer.result;
+}
+
+int opener_watch(int inotify_fd, int fd)
+{
+	return result_of(&(struct opener_request){ .what = OPENER_ASK_WATCH, .fds = { inotify_fd, fd } });
+}
+
+int opener_mark(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd)
+{
+	return result_of(&(struct opener_request){ .what = OPENER_ASK_MARK,
+						   .flags = { first_flags, second_flags },
+						   .mask = mask,
+						   .fds = { fanotify_fd, fd } });
+}
+
+int opener_mark_and_reopen(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd)
+{
+	return result_of(&(struct opener_request){ .what = OPENER_ASK_MARK_AND_REOPEN,
+						   .flags = { first_flags, second_flags },
+						   .mask = mask,
+						   .fds = { fanotify_fd, fd } });
+}
+
+int opener_temporary(const char *directory)
+{
+	struct opener_request request = of_name(OPENER_ASK_TEMPORARY, directory);
+
+	return result_of(&request);
+}
+
+int opener_syslog(void)
+{
+	return result_of(&(struct opener_request){ .what = OPENER_ASK_SYSLOG, .fds = { -1, -1 } });
+}
+
+void opener_process_name(pid_t process, char *name)
+{
+	struct opener_answer answer;
+
+	ask(&(struct opener_request){
+		    .what = OPENER_ASK_PROCESS, .flags = { (unsigned)process }, .fds = { -1, -1 } }, &answer);
+	snprintf(name, 32, "%.31s", answer.result == 0 ? answer.text : "");
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * opener: what takes privileges while the daemon serves, as requests.
+ *
+ * Images come, are replaced and are read at any time, and may be readable by nobody but
+ * their owners; the daemon that parses them has no privileges any more. So a small process
+ * that was forked before there were threads (fuse/process/separate.h) does these things
+ * for it. What can be asked for says what somebody who took over the daemon can have:
+ *
+ *   a name in SOURCE, a single component   what it is, where it leads, and if that is a file
+ *                                          or block device, a descriptor to read from it
+ *   a descriptor that can be read from     another one of the same file, also to read; and
+ *                                          to hear of changes to the file, and of writes
+ *   a temporary file that has no name
+ *   a socket to the system's log; what a process is called
+ *
+ * Without such a process (unit tests, imagefsctl) all but the first is done here and now.
+ *
+ * The functions may be called from any thread; each waits as long as what it asks about
+ * does. 0 or a descriptor for the caller to close, or -errno.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* ---- names in SOURCE; -EACCES without an opener ---------------------------- */
+
+/* The file or block device of that name, links followed, to read from. */
+int opener_open(const char *name);
+
+/* The directory of SOURCE, to be listed. */
+int opener_directory(void);
+
+/* What can be said of a name when nothing may be looked up in SOURCE. */
+enum opener_stat {
+	OPENER_ENTRY,	/* the name itself */
+	OPENER_FOLLOWED, /* what it leads to */
+	OPENER_PARENT,	/* the directory that the text of the link names */
+	OPENER_SOURCE,	/* SOURCE; the name is not looked at */
+};
+int opener_stat(const char *name, enum opener_stat what, struct stat *st);
+
+/* The text of a link, of at most PATH_MAX bytes with its NUL. */
+int opener_readlink(const char *name, char *text);
+
+/* ---- descriptors that can be read from -------------------------------------- */
+
+/* Another one of the same file or block device, to read from; `flags` is 0 or O_DIRECT. */
+int opener_reopen(int fd, int flags);
+
+/* The counters of a block device (sysfs: stat, inflight), to read from. -ENODATA: they are not kept. */
+int opener_counters(int fd, int fds[2]);
+
+/* inotify_add_watch: of changes. The watch descriptor. */
+int opener_watch(int inotify_fd, int fd);
+
+/*
+ * fanotify_mark, at most two of them, the second if it is not 0 and the first went well:
+ * of such a file,
+ * or of the directory of SOURCE, for which a descriptor that is a name only does.
+ */
+int opener_mark(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd);
+
+/* The same, and opener_reopen in one go: the descriptor. That there is nothing which the second could remove is no error. */
+int opener_mark_and_reopen(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd);
+
+/* ---- others ------------------------------------------------------------------ */
+
+/* An unlinked file in that directory, to read and write. */
+int opener_temporary(const char *directory);
+
+/* A socket to the system's log: datagrams, which do not wait. -errno: nobody listens there. */
+int opener_syslog(void);
+
+/* proc(5): comm; "" when it is gone. `name` has 32 bytes. */
+void opener_process_name(pid_t process, char *name);
+
+/* ---- for the two processes ----------------------------------------------------- */
+
+struct opener_request {
+	enum {
+		OPENER_ASK_OPEN,
+		OPENER_ASK_DIRECTORY,
+		OPENER_ASK_STAT,
+		OPENER_ASK_READLINK,
+		OPENER_ASK_REOPEN,
+		OPENER_ASK_COUNTERS,
+		OPENER_ASK_WATCH,
+		OPENER_ASK_MARK,
+		OPENER_ASK_MARK_AND_REOPEN,
+		OPENER_ASK_TEMPORARY,
+		OPENER_ASK_SYSLOG,
+		OPENER_ASK_PROCESS,
+		OPENER_ASK_OTHER, /* nothing of the opener's */
+	} what;
+	unsigned flags[2];
+	uint64_t mask;
+	int fds[2]; /* borrowed; -1: none */
+	char name[NAME_MAX + 1];
+};
+
+#define OPENER_FDS 2
+
+struct opener_answer {
+	int result; /* -errno, or what the function returns */
+	int fds[OPENER_FDS]; /* owned; -1: none */
+	size_t text_bytes; /* of what follows, that is used */
+	union {
+		struct stat st;
+		char text[PATH_MAX];
+	};
+};
+
+/* From now on requests are made of another process. Before there are threads. */
+void opener_ask_with(void (*ask)(const struct opener_request *request, struct opener_answer *answer));
+
+/* Where SOURCE is, for opener_perform: a directory, and in it the one image or NULL. Borrowed. */
+void opener_set_source(const char *directory, const char *file);
+
+/* Do it here, for a process that asks and is not to be trusted. */
+void opener_perform(const struct opener_request *request, struct opener_answer *answer);

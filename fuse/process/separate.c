@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/process/separate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cache/device/opener.h"
+#include "fuse/process/log.h"
+#include "fuse/process/mount.h"
+#include "fuse/process/privileges.h"
+
+/* So many requests at a time, those that hang among them. */
+#define CONNECTIONS_MAX 256
+
+#define TITLE "imagefs-opener"
+
+/* A thread of the other process: paths, and what the C library wants. */
+#define STACK_BYTES ((size_t)256 << 10)
+
+/* To it on the first socket: a connection (a descriptor, and a byte), or where a mount is. */
+struct told {
+	enum separate_mount mount;
+	bool remove;
+	char directory[PATH_MAX];
+};
+
+struct connection {
+	_Atomic pid_t thread; /* behind it, in the other process; 0: none */
+	int fd; /* lock, or who has taken it; -1: the place is free */
+};
+
+static int first_fd = -1; /* constant after the start */
+static struct connection connections[CONNECTIONS_MAX];
+static _Atomic unsigned connection_count; /* written under the lock: places that were ever in use */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct connection *idle[CONNECTIONS_MAX]; /* lock */
+static size_t idle_count;  /* lock */
+
+/* ---- messages with descriptors ------------------------------------------------- */
+
+union control {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(OPENER_FDS * sizeof(int))];
+};
+
+static int send_message(int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
+{
+	union control control = { 0 };
+	struct iovec iov = { (void *)data, bytes };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	if (fd_count > 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
+	}
+	do
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+/* The bytes, or 0 at the end, or -errno. What there is no descriptor for is -1 (-EMFILE: they did not fit). */
+static ssize_t receive_message(int fd, void *data, size_t bytes, int fds[OPENER_FDS])
+{
+	union control control;
+	struct iovec iov = { data, bytes };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *header;
+	ssize_t got;
+
+	fds[0] = fds[1] = -1;
+	do
+		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
+	if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
+		for (size_t i = 0; i < OPENER_FDS; i++)
+			cleanup_close_fd(&fds[i]);
+		return -EMFILE;
+	}
+	return got;
+}
+
+/* The descriptors that there are come first. */
+static size_t count_fds(const int fds[OPENER_FDS])
+{
+	return (size_t)((fds[0] >= 0) + (fds[0] >= 0 && fds[1] >= 0));
+}
+
+/* ---- the process that keeps the privileges ---------------------------------------- */
+
+static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads it: whoever tells waits for the answer */
+
+static int detach(unsigned which, bool mounted)
+{
+	const struct told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
+
+	if (!mount || mount->directory[0] == '\0')
+		return -ENOENT;
+	if (mounted)
+		mount_detach(mount->directory);
+	if (mount->remove)
+		rmdir(mount->directory);
+	return 0;
+}
+
+static void *serve_connection(void *argument)
+{
+	int fd = (int)(intptr_t)argument;
+	pid_t thread = (pid_t)syscall(SYS_gettid);
+	struct opener_request request;
+	struct opener_answer answer;
+
+	for (bool goes_on = send_message(fd, &thread, sizeof(thread), NULL, 0) == 0; goes_on;) {
+		int fds[OPENER_FDS];
+		ssize_t got = receive_message(fd, &request, sizeof(request), fds);
+
+		if (got != sizeof(request))
+			break;
+		memcpy(request.fds, fds, sizeof(fds));
+		if (request.what == OPENER_ASK_OTHER)
+			answer = (struct opener_answer){ .result = detach(request.flags[0], request.flags[1]), .fds = { -1, -1 } };
+		else
+			opener_perform(&request, &answer);
+		goes_on = send_message(fd, &answer, offsetof(struct opener_answer, st) + answer.text_bytes, answer.fds,
+				       count_fds(answer.fds)) == 0;
+		for (size_t i = 0; i < OPENER_FDS; i++) {
+			cleanup_close_fd(&fds[i]);
+			cleanup_close_fd(&answer.fds[i]);
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
+static void start_connection(int fd)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	/* Without a thread: who asked sees the end of it. */
+	if (pthread_create(&thread, &attributes, serve_connection, (void *)(intptr_t)fd) != 0)
+		close(fd);
+	pthread_attr_destroy(&attributes);
+}
+
+static void take_mount(const struct told *told)
+{
+	if (told->mount < SEPARATE_MOUNTS && mounts[told->mount].directory[0] == '\0' &&
+	    memchr(told->directory, '\0', sizeof(told->directory)))
+		mounts[told->mount] = *told;
+}
+
+static _Noreturn void serve(int fd)
+{
+	static struct told told;
+	int fds[OPENER_FDS];
+	ssize_t got;
+
+	while ((got = receive_message(fd, &told, sizeof(told), fds)) != 0) {
+		if (fds[0] >= 0)
+			start_connection(fds[0]);
+		else if (got == sizeof(told)) {
+			take_mount(&told);
+			send_message(fd, "", 1, NULL, 0);
+		}
+	}
+	_exit(0);
+}
+
+/* Nothing of the daemon's may be kept: its terminal, its caller's pipe, above all its connection to the kernel. */
+static void let_go_of_all(int fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t signals;
+
+	for (int standard = 0; null >= 0 && standard <= 2; standard++)
+		dup2(null, standard);
+	if (fd > 3)
+		close_range(3, (unsigned)fd - 1, 0);
+	close_range((unsigned)fd + 1, ~0U, 0);
+	/* It ends when the daemon does, who unmounts first. */
+	sigfillset(&signals);
+	sigdelset(&signals, SIGCHLD);
+	pthread_sigmask(SIG_SETMASK, &signals, NULL);
+	if (chdir("/") != 0)
+		_exit(1);
+}
+
+/* ---- the daemon's side --------------------------------------------------------------- */
+
+/* A pair of sockets, of which the thread behind it says who it is. */
+static int connect_to_opener(pid_t *thread)
+{
+	int fds[2], none[OPENER_FDS];
+	ssize_t got;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+		return -errno;
+	got = send_message(first_fd, "", 1, &fds[1], 1);
+	close(fds[1]);
+	if (got == 0)
+		got = receive_message(fds[0], thread, sizeof(*thread), none);
+	if (got == sizeof(*thread))
+		return fds[0];
+	close(fds[0]);
+	return got < 0 ? (int)got : -EPIPE;
+}
+
+/* Under the lock. */
+static struct connection *free_place(void)
+{
+	struct connection *connection = atomic_load(&connection_count) < CONNECTIONS_MAX ? &connections[connection_count] : NULL;
+
+	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
+		if (connections[i].fd < 0)
+			return &connections[i];
+	if (connection)
+		atomic_fetch_add(&connection_count, 1);
+	return connection;
+}
+
+static int take_connection(struct connection **out)
+{
+	struct connection *connection;
+	pid_t thread;
+	int fd;
+
+	pthread_mutex_lock(&lock);
+	connection = idle_count > 0 ? idle[--idle_count] : NULL;
+	pthread_mutex_unlock(&lock);
+	*out = connection;
+	if (connection)
+		return 0;
+	fd = connect_to_opener(&thread);
+	if (fd < 0)
+		return fd;
+	LOCK_SCOPE(&lock);
+	connection = free_place();
+	if (!connection) {
+		close(fd);
+		return -EAGAIN;
+	}
+	connection->fd = fd;
+	atomic_store(&connection->thread, thread);
+	*out = connection;
+	return 0;
+}
+
+static void give_connection(struct connection *connection, bool works)
+{
+	LOCK_SCOPE(&lock);
+	if (works) {
+		idle[idle_count++] = connection;
+		return;
+	}
+	atomic_store(&connection->thread, 0);
+	close(connection->fd);
+	connection->fd = -1;
+}
+
+static void ask(const struct opener_request *request, struct opener_answer *answer)
+{
+	struct connection *connection;
+	int fds[OPENER_FDS] = { -1, -1 };
+	ssize_t got = take_connection(&connection);
+	bool taken = got == 0, works;
+
+	if (got == 0)
+		got = send_message(connection->fd, request, sizeof(*request), request->fds, count_fds(request->fds));
+	if (got == 0)
+		got = receive_message(connection->fd, answer, sizeof(*answer), fds);
+	works = got >= (ssize_t)offsetof(struct opener_answer, st);
+	if (taken)
+		give_connection(connection, works);
+	memcpy(answer->fds, fds, sizeof(fds));
+	if (works)
+		return;
+	if (got == 0 || got == -EPIPE || got == -ECONNRESET) {
+		static _Atomic long long last;
+
+		if (log_allowed(&last))
+			log_line(LOG_LEVEL_ERROR, "the process that opens images has ended: start imagefs again");
+	}
+	answer->result = got < 0 ? (int)got : -EPIPE;
+}
+
+bool separate_is_thread(pid_t thread)
+{
+	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
+		if (atomic_load(&connections[i].thread) == thread)
+			return true;
+	return false;
+}
+
+void separate_tell_mount(enum separate_mount mount, const char *directory, bool remove)
+{
+	static struct told told;
+	char byte;
+
+	told = (struct told){ .mount = mount, .remove = remove };
+	snprintf(told.directory, sizeof(told.directory), "%s", directory);
+	if (send_message(first_fd, &told, sizeof(told), NULL, 0) == 0)
+		while (read(first_fd, &byte, 1) < 0 && errno == EINTR)
+			;
+}
+
+void separate_detach(enum separate_mount mount, bool mounted)
+{
+	struct opener_request request = { .what = OPENER_ASK_OTHER, .flags = { mount, mounted }, .fds = { -1, -1 } };
+	struct opener_answer answer;
+
+	ask(&request, &answer);
+}
+
+int separate_start(const char *directory, const char *file, char *title, size_t title_bytes)
+{
+	int fds[2];
+	pid_t child;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+		return -errno;
+	child = fork();
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		let_go_of_all(fds[1]);
+		snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
+		prctl(PR_SET_NAME, TITLE, 0, 0, 0);
+		privileges_keep();
+		opener_set_source(directory, file);
+		serve(fds[1]);
+	}
+	close(fds[1]);
+	first_fd = fds[0];
+	opener_ask_with(ask);
+	return 0;
+}

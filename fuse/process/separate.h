@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * separate: the small process that keeps the privileges (cache/device/opener.h says what
+ * for), and how the daemon talks to it.
+ *
+ * It is forked first of all, before there are threads, rings or mounts. Each connection is
+ * a pair of sockets with a thread of its own behind it, and is taken for one request at a
+ * time; when all are taken another one is made. So a request that hangs (a link to a
+ * server that is gone) hangs alone, as it did when the daemon's thread did it itself.
+ *
+ * It ends when the daemon has ended, however that was, and leaves the mounts as they are
+ * then, unless the daemon asked to take them away.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Fork it. From now on opener_... are done there. SOURCE is `directory`, or `file` in it
+ * (NULL: all of it). `title` has the room of the command line, where ps(1) is told what it is. -errno.
+ */
+int separate_start(const char *directory, const char *file, char *title, size_t title_bytes);
+
+/* Is it a thread of that process, at work for us? */
+bool separate_is_thread(pid_t thread);
+
+enum separate_mount { SEPARATE_MAIN, SEPARATE_CONTROL, SEPARATE_MOUNTS };
+
+/*
+ * Before anything hostile is looked at: where that mount is, for separate_detach; with
+ * `remove` its directory goes too. Each at most once.
+ */
+void separate_tell_mount(enum separate_mount mount, const char *directory, bool remove);
+
+/*
+ * Take it away lazily, if it is mounted still: no new user finds it, those inside may
+ * finish. And its directory, if that was to be removed. Nothing where no mount was told.
+ */
+void separate_detach(enum separate_mount mount, bool mounted);
