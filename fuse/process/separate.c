@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "cache/device/opener.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
@@ -156,18 +157,11 @@ static void *serve_connection(void *argument)
 	return NULL;
 }
 
+/* Without a thread: who asked sees the end of it. */
 static void start_connection(int fd)
 {
-	pthread_attr_t attributes;
-	pthread_t thread;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	/* Without a thread: who asked sees the end of it. */
-	if (pthread_create(&thread, &attributes, serve_connection, (void *)(intptr_t)fd) != 0)
+	if (thread_start(serve_connection, (void *)(intptr_t)fd, STACK_BYTES) != 0)
 		close(fd);
-	pthread_attr_destroy(&attributes);
 }
 
 static void take_mount(const struct told *told)

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 requires root netns
 FOREIGN=$(dirname "$TIMED")/foreign.so
-[ -e "$FOREIGN" ] || skip "needs liburing"
+[ -e "$FOREIGN" ] || skip "needs liburing, and no sanitizer"
 mkdir -m 777 "$T/open" "$T/mine"
 echo old | tee "$T/open/old" >"$T/mine/old"
 board "$SRC/a.img" first
