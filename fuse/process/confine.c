@@ -120,64 +120,72 @@ static const char *const free_calls[] = {
 	"send", "sendmsg", "recvmsg",
 };
 
-/* Only if the argument, or the bits of it in a mask, are so. */
+/* Of ints, and unsigned ones. */
+#define ALL UINT32_MAX
+
+/* Only if the bits of that argument that are in the mask are so. */
 static const struct {
 	const char *call;
-	struct scmp_arg_cmp argument;
+	unsigned argument;
+	scmp_datum_t mask, value;
 } bound_calls[] = {
 	/* A name, to look up others from; nothing that could be read or written. */
-	{ "openat", SCMP_A2_32(SCMP_CMP_MASKED_EQ, O_PATH, O_PATH) },
+	{ "openat", 2, O_PATH, O_PATH },
 	/* Connections to the opener. */
-	{ "socketpair", SCMP_A1_32(SCMP_CMP_EQ, SOCK_SEQPACKET | SOCK_CLOEXEC) },
+	{ "socketpair", 1, ALL, SOCK_SEQPACKET | SOCK_CLOEXEC },
 	/* Not F_SETOWN and what else has signals sent. */
-	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
-	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETFD) },
-	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETFD) },
-	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_GETFL) },
-	{ "fcntl", SCMP_A1_32(SCMP_CMP_EQ, F_SETFL) },
-	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_DUPFD_CLOEXEC) },
-	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_GETFD) },
-	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_SETFD) },
-	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_GETFL) },
-	{ "fcntl64", SCMP_A1_32(SCMP_CMP_EQ, F_SETFL) },
-	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, FIONREAD) },
-	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, BLKGETSIZE64) },
-	{ "ioctl", SCMP_A1_32(SCMP_CMP_EQ, BLKSSZGET) },
-	{ MMAP, SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
-	{ "mmap2", SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
-	{ "mprotect", SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0) },
+	{ "fcntl", 1, ALL, F_DUPFD_CLOEXEC },
+	{ "fcntl", 1, ALL, F_GETFD },
+	{ "fcntl", 1, ALL, F_SETFD },
+	{ "fcntl", 1, ALL, F_GETFL },
+	{ "fcntl", 1, ALL, F_SETFL },
+	{ "fcntl64", 1, ALL, F_DUPFD_CLOEXEC },
+	{ "fcntl64", 1, ALL, F_GETFD },
+	{ "fcntl64", 1, ALL, F_SETFD },
+	{ "fcntl64", 1, ALL, F_GETFL },
+	{ "fcntl64", 1, ALL, F_SETFL },
+	{ "ioctl", 1, ALL, FIONREAD },
+	{ "ioctl", 1, ALL, BLKGETSIZE64 },
+	{ "ioctl", 1, ALL, BLKSSZGET },
+	{ MMAP, 2, PROT_EXEC, 0 },
+	{ "mmap2", 2, PROT_EXEC, 0 },
+	{ "mprotect", 2, PROT_EXEC, 0 },
 	/* Threads; no processes, no namespaces. */
-	{ "clone", SCMP_CMP32(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM) },
-	{ "prctl", SCMP_A0_32(SCMP_CMP_EQ, PR_SET_NAME) },
+	{ "clone", CLONE_FLAGS, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM },
+	{ "prctl", 0, ALL, PR_SET_NAME },
 	/* Its own limits. */
-	{ "prlimit64", SCMP_A0_32(SCMP_CMP_EQ, 0) },
+	{ "prlimit64", 0, ALL, 0 },
 	/* What is connected already. */
-	{ "sendto", SCMP_A4(SCMP_CMP_EQ, 0) },
+	{ "sendto", 4, UINT64_MAX, 0 },
 };
+
+static int allow_bound(scmp_filter_ctx filter, const char *name, unsigned argument, scmp_datum_t mask, scmp_datum_t value)
+{
+	struct scmp_arg_cmp wanted = { argument, SCMP_CMP_MASKED_EQ, mask, value };
+	int call = seccomp_syscall_resolve_name(name);
+
+	/* A name that this architecture, or an old libseccomp, does not know is not called either. */
+	return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &wanted);
+}
 
 static int add_rules(scmp_filter_ctx filter)
 {
 	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
-	/* A name that this architecture, or an old libseccomp, does not know is not called either. */
 	for (size_t i = 0; error == 0 && i < sizeof(free_calls) / sizeof(free_calls[0]); i++) {
 		int call = seccomp_syscall_resolve_name(free_calls[i]);
 
 		if (call != __NR_SCMP_ERROR)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
 	}
-	for (size_t i = 0; error == 0 && i < sizeof(bound_calls) / sizeof(bound_calls[0]); i++) {
-		int call = seccomp_syscall_resolve_name(bound_calls[i].call);
-
-		if (call != __NR_SCMP_ERROR)
-			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, bound_calls[i].argument);
-	}
+	for (size_t i = 0; error == 0 && i < sizeof(bound_calls) / sizeof(bound_calls[0]); i++)
+		error = allow_bound(filter, bound_calls[i].call, bound_calls[i].argument, bound_calls[i].mask,
+				    bound_calls[i].value);
 	if (error == 0)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CACHESTAT, 0);
 	/* Threads of this process. */
 	if (error == 0)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-					 SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)getpid()));
+		error = allow_bound(filter, "tgkill", 0, ALL, (scmp_datum_t)getpid());
 	/* Its flags cannot be seen: the C library then calls clone. */
 	if (error == 0)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name("clone3"), 0);

@@ -19,6 +19,8 @@ inside zgrep -q . /usr/share/man/man8/imagefs.8.gz
 cp "$TOP/contrib/systemd/boot.conf" "$ROOT/etc/imagefs/boot.conf"
 inside systemctl -q enable --now imagefs@boot.service
 is "unit" "$(inside cat /srv/boot/jammy/config.txt)" text
+pid=$(inside systemctl show --value -p MainPID imagefs@boot.service)
+is "its user" "$(inside awk '$1 == "Uid:" { print $2 }' "/proc/$pid/status")" "$(inside id -u imagefs)"
 if inside nbdkit --version >/dev/null 2>&1; then
 	inside sh -c 'dpkg -i /srv/packages/nbdkit-imagefs-filter_*.deb' >"$T/dpkg" 2>&1 || fail "filter: $(cat "$T/dpkg")"
 	inside nbdkit --filter=imagefs --dump-plugin file >/dev/null || fail "nbdkit does not load the filter"
