@@ -34,23 +34,33 @@ ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_byte
 #ifdef HAVE_LIBURING
 
 #include <liburing.h>
+#include <sys/resource.h>
 
 #define RING_ENTRIES 16
+
+/* More threads than these would not make a disk faster. */
+#define RINGS_MAX 256
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t ring_key;
 static atomic_bool usable;
+static unsigned rings_max; /* constant after once: of few descriptors rings get a sixteenth */
+static _Atomic unsigned rings;
 
 static void ring_destroy(void *ring)
 {
 	io_uring_queue_exit(ring);
 	free(ring);
+	atomic_fetch_sub(&rings, 1);
 }
 
 static void ring_setup_once(void)
 {
+	struct rlimit limit = { 0 };
 	struct io_uring probe;
 
+	getrlimit(RLIMIT_NOFILE, &limit);
+	rings_max = (unsigned)min_u64(limit.rlim_cur / 16, RINGS_MAX);
 	if (getenv("IMAGEFS_NO_IO_URING") || pthread_key_create(&ring_key, ring_destroy) != 0)
 		return;
 	if (io_uring_queue_init(RING_ENTRIES, &probe, 0) == 0) {
@@ -75,16 +85,16 @@ static struct io_uring *ring_of_thread(void)
 	ring = pthread_getspecific(ring_key);
 	if (ring)
 		return ring;
-	ring = malloc(sizeof(*ring));
-	if (!ring)
-		return NULL;
 	/* Locked memory or descriptors may have run out since the probe: this thread uses pread. */
-	if (io_uring_queue_init(RING_ENTRIES, ring, 0) != 0) {
+	if (atomic_fetch_add(&rings, 1) < rings_max && (ring = malloc(sizeof(*ring)))) {
+		if (io_uring_queue_init(RING_ENTRIES, ring, 0) == 0) {
+			pthread_setspecific(ring_key, ring);
+			return ring;
+		}
 		free(ring);
-		return NULL;
 	}
-	pthread_setspecific(ring_key, ring);
-	return ring;
+	atomic_fetch_sub(&rings, 1);
+	return NULL;
 }
 
 struct split {
