@@ -25,6 +25,7 @@
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
 #include "fuse/names/list.h"
+#include "fuse/names/sweep.h"
 #include "fuse/operations.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
@@ -51,7 +52,8 @@ struct daemon {
 	struct control *control; /* NULL: there are no control files */
 	struct kernel_events *kernel; /* NULL: not listened to, and */
 	const char *why_no_kernel;    /* why: constant text */
-	struct job sweep;
+	struct sweep sweep;
+	struct job sweep_job;
 	struct lane sweep_lane;
 	pthread_t main_thread;
 	pthread_t ready_thread; /* valid once ready_started */
@@ -143,7 +145,9 @@ static void let_go(void *context, struct view_image *image)
 {
 	struct daemon *daemon = context;
 
-	inodes_let_go(daemon->fs.inodes, image);
+	/* Where files are open, what is written is still of interest. */
+	if (inodes_let_go(daemon->fs.inodes, image))
+		control_let_go(daemon->control, image);
 }
 
 static bool make_view(struct daemon *daemon)
@@ -363,9 +367,9 @@ static void wait_for_ready_thread(struct daemon *daemon)
 /* What is deleted is let go within seconds (S5). */
 static int64_t sweep(struct job *job)
 {
-	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep));
+	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep_job));
 
-	view_images_sweep(view_images(daemon->fs.view));
+	sweep_images(&daemon->sweep, daemon->fs.view, daemon->fs.queue);
 	return WAIT_SWEEP_NS;
 }
 
@@ -378,12 +382,12 @@ static int start_threads(struct daemon *daemon)
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
 	asked_init(&daemon->fs.asked);
-	daemon->sweep = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
+	daemon->sweep_job = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
-		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked);
+		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked, daemon->fs.handles);
 	if (error == 0)
-		queue_submit(daemon->fs.queue, &daemon->sweep);
+		queue_submit(daemon->fs.queue, &daemon->sweep_job);
 	if (error == 0)
 		daemon->listening = pthread_create(&daemon->listen_thread, NULL, listen_thread, daemon) == 0;
 	if (error == 0)
@@ -463,7 +467,8 @@ static int run(struct daemon *daemon)
 	}
 	raise_descriptor_limit();
 	daemon->fs.inodes = inodes_new();
-	if (!daemon->fs.inodes || !listen_to_kernel(daemon) || !make_view(daemon))
+	daemon->fs.handles = handles_new();
+	if (!daemon->fs.inodes || !daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
