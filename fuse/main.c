@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -153,14 +154,16 @@ static void let_go(void *context, struct view_image *image)
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	rlim_t descriptors = descriptor_limit();
+	rlim_t descriptors = descriptor_limit(), reserved = 48 + descriptors / 16; /* ours, and those of rings */
 	struct cache_settings cache = cache_settings_default;
 	struct view_settings view = {
 		.believe_nothing = options->changes == CHANGES_NONE,
 		.kernel = daemon->kernel,
 		.why_no_kernel = daemon->why_no_kernel,
 		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
-		.open_max = descriptors > 64 ? (descriptors - 48) / 4 : 4,
+		/* Two each, and most of the time no more than that many. */
+		.open_max = reserved + 24 < descriptors ? (descriptors - reserved) / 4 : 6,
+		.descriptors_low = (int)(descriptors < INT_MAX ? descriptors - reserved / 2 : INT_MAX),
 		.let_go = let_go,
 		.let_go_context = daemon,
 	};

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
@@ -170,6 +171,7 @@ static int image_new(struct view_images *images, const char *file, const struct 
 	image->images = images;
 	atomic_store(&image->fd, -1);
 	image->identity = identity_of(st);
+	image->used_ns = queue_now_ns();
 	image->users = 1;
 	*out = image;
 	return 0;
@@ -182,6 +184,7 @@ static void found_at(struct view_image *image, const char *file)
 	char *copy;
 
 	image->gone = false;
+	image->used_ns = queue_now_ns();
 	if (atomic_load(&image->cache) || strcmp(image->file, file) == 0)
 		return;
 	copy = strdup(file);
@@ -224,6 +227,15 @@ static char *file_of(const struct view_image *image)
 static bool is_shortage(int error)
 {
 	return error == -EMFILE || error == -ENFILE;
+}
+
+int view_shortage(struct cache_op *op, int error)
+{
+	if (!is_shortage(error))
+		return error;
+	op->retry_ns = WAIT_RETRY_BUSY_NS;
+	op->rule = "there are too few file descriptors";
+	return -EINPROGRESS;
 }
 
 /* A descriptor of just this image, or a negative error. */
@@ -282,6 +294,7 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 		.ctime_lag_ns = WAIT_CTIME_LAG_NS,
 		.silent_fd = images->settings.kernel ? silent_fd : NULL,
 		.context = images->settings.kernel,
+		.descriptors_low = images->settings.descriptors_low,
 	};
 	struct cache_device *device;
 	int fd = open_image(image), error;
@@ -299,27 +312,44 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 	return error;
 }
 
-/* Until no more than so many are open, or being opened: close the least recently used. */
-static void make_room(struct view_images *images, size_t open_max)
+/*
+ * Under the lock: an open image that was not used since `before_ns`, the least recently used
+ * first, with a user more. Each one that is asked, or is not open, goes behind the others.
+ */
+static struct view_image *next_to_go(struct view_images *images, int64_t before_ns)
 {
 	struct view_image *image;
-	bool unused;
+
+	for (size_t left = images->count; left > 0 && (image = images->used.oldest); left--) {
+		bool open = atomic_load(&image->cache);
+
+		if (open && image->used_ns > before_ns)
+			break;
+		order_take(&images->used, image);
+		order_add(&images->used, image);
+		if (!open)
+			continue;
+		image->users++;
+		return image;
+	}
+	return NULL;
+}
+
+/* Until no more than so many are open, or being opened: close the least recently used. */
+static void make_room(struct view_images *images, size_t open_max, int64_t before_ns)
+{
+	struct view_image *image, *unused;
 
 	for (int asked = 0; asked < ASKED_TO_GO_MAX;) {
 		pthread_mutex_lock(&images->lock);
-		if (images->open_count <= open_max) {
-			pthread_mutex_unlock(&images->lock);
-			return;
-		}
-		image = images->unused.oldest;
-		unused = image;
-		if (unused)
-			forget(images, image);
-		else if ((image = images->used.oldest))
-			use(images, image); /* so that another one is asked next */
+		image = unused = NULL;
+		if (images->open_count > open_max && (unused = images->unused.oldest))
+			forget(images, unused);
+		else if (images->open_count > open_max)
+			image = next_to_go(images, before_ns);
 		pthread_mutex_unlock(&images->lock);
 		if (unused) {
-			image_free(image);
+			image_free(unused);
 			continue;
 		}
 		if (!image)
@@ -339,21 +369,28 @@ static size_t count_open(struct view_images *images, int change)
 /* Descriptors have run out, whoever has them: we do with half of the images, at least. */
 #define SHORTAGE_TRIES 4
 
+/*
+ * Who has looked a file up and is about to open it would find it gone: what was used a moment
+ * ago is closed only when few descriptors are left. The lowest free one is what the kernel gives.
+ */
 static int open_in_room(struct view_image *image, struct cache_image **cache, int *fd)
 {
 	struct view_images *images = image->images;
-	size_t open = count_open(images, 1), open_max = images->settings.open_max;
+	size_t open = count_open(images, 1);
 	static _Atomic long long last;
-	int error = -EMFILE;
+	int error;
 
-	for (int tries = 0; is_shortage(error) && tries < SHORTAGE_TRIES; tries++) {
-		make_room(images, open_max);
+	make_room(images, images->settings.open_max, queue_now_ns() - WAIT_IMAGE_IN_USE_NS);
+	error = make_cache(image, cache, fd);
+	if (error == 0 && *fd >= images->settings.descriptors_low)
+		make_room(images, open - min_u64(open, 2), INT64_MAX);
+	for (int tries = 1; is_shortage(error) && tries <= SHORTAGE_TRIES; tries++) {
+		make_room(images, open >> tries, INT64_MAX);
 		error = make_cache(image, cache, fd);
-		open_max = open >> (tries + 1);
 	}
 	if (is_shortage(error) && log_allowed(&last))
 		log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(-error));
-	return is_shortage(error) ? -EIO : error;
+	return error;
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
@@ -377,7 +414,7 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 		cache_image_put(*cache); /* somebody was faster */
 		*cache = none;
 	}
-	return error;
+	return view_shortage(op, error);
 }
 
 /* ---- what was wrong ------------------------------------------------------ */

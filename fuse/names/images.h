@@ -51,6 +51,7 @@ struct view_image {
 	_Atomic int fd;		 /* while `cache` is there; the device's, or -1 */
 	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
 	unsigned users;
+	int64_t used_ns; /* CLOCK_MONOTONIC: when its name was last looked up */
 	bool gone; /* no name leads to it: closed with its last user */
 	struct view_image *next;	  /* its hash chain */
 	struct view_image *newer, *older; /* of the used or of the unused ones, by the last use */
@@ -63,6 +64,7 @@ struct view_settings {
 	const char *why_no_kernel;    /* why: constant text */
 	size_t unused_max; /* images kept open though nobody uses them */
 	size_t open_max;   /* images open at a time: past it the least recently used are closed */
+	int descriptors_low; /* an image that gets this descriptor: few are left, it is one too many */
 	/*
 	 * Give back all users of the image that are kept for later only, since it is to be
 	 * closed. Called without a lock. Images whose files are open are used all the same.
@@ -106,9 +108,13 @@ bool view_image_is_gone(struct view_image *image);
 /*
  * The image itself, opened if it is not yet: a lookup of its name alone opens
  * nothing. -EAGAIN: op does not block; -ESTALE: another file has its place, look
- * the name up again; -EIO, -ENOMEM. Borrowed; lives as long as the user.
+ * the name up again; -EINPROGRESS: too few descriptors; -EIO, -ENOMEM. Borrowed; lives
+ * as long as the user.
  */
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
+
+/* Descriptors have run out for a moment: to be waited for. Any other error stays. */
+int view_shortage(struct cache_op *op, int error);
 
 /* Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. */
 void view_image_complain(struct view_image *image, const char *text);

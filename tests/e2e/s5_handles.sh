@@ -30,7 +30,7 @@ PY
 mount_imagefs
 wait_until 10 sh -c "ls '$MNT/wide/D59' | wc -l | grep -qx 20000"
 pid=$(daemon_pid)
-grep -q 'lib[at]san' "/proc/$pid/maps" && slack=8 || slack=1
+grep -q 'lib[at]san' "/proc/$pid/maps" && slack=1000 || slack=1 # freed memory is not given back
 ulimit -n 6000
 cat >"$T/user.py" <<'PY'
 import errno, json, os, sys, time
