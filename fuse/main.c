@@ -42,6 +42,9 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
+/* So many images one user may hold open, however few descriptors there are. */
+#define HELD_IMAGES_MIN 16
+
 /* So long at most it waits for what links of SOURCE lead to. */
 #define LISTEN_SECONDS 1
 
@@ -172,8 +175,9 @@ static bool make_view(struct daemon *daemon)
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
+	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
-	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
+	error = view.cache && daemon->fs.holds ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return source_error(options->source, error);
 	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);

@@ -24,6 +24,7 @@
 #include "fuse/names/view.h"
 #include "fuse/process/api.h"
 #include "fuse/process/handles.h"
+#include "fuse/process/holds.h"
 #include "fuse/process/options.h"
 #include "fuse/process/queue.h"
 #include "fuse/process/wait_share.h"
@@ -35,6 +36,7 @@ struct imagefs {
 	struct inodes *inodes;
 	struct queue *queue;
 	struct handles *handles; /* of open directories and status files; thread-safe */
+	struct holds *holds;	 /* images that open files hold open; likewise */
 	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */

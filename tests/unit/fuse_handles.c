@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "fuse/process/handles.h"
+#include "fuse/process/holds.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -175,4 +176,24 @@ Test(handles, a_moment_shares_what_was_just_made, .init = make_handles)
 	cr_assert_not(handle_share(&third, before_ns));
 	handle_close(&first);
 	cr_assert_eq(letter_of(&second), 'a');
+}
+
+Test(holds, a_user_has_files_open_in_so_many_images_and_root_in_all)
+{
+	struct holds *holds = holds_new(3);
+	struct hold *held[3], *again, *more;
+	char images[4];
+
+	for (size_t i = 0; i < 3; i++)
+		cr_assert_eq(hold_take(holds, 1000, &images[i], &held[i]), 0);
+	cr_assert_lt(hold_take(holds, 1000, &images[3], &more), 0);
+	/* One more file is no image more. */
+	cr_assert_eq(hold_take(holds, 1000, &images[0], &again), 0);
+	hold_put(holds, held[0]);
+	cr_assert_lt(hold_take(holds, 1000, &images[3], &more), 0);
+	hold_put(holds, again);
+	cr_assert_eq(hold_take(holds, 1000, &images[3], &more), 0);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(hold_take(holds, 0, &images[i], &more), 0);
+	cr_assert_eq(hold_take(holds, 1001, &images[0], &more), 0);
 }
