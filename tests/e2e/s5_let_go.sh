@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 CHANGES=${CHANGES-events}
 requires root netns loop
-mkdir "$T/disk" "$T/away"
+mkdir "$T/disk"
 mount -t tmpfs -o mode=755 disk "$T/disk"
 SRC=$T/disk/src
 mkdir "$SRC"
@@ -17,6 +17,7 @@ cp "$T/proto" "$T/device"
 loop_device device "$T/device"
 ln -s "$device" "$SRC/linked.img"
 cp "$T/proto" "$SRC/moved.img"
+cp "$T/proto" "$SRC/away.img"
 cp "$T/proto" "$SRC/named.img"
 used_kib() { df --output=used -k "$T/disk" | tail -n1; }
 mount_imagefs "$SRC" "$MNT"
@@ -27,7 +28,8 @@ PIDS+=($!)
 exec 8>"$CONTROL/i1" # a server that reports,
 echo 'write 0x100000 4096 7' >&8
 echo 'done 7' >&8
-exec 7<"$MNT/i2/kernel8.img" # and a reader
+exec 7<"$MNT/i2/kernel8.img" # and two readers
+exec 9<"$MNT/moved/kernel8.img"
 pid=$(daemon_pid)
 held() { find "/proc/$pid/fd" -lname "$1" | wc -l; }
 is_held() { [ "$(held "$1")" = "$2" ]; }
@@ -36,15 +38,19 @@ is_held() { [ "$(held "$1")" = "$2" ]; }
 rm "$SRC"/i{1..250}.img
 for i in $(seq 251 300); do cp "$T/proto" "$T/disk/new" && mv "$T/disk/new" "$SRC/i$i.img"; done
 mv "$SRC/moved.img" "$T/disk/moved"
+mv "$SRC/away.img" "$T/disk/away"
 mv "$SRC/named.img" "$SRC/other.img"
 rm "$SRC/linked.img"
-closed() { [ "$(held '*(deleted)')" -le 2 ] && is_held "$T/disk/moved" 0 && is_held "$device" 0; } # of the reader's: two at most
+# Of the readers' images two at most, each.
+closed() { [ "$(held '*(deleted)')" -le 2 ] && [ "$(held "$T/disk/moved")" -le 2 ] && is_held "$T/disk/away" 0 && is_held "$device" 0; }
 wait_until 15 closed
 losetup -d "$device"
 LOOPS=()
 cmp - "$T/kernel" <&7
-exec 7<&-
+cmp - "$T/kernel" <&9
+exec 7<&- 9<&-
 wait_until 10 is_held '*(deleted)' 0
+wait_until 10 is_held "$T/disk/moved" 0
 exec 8>&-
 # Nothing is in use but what has a name.
 [ "$(used_kib)" -le $(($(du -sk "$T/disk" | cut -f1) + 1024)) ] ||
