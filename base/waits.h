@@ -99,6 +99,12 @@
 /* A directory that is opened to be read is read at once: then it is listed once. */
 #define WAIT_FRESH_LISTING_NS (100 * WAIT_MS)
 
+/* Users other than root read a status that is this old at most. */
+#define WAIT_STATUS_MOMENT_NS (250 * WAIT_MS)
+
+/* An image whose name was looked up this long ago may be closed for another: who looked has opened its files by then. */
+#define WAIT_IMAGE_IN_USE_NS (100 * WAIT_MS)
+
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)
 #define WAIT_IDLE_THREAD_NS (5 * WAIT_S)

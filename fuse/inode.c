@@ -351,10 +351,11 @@ void inodes_closed(struct inodes *inodes, struct inode *inode)
 	inode->opens--;
 }
 
-void inodes_let_go(struct inodes *inodes, struct view_image *image)
+bool inodes_let_go(struct inodes *inodes, struct view_image *image)
 {
 	struct inode *inode, *next;
 	struct place *first = NULL;
+	bool all;
 
 	/* One at a time: a place given back may end much. Bounded by the inodes of the image. */
 	do {
@@ -366,6 +367,8 @@ void inodes_let_go(struct inodes *inodes, struct view_image *image)
 			if (inode->opens == 0)
 				first = bind_place(inode, NULL);
 		}
+		all = !image->bound;
 		pthread_mutex_unlock(&inodes->lock);
 	} while (first);
+	return all;
 }

@@ -118,5 +118,5 @@ struct view_image *inodes_image(struct inodes *inodes, struct inode *inode);
 void inodes_opened(struct inodes *inodes, struct inode *inode, struct place *place);
 void inodes_closed(struct inodes *inodes, struct inode *inode);
 
-/* Give up all places in that image, but those of open files. */
-void inodes_let_go(struct inodes *inodes, struct view_image *image);
+/* Give up all places in that image, but those of open files. False: there are such. */
+bool inodes_let_go(struct inodes *inodes, struct view_image *image);

@@ -5,7 +5,9 @@
  * A listing is of one moment, and readdir deals out of memory: offsets of telldir
  * hold within it. It is made when the directory is opened, and anew whenever it is
  * read from its beginning later: after rewinddir, or through a descriptor that was
- * opened long ago, it lists what the name means then (N8).
+ * opened long ago, it lists what the name means then (N8). The names are the
+ * handle's (handles.h): who opens a directory many times has them once, and who has too many
+ * of them gets EIO where one that was dropped has changed since.
  *
  * Counted: a request that was answered by the clock may outlive the open directory.
  */

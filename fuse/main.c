@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,7 +25,9 @@
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
+#include "fuse/control/usage.h"
 #include "fuse/names/list.h"
+#include "fuse/names/sweep.h"
 #include "fuse/operations.h"
 #include "fuse/process/confine.h"
 #include "fuse/process/daemon.h"
@@ -42,6 +45,9 @@
 /* Its last requests are answered within the wait of one. */
 #define READY_SECONDS 5
 
+/* So many images one user may hold open, however few descriptors there are. */
+#define HELD_IMAGES_MIN 16
+
 /* So long at most it waits for what links of SOURCE lead to. */
 #define LISTEN_SECONDS 1
 
@@ -55,7 +61,8 @@ struct daemon {
 	const char *why_no_kernel;    /* why: constant text */
 	char *title; /* room for what ps(1) shows */
 	size_t title_bytes;
-	struct job sweep;
+	struct sweep sweep;
+	struct job sweep_job;
 	struct lane sweep_lane;
 	struct view_source *source; /* the view's, once there is one */
 	int readahead_fd; /* -1: may not be set */
@@ -164,20 +171,24 @@ static void let_go(void *context, struct view_image *image)
 {
 	struct daemon *daemon = context;
 
-	inodes_let_go(daemon->fs.inodes, image);
+	/* Where files are open, what is written is still of interest. */
+	if (inodes_let_go(daemon->fs.inodes, image))
+		control_let_go(daemon->control, image);
 }
 
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	rlim_t descriptors = descriptor_limit();
+	rlim_t descriptors = descriptor_limit(), reserved = 48 + descriptors / 16; /* ours, and those of rings */
 	struct cache_settings cache = cache_settings_default;
 	struct view_settings view = {
 		.believe_nothing = options->changes == CHANGES_NONE,
 		.kernel = daemon->kernel,
 		.why_no_kernel = daemon->why_no_kernel,
 		.unused_max = descriptors / 8 < 512 ? descriptors / 8 : 512,
-		.open_max = descriptors > 64 ? (descriptors - 48) / 4 : 4,
+		/* Two each, and most of the time no more than that many. */
+		.open_max = reserved + 24 < descriptors ? (descriptors - reserved) / 4 : 6,
+		.descriptors_low = (int)(descriptors < INT_MAX ? descriptors - reserved / 2 : INT_MAX),
 		.let_go = let_go,
 		.let_go_context = daemon,
 	};
@@ -186,8 +197,9 @@ static bool make_view(struct daemon *daemon)
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
+	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
-	error = view.cache ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
+	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return source_error(options->source, error);
 	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
@@ -386,9 +398,9 @@ static void wait_for_ready_thread(struct daemon *daemon)
 /* What is deleted is let go within seconds (S5). */
 static int64_t sweep(struct job *job)
 {
-	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep));
+	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep_job));
 
-	view_images_sweep(view_images(daemon->fs.view));
+	sweep_images(&daemon->sweep, daemon->fs.view, daemon->fs.queue);
 	return WAIT_SWEEP_NS;
 }
 
@@ -401,12 +413,12 @@ static int start_threads(struct daemon *daemon)
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
 	asked_init(&daemon->fs.asked);
-	daemon->sweep = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
+	daemon->sweep_job = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
-		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked);
+		error = control_start(daemon->control, daemon->fs.queue, &daemon->fs.asked, daemon->fs.handles);
 	if (error == 0)
-		queue_submit(daemon->fs.queue, &daemon->sweep);
+		queue_submit(daemon->fs.queue, &daemon->sweep_job);
 	if (error == 0)
 		daemon->listening = pthread_create(&daemon->listen_thread, NULL, listen_thread, daemon) == 0;
 	if (error == 0)
@@ -445,6 +457,7 @@ static int serve(struct daemon *daemon)
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
 	daemon->root_fd = open(daemon->options.mountpoint, O_PATH | O_CLOEXEC);
 	daemon_reach_out();
+	usage_prepare();
 	error = privileges_drop();
 	if (error != 0)
 		log_line(LOG_LEVEL_WARNING, "cannot give up privileges: %s", strerror(-error));
@@ -492,7 +505,8 @@ static int run(struct daemon *daemon)
 		return 1;
 	privileges_run_as(options->run_as_user, options->run_as_group);
 	daemon->fs.inodes = inodes_new();
-	if (!daemon->fs.inodes || !listen_to_kernel(daemon) || !make_view(daemon))
+	daemon->fs.handles = handles_new();
+	if (!daemon->fs.inodes || !daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),

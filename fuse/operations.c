@@ -12,31 +12,35 @@
 
 /* ---- files ------------------------------------------------------------------ */
 
-static void close_file(struct imagefs *fs, struct inode *inode, struct place *place)
+/* As long as it is open, file->fh is its hold. */
+static void close_file(struct imagefs *fs, struct inode *inode, struct place *place, const struct fuse_file_info *file)
 {
 	cache_version_close(place->version);
 	inodes_closed(fs->inodes, inode);
+	hold_put(fs->holds, (struct hold *)(uintptr_t)file->fh);
 }
 
-static void answer_open(struct request *request, struct place *place)
+static void answer_open(struct request *request, struct place *place, struct hold *hold)
 {
 	struct imagefs *fs = request->fs;
 
+	request->file.fh = (uintptr_t)hold;
 	inodes_opened(fs->inodes, request->inode, place);
 	/* The pages the kernel has are this version's: always good. */
 	request->file.keep_cache = 1;
 	if (!request_claim(request)) {
-		close_file(fs, request->inode, place);
+		close_file(fs, request->inode, place, &request->file);
 		return;
 	}
 	request_opened(&fs->asked, request->caller, place->image, request->inode);
 	if (fuse_reply_open(request->fuse, &request->file) != 0)
-		close_file(fs, request->inode, place);
+		close_file(fs, request->inode, place, &request->file);
 }
 
 static int try_open(struct request *request, struct cache_op *op)
 {
 	struct place *place;
+	struct hold *hold;
 	int error;
 
 	if (request->inode->kind != INODE_FILE)
@@ -44,9 +48,14 @@ static int try_open(struct request *request, struct cache_op *op)
 	place = inodes_place(request->fs->inodes, request->inode);
 	if (!place)
 		return -ESTALE; /* let go: the kernel looks the name up once more */
-	error = cache_version_open(place->version, op);
-	if (error == 0)
-		answer_open(request, place);
+	error = hold_take(request->fs->holds, request->user, place->image, &hold);
+	if (error == 0) {
+		error = cache_version_open(place->version, op);
+		if (error == 0)
+			answer_open(request, place, hold);
+		else
+			hold_put(request->fs->holds, hold);
+	}
 	place_put(place);
 	return error;
 }
@@ -205,9 +214,8 @@ static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *fi
 	struct inode *inode = inodes_get(fs->inodes, id);
 	struct place *place = inode ? inodes_place(fs->inodes, inode) : NULL;
 
-	(void)file;
 	if (place && inode->kind == INODE_FILE)
-		close_file(fs, inode, place);
+		close_file(fs, inode, place, file);
 	place_put(place);
 	inodes_put(fs->inodes, inode);
 	fuse_reply_err(fuse, 0);

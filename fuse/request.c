@@ -384,6 +384,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 
 	request->fuse = fuse;
 	request->caller = fuse_req_ctx(fuse)->pid;
+	request->user = fuse_req_ctx(fuse)->uid;
 	request->call = call;
 	request->fs = fuse_req_userdata(fuse);
 	request->inode = inodes_get(request->fs->inodes, id);

@@ -23,6 +23,8 @@
 #include "fuse/names/asked.h"
 #include "fuse/names/view.h"
 #include "fuse/process/api.h"
+#include "fuse/process/handles.h"
+#include "fuse/process/holds.h"
 #include "fuse/process/options.h"
 #include "fuse/process/queue.h"
 #include "fuse/process/wait_share.h"
@@ -33,6 +35,8 @@ struct imagefs {
 	struct view *view;
 	struct inodes *inodes;
 	struct queue *queue;
+	struct handles *handles; /* of open directories and status files; thread-safe */
+	struct holds *holds;	 /* images that open files hold open; likewise */
 	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
@@ -65,6 +69,7 @@ struct request {
 	struct job job; /* first */
 	fuse_req_t fuse; /* until it is answered */
 	pid_t caller; /* the thread, or 0 */
+	uid_t user;   /* its user */
 	const struct request_call *call;
 	struct imagefs *fs;
 	struct inode *inode; /* referenced for the request */

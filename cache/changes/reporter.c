@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "cache/changes/guard.h"
 
@@ -13,6 +14,9 @@
  * flight and open: more at once are not followed.
  */
 #define EVENTS_MAX 256
+
+/* Of one write so much is taken in before it is asked whether that was too much. */
+#define SLICE_BYTES 1024
 
 struct reporter {
 	struct write_log *log; /* a reference */
@@ -127,13 +131,24 @@ static bool introduces_itself(const struct taking *taking)
 	       (form != NOTIFY_FORM_TEXT || taking->spoke);
 }
 
+/* Who says too much at once is not understood any more: the rest costs nothing. Others wait meanwhile. */
+static void take_slices(struct taking *taking, const char *bytes, size_t length_bytes)
+{
+	struct notify_parser *parser = &taking->reporter->parser;
+
+	for (size_t at = 0; at < length_bytes && taking->events <= EVENTS_MAX; at += SLICE_BYTES)
+		notify_feed(parser, bytes + at, min_u64(SLICE_BYTES, length_bytes - at), take_event, taking);
+	if (taking->events > EVENTS_MAX)
+		parser->form = NOTIFY_FORM_BROKEN;
+}
+
 struct saving *reporter_take(struct reporter *reporter, pid_t thread, const void *bytes, size_t length_bytes)
 {
 	struct taking taking = { .reporter = reporter };
 
 	LOCK_SCOPE(&reporter->lock);
 	reporter->thread = thread;
-	notify_feed(&reporter->parser, bytes, length_bytes, take_event, &taking);
+	take_slices(&taking, bytes, length_bytes);
 	if (introduces_itself(&taking)) {
 		reporter->speaks = true;
 		write_log_count_reporters(reporter->log, 1, 0);

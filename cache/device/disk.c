@@ -58,6 +58,7 @@ struct disk {
 	int (*silent_fd)(void *context, int fd); /* constant, as the next; or NULL */
 	void *context;
 	int silent_error; /* constant: why there is none */
+	int descriptors_low; /* constant, as in disk_options */
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 
@@ -321,6 +322,10 @@ static int direct_fd_of(struct disk *disk)
 		if (fd < 0)
 			fd = fd == -EINVAL ? DIRECT_NONE : DIRECT_UNOPENED;
 	}
+	if (fd >= disk->descriptors_low && disk->descriptors_low > 0 && !disk->is_block) {
+		close(fd);
+		return DIRECT_UNOPENED;
+	}
 	if (fd == DIRECT_UNOPENED || atomic_compare_exchange_strong(&disk->direct_fd, &unopened, fd))
 		return fd;
 	/* Another thread was faster. */
@@ -534,6 +539,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		.stat_fd = -1,
 		.inflight_fd = -1,
 		.ctime_lag_ns = options->ctime_lag_ns,
+		.descriptors_low = options->descriptors_low,
 		.watch = watch,
 	};
 	pthread_mutex_init(&disk->lock, NULL);

@@ -28,6 +28,7 @@ struct disk_options {
 	 */
 	int (*silent_fd)(void *context, int fd);
 	void *context; /* borrowed, as long as the device */
+	int descriptors_low; /* who gets this descriptor knows that few are left: a file has no second one; 0: no such */
 };
 
 /*

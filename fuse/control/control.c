@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "fuse/control/files.h"
 #include "fuse/control/node.h"
+#include "fuse/control/report.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
@@ -209,7 +210,8 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 	control->base.options = options;
 	control->base.view = view;
 	control->base.cache = cache;
-	control->base.status_lane.width = 16;
+	pthread_mutex_init(&control->base.texts.lock, NULL);
+	pthread_mutex_init(&control->base.reports_lock, NULL);
 	control->base.started_ns = queue_now_ns();
 	*out = control;
 	problem = prepare_directory(control);
@@ -273,7 +275,7 @@ static void *serve(void *argument)
 	return NULL;
 }
 
-int control_start(struct control *control, struct queue *queue, struct asked *asked)
+int control_start(struct control *control, struct queue *queue, struct asked *asked, struct handles *handles)
 {
 	pthread_t thread;
 	int error;
@@ -282,10 +284,17 @@ int control_start(struct control *control, struct queue *queue, struct asked *as
 		return 0;
 	control->base.queue = queue;
 	control->base.asked = asked;
+	control->base.handles = handles;
 	error = pthread_create(&thread, NULL, serve, control);
 	if (error == 0)
 		pthread_detach(thread);
 	return -error;
+}
+
+void control_let_go(struct control *control, struct view_image *image)
+{
+	if (control)
+		reports_let_go(&control->base, image);
 }
 
 void control_wait_until_answered(const struct control *control)

@@ -12,9 +12,10 @@
 #include <stdbool.h>
 
 #include "fuse/names/asked.h"
+#include "fuse/names/view.h"
+#include "fuse/process/handles.h"
 #include "fuse/process/options.h"
 #include "fuse/process/queue.h"
-#include "fuse/names/view.h"
 
 struct control;
 
@@ -30,7 +31,10 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 bool control_mount(struct control **control);
 
 /* Serve it, on threads of its own. -errno. */
-int control_start(struct control *control, struct queue *queue, struct asked *asked);
+int control_start(struct control *control, struct queue *queue, struct asked *asked, struct handles *handles);
+
+/* The image is to be closed, and no file of it is open: give back what holds it open here. Of NULL: nothing. */
+void control_let_go(struct control *control, struct view_image *image);
 
 /* A request went through the kernel and came back, or there is no mount any more. */
 void control_wait_until_answered(const struct control *control);

@@ -40,10 +40,9 @@ static void answer_entry(fuse_req_t fuse, uint64_t id)
 
 static void answer_node(struct lookup *lookup, struct view_image *image, const struct stat *st)
 {
-	if (atomic_exchange(&lookup->answered, true))
-		view_image_put(image);
-	else
+	if (!atomic_exchange(&lookup->answered, true))
 		answer_entry(lookup->fuse, (uintptr_t)control_node_new(lookup->control, lookup->name, image, st));
+	view_image_put(image);
 }
 
 static int64_t lookup_run(struct job *job)
@@ -154,177 +153,115 @@ static void op_setattr(fuse_req_t fuse, fuse_ino_t id, struct stat *st, int to_s
 /* ---- open files ----------------------------------------------------------- */
 
 /* An open file: for writing, for reading, or both. */
-struct handle {
+struct opened {
 	struct report *report;
 	struct snapshot *snapshot;
 };
 
-static void handle_free(struct handle *handle)
+static void opened_free(struct opened *opened)
 {
-	if (handle->report)
-		report_close(handle->report);
-	snapshot_close(handle->snapshot);
-	free(handle);
+	if (opened->report)
+		report_close(opened->report);
+	snapshot_close(opened->snapshot);
+	free(opened);
 }
 
 static void answer_open(fuse_req_t fuse, const struct fuse_file_info *file)
 {
 	/* Interrupted: there will be no release. */
 	if (fuse_reply_open(fuse, file) != 0)
-		handle_free((struct handle *)(uintptr_t)file->fh);
+		opened_free((struct opened *)(uintptr_t)file->fh);
+}
+
+static struct opened *opened_for(struct control_base *control, fuse_ino_t id, uid_t user, int access)
+{
+	struct opened *opened = calloc(1, sizeof(*opened));
+	bool failed = !opened;
+
+	if (opened && access != O_RDONLY)
+		failed = !(opened->report = report_new(control, control_node_of(id)));
+	if (opened && access != O_WRONLY && !failed)
+		failed = snapshot_new(control, id, user, &opened->snapshot) != 0;
+	if (!failed)
+		return opened;
+	if (opened)
+		opened_free(opened);
+	return NULL;
 }
 
 static void op_open(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
 	struct control_base *control = fuse_req_userdata(fuse);
 	int access = file->flags & O_ACCMODE;
-	struct handle *handle;
+	struct opened *opened;
 
 	if (access != O_RDONLY && !control_node_of(id)) {
 		fuse_reply_err(fuse, EACCES);
 		return;
 	}
-	handle = calloc(1, sizeof(*handle));
-	if (handle && access != O_RDONLY)
-		handle->report = report_new(control, control_node_of(id));
-	if (handle && access != O_WRONLY)
-		handle->snapshot = snapshot_new(control, id);
-	if (!handle || (access != O_RDONLY && !handle->report) || (access != O_WRONLY && !handle->snapshot)) {
-		if (handle)
-			handle_free(handle);
+	opened = opened_for(control, id, fuse_req_ctx(fuse)->uid, access);
+	if (!opened) {
 		fuse_reply_err(fuse, EIO);
 		return;
 	}
-	file->fh = (uintptr_t)handle;
+	file->fh = (uintptr_t)opened;
 	file->direct_io = 1;
-	if (handle->report)
-		report_open(handle->report, fuse, file, answer_open);
+	if (opened->report)
+		report_open(opened->report, fuse, file, answer_open);
 	else
 		answer_open(fuse, file);
 }
 
 static void op_read(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
 {
-	struct handle *handle = (struct handle *)(uintptr_t)file->fh;
+	struct opened *opened = (struct opened *)(uintptr_t)file->fh;
 
 	(void)id;
-	snapshot_read(handle->snapshot, fuse, size_bytes, offset);
+	snapshot_read(opened->snapshot, fuse, size_bytes, offset);
 }
 
 static void op_write(fuse_req_t fuse, fuse_ino_t id, const char *bytes, size_t length_bytes, off_t offset,
 		     struct fuse_file_info *file)
 {
-	struct handle *handle = (struct handle *)(uintptr_t)file->fh;
+	struct opened *opened = (struct opened *)(uintptr_t)file->fh;
 
 	(void)id;
 	(void)offset; /* a log is appended to, whatever its writer thinks its length is */
-	report_write(handle->report, fuse, bytes, length_bytes);
+	report_write(opened->report, fuse, bytes, length_bytes);
 }
 
 static void op_release(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
 	(void)id;
-	handle_free((struct handle *)(uintptr_t)file->fh);
+	opened_free((struct opened *)(uintptr_t)file->fh);
 	fuse_reply_err(fuse, 0);
 }
 
-/* ---- the directory: a listing is of one moment, that of opendir ------------ */
-
-struct listing {
-	struct job job; /* first */
-	struct control_base *control;
-	fuse_req_t fuse;
-	struct fuse_file_info file;
-	struct view_survey survey;
-};
-
-static void listing_free(struct listing *listing)
-{
-	view_survey_free(&listing->survey);
-	free(listing);
-}
-
-static int64_t listing_run(struct job *job)
-{
-	struct listing *listing = (struct listing *)job;
-	struct control_base *control = listing->control;
-
-	/* Without SOURCE there are the status files, which say so. */
-	if (view_survey(control->view, control->queue, &control->survey_lanes, &listing->survey) != 0)
-		listing->survey = (struct view_survey){ 0 };
-	return 0;
-}
-
-static void listing_done(struct job *job)
-{
-	struct listing *listing = (struct listing *)job;
-
-	listing->file.fh = (uintptr_t)listing;
-	if (fuse_reply_open(listing->fuse, &listing->file) != 0)
-		listing_free(listing);
-}
+/* ---- the directory ---------------------------------------------------------- */
 
 static void op_opendir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
-	struct control_base *control = fuse_req_userdata(fuse);
-	struct listing *listing = calloc(1, sizeof(*listing));
+	struct snapshot *names;
 
-	(void)id;
-	if (!listing) {
+	if (snapshot_new(fuse_req_userdata(fuse), id, fuse_req_ctx(fuse)->uid, &names) != 0) {
 		fuse_reply_err(fuse, EIO);
 		return;
 	}
-	listing->control = control;
-	listing->fuse = fuse;
-	listing->file = *file;
-	listing->job = (struct job){ .run = listing_run, .done = listing_done, .lane = &control->status_lane };
-	queue_submit(control->queue, &listing->job);
-}
-
-/* Entry `at` of the listing: ".", "..", the reserved names, the images. NULL: it is not shown. */
-static const char *listed_name(const struct listing *listing, size_t at)
-{
-	const struct view_found *found;
-
-	if (at < 2)
-		return at == 0 ? "." : "..";
-	if (control_reserved_name(at - 2))
-		return control_reserved_name(at - 2);
-	found = &listing->survey.found[at - 2 - CONTROL_RESERVED];
-	return found->gone || control_reserved_id(found->name) != 0 ? NULL : found->name;
+	file->fh = (uintptr_t)names;
+	if (fuse_reply_open(fuse, file) != 0)
+		snapshot_close(names);
 }
 
 static void op_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
 {
-	const struct listing *listing = (const struct listing *)(uintptr_t)file->fh;
-	size_t used = 0, count = 2 + CONTROL_RESERVED + listing->survey.count;
-	char *buffer = malloc(size_bytes);
-
 	(void)id;
-	if (!buffer) {
-		fuse_reply_err(fuse, EIO);
-		return;
-	}
-	for (size_t at = (size_t)offset; at < count; at++) {
-		struct stat st = { .st_mode = at < 2 ? S_IFDIR : S_IFREG, .st_ino = 0xffffffff };
-		const char *name = listed_name(listing, at);
-		size_t need;
-
-		if (!name)
-			continue;
-		need = fuse_add_direntry(fuse, buffer + used, size_bytes - used, name, &st, (off_t)at + 1);
-		if (need > size_bytes - used)
-			break;
-		used += need;
-	}
-	fuse_reply_buf(fuse, buffer, used);
-	free(buffer);
+	snapshot_read((struct snapshot *)(uintptr_t)file->fh, fuse, size_bytes, offset);
 }
 
 static void op_releasedir(fuse_req_t fuse, fuse_ino_t id, struct fuse_file_info *file)
 {
 	(void)id;
-	listing_free((struct listing *)(uintptr_t)file->fh);
+	snapshot_close((struct snapshot *)(uintptr_t)file->fh);
 	fuse_reply_err(fuse, 0);
 }
 
@@ -376,11 +313,18 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse
 
 /* ---- the table ------------------------------------------------------------ */
 
+/*
+ * What one write may cost its neighbours, who wait while it is taken apart: writes of all reporters
+ * are taken in the order in which they come, and who floods may have many under way.
+ */
+#define WRITE_BYTES_MAX 16384
+
 static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	(void)userdata;
 	/* The lookup of a name that hangs must not hold up all others. */
 	parallel_want(connection);
+	connection->max_write = WRITE_BYTES_MAX;
 }
 
 const struct fuse_lowlevel_ops control_operations = {

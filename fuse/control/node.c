@@ -34,8 +34,8 @@ struct control_node *control_node_of(uint64_t id)
 	return id >= CONTROL_IMAGES ? (struct control_node *)(uintptr_t)id : NULL;
 }
 
-struct control_node *control_node_new(const struct control_base *control, const char *name, struct view_image *image,
-				     const struct stat *st)
+struct control_node *control_node_new(const struct control_base *control, const char *name,
+				      const struct view_image *image, const struct stat *st)
 {
 	struct control_node *node = malloc(sizeof(*node));
 	char *copy = strdup(name);
@@ -43,10 +43,11 @@ struct control_node *control_node_new(const struct control_base *control, const 
 	if (!node || !copy) {
 		free(node);
 		free(copy);
-		view_image_put(image);
 		return NULL;
 	}
-	*node = (struct control_node){ .name = copy, .image = image, .lookups = 1 };
+	*node = (struct control_node){ .name = copy, .lookups = 1 };
+	if (image)
+		node->image = image->identity;
 	/* Who may write to the image may report of it. */
 	node->uid = st ? st->st_uid : getuid();
 	node->gid = st ? st->st_gid : getgid();
@@ -61,7 +62,6 @@ void control_node_forget(uint64_t id, uint64_t count)
 
 	if (!node || atomic_fetch_sub(&node->lookups, count) != count)
 		return;
-	view_image_put(node->image);
 	free(node->name);
 	free(node);
 }

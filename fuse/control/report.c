@@ -24,9 +24,12 @@ struct report {
 	struct fuse_file_info file;
 	report_answer answer;
 	atomic_bool answered;
+	struct view_image *attaching_to; /* a user, since the job is in its lane; or NULL */
 	struct control_base *control; /* constant */
 	char *name;		 /* constant */
+	struct view_identity identity; /* constant: of the image that the name led to when it was opened; or 0 */
 	_Atomic unsigned references; /* the open file, and who attaches it */
+	struct report *next, **link; /* control->reports_lock: the list of those that are open */
 	pthread_mutex_t lock;	 /* held while bytes are taken in: their order is the stream's */
 	/* All of these under the lock. */
 	struct view_image *image;  /* a user; NULL: not found yet */
@@ -69,10 +72,17 @@ struct report *report_new(struct control_base *control, const struct control_nod
 		return NULL;
 	}
 	report->control = control;
-	report->image = node->image ? view_image_ref(node->image) : NULL;
+	report->identity = node->image;
+	report->image = view_images_met(view_images(control->view), &node->image);
 	atomic_store(&report->references, 1);
 	pthread_mutex_init(&report->lock, NULL);
 	count_unattached(report, true);
+	LOCK_SCOPE(&control->reports_lock);
+	report->next = control->reports;
+	report->link = &control->reports;
+	if (report->next)
+		report->next->link = &report->next;
+	control->reports = report;
 	return report;
 }
 
@@ -89,11 +99,20 @@ static void report_put(struct report *report)
 	free(report);
 }
 
+static void unlist(struct report *report)
+{
+	LOCK_SCOPE(&report->control->reports_lock);
+	*report->link = report->next;
+	if (report->next)
+		report->next->link = report->link;
+}
+
 /* Its server is gone, whatever a job of it still waits for. */
 void report_close(struct report *report)
 {
 	struct reporter *reporter;
 
+	unlist(report);
 	pthread_mutex_lock(&report->lock);
 	report->closed = true;
 	reporter = STEAL_POINTER(report->reporter);
@@ -128,6 +147,12 @@ static int find_image(struct report *report)
 	error = view_find_image(report->control->view, &op, report->name, &target);
 	if (error != 0)
 		return error;
+	/* Who may report of the one may not of the other. */
+	if ((report->identity.device != 0 || report->identity.inode != 0) &&
+	    !view_identity_equal(&report->identity, &target.image->identity)) {
+		view_image_put(target.image);
+		return -ESTALE;
+	}
 	LOCK_SCOPE(&report->lock);
 	report->image = target.image;
 	return 0;
@@ -199,12 +224,16 @@ static void attach_done(struct job *job)
 {
 	struct report *report = (struct report *)job;
 
+	struct view_image *image;
+
 	pthread_mutex_lock(&report->lock);
 	report->attaching = false;
 	report->tried_ns = queue_now_ns();
+	image = STEAL_POINTER(report->attaching_to);
 	if (report->closed)
 		count_unattached(report, false);
 	pthread_mutex_unlock(&report->lock);
+	view_image_put(image);
 	report_put(report);
 }
 
@@ -218,6 +247,7 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 	report->tried_ns = queue_now_ns();
 	if (queue_lane_stuck(lane))
 		return false;
+	report->attaching_to = report->image ? view_image_ref(report->image) : NULL;
 	report->fuse = fuse;
 	report->answer = answer;
 	if (file)
@@ -235,6 +265,32 @@ static bool start_attaching(struct report *report, fuse_req_t fuse, const struct
 	atomic_fetch_add(&report->references, 1);
 	queue_submit(report->control->queue, &report->job);
 	return true;
+}
+
+/* Under the lock: what it had of its image is the caller's to give back. */
+static void detach(struct report *report, struct view_image **image, struct reporter **reporter)
+{
+	count_unattached(report, false);
+	*image = STEAL_POINTER(report->image);
+	*reporter = STEAL_POINTER(report->reporter);
+	count_unattached(report, !report->deaf);
+	report->tried_ns = queue_now_ns();
+}
+
+void reports_let_go(struct control_base *control, struct view_image *image)
+{
+	LOCK_SCOPE(&control->reports_lock);
+	for (struct report *report = control->reports; report; report = report->next) {
+		struct view_image *held = NULL;
+		struct reporter *reporter = NULL;
+
+		pthread_mutex_lock(&report->lock);
+		if (report->image == image && !report->attaching)
+			detach(report, &held, &reporter);
+		pthread_mutex_unlock(&report->lock);
+		reporter_free(reporter);
+		view_image_put(held); /* not the last user: the caller is one */
+	}
 }
 
 void report_open(struct report *report, fuse_req_t fuse, const struct fuse_file_info *file, report_answer answer)
@@ -301,10 +357,9 @@ static void write_done(struct job *job)
 }
 
 /* Answer when the bytes are kept, or the bound is over. False: it cannot be waited for. */
-static bool answer_when_saved(struct report *report, fuse_req_t fuse, size_t length_bytes, struct saving *saving,
-			      int64_t now_ns)
+static bool answer_when_saved(struct report *report, struct view_image *image, fuse_req_t fuse, size_t length_bytes,
+			      struct saving *saving, int64_t now_ns)
 {
-	struct view_image *image = report->image;
 	struct write *write;
 
 	if (atomic_load(&image->savings) >= SAVINGS_MAX || !(write = calloc(1, sizeof(*write))))
@@ -356,19 +411,24 @@ void report_write(struct report *report, fuse_req_t fuse, const char *bytes, siz
 {
 	int64_t now_ns = queue_now_ns();
 	pid_t thread = fuse_req_ctx(fuse)->pid;
+	struct view_image *image = NULL;
 	struct saving *saving = NULL;
+	bool waits;
 
 	pthread_mutex_lock(&report->lock);
 	if (report->reporter)
 		saving = reporter_take(report->reporter, thread, bytes, length_bytes);
 	else
 		keep_for_later(report, thread, bytes, length_bytes);
+	if (saving)
+		image = view_image_ref(report->image);
 	pthread_mutex_unlock(&report->lock);
-	if (saving && answer_when_saved(report, fuse, length_bytes, saving, now_ns))
-		return;
-	if (saving) {
-		give_up(report->image, saving);
+	waits = saving && answer_when_saved(report, image, fuse, length_bytes, saving, now_ns);
+	if (saving && !waits) {
+		give_up(image, saving);
 		saving_free(saving);
 	}
-	fuse_reply_write(fuse, length_bytes);
+	if (!waits)
+		fuse_reply_write(fuse, length_bytes);
+	view_image_put(image);
 }

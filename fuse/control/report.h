@@ -31,3 +31,9 @@ void report_write(struct report *report, fuse_req_t fuse, const char *bytes, siz
 
 /* Its server is gone, whatever a job of it still waits for. */
 void report_close(struct report *report);
+
+/*
+ * The image is to be closed, and no file of it is open: nobody needs to know what is written to
+ * it. Its reports are attached again with a later write, if it is there then.
+ */
+void reports_let_go(struct control_base *control, struct view_image *image);

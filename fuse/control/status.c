@@ -67,6 +67,7 @@ int status_take(struct control_base *control, struct status *status)
 		status->busy_count += status->images[i].busy;
 	}
 	cache_kept_bytes(control->cache, &status->kept_memory_bytes, &status->kept_file_bytes);
+	usage_take(control, &status->usage);
 	status->unattached = atomic_load(&control->unattached);
 	status->uptime_seconds = seconds_since(control->started_ns);
 	return 0;

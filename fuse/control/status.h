@@ -12,6 +12,7 @@
 
 #include "cache/changes/reporter.h"
 #include "fuse/control/node.h"
+#include "fuse/control/usage.h"
 
 struct status_image {
 	const char *name;	/* in the mount; of the survey */
@@ -39,6 +40,7 @@ struct status {
 	struct status_image *images;
 	size_t count, open_count, busy_count;
 	uint64_t kept_memory_bytes, kept_file_bytes;
+	struct usage usage;
 	unsigned unattached;
 };
 

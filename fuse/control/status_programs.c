@@ -236,6 +236,7 @@ void status_write_json(FILE *out, const struct status *status)
 		status->survey.partial ? "false" : "true");
 	fprintf(out, "  \"kept_memory_bytes\": %" PRIu64 ",\n  \"kept_file_bytes\": %" PRIu64 ",\n  \"unattached\": %u,\n",
 		status->kept_memory_bytes, status->kept_file_bytes, status->unattached);
+	usage_write_json(out, &status->usage);
 	fputs("  \"privileges\": {\"in_force\": ", out);
 	text_write_json(out, confine_in_force());
 	fputs(", \"missing\": ", out);
@@ -356,6 +357,7 @@ void status_write_metrics(FILE *out, const struct status *status)
 	write_head(out, "imagefs_kept_bytes", "Bytes kept for open files, by place.");
 	fprintf(out, "imagefs_kept_bytes{place=\"memory\"} %.17g\n", (double)status->kept_memory_bytes);
 	fprintf(out, "imagefs_kept_bytes{place=\"file\"} %.17g\n", (double)status->kept_file_bytes);
+	usage_write_metrics(out, &status->usage);
 	asked_copy(&status->asked->root, &root);
 	write_single(out, "imagefs_root_not_found_total", "Names that were looked up in the root and are not there.",
 		     (double)root.absent);

@@ -273,7 +273,9 @@ void status_write_table(FILE *out, const struct status *status)
 	write_bytes(out, status->kept_memory_bytes);
 	fputs(" in memory, ", out);
 	write_bytes(out, status->kept_file_bytes);
-	fprintf(out, " in files\nprivileges: %s", confine_in_force());
+	fputs(" in files\n", out);
+	usage_write_text(out, &status->usage);
+	fprintf(out, "privileges: %s", confine_in_force());
 	if (confine_missing()[0] != '\0')
 		fprintf(out, "; without: %s", confine_missing());
 	fputc('\n', out);
@@ -348,10 +350,17 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	write_asked(out, status, image, name);
 }
 
-void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name)
+static bool is_image(const struct view_found *found, const struct view_identity *identity, const char *name)
+{
+	if (identity->device == 0 && identity->inode == 0)
+		return strcmp(found->name, name) == 0;
+	return found->image && view_identity_equal(&found->image->identity, identity);
+}
+
+void status_write_image(FILE *out, const struct status *status, const struct view_identity *identity, const char *name)
 {
 	for (size_t i = 0; i < status->count; i++) {
-		if (image ? status->images[i].found->image == image : strcmp(status->images[i].name, name) == 0) {
+		if (is_image(status->images[i].found, identity, name)) {
 			write_image(out, status, &status->images[i], name);
 			return;
 		}

@@ -10,4 +10,6 @@
 #include "fuse/control/status.h"
 
 void status_write_table(FILE *out, const struct status *status);
-void status_write_image(FILE *out, const struct status *status, const struct view_image *image, const char *name);
+
+/* The image with that identity, or, if that is 0, of that name; for the requests, `name` may be that of a board. */
+void status_write_image(FILE *out, const struct status *status, const struct view_identity *identity, const char *name);

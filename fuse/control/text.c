@@ -2,58 +2,83 @@
 #include "fuse/control/text.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/waits.h"
 #include "fuse/control/status.h"
 #include "fuse/control/status_programs.h"
 #include "fuse/control/status_text.h"
+#include "fuse/process/dirents.h"
+#include "fuse/process/handles.h"
 
 struct snapshot {
 	struct control_base *control; /* constant */
-	uint64_t id;		 /* constant: a reserved one, or CONTROL_IMAGES */
-	char *name;		 /* constant: of an image's file, else NULL */
-	struct view_image *image; /* constant: a user, or NULL */
-	_Atomic unsigned references; /* the open file, and reads of it */
-	pthread_mutex_t lock;
-	char *text; /* the lock, as length */
-	size_t length;
+	uint64_t id;		      /* constant: the directory's, a reserved one, or CONTROL_IMAGES */
+	char *name;		      /* constant: of an image's file, else NULL, as is */
+	struct view_identity image;   /* what it led to */
+	uid_t user;		      /* constant */
+	_Atomic unsigned references;  /* the open file, and reads of it */
+	struct handle handle;
 };
 
-struct snapshot *snapshot_new(struct control_base *control, uint64_t id)
+static void free_snapshot(struct snapshot *snapshot)
+{
+	free(snapshot->name);
+	free(snapshot);
+}
+
+int snapshot_new(struct control_base *control, uint64_t id, uid_t user, struct snapshot **out)
 {
 	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
 	const struct control_node *node = control_node_of(id);
+	int error = -ENOMEM;
 
-	if (!snapshot || (node && !(snapshot->name = strdup(node->name)))) {
-		free(snapshot);
-		return NULL;
+	if (snapshot && (!node || (snapshot->name = strdup(node->name)))) {
+		snapshot->control = control;
+		snapshot->id = node ? CONTROL_IMAGES : id;
+		snapshot->user = user;
+		if (node)
+			snapshot->image = node->image;
+		atomic_store(&snapshot->references, 1);
+		/* The texts of images' files are shared by nobody: each has an inode to itself. */
+		error = handle_open(control->handles, user, ~id, &snapshot->handle);
 	}
-	snapshot->control = control;
-	snapshot->id = node ? CONTROL_IMAGES : id;
-	snapshot->image = node && node->image ? view_image_ref(node->image) : NULL;
-	atomic_store(&snapshot->references, 1);
-	pthread_mutex_init(&snapshot->lock, NULL);
-	return snapshot;
+	if (error != 0 && snapshot)
+		free_snapshot(snapshot);
+	*out = error == 0 ? snapshot : NULL;
+	return error;
 }
 
 void snapshot_close(struct snapshot *snapshot)
 {
 	if (!snapshot || atomic_fetch_sub(&snapshot->references, 1) != 1)
 		return;
-	view_image_put(snapshot->image);
-	pthread_mutex_destroy(&snapshot->lock);
-	free(snapshot->name);
-	free(snapshot->text);
-	free(snapshot);
+	handle_close(&snapshot->handle);
+	free_snapshot(snapshot);
 }
 
 /* ---- making it ------------------------------------------------------------ */
 
+static void write_names(FILE *out, const struct status *status)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = control_reserved_name(i)); i++)
+		fprintf(out, "%c%s%c", DIRENT_FILE, name, '\0');
+	for (size_t i = 0; i < status->count; i++)
+		if (!status->images[i].found->gone && control_reserved_id(status->images[i].name) == 0)
+			fprintf(out, "%c%s%c", DIRENT_FILE, status->images[i].name, '\0');
+}
+
 static void write_text(FILE *out, const struct snapshot *snapshot, const struct status *status)
 {
 	switch (snapshot->id) {
+	case CONTROL_ROOT:
+		write_names(out, status);
+		break;
 	case CONTROL_STATUS:
 		status_write_table(out, status);
 		break;
@@ -64,108 +89,178 @@ static void write_text(FILE *out, const struct snapshot *snapshot, const struct 
 		status_write_metrics(out, status);
 		break;
 	default:
-		status_write_image(out, status, snapshot->image, snapshot->name);
+		status_write_image(out, status, &snapshot->image, snapshot->name);
 	}
 }
 
-static int make_text(struct snapshot *snapshot)
+/* One use of it. NULL: no memory. */
+static struct content *make_text(struct snapshot *snapshot, const struct status *status, bool *another)
 {
-	struct control_base *control = snapshot->control;
 	CLEANUP_FREE char *text = NULL;
-	struct status status;
 	size_t length;
-	FILE *out;
-	int error = status_take(control, &status);
+	bool failed;
+	FILE *out = open_memstream(&text, &length);
 
-	if (error != 0)
-		return error;
-	out = open_memstream(&text, &length);
-	if (out) {
-		write_text(out, snapshot, &status);
-		error = ferror(out) ? -ENOMEM : 0;
-		if (fclose(out) != 0)
-			error = -ENOMEM;
-	}
-	status_free(&status);
-	if (!out || error != 0)
-		return -ENOMEM;
-	LOCK_SCOPE(&snapshot->lock);
-	free(snapshot->text);
-	snapshot->text = STEAL_POINTER(text);
-	snapshot->length = length;
-	return 0;
+	if (!out)
+		return NULL;
+	write_text(out, snapshot, status);
+	failed = ferror(out);
+	if (fclose(out) != 0 || failed)
+		return NULL;
+	return handle_fill(&snapshot->handle, STEAL_POINTER(text), length, another);
 }
 
 /* ---- reading -------------------------------------------------------------- */
 
 struct reading {
-	struct job job; /* first */
 	struct snapshot *snapshot; /* a reference */
 	fuse_req_t fuse;
 	size_t size_bytes;
 	uint64_t offset;
+	struct reading *next; /* of those that wait */
 };
 
-/* Once it is answered the reader may close the file, on another thread: the caller has a reference of his own. */
-static void answer(struct snapshot *snapshot, fuse_req_t fuse, size_t size_bytes, uint64_t offset)
+static void deal(const struct reading *reading, const char *bytes, size_t length_bytes)
 {
-	LOCK_SCOPE(&snapshot->lock);
-	if (offset >= snapshot->length)
-		size_bytes = 0;
-	else if (size_bytes > snapshot->length - offset)
-		size_bytes = snapshot->length - (size_t)offset;
-	fuse_reply_buf(fuse, size_bytes ? snapshot->text + offset : NULL, size_bytes);
-}
+	CLEANUP_FREE char *buffer = malloc(reading->size_bytes);
 
-static int64_t reading_run(struct job *job)
-{
-	struct reading *reading = (struct reading *)job;
-
-	if (make_text(reading->snapshot) != 0)
+	if (!buffer)
 		fuse_reply_err(reading->fuse, EIO);
 	else
-		answer(reading->snapshot, reading->fuse, reading->size_bytes, reading->offset);
+		fuse_reply_buf(reading->fuse, buffer,
+			       dirents_deal(reading->fuse, buffer, reading->size_bytes, bytes, length_bytes,
+					    reading->offset));
+}
+
+/* Uses up the use of the content. Once it is answered the reader may close the file, on another thread. */
+static void answer(const struct reading *reading, struct content *content)
+{
+	size_t length_bytes, size_bytes = reading->size_bytes;
+	const char *bytes;
+
+	if (!content) {
+		fuse_reply_err(reading->fuse, EIO);
+		return;
+	}
+	bytes = content_bytes(content, &length_bytes);
+	if (reading->snapshot->id == CONTROL_ROOT) {
+		deal(reading, bytes, length_bytes);
+	} else {
+		if (reading->offset >= length_bytes)
+			size_bytes = 0;
+		else if (size_bytes > length_bytes - reading->offset)
+			size_bytes = length_bytes - (size_t)reading->offset;
+		fuse_reply_buf(reading->fuse, size_bytes ? bytes + reading->offset : NULL, size_bytes);
+	}
+	content_put(content);
+}
+
+static struct control_base *control_of(struct job *job)
+{
+	return (struct control_base *)(void *)((char *)job - offsetof(struct control_base, texts.job));
+}
+
+/* What was made for its user since `since_ns`; NULL: nothing, or it is of an image. */
+static struct content *shared(struct snapshot *snapshot, int64_t since_ns)
+{
+	if (snapshot->id == CONTROL_IMAGES || !handle_share(&snapshot->handle, since_ns))
+		return NULL;
+	return handle_content(&snapshot->handle);
+}
+
+/* One use of the text for it. NULL: it is not to be had, or another than its reader has begun with. */
+static struct content *text_for(const struct reading *reading, const struct status *status)
+{
+	bool another = false;
+	struct content *content = shared(reading->snapshot, status->now_ns);
+
+	if (!content)
+		content = make_text(reading->snapshot, status, &another);
+	if (!another || reading->offset == 0)
+		return content;
+	content_put(content);
+	return NULL;
+}
+
+/* One look at how things are, for all who have asked by now. */
+static int64_t texts_run(struct job *job)
+{
+	struct control_base *control = control_of(job);
+	struct reading *reading, *next;
+	struct status status;
+	bool taken;
+
+	pthread_mutex_lock(&control->texts.lock);
+	reading = STEAL_POINTER(control->texts.waiting);
+	pthread_mutex_unlock(&control->texts.lock);
+	taken = status_take(control, &status) == 0;
+	for (; reading; reading = next) {
+		next = reading->next;
+		answer(reading, taken ? text_for(reading, &status) : NULL);
+		snapshot_close(reading->snapshot);
+		free(reading);
+	}
+	if (taken)
+		status_free(&status);
 	return 0;
 }
 
-static void reading_done(struct job *job)
-{
-	struct reading *reading = (struct reading *)job;
+static void make_texts(struct control_base *control);
 
-	snapshot_close(reading->snapshot);
-	free(reading);
+static void texts_done(struct job *job)
+{
+	struct control_base *control = control_of(job);
+
+	LOCK_SCOPE(&control->texts.lock);
+	control->texts.making = false;
+	make_texts(control);
 }
 
-static bool has_text(struct snapshot *snapshot)
+/* Under the lock: somebody waits. */
+static void make_texts(struct control_base *control)
 {
-	LOCK_SCOPE(&snapshot->lock);
-	return snapshot->text != NULL;
+	struct control_texts *texts = &control->texts;
+
+	if (texts->making || !texts->waiting)
+		return;
+	texts->making = true;
+	texts->job = (struct job){ .run = texts_run, .done = texts_done, .lane = &control->status_lane };
+	queue_submit(control->queue, &texts->job);
+}
+
+static void wait_for_text(const struct reading *now)
+{
+	struct control_base *control = now->snapshot->control;
+	struct reading *reading = malloc(sizeof(*reading));
+
+	if (!reading) {
+		answer(now, NULL);
+		snapshot_close(now->snapshot);
+		return;
+	}
+	*reading = *now;
+	LOCK_SCOPE(&control->texts.lock);
+	reading->next = control->texts.waiting;
+	control->texts.waiting = reading;
+	make_texts(control);
 }
 
 void snapshot_read(struct snapshot *snapshot, fuse_req_t fuse, size_t size_bytes, off_t offset)
 {
-	struct reading *reading;
-
-	if (offset > 0 && has_text(snapshot)) {
-		atomic_fetch_add(&snapshot->references, 1);
-		answer(snapshot, fuse, size_bytes, (uint64_t)offset);
-		snapshot_close(snapshot);
-		return;
-	}
-	reading = calloc(1, sizeof(*reading));
-	if (!reading) {
-		fuse_reply_err(fuse, EIO);
-		return;
-	}
-	atomic_fetch_add(&snapshot->references, 1);
-	reading->snapshot = snapshot;
-	reading->fuse = fuse;
-	reading->size_bytes = size_bytes;
-	reading->offset = (uint64_t)offset;
-	reading->job = (struct job){
-		.run = reading_run,
-		.done = reading_done,
-		.lane = &snapshot->control->status_lane,
+	struct reading now = {
+		.snapshot = snapshot, .fuse = fuse, .size_bytes = size_bytes, .offset = (uint64_t)offset
 	};
-	queue_submit(snapshot->control->queue, &reading->job);
+	struct content *content = NULL;
+
+	atomic_fetch_add(&snapshot->references, 1);
+	if (offset > 0)
+		content = handle_content(&snapshot->handle);
+	else if (snapshot->user != 0)
+		content = shared(snapshot, queue_now_ns() - WAIT_STATUS_MOMENT_NS);
+	if (!content) {
+		wait_for_text(&now);
+		return;
+	}
+	answer(&now, content);
+	snapshot_close(snapshot);
 }

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
@@ -66,9 +67,14 @@ int view_images_new(const struct view_source *source, const struct view_settings
 
 /* ---- the table; all under the lock --------------------------------------- */
 
-static struct view_image **bucket_of(struct view_images *images, dev_t device, ino_t inode)
+static struct view_image **bucket_of(struct view_images *images, const struct view_identity *identity)
 {
-	return &images->buckets[(inode ^ device * 31) % BUCKETS];
+	return &images->buckets[(identity->inode ^ identity->device * 31) % BUCKETS];
+}
+
+bool view_identity_equal(const struct view_identity *a, const struct view_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode;
 }
 
 static void order_take(struct view_order *order, struct view_image *image)
@@ -96,22 +102,20 @@ static void use(struct view_images *images, struct view_image *image)
 	order_add(&images->used, image);
 }
 
-static struct view_image *find(struct view_images *images, dev_t device, ino_t inode)
+static struct view_image *find(struct view_images *images, const struct view_identity *identity)
 {
-	struct view_image *image = *bucket_of(images, device, inode);
+	struct view_image *image = *bucket_of(images, identity);
 
-	while (image && (image->device != device || image->inode != inode))
+	while (image && !view_identity_equal(&image->identity, identity))
 		image = image->next;
-	if (image) {
+	if (image)
 		use(images, image);
-		image->gone = false;
-	}
 	return image;
 }
 
 static void unlink_image(struct view_images *images, struct view_image *image)
 {
-	struct view_image **at = bucket_of(images, image->device, image->inode);
+	struct view_image **at = bucket_of(images, &image->identity);
 
 	while (*at != image)
 		at = &(*at)->next;
@@ -144,10 +148,10 @@ static void image_free(struct view_image *image)
 }
 
 /* The identity of what `st` describes: a device is the same behind every node. */
-static void identity(const struct stat *st, dev_t *device, ino_t *inode)
+static struct view_identity identity_of(const struct stat *st)
 {
-	*device = S_ISBLK(st->st_mode) ? st->st_rdev : st->st_dev;
-	*inode = S_ISBLK(st->st_mode) ? 0 : st->st_ino;
+	return S_ISBLK(st->st_mode) ? (struct view_identity){ st->st_rdev, 0 } :
+				      (struct view_identity){ st->st_dev, st->st_ino };
 }
 
 static int image_new(struct view_images *images, const char *file, const struct stat *st,
@@ -167,7 +171,8 @@ static int image_new(struct view_images *images, const char *file, const struct 
 	}
 	image->images = images;
 	atomic_store(&image->fd, -1);
-	identity(st, &image->device, &image->inode);
+	image->identity = identity_of(st);
+	image->used_ns = queue_now_ns();
 	image->users = 1;
 	*out = image;
 	return 0;
@@ -179,6 +184,8 @@ static void found_at(struct view_image *image, const char *file)
 {
 	char *copy;
 
+	image->gone = false;
+	image->used_ns = queue_now_ns();
 	if (atomic_load(&image->cache) || strcmp(image->file, file) == 0)
 		return;
 	copy = strdup(file);
@@ -191,13 +198,11 @@ static void found_at(struct view_image *image, const char *file)
 int view_images_get(struct view_images *images, const char *file, const struct stat *st,
 		    struct view_image **out)
 {
-	dev_t device;
-	ino_t inode;
+	struct view_identity identity = identity_of(st);
 	int error;
 
-	identity(st, &device, &inode);
 	LOCK_SCOPE(&images->lock);
-	*out = find(images, device, inode);
+	*out = find(images, &identity);
 	if (*out) {
 		found_at(*out, file);
 		return 0;
@@ -206,8 +211,8 @@ int view_images_get(struct view_images *images, const char *file, const struct s
 	if (error == 0) {
 		order_add(&images->used, *out);
 		images->count++;
-		(*out)->next = *bucket_of(images, device, inode);
-		*bucket_of(images, device, inode) = *out;
+		(*out)->next = *bucket_of(images, &identity);
+		*bucket_of(images, &identity) = *out;
 	}
 	return error;
 }
@@ -220,26 +225,39 @@ static char *file_of(const struct view_image *image)
 	return strdup(image->file);
 }
 
+static bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE;
+}
+
+int view_shortage(struct cache_op *op, int error)
+{
+	if (!is_shortage(error))
+		return error;
+	op->retry_ns = WAIT_RETRY_BUSY_NS;
+	op->rule = "there are too few file descriptors";
+	return -EINPROGRESS;
+}
+
 /* A descriptor of just this image, or a negative error. */
 static int open_image(const struct view_image *image)
 {
 	CLEANUP_FREE char *file = file_of(image);
 	CLEANUP_FD int dir_fd = view_source_open(image->images->source, O_PATH);
 	CLEANUP_FD int fd = dir_fd < 0 ? dir_fd : file ? opener_open(file) : -ENOMEM;
+	struct view_identity identity;
 	struct stat st;
-	dev_t device;
-	ino_t inode;
 
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		static _Atomic long long last;
-		int error = fd < 0 ? -fd : errno;
+		int error = fd < 0 ? fd : -errno;
 
-		if (error != ENOENT && log_allowed(&last))
-			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(error));
-		return error == ENOENT ? -ESTALE : -EIO;
+		if (error != -ENOENT && !is_shortage(error) && log_allowed(&last))
+			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(-error));
+		return error == -ENOENT ? -ESTALE : is_shortage(error) ? error : -EIO;
 	}
-	identity(&st, &device, &inode);
-	if (device != image->device || inode != image->inode)
+	identity = identity_of(&st);
+	if (!view_identity_equal(&identity, &image->identity))
 		return -ESTALE;
 	return steal_fd(&fd);
 }
@@ -276,6 +294,7 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 		.ctime_lag_ns = WAIT_CTIME_LAG_NS,
 		.silent_fd = images->settings.kernel ? silent_fd : NULL,
 		.context = images->settings.kernel,
+		.descriptors_low = images->settings.descriptors_low,
 	};
 	struct cache_device *device;
 	int fd = open_image(image), error;
@@ -284,7 +303,7 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 		return fd;
 	error = disk_new(fd, images->watch, &options, &device);
 	if (error != 0)
-		return error == -ENOMEM ? error : -EIO;
+		return error == -ENOMEM || is_shortage(error) ? error : -EIO;
 	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
 	if (error == 0)
 		error = make_log(images, device, *cache);
@@ -293,27 +312,44 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 	return error;
 }
 
-/* One descriptor's worth of images more than there may be: close the least recently used. */
-static void make_room(struct view_images *images)
+/*
+ * Under the lock: an open image that was not used since `before_ns`, the least recently used
+ * first, with a user more. Each one that is asked, or is not open, goes behind the others.
+ */
+static struct view_image *next_to_go(struct view_images *images, int64_t before_ns)
 {
 	struct view_image *image;
-	bool unused;
+
+	for (size_t left = images->count; left > 0 && (image = images->used.oldest); left--) {
+		bool open = atomic_load(&image->cache);
+
+		if (open && image->used_ns > before_ns)
+			break;
+		order_take(&images->used, image);
+		order_add(&images->used, image);
+		if (!open)
+			continue;
+		image->users++;
+		return image;
+	}
+	return NULL;
+}
+
+/* Until no more than so many are open, or being opened: close the least recently used. */
+static void make_room(struct view_images *images, size_t open_max, int64_t before_ns)
+{
+	struct view_image *image, *unused;
 
 	for (int asked = 0; asked < ASKED_TO_GO_MAX;) {
 		pthread_mutex_lock(&images->lock);
-		if (images->open_count <= images->settings.open_max) {
-			pthread_mutex_unlock(&images->lock);
-			return;
-		}
-		image = images->unused.oldest;
-		unused = image;
-		if (unused)
-			forget(images, image);
-		else if ((image = images->used.oldest))
-			use(images, image); /* so that another one is asked next */
+		image = unused = NULL;
+		if (images->open_count > open_max && (unused = images->unused.oldest))
+			forget(images, unused);
+		else if (images->open_count > open_max)
+			image = next_to_go(images, before_ns);
 		pthread_mutex_unlock(&images->lock);
 		if (unused) {
-			image_free(image);
+			image_free(unused);
 			continue;
 		}
 		if (!image)
@@ -324,10 +360,37 @@ static void make_room(struct view_images *images)
 	}
 }
 
-static void count_open(struct view_images *images, int change)
+static size_t count_open(struct view_images *images, int change)
 {
 	LOCK_SCOPE(&images->lock);
-	images->open_count += (size_t)change;
+	return images->open_count += (size_t)change;
+}
+
+/* Descriptors have run out, whoever has them: we do with half of the images, at least. */
+#define SHORTAGE_TRIES 4
+
+/*
+ * Who has looked a file up and is about to open it would find it gone: what was used a moment
+ * ago is closed only when few descriptors are left. The lowest free one is what the kernel gives.
+ */
+static int open_in_room(struct view_image *image, struct cache_image **cache, int *fd)
+{
+	struct view_images *images = image->images;
+	size_t open = count_open(images, 1);
+	static _Atomic long long last;
+	int error;
+
+	make_room(images, images->settings.open_max, queue_now_ns() - WAIT_IMAGE_IN_USE_NS);
+	error = make_cache(image, cache, fd);
+	if (error == 0 && *fd >= images->settings.descriptors_low)
+		make_room(images, open - min_u64(open, 2), INT64_MAX);
+	for (int tries = 1; is_shortage(error) && tries <= SHORTAGE_TRIES; tries++) {
+		make_room(images, open >> tries, INT64_MAX);
+		error = make_cache(image, cache, fd);
+	}
+	if (is_shortage(error) && log_allowed(&last))
+		log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(-error));
+	return error;
 }
 
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
@@ -340,9 +403,7 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 		return 0;
 	if (!op->may_block)
 		return -EAGAIN;
-	count_open(image->images, 1);
-	make_room(image->images);
-	error = make_cache(image, cache, &fd);
+	error = open_in_room(image, cache, &fd);
 	if (error == 0 && atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
 		atomic_store(&image->fd, fd);
 		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
@@ -353,7 +414,7 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 		cache_image_put(*cache); /* somebody was faster */
 		*cache = none;
 	}
-	return error;
+	return view_shortage(op, error);
 }
 
 /* ---- what was wrong ------------------------------------------------------ */
@@ -379,14 +440,22 @@ char *view_image_complaint(struct view_image *image, int64_t *when_ns)
 
 /* ---- those that were met -------------------------------------------------- */
 
+struct view_image *view_images_met(struct view_images *images, const struct view_identity *identity)
+{
+	LOCK_SCOPE(&images->lock);
+	return find(images, identity);
+}
+
 struct view_image *view_images_known(struct view_images *images, const struct stat *st)
 {
-	dev_t device;
-	ino_t inode;
+	struct view_identity identity = identity_of(st);
+	struct view_image *image;
 
-	identity(st, &device, &inode);
 	LOCK_SCOPE(&images->lock);
-	return find(images, device, inode);
+	image = find(images, &identity);
+	if (image)
+		image->gone = false;
+	return image;
 }
 
 int view_images_all(struct view_images *images, struct view_image ***out, size_t *count)
@@ -409,6 +478,13 @@ int view_images_all(struct view_images *images, struct view_image ***out, size_t
 		(*out)[(*count)++] = image;
 	}
 	return 0;
+}
+
+void view_images_count(struct view_images *images, uint64_t *open, uint64_t *open_max)
+{
+	LOCK_SCOPE(&images->lock);
+	*open = images->open_count;
+	*open_max = images->settings.open_max;
 }
 
 unsigned view_image_users(struct view_image *image)
@@ -456,37 +532,20 @@ void view_image_put(struct view_image *image)
 		image_free(surplus);
 }
 
-/* ---- what was deleted ----------------------------------------------------- */
+/* ---- what no name leads to ------------------------------------------------ */
 
-static bool is_deleted(const struct view_image *image)
+void view_image_let_go(struct view_image *image)
 {
-	int fd = atomic_load(&image->fd);
-	struct statx st;
+	struct view_images *images = image->images;
 
-	/* No question to a server: it may not answer. A device's node may go while the device stays. */
-	return fd >= 0 &&
-	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
-	       S_ISREG(st.stx_mode) && st.stx_nlink == 0;
-}
-
-static void let_go(struct view_images *images, struct view_image *image)
-{
 	pthread_mutex_lock(&images->lock);
 	image->gone = true;
 	pthread_mutex_unlock(&images->lock);
 	images->settings.let_go(images->settings.let_go_context, image);
 }
 
-void view_images_sweep(struct view_images *images)
+bool view_image_is_gone(struct view_image *image)
 {
-	struct view_image **all;
-	size_t count;
-
-	view_images_all(images, &all, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (is_deleted(all[i]))
-			let_go(images, all[i]);
-		view_image_put(all[i]);
-	}
-	free(all);
+	LOCK_SCOPE(&image->images->lock);
+	return image->gone;
 }

@@ -25,11 +25,16 @@ struct inode;
 struct kernel_events;
 struct view_images;
 
+/* Which file: st_dev and st_ino; of a block device st_rdev and 0. While it is open no other file has it. */
+struct view_identity {
+	dev_t device;
+	ino_t inode;
+};
+
 /* One image that was looked at. Counted by its users; kept for a while after the last. */
 struct view_image {
 	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
-	dev_t device;		   /* constant: st_dev and st_ino, or st_rdev and 0 */
-	ino_t inode;		   /* constant */
+	struct view_identity identity; /* constant */
 	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
 	char *file;		   /* the table's lock: where in SOURCE it was last found, to be opened there */
 	struct lane lane;	   /* the queue's */
@@ -46,7 +51,8 @@ struct view_image {
 	_Atomic int fd;		 /* while `cache` is there; the device's, or -1 */
 	struct view_images *images; /* constant: the table it is in; its lock protects the rest */
 	unsigned users;
-	bool gone; /* it was deleted: closed with its last user */
+	int64_t used_ns; /* CLOCK_MONOTONIC: when its name was last looked up */
+	bool gone; /* no name leads to it: closed with its last user */
 	struct view_image *next;	  /* its hash chain */
 	struct view_image *newer, *older; /* of the used or of the unused ones, by the last use */
 };
@@ -58,6 +64,7 @@ struct view_settings {
 	const char *why_no_kernel;    /* why: constant text */
 	size_t unused_max; /* images kept open though nobody uses them */
 	size_t open_max;   /* images open at a time: past it the least recently used are closed */
+	int descriptors_low; /* an image that gets this descriptor: few are left, it is one too many */
 	/*
 	 * Give back all users of the image that are kept for later only, since it is to be
 	 * closed. Called without a lock. Images whose files are open are used all the same.
@@ -77,25 +84,37 @@ int view_images_get(struct view_images *images, const char *file, const struct s
 
 /* A user of the image that `st` (followed) describes, if it was met before and not forgotten; else NULL. */
 struct view_image *view_images_known(struct view_images *images, const struct stat *st);
+struct view_image *view_images_met(struct view_images *images, const struct view_identity *identity);
+bool view_identity_equal(const struct view_identity *a, const struct view_identity *b);
 
 /* A user of each that is remembered; *all is for the caller to free, also after -ENOMEM. */
 int view_images_all(struct view_images *images, struct view_image ***all, size_t *count);
 
-/* Let go of those whose file was deleted. To be called every now and then, where it may wait. */
-void view_images_sweep(struct view_images *images);
-
 /* Where it was last found, relative to SOURCE. For the caller to free; NULL: no memory. */
 char *view_image_file(struct view_image *image);
+
+/* How many are open, and may be. */
+void view_images_count(struct view_images *images, uint64_t *open, uint64_t *open_max);
 
 /* How many use it; the caller is one of them. */
 unsigned view_image_users(struct view_image *image);
 
+/* No name of SOURCE leads to it any more: it is closed with its last user, and those that can go are asked to. */
+void view_image_let_go(struct view_image *image);
+
+/* Was it let go, and not found by a name since? */
+bool view_image_is_gone(struct view_image *image);
+
 /*
  * The image itself, opened if it is not yet: a lookup of its name alone opens
  * nothing. -EAGAIN: op does not block; -ESTALE: another file has its place, look
- * the name up again; -EIO, -ENOMEM. Borrowed; lives as long as the user.
+ * the name up again; -EINPROGRESS: too few descriptors; -EIO, -ENOMEM. Borrowed; lives
+ * as long as the user.
  */
 int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
+
+/* Descriptors have run out for a moment: to be waited for. Any other error stays. */
+int view_shortage(struct cache_op *op, int error);
 
 /* Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. */
 void view_image_complain(struct view_image *image, const char *text);

@@ -224,13 +224,19 @@ int view_lookup_at(const struct view_look *look, const char *name, struct view_t
 	return check_partition(look->op, target);
 }
 
+/* Without its directory there is no saying what is in it: that is not "not there". */
+static int without_source(struct cache_op *op, int error)
+{
+	error = view_shortage(op, error);
+	return error == -EINPROGRESS ? error : -EIO;
+}
+
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 
-	/* Without its directory there is no saying what is in it: that is not "not there". */
 	if (dir_fd < 0)
-		return -EIO;
+		return without_source(op, dir_fd);
 	return view_lookup_at(&(struct view_look){ .view = view, .op = op, .dir_fd = dir_fd }, name, target);
 }
 
@@ -239,7 +245,7 @@ int view_read_link(struct view *view, struct cache_op *op, const char *name, cha
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
 	struct view_target target;
-	int error = dir_fd < 0 ? -EIO : target_of_name(&look, name, true, &target);
+	int error = dir_fd < 0 ? without_source(op, dir_fd) : target_of_name(&look, name, true, &target);
 
 	if (error != 0 || target.kind == VIEW_LINK)
 		return error;

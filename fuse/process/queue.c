@@ -354,6 +354,11 @@ bool queue_lane_stuck(const struct lane *lane)
 	return atomic_load(&lane->stuck) > 0;
 }
 
+unsigned queue_threads_max(void)
+{
+	return THREADS_MAX + EXPIRY_THREADS;
+}
+
 void queue_submit(struct queue *queue, struct job *job)
 {
 	LOCK_SCOPE(&queue->lock);

@@ -85,5 +85,8 @@ struct lane *queue_lane_of_name(struct queue *queue, const char *name);
  */
 bool queue_lane_stuck(const struct lane *lane);
 
+/* So many threads it has at most, and those who answer what expired. Constant. */
+unsigned queue_threads_max(void);
+
 /* Takes over the job. */
 void queue_submit(struct queue *queue, struct job *job);

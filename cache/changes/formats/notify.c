@@ -275,6 +275,9 @@ static size_t take_line_bytes(const struct notify_sink *sink, const unsigned cha
 	struct notify_parser *parser = sink->parser;
 
 	for (size_t i = 0; i < length_bytes; i++) {
+		/* A line without a character is none, in any form: a flood of them is stepped over. */
+		if (bytes[i] == '\n' && parser->held_bytes == 0)
+			continue;
 		if (bytes[i] == '\n') {
 			bool understood = take_line(sink);
 
