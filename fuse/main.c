@@ -163,7 +163,7 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache ? view_new(options->source, &view, &daemon->fs.view) : -ENOMEM;
@@ -462,8 +462,10 @@ static int run(struct daemon *daemon)
 		return 1;
 	}
 	raise_descriptor_limit();
-	daemon->fs.inodes = inodes_new();
-	if (!daemon->fs.inodes || !listen_to_kernel(daemon) || !make_view(daemon))
+	if (!listen_to_kernel(daemon) || !make_view(daemon))
+		return 1;
+	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
+	if (!daemon->fs.inodes)
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),

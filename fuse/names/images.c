@@ -484,8 +484,12 @@ void view_images_sweep(struct view_images *images)
 
 	view_images_all(images, &all, &count);
 	for (size_t i = 0; i < count; i++) {
+		struct cache_image *cache = atomic_load(&all[i]->cache);
+
 		if (is_deleted(all[i]))
 			let_go(images, all[i]);
+		if (cache)
+			cache_image_relieve(cache);
 		view_image_put(all[i]);
 	}
 	free(all);
