@@ -5,7 +5,9 @@
 . "$(dirname "$0")/../lib.sh"
 requires root netns
 board "$SRC/good.img" good
-for kind in short long deep; do "$PYTHON" "$TOOLS/widefat.py" $kind "$SRC/$kind.img" $([ $kind = deep ] && echo 16 || echo 40); done
+"$PYTHON" "$TOOLS/widefat.py" short "$SRC/short.img" 40
+"$PYTHON" "$TOOLS/widefat.py" long "$SRC/long.img" 40
+"$PYTHON" "$TOOLS/widefat.py" deep "$SRC/deep.img" 16
 mount_imagefs "$SRC" "$MNT"
 pid=$(daemon_pid)
 ino=$(stat -c %i "$MNT/good/config.txt")
