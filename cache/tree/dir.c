@@ -421,7 +421,7 @@ void dir_trim(struct cache_dir *dir)
 	}
 }
 
-/* What is known of the bytes of a usual file takes less: that stays, and so does its number. */
+/* What is known of the bytes of a small file takes less: that stays, and so does its number. */
 #define FORGET_BYTES 1024
 
 /* Nobody has it open, and it takes more than the node itself. */

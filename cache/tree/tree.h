@@ -23,7 +23,7 @@ struct cache_use {
 void cache_use(struct cache *cache, struct cache_use *use);
 void cache_image_use(struct cache_image *image, struct cache_use *use);
 
-/* If all together hold nearly too much, it lets go of what is more than a small part. Never blocks. */
+/* It lets go of what is too much by now, for it or for all together. To be called every now and then; never blocks. */
 void cache_image_relieve(struct cache_image *image);
 
 /* Takes over `device`, also when it fails with -ENOMEM. The image has one user: the caller. */

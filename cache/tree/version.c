@@ -192,14 +192,15 @@ static const struct cached_kind chain_kind = { chain_parse, chain_commit, chain_
 int version_refresh_chain(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
+	size_t last_bytes = version->node.bytes;
 	int error;
 
 	if (version->place.range.offset_bytes > image->seen.size_bytes)
 		return -EIO;
 	error = cached_refresh(image, op, &version->chain, &chain_kind, version, &version->place.range);
 	version_count(version);
-	/* Only what is made now is refused: not who has it open since long. */
-	if (error != 0 || image_has_room(image, 0) || version->known_count > 0)
+	/* Only what is made now is refused: not who has it open since long. The extents go when it is closed. */
+	if (error != 0 || version->node.bytes <= last_bytes || image_has_room(image, 0))
 		return error;
 	cached_forget(&version->chain);
 	version_count(version);
