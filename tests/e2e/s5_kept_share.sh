@@ -5,9 +5,10 @@
 CHANGES=events
 requires root netns
 "$PYTHON" "$TOOLS/widefat.py" file "$SRC/greedy.img" 300
-make_image "$SRC/modest.img" 16 12 -s 8
+truncate -s 16M "$SRC/modest.img"
+mkfs.fat -F 16 -s 2 "$SRC/modest.img" >/dev/null
 "$PYTHON" -c 'import sys; sys.stdout.buffer.write(b"old." * (1 << 19))' >"$T/old"
-put "@$T/old" "$SRC/modest.img" /kernel.img
+put "@$T/old" "$SRC/modest.img@@0" /kernel.img
 mount_imagefs -o keep=1 "$SRC" "$MNT"
 "$PYTHON" - "$SRC" "$MNT" "$CONTROL" "$(daemon_pid)" <<'PY'
 import errno, json, os, sys, time

@@ -4,7 +4,9 @@
 # all the same, a neighbour keeps its pages and its inode, and status tells what is in use.
 . "$(dirname "$0")/../lib.sh"
 requires root netns
-board "$SRC/good.img" good
+truncate -s 4M "$SRC/good.img"
+mkfs.fat -F 12 "$SRC/good.img" >/dev/null
+put good "$SRC/good.img@@0" /config.txt
 "$PYTHON" "$TOOLS/widefat.py" short "$SRC/short.img" 40
 "$PYTHON" "$TOOLS/widefat.py" long "$SRC/long.img" 40
 "$PYTHON" "$TOOLS/widefat.py" deep "$SRC/deep.img" 16
