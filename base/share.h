@@ -3,7 +3,8 @@
  * share: how much of something one may have, and how much all together (CONTRACT S5).
  *
  * What is in use is counted; a limit refuses. An image's share is part of a whole,
- * in which all images' are counted too.
+ * in which all images' are counted too. However much the others hold, the whole does not
+ * refuse the least part of a share: who needs little does not pay for those who take all.
  *
  * Zero-initialised with a limit it is ready. All functions may be called from any
  * thread, and never block.
@@ -39,19 +40,34 @@ static inline void share_give(struct share *share, uint64_t bytes)
 	share_count(share, bytes, 0);
 }
 
+static inline uint64_t share_least(const struct share *share)
+{
+	return share->limit_bytes / 8;
+}
+
+/* Would so much more not be refused just now? */
+static inline bool share_has_room(const struct share *share, uint64_t bytes)
+{
+	uint64_t used = share_used(share);
+
+	return range_within(used, bytes, share->limit_bytes) &&
+	       (!share->whole || range_within(used, bytes, share_least(share)) || share_has_room(share->whole, bytes));
+}
+
 /* Take from the share and its whole; false, and nothing is taken, when one of them would not last. */
 static inline bool share_take(struct share *share, uint64_t bytes)
 {
-	uint64_t used;
+	uint64_t used = share_used(share);
 
-	if (!share)
-		return true;
-	used = share_used(share);
 	/* Repeats only while other threads take at the same time. */
 	do {
 		if (!range_within(used, bytes, share->limit_bytes))
 			return false;
 	} while (!atomic_compare_exchange_weak(&share->used_bytes, &used, used + bytes));
+	if (!share->whole || range_within(used, bytes, share_least(share))) {
+		share_count(share->whole, 0, bytes);
+		return true;
+	}
 	if (share_take(share->whole, bytes))
 		return true;
 	atomic_fetch_sub(&share->used_bytes, bytes);

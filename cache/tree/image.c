@@ -115,20 +115,9 @@ const char *cache_image_change_source(struct cache_image *image)
 
 /* ---- its share of memory -------------------------------------------------- */
 
-/* What no image is refused, however much the others hold. */
-static uint64_t least_bytes(const struct cache_image *image)
-{
-	return image->memory.limit_bytes / 16;
-}
-
 bool image_has_room(const struct cache_image *image, size_t more_bytes)
 {
-	uint64_t used_bytes = share_used(&image->memory);
-	const struct share *all = image->memory.whole;
-
-	return range_within(used_bytes, more_bytes, image->memory.limit_bytes) &&
-	       (range_within(used_bytes, more_bytes, least_bytes(image)) ||
-		range_within(share_used(all), more_bytes, all->limit_bytes));
+	return share_has_room(&image->memory, more_bytes);
 }
 
 bool image_is_crowded(struct cache_image *image)
@@ -137,10 +126,10 @@ bool image_is_crowded(struct cache_image *image)
 	const struct share *all = image->memory.whole;
 
 	if (share_used(all) > all->limit_bytes / 4 * 3)
-		limit_bytes = least_bytes(image);
+		limit_bytes = share_least(&image->memory);
 	/* What could not be let go is not tried again with each call, but when there is more of it. */
 	image->relieved_bytes = min_u64(image->relieved_bytes, used_bytes);
-	return used_bytes > max_u64(limit_bytes, image->relieved_bytes + least_bytes(image));
+	return used_bytes > max_u64(limit_bytes, image->relieved_bytes + share_least(&image->memory));
 }
 
 bool image_relieve(struct cache_image *image)

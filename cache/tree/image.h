@@ -78,7 +78,7 @@ void image_drop_copy(struct cache_image *image, struct kept *copy);
  *
  * From half of its share on an image lets go of what can be made again (image_leave). So it is
  * refused what would take more than the share only if so much is in use. When all images together
- * come near their limit, each lets go of what is more than a small part, and is refused beyond.
+ * come near their limit, each lets go of what is more than the least part, and is refused beyond.
  */
 bool image_has_room(const struct cache_image *image, size_t more_bytes);
 

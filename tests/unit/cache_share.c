@@ -91,6 +91,25 @@ Test(share, s5_a_share_refuses_and_so_does_the_whole)
 	cr_expect_not(share_take(&part, UINT64_MAX));
 }
 
+Test(share, s5_the_least_part_is_not_refused_for_what_others_hold)
+{
+	struct share whole = { .limit_bytes = 100 };
+	struct share greedy = { .limit_bytes = 100, .whole = &whole }, modest = { .limit_bytes = 80, .whole = &whole };
+
+	cr_expect(share_take(&greedy, 100));
+	cr_expect_not(share_has_room(&greedy, 1));
+	cr_expect(share_has_room(&modest, 10));
+	cr_expect(share_take(&modest, 10));
+	cr_expect_eq(share_used(&whole), 110);
+	cr_expect_not(share_has_room(&modest, 1));
+	cr_expect_not(share_take(&modest, 1));
+	share_give(&greedy, 100);
+	cr_expect(share_has_room(&modest, 70));
+	cr_expect_not(share_has_room(&modest, 71));
+	cr_expect(share_take(&modest, 70));
+	cr_expect_eq(share_used(&whole), 80);
+}
+
 /* The kernel remembers a file of each directory: they keep their numbers, though little is held of the rest. */
 Test(cache_share, s5_directories_that_are_remembered_take_a_share_at_most)
 {
@@ -201,7 +220,7 @@ Test(cache_share, s5_past_the_share_it_is_refused)
 Test(cache_share, s5_in_all_each_lets_go_and_has_a_small_part)
 {
 	struct cache_node held[3];
-	uint64_t alone, least = (8 << 20) / 16;
+	uint64_t alone, least = (8 << 20) / 8;
 
 	start(8 << 20, 100 << 10);
 	for (unsigned dir = 0; dir < 3; dir++)
