@@ -42,6 +42,7 @@ struct fat_dir {
 	size_t count;
 	size_t capacity; /* of entries, while it is being read */
 	struct string_block *strings;
+	size_t strings_bytes;
 	struct fat_index index;
 	uint64_t size_bytes;
 	uint32_t subdirectory_count;
@@ -69,6 +70,7 @@ static const char *keep_string(struct fat_dir *dir, const char *string, size_t l
 		block->used_bytes = 0;
 		block->size_bytes = size_bytes;
 		dir->strings = block;
+		dir->strings_bytes += sizeof(*block) + size_bytes;
 	}
 
 	char *kept = block->bytes + block->used_bytes;
@@ -265,6 +267,17 @@ static int index_entries(struct fat_dir *dir)
 	return 0;
 }
 
+/* No more room than it needs: it stays for long. */
+static void shrink(struct fat_dir *dir)
+{
+	void *shrunk = dir->count > 0 ? reallocarray(dir->entries, dir->count, sizeof(*dir->entries)) : NULL;
+
+	if (!shrunk)
+		return;
+	dir->entries = shrunk;
+	dir->capacity = dir->count;
+}
+
 int fat_dir_read(const struct fat_volume *volume, struct source *source, uint32_t first_cluster,
 		 struct fat_dir **dir)
 {
@@ -276,6 +289,7 @@ int fat_dir_read(const struct fat_volume *volume, struct source *source, uint32_
 
 	int error = read_entries(fresh, volume, source, first_cluster);
 
+	shrink(fresh);
 	if (!error)
 		error = index_entries(fresh);
 	if (error)
@@ -283,6 +297,37 @@ int fat_dir_read(const struct fat_volume *volume, struct source *source, uint32_
 	else
 		*dir = fresh;
 	return error;
+}
+
+static bool copy_entry(struct fat_dir *dir, const struct fat_entry *from)
+{
+	struct fat_entry *entry = new_entry(dir);
+
+	if (!entry)
+		return false;
+	*entry = *from;
+	entry->short_name = keep_string(dir, from->short_name, strlen(from->short_name));
+	entry->name = from->name == from->short_name ? entry->short_name : keep_string(dir, from->name, strlen(from->name));
+	dir->count++;
+	return entry->short_name && entry->name;
+}
+
+struct fat_dir *fat_dir_subset(const struct fat_dir *dir, const size_t *indices, size_t count)
+{
+	struct fat_dir *subset = calloc(1, sizeof(*subset));
+	bool whole = subset != NULL;
+
+	for (size_t i = 0; whole && i < count; i++)
+		whole = copy_entry(subset, &dir->entries[indices[i]]);
+	if (!whole || fat_index_init(&subset->index, subset->entries, subset->count) != 0) {
+		fat_dir_free(subset);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		fat_index_add(&subset->index, i);
+	subset->size_bytes = dir->size_bytes;
+	subset->subdirectory_count = dir->subdirectory_count;
+	return subset;
 }
 
 void fat_dir_free(struct fat_dir *dir)
@@ -308,6 +353,12 @@ size_t fat_dir_count(const struct fat_dir *dir)
 const struct fat_entry *fat_dir_entry(const struct fat_dir *dir, size_t index)
 {
 	return &dir->entries[index];
+}
+
+size_t fat_dir_memory_bytes(const struct fat_dir *dir)
+{
+	return sizeof(*dir) + dir->capacity * sizeof(*dir->entries) + dir->strings_bytes +
+	       dir->index.slot_count * sizeof(*dir->index.slots);
 }
 
 uint64_t fat_dir_size_bytes(const struct fat_dir *dir)

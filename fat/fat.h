@@ -182,6 +182,15 @@ const struct fat_entry *fat_dir_entry(const struct fat_dir *dir, size_t index); 
 uint64_t fat_dir_size_bytes(const struct fat_dir *dir); /* its clusters, or the fixed root's length */
 uint32_t fat_dir_subdirectory_count(const struct fat_dir *dir); /* entries that are directories, for st_nlink */
 
+/* What it takes of memory. */
+size_t fat_dir_memory_bytes(const struct fat_dir *dir);
+
+/*
+ * A directory with those entries alone (indices of `dir`, ascending): they stand for what was looked up
+ * in it, while the rest is not held. NULL: no memory.
+ */
+struct fat_dir *fat_dir_subset(const struct fat_dir *dir, const size_t *indices, size_t count);
+
 /*
  * Look `name` up as Linux vfat does: trailing dots dropped (here also those of
  * a name on disk, which Linux shows and cannot open), ASCII case folded, long

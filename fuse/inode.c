@@ -10,14 +10,25 @@
 
 #define BUCKETS 16384
 
+/* What the inodes below one name of the mount may take: some 8,000 of them; and those below all. */
+#define TOP_BYTES ((uint64_t)2 << 20)
+#define ALL_BYTES ((uint64_t)64 << 20)
+
+/* To make room for one, so many are looked at; and if none of them can go, again with the next one, up to */
+#define LOOKED_AT_MAX 8
+#define TOP_BYTES_MAX (4 * TOP_BYTES)
+
 struct inodes {
 	pthread_mutex_t lock; /* held for table work only; above that of the images */
 	struct inode *by_id[BUCKETS];
 	struct inode *by_key[BUCKETS]; /* all but files, by kind, parent and name */
 	struct inode root;
+	struct share *memory;
+	struct inode_order tops; /* that something is below */
+	uint64_t bytes;		 /* of all that is below them */
 };
 
-struct inodes *inodes_new(void)
+struct inodes *inodes_new(struct share *memory)
 {
 	struct inodes *inodes = calloc(1, sizeof(*inodes));
 
@@ -26,6 +37,7 @@ struct inodes *inodes_new(void)
 	pthread_mutex_init(&inodes->lock, NULL);
 	inodes->root = (struct inode){ .id = 1, .kind = INODE_ROOT, .lookups = 1, .top = &inodes->root };
 	inodes->by_id[1] = &inodes->root;
+	inodes->memory = memory;
 	return inodes;
 }
 
@@ -153,29 +165,112 @@ static struct place *bind_place(struct inode *inode, struct place *place)
 	return last;
 }
 
+/* ---- how much there is of them; under the lock ----------------------------- */
+
+static void order_take(struct inode_order *order, struct inode *inode)
+{
+	*(inode->newer ? &inode->newer->older : &order->newest) = inode->older;
+	*(inode->older ? &inode->older->newer : &order->oldest) = inode->newer;
+	inode->newer = inode->older = NULL;
+}
+
+static void order_add(struct inode_order *order, struct inode *inode)
+{
+	inode->newer = NULL;
+	inode->older = order->newest;
+	*(order->newest ? &order->newest->newer : &order->oldest) = inode;
+	order->newest = inode;
+}
+
+/* It is the last one that was used. */
+static void touch(struct inodes *inodes, struct inode *inode)
+{
+	struct inode *top = inode->top;
+
+	if (inode == top || inode == top->below.newest)
+		return;
+	order_take(&top->below, inode);
+	order_add(&top->below, inode);
+	order_take(&inodes->tops, top);
+	order_add(&inodes->tops, top);
+}
+
+static void count_below(struct inodes *inodes, struct inode *inode, bool added)
+{
+	uint64_t bytes = sizeof(*inode) + sizeof(struct place) + strlen(inode->name) + 1;
+	struct inode *top = inode->top;
+
+	share_count(inodes->memory, added ? 0 : bytes, added ? bytes : 0);
+	inodes->bytes += added ? bytes : -bytes;
+	top->below_bytes += added ? bytes : -bytes;
+}
+
+static void add_below(struct inodes *inodes, struct inode *inode)
+{
+	struct inode *top = inode->top;
+
+	if (inode == top)
+		return;
+	if (!top->below.newest)
+		order_add(&inodes->tops, top);
+	order_add(&top->below, inode);
+	count_below(inodes, inode, true);
+}
+
+static void take_below(struct inodes *inodes, struct inode *inode)
+{
+	struct inode *top = inode->top;
+
+	if (inode == top)
+		return;
+	order_take(&top->below, inode);
+	if (!top->below.newest)
+		order_take(&inodes->tops, top);
+	count_below(inodes, inode, false);
+}
+
 /*
  * The inode, and what it was the last child of, if nobody needs them: out of the
- * table, as a list by `next`. As long as the path is deep, and each inode is
- * dropped once.
+ * table, in front of the list by `next`. As long as the path is deep, and each inode
+ * is dropped once.
  */
-static struct inode *drop_unused(struct inodes *inodes, struct inode *inode)
+static struct inode *drop_unused(struct inodes *inodes, struct inode *inode, struct inode *dropped)
 {
-	struct inode *dropped = NULL;
-
-	while (inode && inode != &inodes->root && inode->lookups == 0 && inode->references == 0) {
+	/* One that is open may have been forgotten too early: what was told of it before is not known. */
+	while (inode && inode != &inodes->root && inode->lookups == 0 && inode->references == 0 && inode->opens == 0) {
 		struct inode *parent = inode->parent;
+		struct place *place = bind_place(inode, NULL);
 
+		take_below(inodes, inode);
 		remove_inode(inodes, inode);
+		inode->place = place; /* what is left to give back */
 		inode->next = dropped;
 		dropped = inode;
 		if (parent)
 			parent->references--;
 		inode = parent;
 	}
-	for (inode = dropped; inode; inode = inode->next) {
-		struct place *place = bind_place(inode, NULL);
+	return dropped;
+}
 
-		inode->place = place; /* what is left to give back */
+/* There is one more, `added`, and may be too many below its top, or in all. As drop_unused. */
+static struct inode *drop_surplus(struct inodes *inodes, struct inode *added)
+{
+	struct inode *dropped = NULL;
+
+	for (int i = 0; i < LOOKED_AT_MAX; i++) {
+		struct inode *top = added->top->below_bytes > TOP_BYTES ? added->top :
+				    inodes->bytes > ALL_BYTES		? inodes->tops.oldest :
+									  NULL;
+		struct inode *oldest = top ? top->below.oldest : NULL;
+
+		if (!oldest || oldest == added)
+			break;
+		touch(inodes, oldest);
+		if (oldest->references > 0 || oldest->opens > 0)
+			continue;
+		oldest->lookups = 0;
+		dropped = drop_unused(inodes, oldest, dropped);
 	}
 	return dropped;
 }
@@ -198,7 +293,8 @@ static void free_dropped(struct inode *inode)
 /* A new one in the table like `wanted`. NULL: no memory. */
 static struct inode *make(struct inodes *inodes, const struct inode *wanted)
 {
-	struct inode *made = malloc(sizeof(*made));
+	bool full = wanted->parent && wanted->parent->top->below_bytes > TOP_BYTES_MAX;
+	struct inode *made = full ? NULL : malloc(sizeof(*made));
 	char *name = strdup(wanted->name);
 
 	if (!made || !name) {
@@ -216,25 +312,30 @@ static struct inode *make(struct inodes *inodes, const struct inode *wanted)
 		made->depth = made->parent->depth + 1;
 	}
 	insert(inodes, made);
+	add_below(inodes, made);
 	return made;
 }
 
 /* The inode like `wanted`, made if there is none, in `place`, which is used up. */
 static struct inode *lookup(struct inodes *inodes, const struct inode *wanted, struct place *place)
 {
-	struct inode *inode;
+	struct inode *inode, *dropped = NULL;
 
 	pthread_mutex_lock(&inodes->lock);
 	inode = has_key(wanted) ? find_key(inodes, wanted) : find_id(inodes, wanted->id);
-	if (!inode)
-		inode = make(inodes, wanted);
+	if (inode)
+		touch(inodes, inode);
+	else if ((inode = make(inodes, wanted)))
+		dropped = drop_surplus(inodes, inode);
 	if (inode) {
 		inode->lookups++;
+		inode->references++;
 		if (place && inode->opens == 0)
 			place = bind_place(inode, place);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	place_put(place);
+	free_dropped(dropped);
 	return inode;
 }
 
@@ -280,7 +381,7 @@ void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count)
 	inode = find_id(inodes, id);
 	if (inode) {
 		inode->lookups -= inode->lookups < count ? inode->lookups : count;
-		dropped = drop_unused(inodes, inode);
+		dropped = drop_unused(inodes, inode, NULL);
 	}
 	pthread_mutex_unlock(&inodes->lock);
 	free_dropped(dropped);
@@ -292,8 +393,10 @@ struct inode *inodes_get(struct inodes *inodes, uint64_t id)
 
 	LOCK_SCOPE(&inodes->lock);
 	inode = find_id(inodes, id);
-	if (inode)
+	if (inode) {
 		inode->references++;
+		touch(inodes, inode);
+	}
 	return inode;
 }
 
@@ -305,7 +408,7 @@ void inodes_put(struct inodes *inodes, struct inode *inode)
 		return;
 	pthread_mutex_lock(&inodes->lock);
 	inode->references--;
-	dropped = drop_unused(inodes, inode);
+	dropped = drop_unused(inodes, inode, NULL);
 	pthread_mutex_unlock(&inodes->lock);
 	free_dropped(dropped);
 }

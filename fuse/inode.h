@@ -26,6 +26,11 @@
  * so the table gives the places of an image up when it is asked to (inodes_let_go),
  * but those of open files.
  *
+ * Nor does the table itself grow with what the kernel remembers (CONTRACT S5): each image has
+ * a share of it, and past it what was not used for the longest time is dropped. The kernel may
+ * still name it: it hears ESTALE, looks the name up once more, and gets a number that is known.
+ * Only who stands in such a directory (its working directory) is out of luck.
+ *
  * entry_timeout is 0, so the kernel looks every name up again at every use, and
  * hears a new number when there is a new version; attr_timeout is infinite for
  * files, whose attributes belong to the version, and next to nothing for the rest.
@@ -35,6 +40,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/share.h"
 #include "cache/tree/cache.h"
 #include "fuse/names/images.h"
 
@@ -55,6 +61,10 @@ struct place {
 	struct cache_version *version; /* of a file */
 };
 
+struct inode_order {
+	struct inode *newest, *oldest;
+};
+
 struct inode {
 	/* Constant. */
 	uint64_t id;
@@ -71,20 +81,25 @@ struct inode {
 	struct place *place; /* the last one, a user of it; NULL: none, or let go */
 	struct inode *next, *next_by_key;
 	struct inode *next_bound, **bound_link; /* of the same image */
+	struct inode *newer, *older; /* of those below `top`, by the last use; of a top: of all tops */
+	struct inode_order below;    /* of a top */
+	uint64_t below_bytes;	     /* of a top: what they take of memory */
 
 	atomic_bool forgetting; /* request.c: its pages are being dropped */
 };
 
 struct inodes;
 
-struct inodes *inodes_new(void); /* NULL: no memory */
+/* What it takes is counted in `memory`, which it borrows. NULL: no memory. */
+struct inodes *inodes_new(struct share *memory);
 
 /*
  * One lookup more of what the arguments name, making the inode if need be.
  * inodes_of_image and inodes_of_node take over the users that come with the image
  * and the node, also on failure, and leave them as the inode's place. `in` is the
- * parent's place, in which the node was found. NULL: no memory. The caller must
- * answer the kernel, or call inodes_forget(.., 1).
+ * parent's place, in which the node was found. NULL: no memory, or the image's share of the
+ * table is in use. The inode is referenced: the caller must answer the kernel, or call
+ * inodes_forget(.., 1), and then inodes_put.
  */
 struct inode *inodes_of_link(struct inodes *inodes, const char *name);
 struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image);

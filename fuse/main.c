@@ -195,7 +195,7 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.memory_budget_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
 	cache.partition = options->partition;
 	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
@@ -504,9 +504,11 @@ static int run(struct daemon *daemon)
 	if (!separate(daemon))
 		return 1;
 	privileges_run_as(options->run_as_user, options->run_as_group);
-	daemon->fs.inodes = inodes_new();
 	daemon->fs.handles = handles_new();
-	if (!daemon->fs.inodes || !daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
+	if (!daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
+		return 1;
+	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
+	if (!daemon->fs.inodes)
 		return 1;
 	source = strdup(options->source);
 	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),

@@ -24,6 +24,7 @@ static int answer_entry(struct request *request, struct inode *inode, const stru
 	/* Not ours to answer any more, or the caller was interrupted: the kernel never hears of the inode. */
 	if (!request_claim(request) || fuse_reply_entry(request->fuse, &entry) != 0)
 		inodes_forget(request->fs->inodes, entry.ino, 1);
+	inodes_put(request->fs->inodes, inode);
 	return 0;
 }
 

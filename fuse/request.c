@@ -198,6 +198,7 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 		reply_error(request, op, error,
 			    error == -EINPROGRESS ? "being changed for too long" :
 			    error == -EAGAIN	  ? device_silent :
+			    error == -EDQUOT	  ? "its share of memory is in use" :
 						    strerror(-error));
 }
 

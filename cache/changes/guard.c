@@ -42,10 +42,15 @@ struct guard_link *guard_link(struct guard *guard)
 
 /* ---- life ---------------------------------------------------------------- */
 
+static size_t bitmap_bytes_of(const struct extents *extents)
+{
+	return extents_chunk_count(extents) / 8 + 1;
+}
+
 int guard_new(struct extents *extents, struct cache_device *device, struct kept_budget *budget, struct guard **out)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
-	size_t bitmap_bytes = extents_chunk_count(extents) / 8 + 1;
+	size_t bitmap_bytes = bitmap_bytes_of(extents);
 
 	if (!guard)
 		return -ENOMEM;
@@ -84,6 +89,11 @@ void guard_unref(struct guard *guard)
 	free(guard->saved);
 	free(guard->lost);
 	free(guard);
+}
+
+size_t guard_memory_bytes(const struct extents *extents)
+{
+	return sizeof(struct guard) + 2 * bitmap_bytes_of(extents);
 }
 
 const struct extents *guard_extents(const struct guard *guard)

@@ -33,6 +33,9 @@ int guard_new(struct extents *extents, struct cache_device *device, struct kept_
 struct guard *guard_ref(struct guard *guard);
 void guard_unref(struct guard *guard); /* NULL is fine */
 
+/* What a guard of such a file takes of memory, beside what it preserves. */
+size_t guard_memory_bytes(const struct extents *extents);
+
 /* What it guards; borrowed, as long as the guard. */
 const struct extents *guard_extents(const struct guard *guard);
 

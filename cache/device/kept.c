@@ -6,17 +6,18 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/share.h"
 #include "cache/device/opener.h"
 
 struct kept_budget {
 	_Atomic unsigned references;
-	uint64_t limit_bytes;
+	struct kept_budget *whole; /* a reference; NULL: it is one */
+	struct share memory, file;
 	const char *directory;
-	_Atomic uint64_t memory_bytes;
-	_Atomic uint64_t file_bytes;
 };
 
 struct kept {
@@ -24,18 +25,33 @@ struct kept {
 	_Atomic unsigned references;
 	uint64_t size_bytes;
 	unsigned char *memory; /* or NULL, and then */
-	int fd;		       /* an unlinked temporary file */
+	int fd;		       /* an unlinked temporary file, */
+	uint64_t file_bytes;   /* of which so much was taken from the budget, */
+	uint64_t room_bytes;   /* and so much may be */
 	struct kept *next;     /* of a list that its owner makes */
 };
 
-struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory)
+struct kept_budget *kept_budget_new(const struct kept_amount *limit, const char *directory)
 {
 	struct kept_budget *budget = calloc(1, sizeof(*budget));
 
 	if (budget) {
 		atomic_store(&budget->references, 1);
-		budget->limit_bytes = memory_bytes;
+		budget->memory.limit_bytes = limit->memory_bytes;
+		budget->file.limit_bytes = limit->file_bytes;
 		budget->directory = directory;
+	}
+	return budget;
+}
+
+struct kept_budget *kept_budget_share(struct kept_budget *whole, const struct kept_amount *limit)
+{
+	struct kept_budget *budget = kept_budget_new(limit, whole->directory);
+
+	if (budget) {
+		budget->whole = kept_budget_ref(whole);
+		budget->memory.whole = &whole->memory;
+		budget->file.whole = &whole->file;
 	}
 	return budget;
 }
@@ -48,27 +64,30 @@ struct kept_budget *kept_budget_ref(struct kept_budget *budget)
 
 void kept_budget_unref(struct kept_budget *budget)
 {
-	if (budget && atomic_fetch_sub(&budget->references, 1) == 1)
+	/* A share, and then the whole. */
+	while (budget && atomic_fetch_sub(&budget->references, 1) == 1) {
+		struct kept_budget *whole = budget->whole;
+
 		free(budget);
+		budget = whole;
+	}
 }
 
-void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes)
+void kept_budget_add(const struct kept_budget *budget, struct kept_amount *used, struct kept_amount *limit)
 {
-	*memory_bytes = atomic_load(&budget->memory_bytes);
-	*file_bytes = atomic_load(&budget->file_bytes);
+	used->memory_bytes += share_used(&budget->memory);
+	used->file_bytes += share_used(&budget->file);
+	limit->memory_bytes += budget->memory.limit_bytes;
+	limit->file_bytes += budget->file.limit_bytes;
 }
 
-/* Take from the budget; false when it would not last. */
-static bool reserve(struct kept_budget *budget, uint64_t size_bytes)
+/* Half of what the file system has left: others want to write there too. */
+static uint64_t room_in(int fd)
 {
-	uint64_t used = atomic_load(&budget->memory_bytes);
+	struct statvfs fs;
+	uint64_t bytes;
 
-	/* Repeats only while other threads reserve at the same time. */
-	do {
-		if (!range_within(used, size_bytes, budget->limit_bytes))
-			return false;
-	} while (!atomic_compare_exchange_weak(&budget->memory_bytes, &used, used + size_bytes));
-	return true;
+	return fstatvfs(fd, &fs) == 0 && mul_u64(fs.f_bavail, fs.f_frsize, &bytes) ? bytes / 2 : UINT64_MAX;
 }
 
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **out)
@@ -80,15 +99,15 @@ int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place pl
 	atomic_store(&kept->references, 1);
 	kept->size_bytes = size_bytes;
 	kept->fd = -1;
-	if (place != KEPT_IN_FILE && reserve(budget, size_bytes)) {
+	if (place != KEPT_IN_FILE && share_take(&budget->memory, size_bytes)) {
 		kept->memory = malloc(size_bytes ? (size_t)size_bytes : 1);
 		if (!kept->memory)
-			atomic_fetch_sub(&budget->memory_bytes, size_bytes);
+			share_give(&budget->memory, size_bytes);
 	}
 	if (!kept->memory && place != KEPT_IN_MEMORY)
 		kept->fd = opener_temporary(budget->directory);
 	if (kept->fd >= 0)
-		atomic_fetch_add(&budget->file_bytes, size_bytes);
+		kept->room_bytes = room_in(kept->fd);
 	if (!kept->memory && kept->fd < 0) {
 		free(kept);
 		return place == KEPT_IN_MEMORY ? -EAGAIN : -EIO;
@@ -110,10 +129,10 @@ void kept_unref(struct kept *kept)
 		return;
 	if (kept->memory) {
 		free(kept->memory);
-		atomic_fetch_sub(&kept->budget->memory_bytes, kept->size_bytes);
+		share_give(&kept->budget->memory, kept->size_bytes);
 	} else {
 		close(kept->fd);
-		atomic_fetch_sub(&kept->budget->file_bytes, kept->size_bytes);
+		share_give(&kept->budget->file, kept->file_bytes);
 	}
 	kept_budget_unref(kept->budget);
 	free(kept);
@@ -166,8 +185,13 @@ int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_
 {
 	if (!range_within(offset_bytes, length_bytes, kept->size_bytes))
 		return -EIO;
-	if (!kept->memory)
+	if (!kept->memory) {
+		if (!range_within(kept->file_bytes, length_bytes, kept->room_bytes) ||
+		    !share_take(&kept->budget->file, length_bytes))
+			return -EIO;
+		kept->file_bytes += length_bytes;
 		return move_through_file(kept, offset_bytes, (char *)data, length_bytes, true);
+	}
 	memcpy(kept->memory + offset_bytes, data, length_bytes);
 	return 0;
 }

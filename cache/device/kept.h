@@ -4,6 +4,9 @@
  * while the image goes on: a whole copy, or the chunks that were preserved before
  * a write replaced them. In memory as long as all of them together stay within a
  * budget; past it in a temporary file that has no name.
+ *
+ * A budget is a whole, or an image's share of one (CONTRACT S5). In memory each kept
+ * counts as large as it may become, in files as much as was written to it.
  */
 #pragma once
 
@@ -13,11 +16,20 @@
 struct kept_budget;
 struct kept;
 
-/* `directory` (borrowed) is where temporary files go. One reference, the caller's. NULL: no memory. */
-struct kept_budget *kept_budget_new(uint64_t memory_bytes, const char *directory);
+struct kept_amount {
+	uint64_t memory_bytes, file_bytes;
+};
+
+/* The whole. `directory` (borrowed) is where temporary files go. One reference, the caller's. NULL: no memory. */
+struct kept_budget *kept_budget_new(const struct kept_amount *limit, const char *directory);
+
+/* A share of `whole`, which it holds a reference to. Likewise. */
+struct kept_budget *kept_budget_share(struct kept_budget *whole, const struct kept_amount *limit);
 struct kept_budget *kept_budget_ref(struct kept_budget *budget); /* atomic; each kept holds one */
 void kept_budget_unref(struct kept_budget *budget);		  /* NULL is fine */
-void kept_budget_used(struct kept_budget *budget, uint64_t *memory_bytes, uint64_t *file_bytes);
+
+/* Adds to *used what is in use, and to *limit how much may be. */
+void kept_budget_add(const struct kept_budget *budget, struct kept_amount *used, struct kept_amount *limit);
 
 enum kept_place {
 	KEPT_ANYWHERE, /* in memory if it can be, else in a file */
@@ -34,7 +46,10 @@ uint64_t kept_size_bytes(const struct kept *kept);
 struct kept *kept_ref(struct kept *kept); /* atomic */
 void kept_unref(struct kept *kept);	  /* NULL is fine */
 
-/* Fill; from one thread, before the kept is shared. -EIO: the temporary file is full. */
+/*
+ * Fill, each byte once; from one thread at a time, and before it is read. -EIO: the temporary
+ * file is full, or the budget's share of files is.
+ */
 int kept_write(struct kept *kept, uint64_t offset_bytes, const void *data, size_t length_bytes);
 
 /* A pointer to the bytes when they are in memory, else NULL: then kept_read. */

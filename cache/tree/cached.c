@@ -43,8 +43,13 @@ static void adopt(struct cache_image *image, struct cached *cached, const struct
 {
 	bool changed = parse_error != cached->error || !cached->loaded, first = cached->adopted == 0;
 
+	/* What commits sees whether this is the same as before. */
+	cached->reread = cached->reread && !changed && validation_equal(&cached->validation, set);
 	if (parse_error == 0 && kind->commit(owner, result))
 		changed = true;
+	if (cached->reread)
+		changed = false;
+	cached->reread = false;
 	validation_clear(&cached->validation);
 	cached->validation = *set;
 	cached->checked = image->seen.generation;
@@ -85,12 +90,13 @@ int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached
 	int result = 0;
 
 	/* A write that is in flight may be done already, and the client know it: then it is to be seen. */
-	if (!cached->loaded || cached->checked != image->seen.generation || image->seen.in_flight != 0) {
+	if (!cached->loaded || cached->reread || cached->checked != image->seen.generation || image->seen.in_flight != 0) {
 		uint64_t generation = image->seen.generation;
+		bool known = cached->loaded && !cached->reread;
 
-		if (cached->loaded && image_untouched(image, cached->checked, &cached->validation))
+		if (known && image_untouched(image, cached->checked, &cached->validation))
 			result = 1;
-		else if (cached->loaded)
+		else if (known)
 			result = validation_verify(&cached->validation, image->device, op->may_block,
 						  image->seen.size_bytes);
 		if (result < 0)

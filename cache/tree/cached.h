@@ -22,6 +22,7 @@ struct cached {
 	int64_t since_ns; /* since when the image has held just this, as far as we looked */
 	int error;	  /* 0, or what parsing it comes to */
 	bool loaded;
+	bool reread; /* it holds as far as it goes, and is made once more, since a part of it was let go */
 	unsigned adopted; /* how often it was made anew */
 };
 
@@ -47,5 +48,8 @@ int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached
 bool cached_settled(const struct cache_image *image, struct cache_op *op, const struct cached *cached, int64_t since_ns,
 		    const struct cache_range *where);
 
-/* It must be made anew; what was made of it stays with its owner. */
+/*
+ * It must be made anew; what was made of it stays with its owner. To be made `reread` instead
+ * it has no need to forget: from the same blocks it is as old as it was.
+ */
 void cached_forget(struct cached *cached);

@@ -30,11 +30,15 @@ int chunks_allocate(struct cache_version *version)
 
 	if (version->hashes)
 		return 0;
+	if (!image_has_room(version->image, count * CHUNK_KNOWN_BYTES))
+		return -EDQUOT;
 	version->hashes = calloc(count, sizeof(*version->hashes));
 	version->noted_ns = calloc(count, sizeof(*version->noted_ns));
 	version->states = calloc(count, 1);
-	if (version->hashes && version->noted_ns && version->states)
+	if (version->hashes && version->noted_ns && version->states) {
+		version_count(version);
 		return 0;
+	}
 	version_forget_chunks(version);
 	return -ENOMEM;
 }

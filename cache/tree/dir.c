@@ -5,13 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* ---- life ---------------------------------------------------------------- */
+
+/* Counts what it takes of memory. */
+static void count_dir(struct cache_dir *dir)
+{
+	size_t bytes = sizeof(*dir) + validation_memory_bytes(&dir->cached.validation);
+
+	if (dir->content)
+		bytes += fat_dir_memory_bytes(dir->content);
+	if (dir->slots)
+		bytes += fat_dir_count(dir->content) * sizeof(*dir->slots);
+	node_count(dir->image, &dir->node, bytes);
+}
 
 int dir_new(struct cache_image *image, struct cache_volume *volume, const struct location *place, struct cache_dir *parent,
 	    const struct fat_entry *entry, struct cache_dir **out)
 {
-	struct cache_dir *dir = calloc(1, sizeof(*dir));
+	struct cache_dir *dir;
 
+	if (!image_has_room(image, sizeof(*dir)))
+		return -EDQUOT;
+	dir = calloc(1, sizeof(*dir));
 	if (!dir)
 		return -ENOMEM;
 	dir->image = image;
@@ -25,6 +42,7 @@ int dir_new(struct cache_image *image, struct cache_volume *volume, const struct
 		dir->entry.name = dir->entry.short_name = NULL;
 		dir->first_cluster = entry->first_cluster;
 	}
+	count_dir(dir);
 	*out = dir;
 	return 0;
 }
@@ -53,7 +71,9 @@ static void free_content(struct cache_dir *dir, struct cache_dir **list)
 	dir->slots = NULL;
 	fat_dir_free(dir->content);
 	dir->content = NULL;
+	dir->partial = false;
 	cached_forget(&dir->cached);
+	count_dir(dir);
 }
 
 /* Each turn detaches one directory of the subtree, which none is in twice. */
@@ -79,8 +99,10 @@ void dir_detach(struct cache_dir *dir)
 
 void dir_free_if_gone(struct cache_dir *dir)
 {
-	if (dir->detached && node_idle(&dir->node))
-		free(dir);
+	if (!dir->detached || !node_idle(&dir->node))
+		return;
+	node_count(dir->image, &dir->node, 0);
+	free(dir);
 }
 
 struct cache_dir *cache_dir_ref(struct cache_dir *dir)
@@ -159,7 +181,7 @@ static bool dir_commit(void *owner, void *result)
 		if (carry_over(dir, fat_dir_entry(content, i), &slots[i]))
 			carried++;
 		else
-			slots[i].since_ns = dir->image->seen.now_ns - first_ns;
+			slots[i].since_ns = dir->cached.reread ? dir->cached.since_ns : dir->image->seen.now_ns - first_ns;
 	}
 	for (size_t i = 0; i < old_count; i++)
 		slot_clear(&dir->slots[i]);
@@ -167,6 +189,8 @@ static bool dir_commit(void *owner, void *result)
 	fat_dir_free(dir->content);
 	dir->content = content;
 	dir->slots = slots;
+	dir->partial = false;
+	dir->size_bytes = fat_dir_size_bytes(content);
 	return !dir->cached.loaded || carried != count || carried != old_count;
 }
 
@@ -179,14 +203,77 @@ static const struct cached_kind dir_kind = { dir_parse, dir_commit, dir_discard 
 
 int dir_refresh_content(struct cache_dir *dir, struct cache_op *op)
 {
+	size_t last_bytes = dir->node.bytes;
 	int error = cached_refresh(dir->image, op, &dir->cached, &dir_kind, dir, &dir->place.range);
 	struct cache_dir *below = NULL;
 
-	if (error != 0 || dir->slots)
-		return error;
-	free_content(dir, &below);
-	detach_list(below);
-	return -ENOMEM;
+	if (error == 0 && !dir->slots) {
+		free_content(dir, &below);
+		detach_list(below);
+		return -ENOMEM;
+	}
+	count_dir(dir);
+	if (error == 0 && dir->node.bytes > last_bytes && !image_has_room(dir->image, 0)) {
+		dir_reduce(dir);
+		return -EDQUOT;
+	}
+	return error;
+}
+
+int dir_complete_content(struct cache_dir *dir, struct cache_op *op)
+{
+	dir->cached.reread = dir->partial;
+	return dir_refresh_content(dir, op);
+}
+
+static size_t count_filled(const struct cache_dir *dir)
+{
+	size_t count = dir_slot_count(dir), filled = 0;
+
+	for (size_t i = 0; i < count; i++)
+		filled += dir->slots[i].kind != SLOT_EMPTY;
+	return filled;
+}
+
+/* Without memory it stays as it is. */
+static void make_partial(struct cache_dir *dir, size_t filled)
+{
+	CLEANUP_FREE size_t *indices = calloc(filled, sizeof(*indices));
+	struct slot *slots = calloc(filled, sizeof(*slots));
+	struct fat_dir *subset = NULL;
+	size_t count = dir_slot_count(dir), kept = 0;
+
+	for (size_t i = 0; indices && slots && i < count; i++) {
+		if (dir->slots[i].kind == SLOT_EMPTY)
+			continue;
+		indices[kept] = i;
+		slots[kept++] = dir->slots[i];
+	}
+	if (kept > 0)
+		subset = fat_dir_subset(dir->content, indices, kept);
+	if (!subset) {
+		free(slots);
+		return;
+	}
+	free(dir->slots);
+	fat_dir_free(dir->content);
+	dir->slots = slots;
+	dir->content = subset;
+	dir->partial = true;
+}
+
+void dir_reduce(struct cache_dir *dir)
+{
+	size_t filled = count_filled(dir);
+	struct cache_dir *none = NULL;
+
+	if (filled == 0) {
+		free_content(dir, &none);
+		dir->cached.adopted = 0;
+	} else if (filled < dir_slot_count(dir)) {
+		make_partial(dir, filled);
+	}
+	count_dir(dir);
 }
 
 /* ---- slots --------------------------------------------------------------- */
@@ -331,5 +418,27 @@ void dir_trim(struct cache_dir *dir)
 			    (slot->kind == SLOT_DIR && !is_in_use(slot->dir)))
 				slot_clear(slot);
 		}
+	}
+}
+
+/* What is known of the bytes of a small file takes less: that stays, and so does its number. */
+#define FORGET_BYTES 1024
+
+/* Nobody has it open, and it takes more than the node itself. */
+static bool can_forget_bytes(const struct cache_version *version)
+{
+	return atomic_load(&version->opens) == 0 && !version->copying && version->node.bytes > sizeof(*version) + FORGET_BYTES;
+}
+
+void dir_relieve(struct cache_dir *dir)
+{
+	dir_trim(dir);
+	for (struct cache_dir *at = dir_list_below(dir); at; at = at->link) {
+		size_t count = dir_slot_count(at);
+
+		for (size_t i = 0; i < count; i++)
+			if (at->slots[i].kind == SLOT_FILE && can_forget_bytes(at->slots[i].version))
+				slot_clear(&at->slots[i]);
+		dir_reduce(at);
 	}
 }

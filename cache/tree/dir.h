@@ -10,6 +10,10 @@
  * number. A detached node lives until its last user is gone; one that stands in
  * a slot may be kept for the next lookup.
  *
+ * A node is in use as long as the kernel remembers it. So that a wide directory takes
+ * little then, its content may be reduced to the entries that nodes stand for; the
+ * validation set tells whether these are true, and a lookup reads all of it again.
+ *
  * Walks of a subtree are loops, not recursion: a tree may be DIR_DEPTH_MAX deep.
  *
  * Every field is protected by the image's lock.
@@ -51,7 +55,9 @@ struct cache_dir {
 	struct location place;	/* constant */
 	struct cached cached;
 	uint64_t path_checked; /* the generation under which it and all above it were last seen to hold */
+	uint64_t size_bytes;   /* of its clusters, as last read; or 0 */
 	struct fat_dir *content;
+	bool partial;	    /* of `content` only what nodes stand for is left */
 	struct slot *slots; /* one for each entry of content */
 	bool detached;
 };
@@ -66,8 +72,18 @@ void dir_detach(struct cache_dir *dir);
 /* It is pinned no more, or its users went: free it if it is detached and idle. */
 void dir_free_if_gone(struct cache_dir *dir);
 
-/* What is in it, as of the generation seen; those above it are the caller's matter (path.h). */
+/*
+ * What is in it, as of the generation seen; those above it are the caller's matter (path.h). It
+ * may be partial afterwards: the nodes that stand in it do so still. -EDQUOT: the image's share
+ * of memory is used up.
+ */
 int dir_refresh_content(struct cache_dir *dir, struct cache_op *op);
+
+/* The same, and all of it. */
+int dir_complete_content(struct cache_dir *dir, struct cache_op *op);
+
+/* Let go of what can be read again: it is partial, or as if it was never read. */
+void dir_reduce(struct cache_dir *dir);
 
 /* Put a node into the empty slot of an entry. -EIO: a directory that leads back to one above it. */
 int dir_fill_slot(struct cache_dir *dir, size_t index);
@@ -98,3 +114,9 @@ struct cache_dir *dir_list_below(struct cache_dir *dir);
 
 /* Free what is below it and has no users. */
 void dir_trim(struct cache_dir *dir);
+
+/*
+ * The same, and of what has users all that nobody needs just now: contents, and what is known of
+ * the bytes of files that are not open (which then have another number when they are opened).
+ */
+void dir_relieve(struct cache_dir *dir);

@@ -59,28 +59,18 @@ void image_leave(struct cache_image *image)
 
 int image_new_copy(struct cache_image *image, uint64_t size_bytes, struct kept **copy)
 {
-	uint64_t share_bytes = image->cache->settings.memory_budget_bytes;
-	int error;
+	struct kept_amount used = { 0 }, limit = { 0 };
 
-	/* One image has twice the budget, and half of the budget in memory. */
-	if (!range_within(image->copied_bytes, size_bytes, 2 * share_bytes))
+	/* All of it will be written: it is not begun where it will not fit. */
+	kept_budget_add(image->copies, &used, &limit);
+	if (!range_within(used.memory_bytes, size_bytes, limit.memory_bytes) &&
+	    !range_within(used.file_bytes, size_bytes, limit.file_bytes))
 		return -ENOSPC;
-	error = kept_new(image->cache->budget, size_bytes,
-			 range_within(image->copied_memory_bytes, size_bytes, share_bytes / 2) ? KEPT_ANYWHERE : KEPT_IN_FILE,
-			 copy);
-	if (error != 0)
-		return error;
-	image->copied_bytes += size_bytes;
-	image->copied_memory_bytes += kept_memory(*copy, 0) ? size_bytes : 0;
-	return 0;
+	return kept_new(image->copies, size_bytes, KEPT_ANYWHERE, copy);
 }
 
 void image_drop_copy(struct cache_image *image, struct kept *copy)
 {
-	uint64_t size_bytes = kept_size_bytes(copy);
-
-	image->copied_bytes -= size_bytes;
-	image->copied_memory_bytes -= kept_memory(copy, 0) ? size_bytes : 0;
 	image->dropped = kept_put_first(copy, image->dropped);
 }
 
@@ -96,6 +86,8 @@ void cache_image_put(struct cache_image *image)
 	if (image->log)
 		write_log_close_feed(image->log);
 	write_log_unref(image->log);
+	kept_budget_unref(image->copies);
+	kept_budget_unref(image->preserved);
 	cache_device_unref(image->device);
 	pthread_mutex_destroy(&image->lock);
 	free(image);
@@ -121,6 +113,34 @@ const char *cache_image_change_source(struct cache_image *image)
 	return image->device->ops->describe(image->device);
 }
 
+/* ---- its share of memory -------------------------------------------------- */
+
+bool image_has_room(const struct cache_image *image, size_t more_bytes)
+{
+	return share_has_room(&image->memory, more_bytes);
+}
+
+bool image_is_crowded(struct cache_image *image)
+{
+	uint64_t used_bytes = share_used(&image->memory), limit_bytes = image->memory.limit_bytes / 2;
+	const struct share *all = image->memory.whole;
+
+	if (share_used(all) > all->limit_bytes / 4 * 3)
+		limit_bytes = share_least(&image->memory);
+	/* What could not be let go is not tried again with each call, but when there is more of it. */
+	image->relieved_bytes = min_u64(image->relieved_bytes, used_bytes);
+	return used_bytes > max_u64(limit_bytes, image->relieved_bytes + share_least(&image->memory));
+}
+
+bool image_relieve(struct cache_image *image)
+{
+	uint64_t last_bytes = share_used(&image->memory);
+
+	image->relieved_bytes = 0;
+	image->ops->reap(image);
+	return share_used(&image->memory) < last_bytes;
+}
+
 /* ---- nodes --------------------------------------------------------------- */
 
 /*
@@ -143,6 +163,14 @@ uint64_t cache_next_id(void)
 		atomic_compare_exchange_strong(&last_id, &id, start);
 	}
 	return atomic_fetch_add(&last_id, 1) + 1;
+}
+
+void node_count(struct cache_image *image, struct node *node, size_t bytes)
+{
+	if (bytes == node->bytes)
+		return;
+	share_count(&image->memory, node->bytes, bytes);
+	node->bytes = bytes;
 }
 
 void node_use(struct cache_image *image, struct node *node)

@@ -14,14 +14,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/share.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/kept.h"
 #include "cache/tree/types.h"
 
 struct cache {
 	struct cache_settings settings; /* constant */
-	struct kept_budget *budget;	/* of copies; thread-safe */
-	struct kept_budget *preserve;	/* of guards: what they preserve must not wait for a file */
+	struct share memory;		/* of what images' content makes us hold; atomic */
+	struct kept_budget *copies;	/* thread-safe */
+	struct kept_budget *preserved;	/* of guards: what they preserve must not wait for a file; thread-safe */
 };
 
 struct image_ops {
@@ -33,6 +35,8 @@ struct cache_image {
 	struct cache *cache;	     /* constant */
 	const struct image_ops *ops; /* constant */
 	struct cache_device *device; /* constant; thread-safe */
+	struct share memory;	     /* what its content makes us hold; atomic */
+	struct kept_budget *copies, *preserved; /* constant: its shares; thread-safe */
 	struct write_log *log;     /* constant after the start; or NULL; thread-safe */
 	uint32_t sector_bytes_hint;  /* constant */
 	_Atomic unsigned users;	     /* the caller of cache_image_new, and every user of a node */
@@ -43,8 +47,7 @@ struct cache_image {
 	struct cache_volume *volumes;	/* list: volume.h */
 	_Atomic(const char *) problem;	/* no lock */
 	_Atomic(struct node *) idle;	/* no lock: nodes whose users went, see below */
-	uint64_t copied_bytes;		/* by copies of its files, in all, */
-	uint64_t copied_memory_bytes;	/* and those of them that are in memory */
+	uint64_t relieved_bytes;	/* of its memory, what could not be let go when it was last tried */
 	struct kept *dropped;		/* list: copies that nobody needs, to be freed without the lock */
 	size_t idle_events;		/* how often a node lost its last user, since they were counted */
 };
@@ -67,6 +70,27 @@ int image_new_copy(struct cache_image *image, uint64_t size_bytes, struct kept *
 /* It is not needed any more: its memory is freed when the lock is let go. */
 void image_drop_copy(struct cache_image *image, struct kept *copy);
 
+/* ---- its share of memory (CONTRACT S5) ------------------------------------------- */
+
+/*
+ * Counted is what is allocated because of what stands in the image: directories, chains, versions
+ * and what is known of their bytes. Each node counts for itself; tables and volumes are few.
+ *
+ * From half of its share on an image lets go of what can be made again (image_leave). So it is
+ * refused what would take more than the share only if so much is in use. When all images together
+ * come near their limit, each lets go of what is more than the least part, and is refused beyond.
+ */
+bool image_has_room(const struct cache_image *image, size_t more_bytes);
+
+/* Is it to let go of what it can? Under the lock. */
+bool image_is_crowded(struct cache_image *image);
+
+/*
+ * Something was refused it: let go, also of what came free since that was last tried. True:
+ * something was, so that it may be tried once more. Under the lock, between two looks at the tree.
+ */
+bool image_relieve(struct cache_image *image);
+
 /* ---- nodes: directories and versions, and who uses them ------------------------ */
 
 /*
@@ -82,10 +106,14 @@ void image_drop_copy(struct cache_image *image, struct kept *copy);
 struct node {
 	_Atomic unsigned state; /* how many users, and NODE_QUEUED */
 	bool is_version;	/* constant */
+	size_t bytes;		/* that are counted for it; under the lock */
 	struct node *next;	/* of the list; the pusher's until it is pushed */
 };
 
 #define NODE_QUEUED (1U << 31)
+
+/* The node, with what belongs to it, takes so many bytes now; before it is freed, none. Under the lock. */
+void node_count(struct cache_image *image, struct node *node, size_t bytes);
 
 /* Add a user, under the lock; it is a user of the image too. */
 void node_use(struct cache_image *image, struct node *node);

@@ -15,7 +15,7 @@ static void dir_attributes(const struct cache_dir *dir, struct cache_attributes 
 {
 	*attributes = (struct cache_attributes){
 		.id = dir->id,
-		.size_bytes = dir->content ? fat_dir_size_bytes(dir->content) : dir->place.fat.cluster_bytes,
+		.size_bytes = dir->size_bytes ? dir->size_bytes : dir->place.fat.cluster_bytes,
 		.cluster_bytes = dir->place.fat.cluster_bytes,
 		.cluster_count = dir->place.fat.cluster_count,
 		.fat_attributes = FAT_ATTR_DIRECTORY,
@@ -78,7 +78,7 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 	struct cache_image *image = dir->image;
 	struct slot *slot;
 	long index;
-	int error = path_refresh_dir(dir, op);
+	int error = path_complete_dir(dir, op);
 
 	if (error != 0)
 		return error;
@@ -119,6 +119,8 @@ int cache_dir_lookup(struct cache_dir *dir, struct cache_op *op, const char *nam
 	if (error != 0)
 		return error;
 	error = lookup_locked(dir, op, name, node);
+	if (error == -EDQUOT && image_relieve(dir->image))
+		error = lookup_locked(dir, op, name, node);
 	op->at_rest = op->ask_rest && image_is_quiet(dir->image, dir->image->seen.now_ns, NULL);
 	image_leave(dir->image);
 	return error;
@@ -144,7 +146,7 @@ static int list_locked(struct cache_dir *dir, struct cache_op *op, struct cache_
 {
 	size_t count, bytes = 0;
 	char *at;
-	int error = path_refresh_dir(dir, op);
+	int error = path_complete_dir(dir, op);
 
 	if (error != 0)
 		return error;
@@ -178,6 +180,8 @@ int cache_dir_list(struct cache_dir *dir, struct cache_op *op, struct cache_list
 	if (error != 0)
 		return error;
 	error = list_locked(dir, op, listing);
+	if (error == -EDQUOT && image_relieve(dir->image))
+		error = list_locked(dir, op, listing);
 	image_leave(dir->image);
 	return error;
 }

@@ -54,6 +54,16 @@ static int compare(struct cache_version *version, struct cache_op *op, enum comp
 
 /* ---- where the log tells every write --------------------------------------- */
 
+/* One for the version, which is not it yet: within the image's share. */
+static int make_guard(struct cache_version *version, struct guard **guard)
+{
+	struct cache_image *image = version->image;
+
+	if (!image_has_room(image, guard_memory_bytes(version->extents)))
+		return -EDQUOT;
+	return guard_new(version->extents, image->device, image->preserved, guard);
+}
+
 /*
  * Have writers wait for what the version needs, as long as it is open. 0: its
  * bytes are as they were under `generation`, and nothing is lost from now on.
@@ -71,7 +81,7 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 		return 0;
 	/* Writers did not tell for a while: what it saw of them is nothing. */
 	version_drop_guard(version);
-	error = guard_new(version->extents, image->device, image->cache->preserve, &guard);
+	error = make_guard(version, &guard);
 	if (error != 0)
 		return error;
 	error = write_log_guard(image->log, guard, generation);
@@ -80,6 +90,7 @@ static int version_guard(struct cache_version *version, struct cache_op *op, uin
 		return error;
 	}
 	version->guard = guard;
+	version_count(version);
 	/* What was begun before writes were announced may have landed since the last look: the device shows it now. */
 	error = image_observe(image, op);
 	if (error != 0 || write_log_guard_stands(image->log, guard) == 0)
@@ -211,7 +222,7 @@ static int renew_guard(struct cache_version *version, struct cache_op *op)
 	if (error == -ESTALE)
 		return decided(op, -ESTALE, "written since it was opened");
 	if (error == 0)
-		error = guard_new(version->extents, image->device, image->cache->preserve, &renewed);
+		error = make_guard(version, &renewed);
 	if (error != 0)
 		return error;
 	/* While the log settles each look is of a generation of its own. */
@@ -259,6 +270,8 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 	/* Counted first, so that what is set up on the way stays. */
 	atomic_fetch_add(&version->opens, 1);
 	error = version_check(version, op);
+	if (error == -EDQUOT && image_relieve(version->image))
+		error = version_check(version, op);
 	image_leave(version->image);
 	if (error != 0)
 		cache_version_close(version);

@@ -43,6 +43,9 @@ static int refresh_path(struct cache_dir *dir, struct cache_dir *path, struct ca
 		error = dir_refresh_content(at, op);
 		if (error == 0 && image->seen.generation == generation)
 			at->path_checked = generation;
+		/* A deep path of wide directories needs one of them at a time. */
+		if (at != dir && image_is_crowded(image))
+			dir_reduce(at);
 	}
 	return dir->detached ? -ESTALE : error;
 }
@@ -66,6 +69,14 @@ static int refresh_once(void *object, struct cache_op *op)
 	return error;
 }
 
+static int complete_once(void *object, struct cache_op *op)
+{
+	struct cache_dir *dir = object;
+	int error = refresh_once(dir, op);
+
+	return error == 0 && dir->partial ? dir_complete_content(dir, op) : error;
+}
+
 int path_until_one_generation(struct cache_image *image, struct cache_op *op, int (*once)(void *object, struct cache_op *op),
 			      void *object)
 {
@@ -85,6 +96,11 @@ int path_refresh_dir(struct cache_dir *dir, struct cache_op *op)
 	return path_until_one_generation(dir->image, op, refresh_once, dir);
 }
 
+int path_complete_dir(struct cache_dir *dir, struct cache_op *op)
+{
+	return path_until_one_generation(dir->image, op, complete_once, dir);
+}
+
 static int refresh_version_once(void *object, struct cache_op *op)
 {
 	struct cache_version *version = object;
@@ -92,7 +108,7 @@ static int refresh_version_once(void *object, struct cache_op *op)
 
 	if (version->detached)
 		return -ESTALE;
-	error = path_refresh_dir(version->dir, op);
+	error = version->retired ? path_complete_dir(version->dir, op) : path_refresh_dir(version->dir, op);
 	if (version->detached)
 		return -ESTALE;
 	if (error != 0)

@@ -10,6 +10,9 @@
 /* -ESTALE: it is not the image's any more; its error, or waiting. */
 int path_refresh_dir(struct cache_dir *dir, struct cache_op *op);
 
+/* The same, and its content is complete: for who asks what else is in it than what was looked up before. */
+int path_complete_dir(struct cache_dir *dir, struct cache_op *op);
+
 /* Entry and chain. -ESTALE as above. */
 int path_refresh_version(struct cache_version *version, struct cache_op *op);
 

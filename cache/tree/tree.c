@@ -11,8 +11,10 @@
 
 const struct cache_settings cache_settings_default = {
 	.settle_ns = WAIT_SETTLE_NS,
-	.memory_budget_bytes = UINT64_C(64) << 20,
+	.keep_bytes = UINT64_C(64) << 20,
 	.keep_limit_bytes = UINT64_C(64) << 20,
+	.image_memory_bytes = UINT64_C(32) << 20,
+	.all_memory_bytes = UINT64_C(256) << 20,
 	.partition = 0,
 	.temporary_directory = "/var/tmp",
 };
@@ -20,16 +22,29 @@ const struct cache_settings cache_settings_default = {
 /* A file that is preserved from counts whole, though only what is overwritten takes memory. */
 #define PRESERVE_BYTES ((uint64_t)256 << 20)
 
+/* One image's share of them: past it its readers get -ESTALE, and its copies are not made. */
+#define PRESERVE_SHARE_BYTES (PRESERVE_BYTES / 4)
+
+/* Temporary files, as multiples of the memory for copies: what all have of each kind, and one image. */
+#define COPIES_IN_FILES 8
+#define COPIES_IN_FILES_SHARE 2
+#define PRESERVED_IN_FILES 16
+#define PRESERVED_IN_FILES_SHARE 4
+
 struct cache *cache_new(const struct cache_settings *settings)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
+	uint64_t keep_bytes = settings->keep_bytes;
 
 	if (!cache)
 		return NULL;
 	cache->settings = *settings;
-	cache->budget = kept_budget_new(settings->memory_budget_bytes, settings->temporary_directory);
-	cache->preserve = kept_budget_new(PRESERVE_BYTES, settings->temporary_directory);
-	if (!cache->budget || !cache->preserve) {
+	cache->memory.limit_bytes = settings->all_memory_bytes;
+	cache->copies = kept_budget_new(&(struct kept_amount){ keep_bytes, COPIES_IN_FILES * keep_bytes },
+					settings->temporary_directory);
+	cache->preserved = kept_budget_new(&(struct kept_amount){ PRESERVE_BYTES, PRESERVED_IN_FILES * keep_bytes },
+					   settings->temporary_directory);
+	if (!cache->copies || !cache->preserved) {
 		cache_free(cache);
 		return NULL;
 	}
@@ -40,19 +55,32 @@ void cache_free(struct cache *cache)
 {
 	if (!cache)
 		return;
-	kept_budget_unref(cache->budget);
-	kept_budget_unref(cache->preserve);
+	kept_budget_unref(cache->copies);
+	kept_budget_unref(cache->preserved);
 	free(cache);
 }
 
-void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *file_bytes)
+struct share *cache_memory(struct cache *cache)
 {
-	uint64_t preserved_bytes, preserved_file_bytes;
+	return &cache->memory;
+}
 
-	kept_budget_used(cache->budget, memory_bytes, file_bytes);
-	kept_budget_used(cache->preserve, &preserved_bytes, &preserved_file_bytes);
-	*memory_bytes += preserved_bytes;
-	*file_bytes += preserved_file_bytes;
+static void take_use(const struct share *memory, const struct kept_budget *copies, const struct kept_budget *preserved,
+		     struct cache_use *use)
+{
+	*use = (struct cache_use){ .memory_bytes = share_used(memory), .memory_limit_bytes = memory->limit_bytes };
+	kept_budget_add(copies, &use->kept, &use->kept_limit);
+	kept_budget_add(preserved, &use->kept, &use->kept_limit);
+}
+
+void cache_use(struct cache *cache, struct cache_use *use)
+{
+	take_use(&cache->memory, cache->copies, cache->preserved, use);
+}
+
+void cache_image_use(struct cache_image *image, struct cache_use *use)
+{
+	take_use(&image->memory, image->copies, image->preserved, use);
 }
 
 /* ---- nodes that lost their users ----------------------------------------- */
@@ -116,14 +144,18 @@ static void look_at_dir(struct cache_dir *dir)
 /* Openers or users went: what was kept for them goes, and the version if nothing holds it. */
 static void look_at_version(struct cache_version *version)
 {
-	if (atomic_load(&version->opens) == 0 && !version->copying)
+	bool closed = atomic_load(&version->opens) == 0 && !version->copying;
+
+	if (closed) {
 		version_drop_content(version);
-	if (!node_idle(&version->node))
-		return;
-	if (version->retired)
+		version->image->relieved_bytes = 0; /* what was in use may go now */
+	}
+	if (closed && version->retired)
 		dir_supersede(version);
 	if (version->detached)
 		version_detach(version);
+	else if (!node_idle(&version->node))
+		return;
 	else if (version->extents && extents_footprint_bytes(version->extents) > IDLE_EXTENTS_BYTES)
 		dir_supersede(version);
 	else
@@ -133,7 +165,8 @@ static void look_at_version(struct cache_version *version)
 /*
  * Look at all nodes whose users went; under the image's lock, or alone. A node that
  * stands in a slot is kept for the next lookup: a version that is freed costs an
- * unchanged file its inode number. Kept are so many for each image.
+ * unchanged file its inode number. Kept are so many for each image, and what takes
+ * so much of its share of memory.
  */
 static void reap(struct cache_image *image)
 {
@@ -149,6 +182,12 @@ static void reap(struct cache_image *image)
 			look_at_dir((struct cache_dir *)node);
 		node = next;
 	}
+	if (!image_is_crowded(image))
+		return;
+	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)
+		if (volume->root)
+			dir_relieve(volume->root);
+	image->relieved_bytes = share_used(&image->memory);
 }
 
 /* ---- images -------------------------------------------------------------- */
@@ -168,13 +207,38 @@ static void free_tree(struct cache_image *image)
 	table_clear(image->table);
 }
 
+static int make_shares(struct cache *cache, struct cache_image *image)
+{
+	uint64_t keep_bytes = cache->settings.keep_bytes;
+
+	image->memory.limit_bytes = cache->settings.image_memory_bytes;
+	image->memory.whole = &cache->memory;
+	image->copies = kept_budget_share(cache->copies,
+					  &(struct kept_amount){ keep_bytes / 2, COPIES_IN_FILES_SHARE * keep_bytes });
+	image->preserved = kept_budget_share(
+		cache->preserved, &(struct kept_amount){ PRESERVE_SHARE_BYTES, PRESERVED_IN_FILES_SHARE * keep_bytes });
+	if (image->copies && image->preserved)
+		return 0;
+	kept_budget_unref(image->copies);
+	kept_budget_unref(image->preserved);
+	return -ENOMEM;
+}
+
+void cache_image_relieve(struct cache_image *image)
+{
+	/* Whoever holds it looks when leaving. */
+	if (pthread_mutex_trylock(&image->lock) == 0)
+		image_leave(image);
+}
+
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
 		    struct cache_image **out)
 {
 	static const struct image_ops ops = { reap, free_tree };
 	struct whole_image *whole = calloc(1, sizeof(*whole));
 
-	if (!whole) {
+	if (!whole || make_shares(cache, &whole->image) != 0) {
+		free(whole);
 		cache_device_unref(device);
 		return -ENOMEM;
 	}

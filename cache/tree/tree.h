@@ -2,14 +2,29 @@
 /* tree: the cache and its images come and go; what is known of one just now. */
 #pragma once
 
+#include "base/share.h"
+#include "cache/device/kept.h"
 #include "cache/tree/types.h"
 
 /* NULL: no memory. Settings are copied. */
 struct cache *cache_new(const struct cache_settings *settings);
 void cache_free(struct cache *cache); /* after all its images are put */
 
-/* Bytes kept for versions in use, in memory and in temporary files. */
-void cache_kept_bytes(struct cache *cache, uint64_t *memory_bytes, uint64_t *file_bytes);
+/* What is held of images' content, in all; who holds more for the same reason counts it there. Borrowed. */
+struct share *cache_memory(struct cache *cache);
+
+/* What is in use, and how much of it may be (CONTRACT S5). */
+struct cache_use {
+	struct kept_amount kept, kept_limit;	     /* bytes kept for versions that are open */
+	uint64_t memory_bytes, memory_limit_bytes; /* what is held of images' content beside */
+};
+
+/* By all images together; by one. Never block. */
+void cache_use(struct cache *cache, struct cache_use *use);
+void cache_image_use(struct cache_image *image, struct cache_use *use);
+
+/* It lets go of what is too much by now, for it or for all together. To be called every now and then; never blocks. */
+void cache_image_relieve(struct cache_image *image);
 
 /* Takes over `device`, also when it fails with -ENOMEM. The image has one user: the caller. */
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,

@@ -20,8 +20,10 @@ struct cache_version;
 
 struct cache_settings {
 	int64_t settle_ns;	    /* new content younger than this is waited for */
-	uint64_t memory_budget_bytes; /* for kept bytes; past it they go to a temporary file */
+	uint64_t keep_bytes;	    /* of memory for copies; more go to temporary files, in shares of it (tree.c) */
 	uint64_t keep_limit_bytes;  /* a larger file is never copied */
+	uint64_t image_memory_bytes; /* what the content of one image may make us hold, beside kept bytes, */
+	uint64_t all_memory_bytes;   /* and that of all */
 	unsigned partition;	    /* the boot partition of every image; 0: by content */
 	const char *temporary_directory; /* for kept bytes past the budget; borrowed */
 };

@@ -16,6 +16,17 @@ void validation_clear(struct validation *validation)
 	*validation = (struct validation){ 0 };
 }
 
+size_t validation_memory_bytes(const struct validation *validation)
+{
+	return validation->count * sizeof(*validation->blocks);
+}
+
+bool validation_equal(const struct validation *a, const struct validation *b)
+{
+	return a->size_bytes == b->size_bytes && a->count == b->count &&
+	       (a->count == 0 || memcmp(a->blocks, b->blocks, validation_memory_bytes(a)) == 0);
+}
+
 /* How much of `length` bytes from `offset` the device has. */
 static size_t clip(uint64_t offset_bytes, size_t length_bytes, uint64_t size_bytes)
 {
@@ -209,6 +220,7 @@ static bool fold(struct validation *validation)
 int recording_finish(struct recording *recording, struct validation *out)
 {
 	bool whole = fold(&recording->validation);
+	void *shrunk;
 
 	if (!whole) {
 		recording_discard(recording);
@@ -217,6 +229,10 @@ int recording_finish(struct recording *recording, struct validation *out)
 	}
 	*out = recording->validation;
 	recording->validation = (struct validation){ 0 };
+	/* No more room than it needs: it stays for long. */
+	shrunk = out->count > 0 ? reallocarray(out->blocks, out->count, sizeof(*out->blocks)) : NULL;
+	if (shrunk)
+		out->blocks = shrunk;
 	recording_discard(recording);
 	return 0;
 }

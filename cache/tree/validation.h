@@ -30,6 +30,10 @@ struct validation {
 };
 
 void validation_clear(struct validation *set);
+size_t validation_memory_bytes(const struct validation *set);
+
+/* The same blocks, that held the same? */
+bool validation_equal(const struct validation *a, const struct validation *b);
 
 /*
  * Read the blocks again. 1: all as they were; 0: not; -EAGAIN or -ENOMEM as

@@ -12,8 +12,11 @@
 int version_new(struct cache_image *image, struct cache_dir *dir, const struct location *place,
 		const struct fat_entry *entry, struct cache_version **out)
 {
-	struct cache_version *version = calloc(1, sizeof(*version));
+	struct cache_version *version;
 
+	if (!image_has_room(image, sizeof(*version)))
+		return -EDQUOT;
+	version = calloc(1, sizeof(*version));
 	if (!version)
 		return -ENOMEM;
 	version->node.is_version = true;
@@ -23,8 +26,22 @@ int version_new(struct cache_image *image, struct cache_dir *dir, const struct l
 	version->id = cache_next_id();
 	version->entry = *entry;
 	version->entry.name = version->entry.short_name = NULL;
+	version_count(version);
 	*out = version;
 	return 0;
+}
+
+void version_count(struct cache_version *version)
+{
+	size_t bytes = sizeof(*version) + validation_memory_bytes(&version->chain.validation);
+
+	if (version->extents)
+		bytes += extents_footprint_bytes(version->extents);
+	if (version->hashes)
+		bytes += extents_chunk_count(version->extents) * CHUNK_KNOWN_BYTES;
+	if (version->guard)
+		bytes += guard_memory_bytes(version->extents);
+	node_count(version->image, &version->node, bytes);
 }
 
 void version_forget_chunks(struct cache_version *version)
@@ -45,6 +62,7 @@ void version_drop_guard(struct cache_version *version)
 	write_log_unguard(version->image->log, version->guard);
 	guard_unref(version->guard);
 	version->guard = NULL;
+	version_count(version);
 }
 
 void version_drop_content(struct cache_version *version)
@@ -55,21 +73,27 @@ void version_drop_content(struct cache_version *version)
 	version->kept = NULL;
 }
 
-static void version_free(struct cache_version *version)
+static void forget_bytes(struct cache_version *version)
 {
 	version_drop_content(version);
 	cached_forget(&version->chain);
-	extents_unref(version->extents);
 	version_forget_chunks(version);
-	free(version);
+	extents_unref(version->extents);
+	version->extents = NULL;
+	version_count(version);
 }
 
 void version_detach(struct cache_version *version)
 {
 	version->detached = true;
 	version->dir = NULL;
-	if (node_idle(&version->node))
-		version_free(version);
+	/* An open of it fails from now on. */
+	if (node_idle(&version->node) || (atomic_load(&version->opens) == 0 && !version->copying))
+		forget_bytes(version);
+	if (!node_idle(&version->node))
+		return;
+	node_count(version->image, &version->node, 0);
+	free(version);
 }
 
 void cache_version_put(struct cache_version *version)
@@ -167,9 +191,20 @@ static const struct cached_kind chain_kind = { chain_parse, chain_commit, chain_
 
 int version_refresh_chain(struct cache_version *version, struct cache_op *op)
 {
-	if (version->place.range.offset_bytes > version->image->seen.size_bytes)
+	struct cache_image *image = version->image;
+	size_t last_bytes = version->node.bytes;
+	int error;
+
+	if (version->place.range.offset_bytes > image->seen.size_bytes)
 		return -EIO;
-	return cached_refresh(version->image, op, &version->chain, &chain_kind, version, &version->place.range);
+	error = cached_refresh(image, op, &version->chain, &chain_kind, version, &version->place.range);
+	version_count(version);
+	/* Only what is made now is refused: not who has it open since long. The extents go when it is closed. */
+	if (error != 0 || version->node.bytes <= last_bytes || image_has_room(image, 0))
+		return error;
+	cached_forget(&version->chain);
+	version_count(version);
+	return -EDQUOT;
 }
 
 /* ---- what is known of writes to it --------------------------------------- */

@@ -38,6 +38,9 @@ struct chunk_hash {
 	uint64_t low, high;
 };
 
+/* What is held of each chunk: a hash, a time and a state. */
+#define CHUNK_KNOWN_BYTES (sizeof(struct chunk_hash) + sizeof(int64_t) + 1)
+
 enum chunk_state {
 	CHUNK_NEW,    /* nobody has seen a byte of it */
 	CHUNK_READ,   /* read for somebody, who waits until all that is known is compared after that */
@@ -90,7 +93,7 @@ struct cache_version {
 int version_new(struct cache_image *image, struct cache_dir *dir, const struct location *place,
 		const struct fat_entry *entry, struct cache_version **version);
 
-/* It is out of its slot. Frees it too when nobody uses it. */
+/* It is out of its slot. Frees it too when nobody uses it; and what is known of its bytes when nobody has it open. */
 void version_detach(struct cache_version *version);
 
 void version_drop_guard(struct cache_version *version);
@@ -101,7 +104,10 @@ void version_drop_content(struct cache_version *version);
 /* Nothing is known of its bytes any more. */
 void version_forget_chunks(struct cache_version *version);
 
-/* Its chain, as of the generation seen. May set chain_changed. */
+/* What it takes of memory has changed: count it. */
+void version_count(struct cache_version *version);
+
+/* Its chain, as of the generation seen. May set chain_changed. -EDQUOT: the image's share of memory is used up. */
 int version_refresh_chain(struct cache_version *version, struct cache_op *op);
 
 /* Is it known without reading that none of its clusters was written since `generation`, and none is now? */

@@ -42,6 +42,7 @@ static void take_image(struct view_found *found, struct status_image *image)
 		image->complaint_age_seconds = seconds_since(when_ns);
 	if (!cache)
 		return;
+	cache_image_use(cache, &image->use);
 	image->busy = cache_image_status(cache, &image->cache) != 0;
 	image->has_problem = !image->busy && image->cache.problem;
 	take_reports(image, cache_image_log(cache));
@@ -66,7 +67,7 @@ int status_take(struct control_base *control, struct status *status)
 		status->open_count += status->images[i].open;
 		status->busy_count += status->images[i].busy;
 	}
-	cache_kept_bytes(control->cache, &status->kept_memory_bytes, &status->kept_file_bytes);
+	cache_use(control->cache, &status->use);
 	usage_take(control, &status->usage);
 	status->unattached = atomic_load(&control->unattached);
 	status->uptime_seconds = seconds_since(control->started_ns);

@@ -20,6 +20,7 @@ struct status_image {
 	bool open;		/* it is read, or was lately */
 	bool busy;		/* `cache` is not known just now */
 	struct cache_image_status cache; /* if open and not busy */
+	struct cache_use use;	/* if open */
 	bool has_problem;
 	uint64_t opened, absent; /* files, and names that are not there */
 	bool has_reports;
@@ -39,7 +40,7 @@ struct status {
 	struct view_survey survey;
 	struct status_image *images;
 	size_t count, open_count, busy_count;
-	uint64_t kept_memory_bytes, kept_file_bytes;
+	struct cache_use use; /* by all images */
 	struct usage usage;
 	unsigned unattached;
 };

@@ -16,6 +16,7 @@ struct field {
 	enum {
 		OF_REPORTS, /* there are none of most images */
 		OF_CACHE,   /* known unless it is busy */
+		OF_OPEN,    /* known if it is open */
 		OF_IMAGE,
 	} of;
 	enum { FLAG, COUNT, LARGE, TEXT, SPAN } type; /* bool, unsigned, uint64_t, text, ns of which those below 0 are none */
@@ -33,6 +34,15 @@ static const struct field fields[] = {
 	{ "changes", NULL, NULL, OF_CACHE, TEXT, FIELD(cache.change_source) },
 	{ "open_files", "imagefs_image_open_files", "Files of the image that are open.", OF_CACHE, COUNT,
 	  FIELD(cache.open_files) },
+	{ "memory_bytes", "imagefs_image_memory_bytes", "Memory for directories and files of the image.", OF_OPEN, LARGE,
+	  FIELD(use.memory_bytes) },
+	{ "memory_limit_bytes", NULL, NULL, OF_OPEN, LARGE, FIELD(use.memory_limit_bytes) },
+	{ "kept_memory_bytes", "imagefs_image_kept_memory_bytes", "Memory for bytes kept for open files of the image.", OF_OPEN,
+	  LARGE, FIELD(use.kept.memory_bytes) },
+	{ "kept_memory_limit_bytes", NULL, NULL, OF_OPEN, LARGE, FIELD(use.kept_limit.memory_bytes) },
+	{ "kept_file_bytes", "imagefs_image_kept_file_bytes", "Bytes kept for open files of the image in temporary files.",
+	  OF_OPEN, LARGE, FIELD(use.kept.file_bytes) },
+	{ "kept_file_limit_bytes", NULL, NULL, OF_OPEN, LARGE, FIELD(use.kept_limit.file_bytes) },
 	{ "problem", NULL, NULL, OF_CACHE, TEXT, FIELD(cache.problem) },
 	{ NULL, "imagefs_image_problem", "1 if the image cannot be understood.", OF_CACHE, FLAG, FIELD(has_problem) },
 	{ "exact", "imagefs_image_reports_exact", "1 if the reports are believed.", OF_REPORTS, FLAG,
@@ -62,7 +72,7 @@ static bool is_known(const struct status_image *image, const struct field *field
 {
 	if (field->of == OF_REPORTS)
 		return image->has_reports;
-	return field->of == OF_IMAGE || (image->open && !image->busy);
+	return field->of == OF_IMAGE || (image->open && (field->of == OF_OPEN || !image->busy));
 }
 
 static void write_value(FILE *out, const struct status_image *image, const struct field *field, bool json)
@@ -208,6 +218,8 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 		write_partition(out, &image->cache);
 		write_fields(out, image, OF_CACHE);
 	}
+	if (image->open)
+		write_fields(out, image, OF_OPEN);
 	if (image->has_reports)
 		write_reports(out, image);
 	write_fields(out, image, OF_IMAGE);
@@ -223,6 +235,17 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	fputc('}', out);
 }
 
+/* What all images use; each of them has the same keys. */
+static void write_use(FILE *out, const struct cache_use *use)
+{
+	fprintf(out, "  \"memory_bytes\": %" PRIu64 ",\n  \"memory_limit_bytes\": %" PRIu64 ",\n", use->memory_bytes,
+		use->memory_limit_bytes);
+	fprintf(out, "  \"kept_memory_bytes\": %" PRIu64 ",\n  \"kept_memory_limit_bytes\": %" PRIu64 ",\n",
+		use->kept.memory_bytes, use->kept_limit.memory_bytes);
+	fprintf(out, "  \"kept_file_bytes\": %" PRIu64 ",\n  \"kept_file_limit_bytes\": %" PRIu64 ",\n",
+		use->kept.file_bytes, use->kept_limit.file_bytes);
+}
+
 void status_write_json(FILE *out, const struct status *status)
 {
 	struct asked_copy root;
@@ -234,8 +257,8 @@ void status_write_json(FILE *out, const struct status *status)
 	text_write_json(out, status->options->mountpoint);
 	fprintf(out, ",\n  \"uptime_seconds\": %.1f,\n  \"complete\": %s,\n", status->uptime_seconds,
 		status->survey.partial ? "false" : "true");
-	fprintf(out, "  \"kept_memory_bytes\": %" PRIu64 ",\n  \"kept_file_bytes\": %" PRIu64 ",\n  \"unattached\": %u,\n",
-		status->kept_memory_bytes, status->kept_file_bytes, status->unattached);
+	write_use(out, &status->use);
+	fprintf(out, "  \"unattached\": %u,\n", status->unattached);
 	usage_write_json(out, &status->usage);
 	fputs("  \"privileges\": {\"in_force\": ", out);
 	text_write_json(out, confine_in_force());
@@ -337,6 +360,13 @@ static void write_single(FILE *out, const char *name, const char *help, double v
 	fprintf(out, "%s %.17g\n", name, value);
 }
 
+static void write_kept(FILE *out, const char *name, const char *help, const struct kept_amount *amount)
+{
+	write_head(out, name, help);
+	fprintf(out, "%s{place=\"memory\"} %.17g\n", name, (double)amount->memory_bytes);
+	fprintf(out, "%s{place=\"file\"} %.17g\n", name, (double)amount->file_bytes);
+}
+
 void status_write_metrics(FILE *out, const struct status *status)
 {
 	struct asked_copy root;
@@ -354,9 +384,11 @@ void status_write_metrics(FILE *out, const struct status *status)
 	fprintf(out, "imagefs_images{state=\"open\"} %zu\n", status->open_count - status->busy_count);
 	fprintf(out, "imagefs_images{state=\"busy\"} %zu\n", status->busy_count);
 	fprintf(out, "imagefs_images{state=\"idle\"} %zu\n", status->count - status->open_count);
-	write_head(out, "imagefs_kept_bytes", "Bytes kept for open files, by place.");
-	fprintf(out, "imagefs_kept_bytes{place=\"memory\"} %.17g\n", (double)status->kept_memory_bytes);
-	fprintf(out, "imagefs_kept_bytes{place=\"file\"} %.17g\n", (double)status->kept_file_bytes);
+	write_single(out, "imagefs_memory_bytes", "Memory for directories and files of all images.",
+		     (double)status->use.memory_bytes);
+	write_single(out, "imagefs_memory_limit_bytes", "How much it may be.", (double)status->use.memory_limit_bytes);
+	write_kept(out, "imagefs_kept_bytes", "Bytes kept for open files, by place.", &status->use.kept);
+	write_kept(out, "imagefs_kept_limit_bytes", "How many they may be, by place.", &status->use.kept_limit);
 	usage_write_metrics(out, &status->usage);
 	asked_copy(&status->asked->root, &root);
 	write_single(out, "imagefs_root_not_found_total", "Names that were looked up in the root and are not there.",

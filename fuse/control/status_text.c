@@ -16,6 +16,13 @@ static void write_bytes(FILE *out, uint64_t bytes)
 	text_write_size(out, bytes, "");
 }
 
+static void write_used(FILE *out, uint64_t bytes, uint64_t limit_bytes)
+{
+	write_bytes(out, bytes);
+	fputs(" of ", out);
+	write_bytes(out, limit_bytes);
+}
+
 static void write_process(FILE *out, pid_t process, const char *name)
 {
 	fprintf(out, "%d", (int)process);
@@ -270,10 +277,12 @@ void status_write_table(FILE *out, const struct status *status)
 	fputs(", for ", out);
 	status_write_age(out, status->uptime_seconds);
 	fprintf(out, "\n%zu images, %zu open; kept for open files: ", status->count, status->open_count);
-	write_bytes(out, status->kept_memory_bytes);
+	write_used(out, status->use.kept.memory_bytes, status->use.kept_limit.memory_bytes);
 	fputs(" in memory, ", out);
-	write_bytes(out, status->kept_file_bytes);
-	fputs(" in files\n", out);
+	write_used(out, status->use.kept.file_bytes, status->use.kept_limit.file_bytes);
+	fputs(" in files; of directories and files: ", out);
+	write_used(out, status->use.memory_bytes, status->use.memory_limit_bytes);
+	fputc('\n', out);
 	usage_write_text(out, &status->usage);
 	fprintf(out, "privileges: %s", confine_in_force());
 	if (confine_missing()[0] != '\0')
@@ -329,6 +338,13 @@ static void write_image_partition(FILE *out, const struct cache_image_status *ca
 		fprintf(out, "problem: %s\n", cache->problem);
 }
 
+static void write_image_use(FILE *out, const struct cache_use *use)
+{
+	fprintf(out, "memory: %" PRIu64 " of %" PRIu64 " bytes\n", use->memory_bytes, use->memory_limit_bytes);
+	fprintf(out, "kept for open files: %" PRIu64 " of %" PRIu64 " bytes in memory, %" PRIu64 " of %" PRIu64 " in files\n",
+		use->kept.memory_bytes, use->kept_limit.memory_bytes, use->kept.file_bytes, use->kept_limit.file_bytes);
+}
+
 static void write_image(FILE *out, const struct status *status, const struct status_image *image, const char *name)
 {
 	fputs("image: ", out);
@@ -339,6 +355,8 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 		image->found->gone ? ", removed" : "");
 	if (image->open && !image->busy)
 		write_image_partition(out, &image->cache);
+	if (image->open)
+		write_image_use(out, &image->use);
 	if (image->has_reports)
 		write_image_reports(out, image);
 	if (image->unattached > 0)

@@ -148,9 +148,11 @@ void sweep_images(struct sweep *sweep, struct view *view, struct queue *queue)
 	known = look(sweep, view, queue, &found);
 	for (size_t i = 0; i < found.all_count; i++) {
 		struct view_image *image = found.all[i];
+		struct cache_image *cache = atomic_load(&image->cache);
 
-		if (atomic_load(&image->cache) &&
-		    (view_image_is_gone(image) || is_deleted(image) || (known && !is_found(&found, image))))
+		if (cache)
+			cache_image_relieve(cache);
+		if (cache && (view_image_is_gone(image) || is_deleted(image) || (known && !is_found(&found, image))))
 			view_image_let_go(image);
 		view_image_put(image);
 	}

@@ -5,13 +5,18 @@
 
 #include "cache/device/kept.h"
 
+static struct kept_budget *budget_of(uint64_t memory_bytes, uint64_t file_bytes, const char *directory)
+{
+	return kept_budget_new(&(struct kept_amount){ memory_bytes, file_bytes }, directory);
+}
+
 static void expect_used(struct kept_budget *budget, uint64_t memory_expected, uint64_t file_expected)
 {
-	uint64_t memory_bytes, file_bytes;
+	struct kept_amount used = { 0 }, limit = { 0 };
 
-	kept_budget_used(budget, &memory_bytes, &file_bytes);
-	cr_expect_eq(memory_bytes, memory_expected);
-	cr_expect_eq(file_bytes, file_expected);
+	kept_budget_add(budget, &used, &limit);
+	cr_expect_eq(used.memory_bytes, memory_expected);
+	cr_expect_eq(used.file_bytes, file_expected);
 }
 
 static void expect_holds(struct kept *kept)
@@ -29,21 +34,23 @@ static void expect_holds(struct kept *kept)
 
 Test(cache_kept, c2_in_memory_within_the_budget_else_in_a_file)
 {
-	struct kept_budget *budget = kept_budget_new(150, "/tmp");
+	struct kept_budget *budget = budget_of(150, 7, "/tmp");
 	struct kept *first, *second;
 
 	cr_assert_eq(kept_new(budget, 100, KEPT_ANYWHERE, &first), 0);
 	cr_assert_eq(kept_new(budget, 100, KEPT_ANYWHERE, &second), 0);
-	expect_used(budget, 100, 100);
+	expect_used(budget, 100, 0);
 	cr_expect_not_null(kept_memory(first, 5));
 	cr_expect_null(kept_memory(second, 5));
 	expect_holds(first);
 	expect_holds(second);
+	expect_used(budget, 100, 7);
+	cr_expect_eq(kept_write(second, 50, "a", 1), -EIO, "more is in files than may be");
 	kept_unref(first);
-	expect_used(budget, 0, 100);
+	expect_used(budget, 0, 7);
 	cr_expect_eq(kept_ref(second), second);
 	kept_unref(second);
-	expect_used(budget, 0, 100);
+	expect_used(budget, 0, 7);
 	kept_unref(second);
 	kept_unref(NULL);
 	expect_used(budget, 0, 0);
@@ -52,7 +59,7 @@ Test(cache_kept, c2_in_memory_within_the_budget_else_in_a_file)
 
 Test(cache_kept, e_no_file_is_an_io_error)
 {
-	struct kept_budget *budget = kept_budget_new(0, "/nonexistent");
+	struct kept_budget *budget = budget_of(0, 100, "/nonexistent");
 	struct kept *kept;
 
 	cr_expect_eq(kept_new(budget, 100, KEPT_ANYWHERE, &kept), -EIO);
@@ -62,7 +69,7 @@ Test(cache_kept, e_no_file_is_an_io_error)
 
 Test(cache_kept, e_a_full_file_system_is_an_io_error)
 {
-	struct kept_budget *budget = kept_budget_new(0, "/tmp");
+	struct kept_budget *budget = budget_of(0, 100, "/tmp");
 	struct kept *kept;
 
 	/* Beyond what any file may be long. */
@@ -70,4 +77,59 @@ Test(cache_kept, e_a_full_file_system_is_an_io_error)
 	cr_expect_eq(kept_write(kept, (uint64_t)INT64_MAX - 10, "abc", 3), -EIO);
 	kept_unref(kept);
 	kept_budget_unref(budget);
+}
+
+Test(cache_kept, s5_one_image_is_refused_past_its_share_and_another_is_not)
+{
+	struct kept_budget *whole = budget_of(1000, 1000, "/tmp");
+	struct kept_budget *greedy = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
+	struct kept_budget *modest = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
+	struct kept *first, *second, *third;
+
+	cr_assert_eq(kept_new(greedy, 100, KEPT_IN_MEMORY, &first), 0);
+	cr_expect_eq(kept_new(greedy, 1, KEPT_IN_MEMORY, &second), -EAGAIN);
+	/* A file may be as large as it likes: what is written of it counts. */
+	cr_assert_eq(kept_new(greedy, UINT64_C(4) << 30, KEPT_ANYWHERE, &second), 0);
+	cr_expect_eq(kept_write(second, 0, "0123456789", 10), 0);
+	cr_expect_eq(kept_write(second, 1 << 30, "a", 1), -EIO);
+	cr_assert_eq(kept_new(modest, 100, KEPT_IN_FILE, &third), 0);
+	cr_expect_eq(kept_write(third, 0, "a", 1), 0);
+	expect_used(greedy, 100, 10);
+	expect_used(modest, 0, 1);
+	expect_used(whole, 100, 11);
+	/* A share lives as long as what is kept in it, and the whole as long as they do. */
+	kept_budget_unref(greedy);
+	kept_budget_unref(modest);
+	kept_unref(first);
+	kept_unref(second);
+	expect_used(whole, 0, 1);
+	kept_unref(third);
+	expect_used(whole, 0, 0);
+	kept_budget_unref(whole);
+}
+
+Test(cache_kept, s5_together_they_have_no_more_than_the_whole)
+{
+	struct kept_budget *whole = budget_of(150, 15, "/tmp");
+	struct kept_budget *shares[2];
+	struct kept *kept[2], *files[2];
+
+	for (int i = 0; i < 2; i++)
+		shares[i] = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
+	cr_assert_eq(kept_new(shares[0], 100, KEPT_IN_MEMORY, &kept[0]), 0);
+	cr_expect_eq(kept_new(shares[1], 100, KEPT_IN_MEMORY, &kept[1]), -EAGAIN);
+	expect_used(shares[1], 0, 0);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(kept_new(shares[i], 100, KEPT_IN_FILE, &files[i]), 0);
+	cr_expect_eq(kept_write(files[0], 0, "0123456789", 10), 0);
+	cr_expect_eq(kept_write(files[1], 0, "0123456789", 10), -EIO);
+	cr_expect_eq(kept_write(files[1], 0, "01234", 5), 0);
+	expect_used(whole, 100, 15);
+	kept_unref(kept[0]);
+	for (int i = 0; i < 2; i++) {
+		kept_unref(files[i]);
+		kept_budget_unref(shares[i]);
+	}
+	expect_used(whole, 0, 0);
+	kept_budget_unref(whole);
 }

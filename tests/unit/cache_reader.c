@@ -27,6 +27,9 @@ void reader_init(struct reader *reader, struct memory_device *memory)
 void reader_end(struct reader *reader)
 {
 	cache_image_put(reader->image);
+	/* What was counted for it has gone with it. */
+	if (share_used(cache_memory(reader->cache)) != 0)
+		abort();
 	cache_free(reader->cache);
 }
 

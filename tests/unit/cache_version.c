@@ -26,7 +26,7 @@ static void start_with(enum device_kind kind, uint64_t keep_limit_bytes, uint64_
 	struct cache_settings settings = cache_settings_default;
 
 	settings.keep_limit_bytes = keep_limit_bytes;
-	settings.memory_budget_bytes = budget_bytes;
+	settings.keep_bytes = budget_bytes;
 	settings.temporary_directory = "/tmp";
 	volume = small_volume_new(CLUSTER);
 	small_volume_put(&volume, &small);
@@ -44,10 +44,10 @@ static void start(enum device_kind kind)
 
 static void end(void)
 {
-	uint64_t memory_bytes, file_bytes;
+	struct cache_use use;
 
-	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
-	cr_expect_eq(memory_bytes + file_bytes, 0, "bytes are kept for nobody");
+	cache_use(reader.cache, &use);
+	cr_expect_eq(use.kept.memory_bytes + use.kept.file_bytes, 0, "bytes are kept for nobody");
 	reader_end(&reader);
 	cr_expect_eq(memory.closes, 1);
 	small_volume_free(&volume);
@@ -195,11 +195,14 @@ Test(cache_version, c2_an_empty_file_is_empty)
 
 static void expect_kept(uint64_t memory_expected, uint64_t file_expected)
 {
-	uint64_t memory_bytes, file_bytes;
+	struct cache_use all, own;
 
-	cache_kept_bytes(reader.cache, &memory_bytes, &file_bytes);
-	cr_expect_eq(memory_bytes, memory_expected);
-	cr_expect_eq(file_bytes, file_expected);
+	cache_use(reader.cache, &all);
+	cache_image_use(reader.image, &own);
+	cr_expect_eq(all.kept.memory_bytes, memory_expected);
+	cr_expect_eq(all.kept.file_bytes, file_expected);
+	cr_expect_eq(own.kept.memory_bytes, memory_expected);
+	cr_expect_eq(own.kept.file_bytes, file_expected);
 }
 
 /* ---- changed ------------------------------------------------------------- */
@@ -795,7 +798,7 @@ Test(cache_version, e_without_room_for_a_copy_files_are_read_all_the_same)
 	start(DEVICE_EVENTS);
 	reader_end(&reader);
 	memory.closes = 0;
-	settings.memory_budget_bytes = 200000;
+	settings.keep_bytes = 200000;
 	settings.temporary_directory = "/nonexistent";
 	reader_init_device(&reader, &settings, &memory.device);
 	reader.memory = &memory;

@@ -545,6 +545,34 @@ Test(fat_dir, the_largest_directory_of_65536_entries_is_read)
 	fat_image_free(image);
 }
 
+Test(fat_dir, s5_a_subset_has_those_entries_alone_and_takes_little)
+{
+	struct fat_image *image = small_image();
+	unsigned char *at = fat_image_root(image);
+	struct fat_dir *dir, *subset;
+	char name[12];
+
+	at = fat_image_long(at, "bcm2711-rpi-4-b.dtb", "BCM271~1DTB");
+	at = fat_image_entry(at, "BCM271~1DTB", 0x20, 9, 50000);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "F%07d   ", i);
+		at = fat_image_entry(at, name, 0x20, 0, (uint32_t)i);
+	}
+	dir = read_dir(image, 0);
+	subset = fat_dir_subset(dir, (size_t[]){ 0, 43, 100 }, 3);
+	cr_assert_not_null(subset);
+	cr_expect_lt(fat_dir_memory_bytes(subset) * 10, fat_dir_memory_bytes(dir));
+	cr_expect_geq(fat_dir_memory_bytes(dir), 101 * sizeof(struct fat_entry));
+	cr_expect_eq(fat_dir_size_bytes(subset), fat_dir_size_bytes(dir));
+	fat_dir_free(dir);
+	cr_expect_str_eq(names_of(subset), "bcm2711-rpi-4-b.dtb|F0000042|F0000099|");
+	cr_expect_eq(fat_dir_find(subset, "BCM271~1.DTB"), 0);
+	cr_expect_eq(fat_dir_entry(subset, 1)->size_bytes, 42);
+	cr_expect_eq(fat_dir_find(subset, "F0000041"), -ENOENT);
+	fat_dir_free(subset);
+	fat_image_free(image);
+}
+
 Test(fat_dir, a_directory_of_more_is_an_io_error)
 {
 	struct fat_image *image = large_directory(33);

@@ -50,7 +50,7 @@ for helper in cache_device cache_model_feed cache_model_reader cache_model_scrip
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_version cache_dir cache_image cache_validation cache_kept cache_watch cache_disk \
+for unit in cache_model cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
 	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
@@ -164,17 +164,24 @@ mutant "a read goes on beyond the end" version tree/read.c \
 
 # ---- versions: copies ----
 mutant "a copy stays for ever" version tree/tree.c \
-	's/if \(atomic_load\(&version->opens\) == 0 && !version->copying\)/if (0)/'
+	's/\t\tversion_drop_content\(version\);\n\t\tversion->image/\t\tversion->image/'
 mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
 	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
 mutant "a copy of what did not last is believed" model tree/copy.c \
 	's/if \(since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
 mutant "a copy need not be what was handed out" model tree/copy.c \
 	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
-mutant "copies have no share" version tree/image.c \
-	's/if \(!range_within\(image->copied_bytes, size_bytes, 2 \* share_bytes\)\)/if (0)/'
+mutant "files have no share" kept device/kept.c \
+	's/!share_take\(&kept->budget->file, length_bytes\)/(share_count(&kept->budget->file, 0, length_bytes), false)/'
 mutant "large files are copied" version tree/copy.c \
 	's/version->entry.size_bytes <= image->cache->settings.keep_limit_bytes/true/'
+
+# ---- shares of memory ----
+mutant "an image lets go of nothing" share tree/tree.c 's/if \(!image_is_crowded\(image\)\)\n\t\treturn;/return;/'
+mutant "an image is refused nothing" share tree/image.c 's/bool image_has_room\(.*?\n\{/$&\n\treturn true;/s'
+mutant "what is read again is new" share tree/dir.c 's/dir->cached.reread \? dir->cached.since_ns : //'
+mutant "what was let go is not there" share tree/lookup.c 's/path_complete_dir\(dir, op\)/path_refresh_dir(dir, op)/g'
+mutant "what nodes stand for is let go" share tree/dir.c 's/size_t filled = count_filled\(dir\);/size_t filled = 0;/'
 
 # ---- extents ----
 mutant "runs may overlap" extents device/extents.c \
@@ -341,9 +348,9 @@ mutant "only the first block of a run is compared" validation tree/validation.c 
 
 # ---- kept ----
 mutant "the budget has no end" kept device/kept.c \
-	's/if \(!range_within\(used, size_bytes, budget->limit_bytes\)\)/if (0)/'
+	's/share_take\(&budget->memory, size_bytes\)/(share_count(&budget->memory, 0, size_bytes), true)/'
 mutant "the budget is not given back" kept device/kept.c \
-	's/free\(kept->memory\);\n\t\tatomic_fetch_sub\(&kept->budget->memory_bytes, kept->size_bytes\);/free(kept->memory);/'
+	's/free\(kept->memory\);\n\t\tshare_give\(&kept->budget->memory, kept->size_bytes\);/free(kept->memory);/'
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
