@@ -35,6 +35,7 @@ ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_byte
 #ifdef HAVE_LIBURING
 
 #include <liburing.h>
+#include <sys/resource.h>
 
 #define RING_ENTRIES 16
 
@@ -69,9 +70,13 @@ static bool make_ring(struct io_uring *ring)
 
 static void ring_setup_once(void)
 {
+	struct rlimit limit = { 0 };
+
 	if (getenv("IMAGEFS_NO_IO_URING"))
 		return;
-	while (ring_count < RINGS && make_ring(&rings[ring_count])) {
+	getrlimit(RLIMIT_NOFILE, &limit);
+	/* Of few descriptors rings get a sixteenth. */
+	while (ring_count < RINGS && ring_count < limit.rlim_cur / 16 && make_ring(&rings[ring_count])) {
 		idle[ring_count] = &rings[ring_count];
 		idle_count = ++ring_count;
 	}

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +27,8 @@
 
 /* So many requests at a time, those that hang among them. */
 #define CONNECTIONS_MAX 256
+/* So many are kept for later ones. */
+#define IDLE_MAX 32
 
 #define TITLE "imagefs-opener"
 
@@ -48,8 +51,9 @@ static int first_fd = -1; /* constant after the start */
 static struct connection connections[CONNECTIONS_MAX];
 static _Atomic unsigned connection_count; /* written under the lock: places that were ever in use */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct connection *idle[CONNECTIONS_MAX]; /* lock */
+static struct connection *idle[IDLE_MAX]; /* lock */
 static size_t idle_count;  /* lock */
+static size_t idle_max;	   /* constant after the start: descriptors are few, or there is no need for more */
 
 /* ---- messages with descriptors ------------------------------------------------- */
 
@@ -270,7 +274,7 @@ static int take_connection(struct connection **out)
 static void give_connection(struct connection *connection, bool works)
 {
 	LOCK_SCOPE(&lock);
-	if (works) {
+	if (works && idle_count < idle_max) {
 		idle[idle_count++] = connection;
 		return;
 	}
@@ -335,6 +339,7 @@ void separate_detach(enum separate_mount mount, bool mounted)
 
 int separate_start(const char *directory, const char *file, char *title, size_t title_bytes)
 {
+	struct rlimit limit = { 0 };
 	int fds[2];
 	pid_t child;
 
@@ -353,6 +358,8 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 	}
 	close(fds[1]);
 	first_fd = fds[0];
+	getrlimit(RLIMIT_NOFILE, &limit);
+	idle_max = limit.rlim_cur / 16 < IDLE_MAX ? (size_t)limit.rlim_cur / 16 : IDLE_MAX;
 	opener_ask_with(ask);
 	return 0;
 }
