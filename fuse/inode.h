@@ -73,6 +73,7 @@ struct inode {
 	struct inode *next_bound, **bound_link; /* of the same image */
 
 	atomic_bool forgetting; /* request.c: its pages are being dropped */
+	atomic_bool late;	/* late.c: it is being kept for the next try */
 };
 
 struct inodes;

@@ -417,6 +417,12 @@ unsigned view_image_users(struct view_image *image)
 	return image->users;
 }
 
+bool view_image_gone(struct view_image *image)
+{
+	LOCK_SCOPE(&image->images->lock);
+	return image->gone;
+}
+
 char *view_image_file(struct view_image *image)
 {
 	return file_of(image);

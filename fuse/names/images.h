@@ -87,6 +87,9 @@ void view_images_sweep(struct view_images *images);
 /* Where it was last found, relative to SOURCE. For the caller to free; NULL: no memory. */
 char *view_image_file(struct view_image *image);
 
+/* Was its file deleted? */
+bool view_image_gone(struct view_image *image);
+
 /* How many use it; the caller is one of them. */
 unsigned view_image_users(struct view_image *image);
 
