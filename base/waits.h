@@ -31,6 +31,12 @@
 #define WAIT_OTHER_IMAGE_NS (60 * WAIT_S)
 
 /*
+ * What a READ of such a thread takes no longer than is no wait: an ordinary disk. So much is also given, once in a
+ * span, to a request of it when its share of that is used up.
+ */
+#define WAIT_BRIEF_NS (50 * WAIT_MS)
+
+/*
  * Storage that is slow but answers: a READ is given this much more while other jobs of
  * its image come back. It has to be, or a transfer from a slow disk would never end; it
  * costs nobody else, for whom the image waits anyway. What a path walk asks (lookup,
@@ -38,6 +44,9 @@
  * next try gets further.
  */
 #define WAIT_SLOW_READ_NS (4 * WAIT_S)
+
+/* What a READ was answered without is kept for the next try for so long. */
+#define WAIT_KEEP_LATE_NS (30 * WAIT_S)
 
 /* An image whose jobs did not come back for this long makes no progress: when one of them is late, it hangs. */
 #define WAIT_PROGRESS_NS (400 * WAIT_MS)

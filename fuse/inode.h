@@ -86,6 +86,7 @@ struct inode {
 	uint64_t below_bytes;	     /* of a top: what they take of memory */
 
 	atomic_bool forgetting; /* request.c: its pages are being dropped */
+	atomic_bool late;	/* late.c: it is being kept for the next try */
 };
 
 struct inodes;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fuse/late.h"
 #include "fuse/listing.h"
 #include "fuse/ops_dir.h"
 #include "fuse/process/daemon.h"
@@ -103,7 +104,7 @@ static const struct request_call call_readlink = { .name = "readlink", .attempt 
 static const struct request_call call_opendir = { .name = "opendir", .attempt = try_opendir, .walks = true };
 static const struct request_call call_readdir = { .name = "readdir", .attempt = try_readdir };
 static const struct request_call call_open = { .name = "open", .attempt = try_open, .walks = true, .opens = true };
-static const struct request_call call_read = { .name = "read", .attempt = try_read, .reads = true };
+static const struct request_call call_read = { .name = "read", .attempt = try_read, .reads = true, .late = late_keep };
 static const struct request_call call_statfs = { .name = "statfs", .attempt = try_statfs };
 
 static void op_init(void *userdata, struct fuse_conn_info *connection)

@@ -2,10 +2,13 @@
 #include "fuse/request.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "fuse/names/links.h"
 #include "fuse/process/log.h"
 #include "fuse/request_asked.h"
 
@@ -21,6 +24,25 @@ static struct lane *lane_of(const struct request *request)
 	if (request->inode->top->name)
 		name = request->inode->top->name;
 	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
+}
+
+/*
+ * What its waits are counted for: an image, by whichever of its names it is asked for, and all
+ * of its partitions. Names that fall together share what they may wait.
+ */
+static uint64_t share_of(const struct request *request)
+{
+	const char *name = request->image	     ? request->image->name :
+			   request->inode->top->name ? request->inode->top->name :
+						       request->name;
+	char base[NAME_MAX + 1];
+	size_t length = name ? strnlen(name, NAME_MAX) : 0;
+
+	memcpy(base, name ? name : "", length);
+	base[length] = '\0';
+	base[view_partition_suffix(base) - base] = '\0';
+	base[view_shown_length(base)] = '\0';
+	return text_hash(base, 0);
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -210,7 +232,7 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	int64_t stale_ns = lane->stale_ns, waited_ns = lane->waited_ns;
 	int error;
 
-	*op = (struct cache_op){ .may_block = may_block };
+	*op = (struct cache_op){ .may_block = may_block, .of_one_request = true };
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
@@ -230,8 +252,8 @@ static int64_t share_left(const struct request *request, int64_t start_ns)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
-	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, start_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, start_ns);
+	int64_t own_ns = wait_share_left(shares, request->share, request->caller, lane->rest_ns, start_ns);
+	int64_t all_ns = wait_share_left(shares, request->share, WAIT_SHARE_ALL, lane->rest_ns, start_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
@@ -240,13 +262,22 @@ static int64_t share_left(const struct request *request, int64_t start_ns)
 static void count_wait(const struct request *request, bool in_vain)
 {
 	struct wait_shares *shares = &request->fs->shares;
-	struct lane *lane = lane_of(request);
 	int64_t now_ns = queue_now_ns();
 
-	lane->waited_ns = now_ns;
-	wait_share_count(shares, lane, request->caller, request->start_ns, now_ns);
+	lane_of(request)->waited_ns = now_ns;
+	wait_share_count(shares, request->share, request->caller, request->start_ns, now_ns);
 	if (in_vain)
-		wait_share_count(shares, lane, WAIT_SHARE_ALL, request->start_ns, now_ns);
+		wait_share_count(shares, request->share, WAIT_SHARE_ALL, request->start_ns, now_ns);
+}
+
+/*
+ * Is the time that it took to be counted though it waited for no writer? What a server of
+ * other images waited for the device it kept them waiting.
+ */
+static bool kept_others_waiting(const struct request *request)
+{
+	return request->serves_others &&
+	       (!request->call->reads || queue_now_ns() - request->start_ns > WAIT_BRIEF_NS);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -266,7 +297,7 @@ static int64_t job_run(struct job *job)
 	int error = attempt(request, &op, true);
 
 	if (error == 0) {
-		if (waited)
+		if (waited || kept_others_waiting(request))
 			count_wait(request, false);
 		trace_answered(request, &op, waited);
 		return 0;
@@ -278,20 +309,27 @@ static int64_t job_run(struct job *job)
 		op = (struct cache_op){ .may_block = true };
 		error = request->call->attempt(request, &op);
 	}
-	if (!is_answered(request) && (waited || error == -EINPROGRESS))
+	if (!is_answered(request) && (waited || error == -EINPROGRESS || kept_others_waiting(request)))
 		count_wait(request, error == -EINPROGRESS);
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
 }
 
+/* When the clock answers it, from now on; 0: it is refused at once. */
 static int64_t left_for_device(const struct request *request, int64_t now_ns)
 {
-	struct lane *lane = lane_of(request);
+	const struct lane *lane = lane_of(request);
+	bool late = lane->late_ns != 0 && now_ns - lane->late_ns < WAIT_IMAGE_SPAN_NS;
+	bool answers = lane->progress_ns > lane->late_ns;
+	int64_t left_ns;
 
-	if (request->slow_ns != 0 || lane->late_ns == 0 || now_ns - lane->late_ns >= WAIT_IMAGE_SPAN_NS)
-		return WAIT_REQUEST_NS;
-	return share_left(request, now_ns);
+	if (!request->serves_others && (!late || answers || request->slow_ns != 0))
+		return WAIT_REQUEST_NS + WAIT_HUNG_NS;
+	left_ns = share_left(request, now_ns);
+	if (left_ns > 0)
+		return left_ns + WAIT_HUNG_NS;
+	return late ? 0 : WAIT_BRIEF_NS;
 }
 
 static void job_expire(struct job *job)
@@ -305,6 +343,16 @@ static void job_expire(struct job *job)
 	count_wait(request, true);
 	lane_of(request)->late_ns = now_ns;
 	reply_error(request, &(struct cache_op){ .rule = device_silent }, -EIO, device_silent);
+	if (request->call->late)
+		request->call->late(request);
+}
+
+static int64_t job_answered(const struct job *job)
+{
+	const struct view_image *image = ((const struct request *)job)->image;
+	struct cache_image *cache = image ? atomic_load(&image->cache) : NULL;
+
+	return cache ? cache_image_answered_ns(cache) : 0;
 }
 
 static void release(struct request *request)
@@ -329,15 +377,20 @@ static void job_done(struct job *job)
  * answered, with EIO: for want of memory, or because it would have to wait for a device that
  * was late a moment ago, and has had its share.
  */
-static bool become_job(const struct request *now)
+static bool become_job(struct request *now)
 {
-	int64_t start_ns = queue_now_ns();
-	int64_t left_ns = left_for_device(now, start_ns);
-	struct request *request = left_ns > 0 ? malloc(sizeof(*request)) : NULL;
+	int64_t start_ns = queue_now_ns(), left_ns;
+	struct request *request;
 
+	now->share = share_of(now);
+	now->serves_others = wait_share_serves_others(&now->fs->shares, now->caller, start_ns);
+	left_ns = left_for_device(now, start_ns);
+	request = left_ns > 0 ? malloc(sizeof(*request)) : NULL;
 	if (!request)
 		return false;
 	memcpy(request, now, sizeof(*request));
+	if (request->serves_others)
+		request->slow_ns = 0;
 	if (now->name && !(request->name = strdup(now->name))) {
 		free(request);
 		return false;
@@ -348,8 +401,9 @@ static bool become_job(const struct request *now)
 		.run = job_run,
 		.done = job_done,
 		.expire = job_expire,
+		.answered = job_answered,
 		.lane = lane_of(request),
-		.deadline_ns = start_ns + left_ns + WAIT_HUNG_NS + request->more_ns,
+		.deadline_ns = start_ns + left_ns + request->more_ns,
 		.slow_ns = request->slow_ns,
 	};
 	queue_submit(request->fs->queue, &request->job);
@@ -397,7 +451,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	}
 	request->image = inodes_image(request->fs->inodes, request->inode);
 	if (request->image)
-		wait_share_asked(&request->fs->shares, request->image, request->caller, queue_now_ns);
+		wait_share_asked(&request->fs->shares, share_of(request), request->caller, queue_now_ns);
 	error = attempt(request, &op, false);
 	if (error != 0)
 		see_image(request);

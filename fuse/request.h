@@ -16,6 +16,10 @@
  * clock had to answer. Until then the device may only be slow, and to refuse would
  * not make it faster; but who was late within the span gets what is left of it. A READ is given more on storage
  * that is slow but answers (WAIT_SLOW_READ_NS).
+ *
+ * A thread that asks of other images too (a TFTP server that has only one) keeps them all
+ * waiting: of it, the time that a device takes counts as well, and no READ is given more.
+ * When its share is used up it is given WAIT_BRIEF_NS, and nothing once that was too short.
  */
 #pragma once
 
@@ -61,6 +65,7 @@ struct request_call {
 	bool walks; /* the kernel asks it on the way along a path, which it walks again after ESTALE */
 	bool opens; /* a file: --debug=changes has a line for each */
 	bool reads; /* a file */
+	void (*late)(const struct request *request); /* the clock answered it; or NULL */
 };
 
 enum request_answer { REQUEST_OPEN, REQUEST_ANSWERED, REQUEST_LATE /* by the clock */ };
@@ -83,6 +88,8 @@ struct request {
 	int64_t more_ns; /* what it is given beyond WAIT_REQUEST_NS, for many images */
 	int64_t slow_ns; /* as in struct job */
 
+	uint64_t share;	     /* of a job: what its waits are counted for */
+	bool serves_others;  /* of a job: the thread asks of other images too */
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */

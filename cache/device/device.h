@@ -58,6 +58,7 @@ struct cache_observation {
 struct cache_device {
 	const struct cache_device_ops *ops;
 	_Atomic unsigned references; /* beside that of its owner: 0 at the start */
+	_Atomic int64_t answered_ns; /* CLOCK_MONOTONIC: when a read that had to wait last came back */
 };
 
 /*

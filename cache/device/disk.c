@@ -22,6 +22,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
 #include "cache/device/opener.h"
 #include "cache/device/ring.h"
@@ -61,6 +62,7 @@ struct disk {
 	int descriptors_low; /* constant, as in disk_options */
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
+	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
 	struct signs signs;   /* lock */
@@ -192,6 +194,8 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	/* Asking a server on the network may take as long as it likes. */
 	if (disk->kind == DISK_NOTHING && !may_block)
 		return -EAGAIN;
+	if (disk->ahead)
+		ahead_forget(disk->ahead);
 
 	LOCK_SCOPE(&disk->lock);
 	believable = look(disk, &signs);
@@ -344,6 +348,20 @@ static ssize_t read_direct(struct disk *disk, uint64_t offset_bytes, void *buffe
 	return got;
 }
 
+static void read_pieces(void *context, struct ring_piece *pieces, size_t count)
+{
+	struct disk *disk = context;
+	int fd = direct_fd_of(disk);
+
+	if (fd >= 0)
+		ring_read_pieces(fd, pieces, count);
+	/* Each by itself, where the filesystem refuses. */
+	for (size_t i = 0; i < count; i++)
+		if (fd < 0 || pieces[i].result == -EINVAL || pieces[i].result == -EOPNOTSUPP)
+			pieces[i].result = read_buffered(disk, pieces[i].offset_bytes, pieces[i].buffer,
+							 pieces[i].length_bytes);
+}
+
 static int read_blocks_direct(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
 	size_t aligned_bytes = cache_device_buffer_bytes(length_bytes);
@@ -358,6 +376,13 @@ static int read_blocks_direct(struct disk *disk, uint64_t offset_bytes, void *bu
 		memcpy(buffer, aligned, length_bytes);
 	cache_buffer_put(aligned, aligned_bytes);
 	return whole(got, length_bytes);
+}
+
+/* A read came back, with `result`. */
+static int answered(struct disk *disk, int result)
+{
+	atomic_store(&disk->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
+	return result;
 }
 
 /*
@@ -376,10 +401,16 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 		return 0;
 	if (!may_block)
 		return -EAGAIN;
+	if (disk->ahead && offset_bytes % CACHE_BLOCK_BYTES == 0 && length_bytes % CACHE_BLOCK_BYTES == 0)
+		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, atomic_load(&disk->size_bytes),
+						 offset_bytes, buffer, length_bytes));
 	if (disk->kind == DISK_FILE)
-		return whole(read_buffered(disk, offset_bytes, buffer, length_bytes), length_bytes);
-	return read_blocks_direct(disk, offset_bytes, buffer, length_bytes);
+		return answered(disk, whole(read_buffered(disk, offset_bytes, buffer, length_bytes), length_bytes));
+	return answered(disk, read_blocks_direct(disk, offset_bytes, buffer, length_bytes));
 }
+
+/* A small file is compared with each open where nothing is believed: with all else that is read then. */
+#define AHEAD_DATA_BYTES ((uint64_t)64 << 10)
 
 /*
  * File data: what the page cache has of it (just written by a server, it would
@@ -398,6 +429,9 @@ static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, si
 	    !round_up_u64(offset_bytes + length_bytes, CACHE_BLOCK_BYTES, &end))
 		return -EIO;
 	*bytes = (unsigned char *)buffer + head;
+	if (disk->ahead && end <= size_bytes && end - start <= AHEAD_DATA_BYTES)
+		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, size_bytes, start, buffer,
+						 (size_t)(end - start)));
 	end = min_u64(end, size_bytes);
 	/*
 	 * What is read of a file that is changing is read again soon, to be
@@ -405,7 +439,7 @@ static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, si
 	 * server's dirty pages need not be written first.
 	 */
 	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
-		return whole(read_buffered(disk, offset_bytes, *bytes, length_bytes), length_bytes);
+		return answered(disk, whole(read_buffered(disk, offset_bytes, *bytes, length_bytes), length_bytes));
 	have = page_cache_holds(disk, start, (size_t)(end - start)) ?
 		       read_nowait(disk, start, buffer, (size_t)(end - start)) :
 		       0;
@@ -415,7 +449,7 @@ static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, si
 	have = (size_t)round_down_u64(have, CACHE_BLOCK_BYTES);
 	rest = (size_t)(round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES) - have);
 	got = read_direct(disk, start + have, (unsigned char *)buffer + have, rest);
-	return whole(got, head + length_bytes - have);
+	return answered(disk, whole(got, head + length_bytes - have));
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -442,6 +476,7 @@ static void disk_close(struct cache_device *device)
 		close(atomic_load(&disk->direct_fd));
 	cleanup_close_fd(&disk->stat_fd);
 	cleanup_close_fd(&disk->inflight_fd);
+	ahead_free(disk->ahead);
 	pthread_mutex_destroy(&disk->lock);
 	free(disk);
 }
@@ -548,6 +583,8 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 	else
 		become_file(disk, options);
 	become_silent(disk, options);
+	if (disk->kind == DISK_NOTHING)
+		disk->ahead = ahead_new();
 	first_look(disk);
 	*device = &disk->device;
 	return 0;

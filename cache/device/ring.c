@@ -103,43 +103,33 @@ static void give_ring(struct io_uring *ring)
 	idle[idle_count++] = ring;
 }
 
-struct split {
-	size_t start;
-	size_t length;
-	ssize_t result;
-};
-
-static size_t queue_splits(struct io_uring *ring, int fd, uint64_t offset_bytes, unsigned char *buffer,
-			   size_t length_bytes, struct split *splits)
+static void queue_pieces(struct io_uring *ring, int fd, struct ring_piece *pieces, size_t count)
 {
-	size_t count = 0;
-
-	for (size_t start = 0; start < length_bytes && count < RING_ENTRIES; start += SPLIT_BYTES, count++) {
+	for (size_t i = 0; i < count; i++) {
 		struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 		if (!sqe) /* cannot be: the ring is empty, and has RING_ENTRIES */
-			break;
-		splits[count] = (struct split){ start, min_u64(SPLIT_BYTES, length_bytes - start), -EIO };
-		io_uring_prep_read(sqe, fd, buffer + start, (unsigned)splits[count].length, offset_bytes + start);
-		io_uring_sqe_set_data(sqe, &splits[count]);
+			abort();
+		pieces[i].result = -EIO;
+		io_uring_prep_read(sqe, fd, pieces[i].buffer, (unsigned)pieces[i].length_bytes, pieces[i].offset_bytes);
+		io_uring_sqe_set_data(sqe, &pieces[i]);
 	}
-	return count;
 }
 
 /* Wait for all that was submitted: the buffers belong to the kernel until then. */
-static int reap_splits(struct io_uring *ring, size_t count)
+static int reap_pieces(struct io_uring *ring, size_t count)
 {
 	while (count > 0) {
 		struct io_uring_cqe *cqe;
 		int result = io_uring_wait_cqe(ring, &cqe);
-		struct split *split;
+		struct ring_piece *piece;
 
 		if (result == -EINTR)
 			continue;
 		if (result < 0)
 			return result;
-		split = io_uring_cqe_get_data(cqe);
-		split->result = cqe->res;
+		piece = io_uring_cqe_get_data(cqe);
+		piece->result = cqe->res;
 		io_uring_cqe_seen(ring, cqe);
 		count--;
 	}
@@ -161,50 +151,56 @@ static int submit_all(struct io_uring *ring, size_t count)
 	return 0;
 }
 
-/* Join the parts; what came short or was interrupted is finished by pread. */
-static ssize_t join_splits(int fd, uint64_t offset_bytes, unsigned char *buffer, const struct split *splits,
-			   size_t count)
+/* What came short or was interrupted is finished by pread. */
+static void finish_piece(int fd, struct ring_piece *piece)
 {
-	size_t done = 0;
+	ssize_t got = piece->result;
 
-	for (size_t i = 0; i < count; i++) {
-		size_t start = splits[i].start, length = splits[i].length;
-		ssize_t got = splits[i].result;
+	if (got == -EAGAIN || got == -EINTR || (got >= 0 && (size_t)got < piece->length_bytes))
+		piece->result = read_all(fd, piece->offset_bytes, piece->buffer, piece->length_bytes);
+}
 
-		if (got == -EAGAIN || got == -EINTR)
-			got = 0;
-		if (got < 0)
-			return got;
-		if ((size_t)got < length) {
-			ssize_t rest = read_all(fd, offset_bytes + start, buffer + start, length);
+void ring_read_pieces(int fd, struct ring_piece *pieces, size_t count)
+{
+	struct io_uring *ring = take_ring();
 
-			if (rest < 0)
-				return rest;
-			got = rest;
-		}
-		done += (size_t)got;
-		if ((size_t)got < length)
-			break;
+	/* Each turn takes a ring full. */
+	for (size_t some; ring && count > 0; pieces += some, count -= some) {
+		some = min_u64(count, RING_ENTRIES);
+		queue_pieces(ring, fd, pieces, some);
+		/* A ring that cannot submit or reap owns our buffers for good: nothing sane is left to do. */
+		if (submit_all(ring, some) != 0 || reap_pieces(ring, some) != 0)
+			abort();
+		for (size_t i = 0; i < some; i++)
+			finish_piece(fd, &pieces[i]);
 	}
-	return (ssize_t)done;
+	if (ring)
+		give_ring(ring);
+	for (size_t i = 0; i < count; i++)
+		pieces[i].result = read_all(fd, pieces[i].offset_bytes, pieces[i].buffer, pieces[i].length_bytes);
 }
 
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
-	struct split splits[RING_ENTRIES];
-	struct io_uring *ring;
-	size_t count;
+	struct ring_piece pieces[RING_ENTRIES];
+	size_t count = 0, done = 0;
 
 	/* A request of the kernel is a megabyte, which is two splits: more than a ring full is nobody's. */
-	ring = length_bytes <= SPLIT_BYTES * RING_ENTRIES ? take_ring() : NULL;
-	if (!ring)
+	if (!ring_available() || length_bytes > SPLIT_BYTES * RING_ENTRIES)
 		return read_all(fd, offset_bytes, buffer, length_bytes);
-	count = queue_splits(ring, fd, offset_bytes, buffer, length_bytes, splits);
-	/* A ring that cannot submit or reap owns our buffers for good: nothing sane is left to do. */
-	if (submit_all(ring, count) != 0 || reap_splits(ring, count) != 0)
-		abort();
-	give_ring(ring);
-	return join_splits(fd, offset_bytes, buffer, splits, count);
+	for (size_t start = 0; start < length_bytes; start += SPLIT_BYTES, count++)
+		pieces[count] = (struct ring_piece){ .offset_bytes = offset_bytes + start,
+						     .buffer = (char *)buffer + start,
+						     .length_bytes = min_u64(SPLIT_BYTES, length_bytes - start) };
+	ring_read_pieces(fd, pieces, count);
+	for (size_t i = 0; i < count; i++) {
+		if (pieces[i].result < 0)
+			return pieces[i].result;
+		done += (size_t)pieces[i].result;
+		if ((size_t)pieces[i].result < pieces[i].length_bytes)
+			break;
+	}
+	return (ssize_t)done;
 }
 
 #else
@@ -217,6 +213,12 @@ bool ring_available(void)
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
 	return read_all(fd, offset_bytes, buffer, length_bytes);
+}
+
+void ring_read_pieces(int fd, struct ring_piece *pieces, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		pieces[i].result = read_all(fd, pieces[i].offset_bytes, pieces[i].buffer, pieces[i].length_bytes);
 }
 
 #endif

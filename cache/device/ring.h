@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ring: one large aligned read as several in flight.
+ * ring: one large aligned read, or many small ones, as several in flight.
  *
  * There are a few io_urings, made once, of which a read has one to itself, so that
  * no other image's read is ever in the way. The kernel lets them do nothing but
@@ -23,6 +23,17 @@
  * start without a gap (short only at the end of the file), or -errno.
  */
 ssize_t ring_read(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes);
+
+/* One of many reads. */
+struct ring_piece {
+	uint64_t offset_bytes;
+	void *buffer;
+	size_t length_bytes;
+	ssize_t result; /* out: as ring_read's */
+};
+
+/* Read them side by side; aligned as above. */
+void ring_read_pieces(int fd, struct ring_piece *pieces, size_t count);
 
 /* The same for any range, by pread alone. */
 ssize_t read_all(int fd, uint64_t offset_bytes, void *buffer, size_t length_bytes);

@@ -52,16 +52,19 @@ static int copy_bytes(const struct cache_version *version, struct kept *copy, st
  */
 static int judge(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns, uint64_t generation)
 {
+	const struct cache_observation *seen = &version->image->seen;
 	int64_t must_ns = version_must_last_ns(version, start_ns, generation);
+	bool one_moment = must_ns == 0 && seen->steady && seen->in_flight == 0 && seen->generation == generation;
 	struct span all = { 0, (size_t)version->entry.size_bytes };
 	int64_t since_ns;
 
 	if (!span_agrees(version, &all, hashes))
 		return dir_supersede(version);
-	since_ns = span_note(version, &all, hashes, version->image->seen.now_ns);
-	/* What need not last is read from the image as soon as it is asked for. */
-	if (since_ns != 0 && (must_ns == 0 || start_ns - since_ns < must_ns))
+	since_ns = span_note(version, &all, hashes, seen->now_ns);
+	if (!one_moment && since_ns != 0 && (must_ns == 0 || start_ns - since_ns < must_ns))
 		return -EINPROGRESS;
+	if (one_moment)
+		version->data_checked = generation;
 	span_remember(version, &all, hashes);
 	return 0;
 }
@@ -95,7 +98,7 @@ static int copy_locked(struct cache_version *version, struct cache_op *op)
 {
 	struct chunk_hash *hashes;
 	struct kept *copy;
-	int error = path_refresh_version(version, op);
+	int error = version->kept ? 0 : path_refresh_version(version, op);
 
 	if (error != 0 || !version->extents || atomic_load(&version->opens) == 0 || !copy_is_wanted(version))
 		return error;

@@ -37,6 +37,10 @@ struct cache_op {
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
 	bool ask_rest;	  /* say whether the image is at rest */
 	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
+	bool of_one_request; /* all calls with it are of a request that came before the first of them: one look is enough, */
+	/* and this is what the last of them looked at. For image_enter. */
+	const struct cache_image *entered;
+	uint64_t entered_generation;
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant
@@ -55,6 +59,9 @@ void cache_image_put(struct cache_image *image);
 /* What was last wrong with the image as a whole, or NULL. A constant string. */
 const char *cache_image_problem(struct cache_image *image);
 const char *cache_image_change_source(struct cache_image *image);
+
+/* CLOCK_MONOTONIC: when its device last answered a read that had to wait for it; 0: never. Never blocks. */
+int64_t cache_image_answered_ns(const struct cache_image *image);
 
 /* What is known of its writes (write_log.h); before the first call for it. Takes over the reference. */
 struct write_log;

@@ -152,8 +152,10 @@ static void hand_out_expired(struct queue *queue, struct job *job)
 /* Its time is over. A lane where other jobs come back is slow; one where none does hangs. */
 static void overdue(struct queue *queue, struct job *job, int64_t now_ns)
 {
-	int64_t progress_ns = job->lane->progress_ns + WAIT_PROGRESS_NS, latest_ns = job->deadline_ns + job->slow_ns;
+	int64_t progress_ns = job->lane->progress_ns, latest_ns = job->deadline_ns + job->slow_ns;
+	int64_t answered_ns = job->answered ? job->answered(job) : 0;
 
+	progress_ns = (answered_ns > progress_ns ? answered_ns : progress_ns) + WAIT_PROGRESS_NS;
 	if (!job->expired && progress_ns > now_ns && latest_ns > now_ns) {
 		time_job(queue, job, progress_ns < latest_ns ? progress_ns : latest_ns);
 		return;
@@ -233,7 +235,7 @@ static void run_one(struct queue *queue, struct job *job)
 		again_ns = job->run(job);
 		pthread_mutex_lock(&queue->lock);
 		if (again_ns <= 0)
-			lane->progress_ns = queue_now_ns();
+			atomic_store(&lane->progress_ns, queue_now_ns());
 	}
 	job->running = false;
 	lane->running--;

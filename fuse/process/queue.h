@@ -26,7 +26,7 @@ struct lane {
 	unsigned width; /* how many at a time; 0: LANE_WIDTH */
 	unsigned running;
 	_Atomic unsigned stuck; /* running jobs that are late, while nothing came back */
-	int64_t progress_ns;	/* when a job of it last came back */
+	_Atomic int64_t progress_ns; /* when a job of it last came back */
 	bool listed;
 	struct lane *next;
 	_Atomic int64_t late_ns;  /* when the clock had to answer a request that waited for the device; 0: never */
@@ -52,6 +52,8 @@ struct job {
 	 * without its lock; perhaps while run is under way. NULL: nothing happens.
 	 */
 	void (*expire)(struct job *job);
+	/* When what it waits for last answered anybody: as good as a job of its lane that came back. Never blocks; or NULL. */
+	int64_t (*answered)(const struct job *job);
 	struct lane *lane;   /* stays until done is called */
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 for none */
 	int64_t slow_ns;     /* while other jobs of the lane come back: so much later */

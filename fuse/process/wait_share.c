@@ -2,7 +2,6 @@
 #include "fuse/process/wait_share.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -54,9 +53,9 @@ static int64_t waited_until(const struct wait_share *share, int64_t rest_ns, int
 }
 
 /* Under the lock. NULL: not known, and not to be made. */
-static struct wait_share *find(struct wait_shares *shares, const void *image, pid_t thread, bool make)
+static struct wait_share *find(struct wait_shares *shares, uint64_t image, pid_t thread, bool make)
 {
-	uint64_t hash = ((uintptr_t)image / 64 ^ (uint64_t)thread) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = (image ^ (uint64_t)thread) * UINT64_C(0x9e3779b97f4a7c15);
 	struct wait_share *set = shares->shares[hash >> 32 & (WAIT_SHARE_SETS - 1)], *oldest = NULL;
 
 	for (size_t i = 0; i < WAIT_SHARE_WAYS; i++) {
@@ -76,7 +75,7 @@ static struct wait_asker *asker(struct wait_shares *shares, pid_t thread)
 	return &shares->askers[(uint32_t)thread * UINT32_C(0x9e3779b9) >> 24 & (WAIT_SHARE_ASKERS - 1)];
 }
 
-void wait_share_asked(struct wait_shares *shares, const void *image, pid_t thread, int64_t (*now_ns)(void))
+void wait_share_asked(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t (*now_ns)(void))
 {
 	struct wait_asker *at = asker(shares, thread);
 
@@ -90,8 +89,7 @@ void wait_share_asked(struct wait_shares *shares, const void *image, pid_t threa
 	}
 }
 
-/* Does it ask of other images too? */
-static bool serves_others(struct wait_shares *shares, pid_t thread, int64_t now_ns)
+bool wait_share_serves_others(struct wait_shares *shares, pid_t thread, int64_t now_ns)
 {
 	const struct wait_asker *at = asker(shares, thread);
 	int64_t other_ns = at->other_ns;
@@ -99,7 +97,7 @@ static bool serves_others(struct wait_shares *shares, pid_t thread, int64_t now_
 	return at->thread == thread && other_ns != 0 && now_ns - other_ns < WAIT_OTHER_IMAGE_NS;
 }
 
-void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns)
+void wait_share_count(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t since_ns, int64_t now_ns)
 {
 	struct wait_share *share;
 
@@ -109,7 +107,7 @@ void wait_share_count(struct wait_shares *shares, const void *image, pid_t threa
 	count(share, now_ns, true);
 }
 
-int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns)
+int64_t wait_share_left(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t rest_ns, int64_t now_ns)
 {
 	int64_t left_ns = WAIT_REQUEST_NS;
 	struct wait_share *share;
@@ -118,7 +116,7 @@ int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thr
 	share = find(shares, image, thread, false);
 	if (!share)
 		return left_ns;
-	if (thread != WAIT_SHARE_ALL && serves_others(shares, thread, now_ns))
+	if (thread != WAIT_SHARE_ALL && wait_share_serves_others(shares, thread, now_ns))
 		rest_ns = 0;
 	/* While it waits the sum only grows: what leaves the span is less than what is added. */
 	while (left_ns > 0 && waited_until(share, rest_ns, now_ns, now_ns + left_ns) > WAIT_IMAGE_SHARE_NS)

@@ -26,6 +26,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -41,7 +42,7 @@
 /* Zero is ready for use; all of it under the lock of wait_share.c. */
 struct wait_shares {
 	struct wait_share {
-		const void *image; /* whatever stands for it; NULL: nobody's */
+		uint64_t image; /* a number that stands for it */
 		pid_t thread;
 		int64_t counted_ns;		     /* the slots are right up to here */
 		uint32_t waited_ns[WAIT_SHARE_SLOTS]; /* of the slot with that number, modulo */
@@ -49,7 +50,7 @@ struct wait_shares {
 	/* Not under the lock: who asked of what. Threads that fall together forget each other. */
 	struct wait_asker {
 		_Atomic pid_t thread;
-		_Atomic(const void *) image;
+		_Atomic uint64_t image;
 		_Atomic int64_t other_ns; /* when it asked of another image than before; 0: never */
 	} askers[WAIT_SHARE_ASKERS];
 };
@@ -58,13 +59,16 @@ struct wait_shares {
 #define WAIT_SHARE_ALL ((pid_t)-1)
 
 /* A request of the thread is about the image. For every request: some loads, when it is the same one as before. */
-void wait_share_asked(struct wait_shares *shares, const void *image, pid_t thread, int64_t (*now_ns)(void));
+void wait_share_asked(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t (*now_ns)(void));
+
+/* Does the thread ask of other images too? Then nobody else is served while it waits. */
+bool wait_share_serves_others(struct wait_shares *shares, pid_t thread, int64_t now_ns);
 
 /* A request of the thread has waited for the image since `since_ns`, and does not wait any more. */
-void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
+void wait_share_count(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t since_ns, int64_t now_ns);
 
 /*
  * How long a request of the thread that came at `now_ns` may wait for the image: 0 to WAIT_REQUEST_NS. It was at rest at
  * `rest_ns`: what was waited for before that counts only when the thread asks of other images too.
  */
-int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns);
+int64_t wait_share_left(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t rest_ns, int64_t now_ns);

@@ -103,6 +103,27 @@ Test(queue, a_deadline_stands_unless_the_lane_gets_on_and_the_job_has_time, .ini
 	cr_assert_eq(patient.expired_ns, 0);
 }
 
+/* It is alone in its lane, but what it waits for has just answered. */
+static int64_t answers_now(const struct job *job)
+{
+	(void)job;
+	return queue_now_ns();
+}
+
+Test(queue, c6_slow_is_who_answers_and_hung_who_does_not, .init = make_queue)
+{
+	static struct lane slow_lane, hung_lane;
+	static struct task slow = { .job = { .slow_ns = 4000 * MS, .answered = answers_now } };
+	static struct task hung = { .job = { .slow_ns = 4000 * MS } };
+
+	submit(&slow, &slow_lane, 900, 50);
+	submit(&hung, &hung_lane, 900, 50);
+	wait_for(&slow.done_ns);
+	wait_for(&hung.done_ns);
+	cr_assert_eq(slow.expired_ns, 0);
+	cr_assert_neq(hung.expired_ns, 0);
+}
+
 Test(queue, a_job_that_is_late_closes_its_lane_unless_it_spares_it, .init = make_queue)
 {
 	static struct lane lane, closed;

@@ -10,7 +10,7 @@
 #define SERVER 4711
 #define START (1000 * WAIT_S + 7 * MS)
 
-static const void *image = "image", *other = "other image";
+static const uint64_t image = 17, other = 18;
 
 /* It waits from `at_ns` for as long as it may, at most `length_ns`. Returns for how long. */
 static int64_t wait_at(struct wait_shares *share, int64_t at_ns, int64_t length_ns)
@@ -140,6 +140,8 @@ Test(wait_share, who_asks_of_other_images_too_is_not_forgiven)
 	wait_share_asked(&share, image, SERVER + 1, start);
 	wait_share_asked(&share, other, SERVER, start);
 	wait_share_asked(&share, image, SERVER, start);
+	cr_assert(wait_share_serves_others(&share, SERVER, rest_ns));
+	cr_assert(!wait_share_serves_others(&share, SERVER + 1, rest_ns));
 	for (pid_t thread = SERVER; thread <= SERVER + 1; thread++)
 		wait_share_count(&share, image, thread, START, rest_ns);
 	cr_assert_leq(wait_share_left(&share, image, SERVER, rest_ns, rest_ns), 100 * MS);

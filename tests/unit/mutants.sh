@@ -168,7 +168,7 @@ mutant "a copy stays for ever" version tree/tree.c \
 mutant "a copy that nobody waits for any more is kept" version tree/copy.c \
 	's/version->kept \|\| atomic_load\(&version->opens\) == 0/version->kept/; s/atomic_load\(&version->opens\) == 0 \? -ECANCELED : 0/0/'
 mutant "a copy of what did not last is believed" model tree/copy.c \
-	's/if \(since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
+	's/if \(!one_moment && since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
 mutant "a copy need not be what was handed out" model tree/copy.c \
 	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
 mutant "files have no share" kept device/kept.c \

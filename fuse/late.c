@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/late.h"
+
+#include <stdlib.h>
+
+/* So often it is looked whether the copy is made, and the image still there. */
+#define ROUNDS (WAIT_KEEP_LATE_NS / WAIT_SWEEP_NS)
+
+struct late {
+	struct job job; /* first */
+	struct imagefs *fs;
+	struct inode *inode; /* a reference */
+	struct place *place; /* a user of it */
+	bool open;	     /* the version, for as long as it is kept */
+	int rounds;
+};
+
+static int64_t late_run(struct job *job)
+{
+	struct late *late = (struct late *)job;
+	struct cache_op op = { .may_block = true };
+
+	if (!late->open && cache_version_open(late->place->version, &op) != 0)
+		return 0;
+	late->open = true;
+	/* Where content has to last before it is believed, it takes two. */
+	cache_version_keep(late->place->version, &op);
+	return ++late->rounds < ROUNDS && !view_image_is_gone(late->place->image) ? WAIT_SWEEP_NS : 0;
+}
+
+static void late_done(struct job *job)
+{
+	struct late *late = (struct late *)job;
+
+	if (late->open)
+		cache_version_close(late->place->version);
+	place_put(late->place);
+	atomic_store(&late->inode->late, false);
+	inodes_put(late->fs->inodes, late->inode);
+	free(late);
+}
+
+void late_keep(const struct request *request)
+{
+	struct inodes *inodes = request->fs->inodes;
+	struct late *late;
+
+	if (request->inode->kind != INODE_FILE || atomic_exchange(&request->inode->late, true))
+		return;
+	late = calloc(1, sizeof(*late));
+	if (late)
+		late->place = inodes_place(inodes, request->inode);
+	if (!late || !late->place) {
+		atomic_store(&request->inode->late, false);
+		free(late);
+		return;
+	}
+	late->fs = request->fs;
+	late->inode = inodes_get(inodes, request->inode->id);
+	late->job = (struct job){ .run = late_run, .done = late_done, .lane = &late->place->image->lane };
+	queue_submit(request->fs->queue, &late->job);
+}
