@@ -552,6 +552,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	status = run(&daemon);
+	daemon_close_files();
 	/*
 	 * No teardown of what worker threads may still hold: the process ends, and
 	 * the kernel takes it all back at once.

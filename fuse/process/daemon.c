@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -119,6 +120,24 @@ void daemon_notify(const char *lines)
 {
 	if (notify_fd >= 0)
 		send(notify_fd, lines, strlen(lines), MSG_NOSIGNAL);
+}
+
+/* Numbers are given from below: behind so many that are free there is none any more. */
+#define FREE_IN_A_ROW 1024
+
+void daemon_close_files(void)
+{
+	struct stat st;
+
+	for (int fd = 3, unused = 0; unused < FREE_IN_A_ROW; fd++) {
+		if (fstat(fd, &st) != 0) {
+			unused++;
+			continue;
+		}
+		unused = 0;
+		if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+			close(fd);
+	}
 }
 
 bool daemon_is_own_thread(pid_t caller)

@@ -27,6 +27,12 @@ void daemon_report(void);
 void daemon_notify(const char *lines);
 
 /*
+ * Before the process ends: close files, devices and directories. Who unmounted may unmount the storage
+ * of the images next, and the end of an inotify takes the kernel tens of milliseconds, whose turn may be first.
+ */
+void daemon_close_files(void);
+
+/*
  * Did a thread of our own, or one at work for us, ask? It follows a link of SOURCE that leads into a mount
  * of ours: an answer could wait for itself. Refused, so that the link is mirrored
  * as it is, and its reader follows it.
