@@ -23,6 +23,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/statx.h"
 #include "cache/device/buffer.h"
 #include "cache/device/ring.h"
 #include "cache/device/watch.h"
@@ -137,7 +138,7 @@ static int look(struct disk *disk, struct signs *signs)
 			return -EIO;
 		return look_at_block(disk, signs);
 	}
-	if (statx(disk->fd, "", AT_EMPTY_PATH | (disk->kind == DISK_NOTHING ? AT_STATX_FORCE_SYNC : 0),
+	if (statx_or_stat(disk->fd, "", AT_EMPTY_PATH | (disk->kind == DISK_NOTHING ? AT_STATX_FORCE_SYNC : 0),
 		  STATX_CTIME | STATX_SIZE, &stx) != 0)
 		return -EIO;
 	signs->size_bytes = stx.stx_size;

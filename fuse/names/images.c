@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/statx.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "cache/device/disk.h"
@@ -465,7 +466,7 @@ static bool is_deleted(const struct view_image *image)
 
 	/* No question to a server: it may not answer. A device's node may go while the device stays. */
 	return fd >= 0 &&
-	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
+	       statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
 	       S_ISREG(st.stx_mode) && st.stx_nlink == 0;
 }
 
