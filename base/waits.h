@@ -99,6 +99,12 @@
 /* A directory that is opened to be read is read at once: then it is listed once. */
 #define WAIT_FRESH_LISTING_NS (100 * WAIT_MS)
 
+/* A line for the log waits this long for other lines, and not at all for who reads them. */
+#define WAIT_LOG_NS (10 * WAIT_MS)
+
+/* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
+#define WAIT_TAKE_OVER_NS (5 * WAIT_S)
+
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)
 #define WAIT_IDLE_THREAD_NS (5 * WAIT_S)
