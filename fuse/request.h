@@ -78,6 +78,7 @@ struct request {
 	int64_t more_ns; /* what it is given beyond WAIT_REQUEST_NS, for many images */
 	int64_t slow_ns; /* as in struct job */
 
+	struct request *next_read; /* of its inode's list, under the lock of request.c */
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */

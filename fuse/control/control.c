@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static bool refuse(struct control **control, const char *why)
 	bool asked = failed->base.options->control != NULL;
 
 	if (asked)
-		fprintf(stderr, "imagefs: control=%s: %s\n", failed->base.options->control, why);
+		log_line(LOG_LEVEL_ERROR, "control=%s: %s", failed->base.options->control, why);
 	else
 		log_line(LOG_LEVEL_NOTICE, "%s: no control files, servers cannot report: %s", failed->directory, why);
 	if (failed->remove_directory)
@@ -156,11 +157,15 @@ static const char *take_over(const struct control *control, struct stat *st)
 
 static const char *prepare_directory(struct control *control)
 {
-	CLEANUP_FREE char *existing = existing_part(control->directory);
-	const char *problem = existing ? conflict(existing, NULL, control->base.options) : strerror(ENOMEM);
+	CLEANUP_FREE char *existing = NULL;
+	const char *problem;
 	struct stat st;
 	char *real = NULL;
 	int error;
+
+	mount_break_silent(control->directory);
+	existing = existing_part(control->directory);
+	problem = existing ? conflict(existing, NULL, control->base.options) : strerror(ENOMEM);
 
 	if (problem)
 		return problem;
@@ -200,7 +205,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 		control->directory = options->control ? strdup(options->control) : default_directory(options->mountpoint);
 	if (!control || !control->directory) {
 		free(control);
-		fprintf(stderr, "imagefs: %s\n", strerror(ENOMEM));
+		log_line(LOG_LEVEL_ERROR, "%s", strerror(ENOMEM));
 		return false;
 	}
 	control->base.options = options;
@@ -289,6 +294,14 @@ void control_wait_until_answered(const struct control *control)
 		log_line(LOG_LEVEL_DEBUG, "%s: %s", control->directory, strerror(errno));
 }
 
+/* As libfuse asks before it unmounts: unmounted by hand, or taken over. Then what is there now is not ours. */
+static bool is_connected(struct fuse_session *session)
+{
+	struct pollfd connection = { .fd = fuse_session_fd(session) };
+
+	return poll(&connection, 1, 0) == 0;
+}
+
 void control_end(struct control *control)
 {
 	/* Held to the end of it: the process must not end while another thread is at it. */
@@ -299,8 +312,7 @@ void control_end(struct control *control)
 	LOCK_SCOPE(&ending);
 	if (atomic_exchange(&control->ending, true))
 		return;
-	/* Unless it was unmounted by hand: then what is there now is not ours. */
-	if (!fuse_session_exited(control->session))
+	if (is_connected(control->session))
 		mount_detach(control->directory);
 	if (control->remove_directory)
 		rmdir(control->directory);

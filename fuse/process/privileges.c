@@ -15,7 +15,7 @@
 #define TO_UNMOUNT BIT(CAP_SYS_ADMIN)
 
 /* Written before there are threads that read them. */
-static bool dropped;
+static bool dropped; /* by the main thread: those before it were for a thread alone */
 static uint64_t effective, permitted;
 
 /* capget(2): version 3 is two structures of 32 bits for each set. */
@@ -49,7 +49,7 @@ static void close_the_door(void)
 	prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED, 0, 0, 0);
 }
 
-int privileges_drop(void)
+static int drop(void)
 {
 	uint64_t now = permitted_now();
 	int error;
@@ -62,8 +62,15 @@ int privileges_drop(void)
 	error = set_capabilities(effective, permitted);
 	if (error != 0)
 		return error;
-	dropped = true;
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
+}
+
+int privileges_drop(void)
+{
+	int error = drop();
+
+	dropped = permitted != 0;
+	return error;
 }
 
 struct starting {
@@ -76,7 +83,7 @@ static void *start_without(void *argument)
 {
 	struct starting *starting = argument;
 
-	starting->result = privileges_drop();
+	starting->result = drop();
 	if (starting->result == 0)
 		starting->result = starting->start(starting->context);
 	return NULL;
