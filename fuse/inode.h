@@ -73,7 +73,7 @@ struct inode {
 	struct inode *next_bound, **bound_link; /* of the same image */
 
 	atomic_bool forgetting; /* request.c: its pages are being dropped */
-	struct request *reads;	/* request.c, under its lock: READs that wait */
+	struct request *reads;	/* request.c, under its lock: READs that are not answered */
 };
 
 struct inodes;

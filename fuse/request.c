@@ -125,7 +125,7 @@ struct forgetting {
 	uint64_t dropped_bytes; /* of these */
 };
 
-static pthread_mutex_t reads_lock = PTHREAD_MUTEX_INITIALIZER; /* of the lists of READs that wait */
+static pthread_mutex_t reads_lock = PTHREAD_MUTEX_INITIALIZER; /* of the lists of READs that are not answered */
 
 static void list_read(struct request *request)
 {
@@ -134,17 +134,20 @@ static void list_read(struct request *request)
 	request->inode->reads = request;
 }
 
-static void unlist_read(const struct request *request)
+/* `instead` takes its place, or nobody does (NULL). */
+static void unlist_read(const struct request *request, struct request *instead)
 {
 	struct request **at = &request->inode->reads;
 
 	LOCK_SCOPE(&reads_lock);
 	while (*at != request)
 		at = &(*at)->next_read;
-	*at = request->next_read;
+	*at = instead ? instead : request->next_read;
+	if (instead)
+		instead->next_read = request->next_read;
 }
 
-/* So far, up to `end_bytes`, no READ of the inode waits. */
+/* So far, up to `end_bytes`, no READ of the inode is under way. */
 static uint64_t free_of_reads(const struct inode *inode, uint64_t end_bytes)
 {
 	LOCK_SCOPE(&reads_lock);
@@ -156,9 +159,9 @@ static uint64_t free_of_reads(const struct inode *inode, uint64_t end_bytes)
 
 /*
  * The kernel would wait for READs of these pages that are under way, and not even die while it
- * does: if the daemon is killed then it stays, with the descriptor whose end would end that READ.
- * So what waits here is left out until it is answered. (For others the kernel may still wait, a
- * moment: not on libfuse's threads.)
+ * does: if the daemon is killed then it stays, with the descriptor whose end would end that READ
+ * (mount_break_silent). So what is under way here is left out until it is answered. For READs that
+ * have not come here yet the kernel still waits: not on libfuse's threads.
  */
 static int64_t forgetting_run(struct job *job)
 {
@@ -358,7 +361,7 @@ static void job_done(struct job *job)
 	struct request *request = (struct request *)job;
 
 	if (request->call->reads)
-		unlist_read(request);
+		unlist_read(request, NULL);
 	release(request);
 	free(request->name);
 	free(request);
@@ -393,7 +396,7 @@ static bool become_job(const struct request *now)
 		.slow_ns = request->slow_ns,
 	};
 	if (request->call->reads)
-		list_read(request);
+		unlist_read(now, request);
 	queue_submit(request->fs->queue, &request->job);
 	return true;
 }
@@ -439,6 +442,8 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	request->image = inodes_image(request->fs->inodes, request->inode);
 	if (request->image)
 		wait_share_asked(&request->fs->shares, request->image, request->caller, queue_now_ns);
+	if (call->reads)
+		list_read(request);
 	error = attempt(request, &op, false);
 	if (error != 0)
 		see_image(request);
@@ -449,5 +454,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 		return;
 	if (error != 0)
 		answer_error(request, &op, error);
+	if (call->reads)
+		unlist_read(request, NULL);
 	release(request);
 }

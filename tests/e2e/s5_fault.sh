@@ -48,7 +48,7 @@ well() { # well IMAGE...: within seconds
 	local image
 	for image; do
 		wait_until 20 is_right "$image/kernel8.img"
-		right "$image/config.txt"
+		wait_until 20 is_right "$image/config.txt"
 	done
 	is "the daemon" "$(daemon_pid)" "$pid"
 }
@@ -413,7 +413,8 @@ kill)
 	;;
 kill-in-flux)
 	# While the kernel drops pages for the daemon, and READs of them wait for an image that is never
-	# quiet: a thread that the kernel then has wait for ever would keep the process, and the mount.
+	# quiet: a thread that the kernel then has wait for ever keeps the process, and the mount, until
+	# the next daemon breaks it.
 	make_image "$SRC/big.img" 64 16
 	head -c 30000000 /dev/urandom >"$T/big"
 	put "@$T/big" "$SRC/big.img" /kernel8.img
@@ -444,16 +445,18 @@ PY
 		writer=$!
 		for ((i = 0; i < 30; i++)); do ! grep -qs invalidate_inode_pages "/proc/$pid/task"/*/stack || break; sleep 0.005; done
 		kill -KILL "$pid"
-		for ((i = 0; i < 200; i++)); do ! gone "$pid" || break; sleep 0.02; done
-		# What stays would have every sync(2) of the machine wait for it.
-		gone "$pid" || { timeout 10 umount -f "$MNT" || true; fail "round $round: killed, and not gone"; }
 		: >"$T/over"
 		wait "$writer"
+		timeout 20 "$IMAGEFS" -o control=none,changes=events,keep=1 "$SRC" "$MNT" 2>>"$T/imagefs.log" || {
+			timeout 10 umount -f "$MNT" || true # or every sync(2) of the machine waits
+			fail "round $round: not taken over"
+		}
+		wait_until 10 gone "$pid"
 		kill "$reader" 2>/dev/null || true
 		wait "$reader" || true
-		mount_imagefs -o control=none,changes=events,keep=1 "$SRC" "$MNT"
 		pid=$(daemon_pid)
 	done
+	echo "$(grep -c 'does not answer' "$T/imagefs.log") of $round were stuck, and taken over"
 	well good
 	;;
 taken-over)
