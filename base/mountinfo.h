@@ -14,6 +14,8 @@
 
 #include "base/cleanup.h"
 
+#define MOUNTINFO_NOBODY (~0U)
+
 /* One line of it. */
 struct mountinfo {
 	int id;
@@ -21,6 +23,7 @@ struct mountinfo {
 	char point[4096];
 	char type[64];
 	char source[4096];
+	unsigned user; /* FUSE: who mounted it, which the kernel says; else 0 */
 };
 
 /* Space, tab, newline and backslash are three octal digits there. In place. */
@@ -38,14 +41,28 @@ static inline void mountinfo_unescape(char *text)
 	*to = '\0';
 }
 
+/* What FUSE shows of its options (fs/fuse/inode.c, fuse_show_options) is numbers and words of its own. */
+static inline unsigned mountinfo_user(const char *type, const char *options)
+{
+	const char *at = strstr(options, ",user_id=");
+	unsigned user = MOUNTINFO_NOBODY;
+
+	if (strncmp(type, "fuse", 4) != 0)
+		return 0;
+	return at && sscanf(at, ",user_id=%u", &user) == 1 ? user : MOUNTINFO_NOBODY;
+}
+
 /* False: the line is not understood. */
 static inline bool mountinfo_parse(const char *line, struct mountinfo *mount)
 {
 	const char *rest = strstr(line, " - ");
+	int end = 0;
 
 	if (!rest || sscanf(line, "%d %*d %63s %*s %4095s", &mount->id, mount->device, mount->point) != 3 ||
-	    sscanf(rest, " - %63s %4095s", mount->type, mount->source) != 2)
+	    sscanf(rest, " - %63s %4095s%n", mount->type, mount->source, &end) != 2)
 		return false;
+	/* A source that is longer than there is room for, or empty, must not pass for options. */
+	mount->user = mountinfo_user(mount->type, rest[end] == ' ' ? rest + end : "");
 	mountinfo_unescape(mount->point);
 	mountinfo_unescape(mount->source);
 	return true;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,9 +53,31 @@ static inline size_t text_sequence_bytes(const char *text)
 	return length;
 }
 
-/* Write `text` through `escape`, which is given each ASCII character; what is not UTF-8 becomes `unknown`. */
-static inline void text_write_escaped(FILE *out, const char *text, void (*escape)(FILE *out, char character),
-				      const char *unknown)
+/* The character of a well-formed sequence of `length` bytes. */
+static inline uint32_t text_character(const char *text, size_t length)
+{
+	uint32_t character = (unsigned char)text[0] & (length == 1 ? 0x7f : 0xff >> (length + 1));
+
+	for (size_t i = 1; i < length; i++)
+		character = character << 6 | ((unsigned char)text[i] & 0x3f);
+	return character;
+}
+
+/*
+ * Not for the eyes as it is: what controls a terminal, U+0080 to U+009F among it (U+009B is ESC and
+ * [ in one); what ends a line; and what changes the order of the text around it (Unicode TR36, 3.8:
+ * bidirectional text). All of these are below U+10000.
+ */
+static inline bool text_is_control(uint32_t character)
+{
+	return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x061c ||
+	       character == 0x200e || character == 0x200f || (character >= 0x2028 && character <= 0x202e) ||
+	       (character >= 0x2066 && character <= 0x206f);
+}
+
+/* Write `text`: what it has of `quoted` behind a backslash, control characters by `control`; what is not UTF-8 becomes `unknown`. */
+static inline void text_write_escaped(FILE *out, const char *text, const char *quoted,
+				      void (*control)(FILE *out, uint32_t character), const char *unknown)
 {
 	while (*text) {
 		size_t length = text_sequence_bytes(text);
@@ -62,45 +85,58 @@ static inline void text_write_escaped(FILE *out, const char *text, void (*escape
 		if (length == 0) {
 			fputs(unknown, out);
 			text++;
-		} else if (length == 1) {
-			escape(out, *text++);
-		} else {
-			fwrite(text, 1, length, out);
-			text += length;
+			continue;
 		}
+		if (text_is_control(text_character(text, length))) {
+			control(out, text_character(text, length));
+		} else {
+			if (strchr(quoted, *text))
+				fputc('\\', out);
+			fwrite(text, 1, length, out);
+		}
+		text += length;
 	}
 }
 
-static inline void text_escape_plain(FILE *out, char character)
+static inline void text_control_plain(FILE *out, uint32_t character)
 {
-	fputc((unsigned char)character < 0x20 || character == 0x7f ? '?' : character, out);
+	(void)character;
+	fputc('?', out);
 }
 
-static inline void text_escape_json(FILE *out, char character)
+static inline void text_control_json(FILE *out, uint32_t character)
 {
-	if (character == '"' || character == '\\')
-		fprintf(out, "\\%c", character);
-	else if ((unsigned char)character < 0x20 || character == 0x7f)
-		fprintf(out, "\\u%04x", (unsigned)(unsigned char)character);
-	else
-		fputc(character, out);
+	fprintf(out, "\\u%04x", (unsigned)character);
 }
 
-/* Prometheus' text exposition format knows these three in label values. */
-static inline void text_escape_label(FILE *out, char character)
+/* Prometheus' text exposition format knows the line feed, beside the quoted two. */
+static inline void text_control_label(FILE *out, uint32_t character)
 {
-	if (character == '"' || character == '\\')
-		fprintf(out, "\\%c", character);
-	else if (character == '\n')
-		fputs("\\n", out);
-	else
-		fputc(character, out);
+	fputs(character == '\n' ? "\\n" : "\xef\xbf\xbd", out);
 }
 
-/* For people: nothing that could forge a line or move a cursor. */
+/* For people: nothing that could forge a line, move a cursor or turn the text around. */
 static inline void text_write_plain(FILE *out, const char *text)
 {
-	text_write_escaped(out, text, text_escape_plain, "?");
+	text_write_escaped(out, text, "", text_control_plain, "?");
+}
+
+/* The same in place. */
+static inline void text_make_plain(char *text)
+{
+	char *to = text;
+
+	for (size_t length; *text; text += length) {
+		length = text_sequence_bytes(text);
+		if (length == 0 || text_is_control(text_character(text, length))) {
+			*to++ = '?';
+			length += length == 0;
+		} else {
+			memmove(to, text, length);
+			to += length;
+		}
+	}
+	*to = '\0';
 }
 
 /* With its quotes; NULL is null. U+FFFD stands for what is no UTF-8. */
@@ -111,7 +147,7 @@ static inline void text_write_json(FILE *out, const char *text)
 		return;
 	}
 	fputc('"', out);
-	text_write_escaped(out, text, text_escape_json, "\xef\xbf\xbd");
+	text_write_escaped(out, text, "\"\\", text_control_json, "\xef\xbf\xbd");
 	fputc('"', out);
 }
 
@@ -119,7 +155,7 @@ static inline void text_write_json(FILE *out, const char *text)
 static inline void text_write_label(FILE *out, const char *text)
 {
 	fputc('"', out);
-	text_write_escaped(out, text, text_escape_label, "\xef\xbf\xbd");
+	text_write_escaped(out, text, "\"\\", text_control_label, "\xef\xbf\xbd");
 	fputc('"', out);
 }
 

@@ -114,6 +114,12 @@
 /* An image whose name was looked up this long ago may be closed for another: who looked has opened its files by then. */
 #define WAIT_IMAGE_IN_USE_NS (100 * WAIT_MS)
 
+/* A line for the log waits this long for other lines, and not at all for who reads them. */
+#define WAIT_LOG_NS (10 * WAIT_MS)
+
+/* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
+#define WAIT_TAKE_OVER_NS (5 * WAIT_S)
+
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)
 #define WAIT_IDLE_THREAD_NS (5 * WAIT_S)

@@ -87,6 +87,7 @@ struct inode {
 
 	atomic_bool forgetting; /* request.c: its pages are being dropped */
 	atomic_bool late;	/* late.c: it is being kept for the next try */
+	struct request *reads;	/* request.c, under its lock: READs that are not answered */
 };
 
 struct inodes;

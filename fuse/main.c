@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/control/control.h"
@@ -109,9 +110,9 @@ static void tame_malloc(void)
 static bool source_error(const char *source, int error)
 {
 	if (error == -ENOTDIR)
-		fprintf(stderr, "imagefs: %s: neither a directory of images nor an image\n", source);
+		log_line(LOG_LEVEL_ERROR, "%s: neither a directory of images nor an image", source);
 	else
-		fprintf(stderr, "imagefs: %s: %s\n", source, strerror(-error));
+		log_line(LOG_LEVEL_ERROR, "%s: %s", source, strerror(-error));
 	return false;
 }
 
@@ -163,7 +164,7 @@ static bool listen_to_kernel(struct daemon *daemon)
 	daemon->why_no_kernel = error != 0 ? kernel_why_not(error) : NULL;
 	if (error == 0 || daemon->options.changes != CHANGES_KERNEL)
 		return true;
-	fprintf(stderr, "imagefs: changes=kernel: %s: %s\n", daemon->options.source, kernel_why_not(error));
+	log_line(LOG_LEVEL_ERROR, "changes=kernel: %s: %s", daemon->options.source, kernel_why_not(error));
 	return false;
 }
 
@@ -239,10 +240,10 @@ static bool check_source(struct daemon *daemon)
 	if (error == 0 || error == -EINPROGRESS)
 		return true;
 	if (wanted != 0 && problem && strstr(problem, "number"))
-		fprintf(stderr, "imagefs: %s: partition=%u: it has no FAT partition of that number\n",
+		log_line(LOG_LEVEL_ERROR, "%s: partition=%u: it has no FAT partition of that number",
 			daemon->options.source, wanted);
 	else
-		fprintf(stderr, "imagefs: %s: %s\n", daemon->options.source, problem ? problem : strerror(-error));
+		log_line(LOG_LEVEL_ERROR, "%s: %s", daemon->options.source, problem ? problem : strerror(-error));
 	return false;
 }
 
@@ -251,14 +252,20 @@ __attribute__((format(printf, 2, 0)))
 static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	char line[512];
+	size_t length;
+	bool ended;
 
 	vsnprintf(line, sizeof(line), format, arguments);
-	if (level == FUSE_LOG_DEBUG) {
-		fputs(line, stderr);
+	length = strlen(line);
+	ended = length > 0 && line[length - 1] == '\n';
+	if (ended)
+		line[length - 1] = '\0';
+	if (level != FUSE_LOG_DEBUG) {
+		log_line(LOG_LEVEL_ERROR, "%s", line);
 		return;
 	}
-	line[strcspn(line, "\n")] = '\0';
-	log_line(LOG_LEVEL_ERROR, "%s", line);
+	text_make_plain(line); /* names are in it */
+	fprintf(stderr, "%s%s", line, ended ? "\n" : "");
 }
 
 static bool make_session(struct daemon *daemon)
@@ -463,7 +470,7 @@ static int serve(struct daemon *daemon)
 		log_line(LOG_LEVEL_WARNING, "cannot give up privileges: %s", strerror(-error));
 	confine();
 	if (start_threads(daemon) != 0) {
-		fprintf(stderr, "imagefs: cannot start threads\n");
+		log_line(LOG_LEVEL_ERROR, "cannot start threads");
 		separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
 		return 1;
@@ -497,7 +504,7 @@ static int run(struct daemon *daemon)
 		close_range(3, ~0U, 0);
 	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
 	if (!options->foreground && !daemon_fork()) {
-		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(errno));
+		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
 		return 1;
 	}
 	raise_descriptor_limit();

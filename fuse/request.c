@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "fuse/names/links.h"
 #include "fuse/process/log.h"
@@ -142,16 +143,57 @@ struct forgetting {
 	struct job job; /* first */
 	struct imagefs *fs;
 	struct inode *inode; /* a reference */
-	off_t end_bytes;
+	uint64_t end_bytes;
+	uint64_t dropped_bytes; /* of these */
 };
 
+static pthread_mutex_t reads_lock = PTHREAD_MUTEX_INITIALIZER; /* of the lists of READs that are not answered */
+
+static void list_read(struct request *request)
+{
+	LOCK_SCOPE(&reads_lock);
+	request->next_read = request->inode->reads;
+	request->inode->reads = request;
+}
+
+/* `instead` takes its place, or nobody does (NULL). */
+static void unlist_read(const struct request *request, struct request *instead)
+{
+	struct request **at = &request->inode->reads;
+
+	LOCK_SCOPE(&reads_lock);
+	while (*at != request)
+		at = &(*at)->next_read;
+	*at = instead ? instead : request->next_read;
+	if (instead)
+		instead->next_read = request->next_read;
+}
+
+/* So far, up to `end_bytes`, no READ of the inode is under way. */
+static uint64_t free_of_reads(const struct inode *inode, uint64_t end_bytes)
+{
+	LOCK_SCOPE(&reads_lock);
+	for (const struct request *read = inode->reads; read; read = read->next_read)
+		if (!is_answered(read) && read->offset_bytes < end_bytes)
+			end_bytes = read->offset_bytes;
+	return end_bytes;
+}
+
+/*
+ * The kernel would wait for READs of these pages that are under way, and not even die while it
+ * does: if the daemon is killed then it stays, with the descriptor whose end would end that READ
+ * (mount_break_silent). So what is under way here is left out until it is answered. For READs that
+ * have not come here yet the kernel still waits: not on libfuse's threads.
+ */
 static int64_t forgetting_run(struct job *job)
 {
 	struct forgetting *forgetting = (struct forgetting *)job;
+	uint64_t end_bytes = free_of_reads(forgetting->inode, forgetting->end_bytes);
 
-	/* Waits for READs of these pages that are under way: not on libfuse's threads. */
-	fuse_lowlevel_notify_inval_inode(forgetting->fs->session, forgetting->inode->id, 0, forgetting->end_bytes);
-	return 0;
+	if (end_bytes > forgetting->dropped_bytes)
+		fuse_lowlevel_notify_inval_inode(forgetting->fs->session, forgetting->inode->id, 0, (off_t)end_bytes);
+	forgetting->dropped_bytes = end_bytes;
+	return end_bytes < forgetting->end_bytes ? WAIT_RETRY_BUSY_NS : 0;
 }
 
 static void forgetting_done(struct job *job)
@@ -182,7 +224,7 @@ static void forget_pages_before(const struct request *request)
 	}
 	forgetting->fs = request->fs;
 	forgetting->inode = inodes_get(request->fs->inodes, request->inode->id);
-	forgetting->end_bytes = (off_t)request->offset_bytes;
+	forgetting->end_bytes = request->offset_bytes;
 	forgetting->job = (struct job){
 		.run = forgetting_run,
 		.done = forgetting_done,
@@ -367,6 +409,8 @@ static void job_done(struct job *job)
 {
 	struct request *request = (struct request *)job;
 
+	if (request->call->reads)
+		unlist_read(request, NULL);
 	release(request);
 	free(request->name);
 	free(request);
@@ -406,6 +450,8 @@ static bool become_job(struct request *now)
 		.deadline_ns = start_ns + left_ns + request->more_ns,
 		.slow_ns = request->slow_ns,
 	};
+	if (request->call->reads)
+		unlist_read(now, request);
 	queue_submit(request->fs->queue, &request->job);
 	return true;
 }
@@ -452,6 +498,8 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	request->image = inodes_image(request->fs->inodes, request->inode);
 	if (request->image)
 		wait_share_asked(&request->fs->shares, share_of(request), request->caller, queue_now_ns);
+	if (call->reads)
+		list_read(request);
 	error = attempt(request, &op, false);
 	if (error != 0)
 		see_image(request);
@@ -462,5 +510,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 		return;
 	if (error != 0)
 		answer_error(request, &op, error);
+	if (call->reads)
+		unlist_read(request, NULL);
 	release(request);
 }

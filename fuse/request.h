@@ -90,6 +90,7 @@ struct request {
 
 	uint64_t share;	     /* of a job: what its waits are counted for */
 	bool serves_others;  /* of a job: the thread asks of other images too */
+	struct request *next_read; /* of its inode's list, under the lock of request.c */
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */

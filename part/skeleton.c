@@ -99,6 +99,14 @@ bool mbr_is_table(const unsigned char *mbr)
 	return has_signature(mbr);
 }
 
+bool boot_is_of_volume(const unsigned char *boot)
+{
+	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++)
+		if (!entry_is_empty(entry_of(boot, i)))
+			return false;
+	return (boot[0] == 0xeb && boot[2] == 0x90) || boot[0] == 0xe9;
+}
+
 bool mbr_is_protective(const unsigned char *mbr)
 {
 	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++)

@@ -61,6 +61,9 @@ bool mbr_is_table(const unsigned char *mbr);
 /* 55AA and an entry of type 0xEE: libblkid and Linux look for a GPT only then. */
 bool mbr_is_protective(const unsigned char *mbr);
 
+/* No entry at all, and a jump over what describes a file system: "EB xx 90" or "E9 xx xx" (fatgen103, BS_jmpBoot). */
+bool boot_is_of_volume(const unsigned char *boot);
+
 /* mbr_is_table, and at least one entry begins inside the image but not at its first sector. */
 bool mbr_has_partitions(const unsigned char *mbr, uint64_t size_bytes);
 

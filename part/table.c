@@ -18,7 +18,9 @@
  *   2. A valid MBR with an entry that begins inside the image, but not at its
  *      first sector: the MBR, as in Linux; libblkid is not shown the boot code.
  *   3. A FAT in sector 0: no table.
- *   4. What is left: an MBR without partitions, or nonsense.
+ *   4. A boot sector without entries that begins with a jump: an unpartitioned
+ *      volume that is no FAT (NTFS, exFAT, BitLocker), and no table.
+ *   5. What is left: an MBR without partitions, or nonsense.
  *
  * An MBR doesn't say how large its sectors are. The hint's size comes first, 512
  * without one; the other size is taken only if it alone leads to a FAT.
@@ -260,7 +262,7 @@ int part_table_read(struct source *source, uint32_t sector_bytes_hint, struct pa
 	/* An MBR that announces a GPT, and no GPT: Linux shows no partition either. */
 	if (protective)
 		return -EIO;
-	return mbr_is_table(head.bytes) ? read_mbr(&head, sector_bytes, false, table) : -ENODATA;
+	return mbr_is_table(head.bytes) && !boot_is_of_volume(head.bytes) ? read_mbr(&head, sector_bytes, false, table) : -ENODATA;
 }
 
 /* ---- looking at a table ----------------------------------------------------- */

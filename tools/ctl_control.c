@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mountinfo.h"
 #include "base/text.h"
+#include "fat/name.h"
 
 #define MOUNTS_SHOWN CONTROL_SOURCES_MAX
 
@@ -29,6 +30,7 @@ struct mounts {
 	char *shown[MOUNTS_SHOWN];   /* of which mount */
 };
 
+/* Anybody may call a mount of his so: those of root count, and the caller's own. */
 static bool find_mounts(struct mounts *mounts)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -42,7 +44,8 @@ static bool find_mounts(struct mounts *mounts)
 	while (mounts->count < MOUNTS_SHOWN && getline(&line, &size, file) > 0) {
 		int seen;
 
-		if (!mountinfo_parse(line, &mount) || strcmp(mount.type, "fuse.imagefs-control") != 0)
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.type, "fuse.imagefs-control") != 0 ||
+		    (mount.user != 0 && mount.user != getuid()))
 			continue;
 		seen = mountinfo_id_at(mount.point);
 		if (seen != MOUNTINFO_UNKNOWN && seen != mount.id)
@@ -58,8 +61,13 @@ static bool find_mounts(struct mounts *mounts)
 static void name_mounts(const struct mounts *mounts)
 {
 	fprintf(stderr, "imagefsctl: which one? --control DIR is one of");
-	for (size_t i = 0; i < mounts->count; i++)
-		fprintf(stderr, "%s %s (%s)", i > 0 ? "," : "", mounts->control[i], mounts->shown[i]);
+	for (size_t i = 0; i < mounts->count; i++) {
+		fputs(i > 0 ? ", " : " ", stderr);
+		text_write_plain(stderr, mounts->control[i]);
+		fputs(" (", stderr);
+		text_write_plain(stderr, mounts->shown[i]);
+		fputc(')', stderr);
+	}
 	fputc('\n', stderr);
 }
 
@@ -100,7 +108,7 @@ int control_check(const char *control)
 
 /* ---- what it shows --------------------------------------------------------- */
 
-/* Undo text_write_json, in place: up to the closing quote. \\u is only written of control characters. */
+/* Undo text_write_json, in place: up to the closing quote. What \\u stands for takes less room than it. */
 static void unquote(char *text)
 {
 	char *to = text;
@@ -109,7 +117,7 @@ static void unquote(char *text)
 		if (*text == '\\' && text[1] == 'u' && strlen(text) >= 6) {
 			char digits[5] = { text[2], text[3], text[4], text[5], '\0' };
 
-			*to++ = (char)strtoul(digits, NULL, 16);
+			to += fat_utf8_put((uint32_t)strtoul(digits, NULL, 16), to);
 			text += 5;
 		} else {
 			if (*text == '\\' && text[1])

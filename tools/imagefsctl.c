@@ -11,19 +11,28 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "tools/ctl.h"
 
 /* ---- messages ------------------------------------------------------------- */
 
+/* `what` may be a name that somebody else gave. */
+static void say(const char *what, const char *why, const char *more)
+{
+	fputs("imagefsctl: ", stderr);
+	text_write_plain(stderr, what);
+	fprintf(stderr, "%s%s%s\n", *what ? ": " : "", why, more);
+}
+
 int ctl_fail(const char *what, const char *why)
 {
-	fprintf(stderr, "imagefsctl: %s: %s\n", what, why);
+	say(what, why, "");
 	return FAILED;
 }
 
 int ctl_misused(const char *what, const char *why)
 {
-	fprintf(stderr, "imagefsctl: %s%s%s (see imagefsctl --help)\n", what, *what ? ": " : "", why);
+	say(what, why, " (see imagefsctl --help)");
 	return USAGE;
 }
 

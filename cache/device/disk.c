@@ -22,6 +22,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/statx.h"
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
 #include "cache/device/opener.h"
@@ -140,7 +141,7 @@ static int look(struct disk *disk, struct signs *signs)
 			return -EIO;
 		return look_at_block(disk, signs);
 	}
-	if (statx(disk->fd, "", AT_EMPTY_PATH | (disk->kind == DISK_NOTHING ? AT_STATX_FORCE_SYNC : 0),
+	if (statx_or_stat(disk->fd, "", AT_EMPTY_PATH | (disk->kind == DISK_NOTHING ? AT_STATX_FORCE_SYNC : 0),
 		  STATX_CTIME | STATX_SIZE, &stx) != 0)
 		return -EIO;
 	signs->size_bytes = stx.stx_size;

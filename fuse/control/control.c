@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static bool refuse(struct control **control, const char *why)
 	bool asked = failed->base.options->control != NULL;
 
 	if (asked)
-		fprintf(stderr, "imagefs: control=%s: %s\n", failed->base.options->control, why);
+		log_line(LOG_LEVEL_ERROR, "control=%s: %s", failed->base.options->control, why);
 	else
 		log_line(LOG_LEVEL_NOTICE, "%s: no control files, servers cannot report: %s", failed->directory, why);
 	if (failed->remove_directory)
@@ -160,11 +161,15 @@ static const char *take_over(const struct control *control, struct stat *st)
 
 static const char *prepare_directory(struct control *control)
 {
-	CLEANUP_FREE char *existing = existing_part(control->directory);
-	const char *problem = existing ? conflict(existing, NULL, control->base.options) : strerror(ENOMEM);
+	CLEANUP_FREE char *existing = NULL;
+	const char *problem;
 	struct stat st;
 	char *real = NULL;
 	int error;
+
+	mount_break_silent(control->directory);
+	existing = existing_part(control->directory);
+	problem = existing ? conflict(existing, NULL, control->base.options) : strerror(ENOMEM);
 
 	if (problem)
 		return problem;
@@ -204,7 +209,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 		control->directory = options->control ? strdup(options->control) : default_directory(options->mountpoint);
 	if (!control || !control->directory) {
 		free(control);
-		fprintf(stderr, "imagefs: %s\n", strerror(ENOMEM));
+		log_line(LOG_LEVEL_ERROR, "%s", strerror(ENOMEM));
 		return false;
 	}
 	control->base.options = options;
@@ -306,6 +311,14 @@ void control_wait_until_answered(const struct control *control)
 	close(control->root_fd);
 }
 
+/* As libfuse asks before it unmounts: unmounted by hand, or taken over. Then what is there now is not ours. */
+static bool is_connected(struct fuse_session *session)
+{
+	struct pollfd connection = { .fd = fuse_session_fd(session) };
+
+	return poll(&connection, 1, 0) == 0;
+}
+
 void control_end(struct control *control)
 {
 	/* Held to the end of it: the process must not end while another thread is at it. */
@@ -316,6 +329,5 @@ void control_end(struct control *control)
 	LOCK_SCOPE(&ending);
 	if (atomic_exchange(&control->ending, true))
 		return;
-	/* Unless it was unmounted by hand: then what is there now is not ours. */
-	separate_detach(SEPARATE_CONTROL, !fuse_session_exited(control->session));
+	separate_detach(SEPARATE_CONTROL, is_connected(control->session));
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/statx.h"
 
 /* A timestamp this young may be that of a later change as well. */
 #define YOUNG_SECONDS 2
@@ -118,7 +119,7 @@ static bool is_deleted(const struct view_image *image)
 
 	/* No question to a server: it may not answer. A device's node may go while the device stays. */
 	return fd >= 0 &&
-	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
+	       statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK | STATX_TYPE, &st) == 0 &&
 	       S_ISREG(st.stx_mode) && st.stx_nlink == 0;
 }
 

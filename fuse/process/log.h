@@ -4,6 +4,8 @@
  *
  * To stderr as long as somebody reads it there (with the <N> prefixes of
  * sd-daemon(3) when that is the journal), to syslog from the background.
+ * It waits for nobody who reads it: lines that would have to wait are lost, and
+ * the next one says how many.
  */
 #pragma once
 
@@ -43,7 +45,7 @@ void log_set_level(enum log_level level);
 /* From now on to syslog: stderr is about to be closed. */
 void log_to_syslog(void);
 
-/* `format` has no newline at its end. Thread-safe; control characters in the line become '?'. */
+/* `format` has no newline at its end. Thread-safe; control characters in the line become '?' (base/text.h). */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*

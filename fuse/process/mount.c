@@ -3,16 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/mountinfo.h"
+#include "base/statx.h"
+#include "base/waits.h"
+#include "fuse/process/log.h"
 
 /* Half a dozen requests of 1 MiB in flight; more than that and small files pay for it. */
 #define READAHEAD_KIB "8192"
@@ -68,7 +73,7 @@ void mount_detach(const char *mountpoint)
 
 static bool refuse(const char *mountpoint, const char *why)
 {
-	fprintf(stderr, "imagefs: %s: %s\n", mountpoint, why);
+	log_line(LOG_LEVEL_ERROR, "%s: %s", mountpoint, why);
 	return false;
 }
 
@@ -100,9 +105,53 @@ static int stat_now(const char *path, struct stat *st)
 {
 	struct statx now;
 
-	if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &now) != 0)
+	if (statx_or_stat(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &now) != 0)
 		return -1;
 	return stat(path, st);
+}
+
+static bool is_ours(const char *directory)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	int seen = mountinfo_id_at(directory);
+	struct mountinfo mount;
+	size_t size = 0;
+	bool ours = false;
+
+	while (file && !ours && getline(&line, &size, file) > 0)
+		ours = mountinfo_parse(line, &mount) && mount.id == seen && strncmp(mount.type, "fuse.imagefs", 12) == 0;
+	if (file)
+		fclose(file);
+	return ours;
+}
+
+static void *ask(void *path)
+{
+	struct stat st;
+
+	stat_now(path, &st);
+	return NULL;
+}
+
+static bool is_answered(pthread_t thread)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_TAKE_OVER_NS / WAIT_S;
+	return pthread_timedjoin_np(thread, NULL, &until) == 0;
+}
+
+void mount_break_silent(const char *directory)
+{
+	pthread_t thread;
+
+	if (!is_ours(directory) || pthread_create(&thread, NULL, ask, (void *)directory) != 0 || is_answered(thread))
+		return;
+	log_line(LOG_LEVEL_WARNING, "%s: the mount does not answer, and is taken over", directory);
+	umount2(directory, MNT_FORCE | UMOUNT_NOFOLLOW);
+	pthread_join(thread, NULL);
 }
 
 const char *mount_take_over(const char *directory, struct stat *st)
@@ -110,6 +159,7 @@ const char *mount_take_over(const char *directory, struct stat *st)
 	CLEANUP_FREE char *real = NULL;
 	struct mountinfo mount;
 
+	mount_break_silent(directory);
 	for (int i = 0; stat_now(directory, st) != 0; i++) {
 		if (errno != ENOTCONN && errno != ECONNABORTED)
 			return strerror(errno);

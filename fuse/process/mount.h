@@ -15,6 +15,14 @@
 bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source);
 
 /*
+ * If a mount of ours is seen at `directory` that does not answer (WAIT_TAKE_OVER_NS), break its
+ * connection. A daemon that was killed while one of its threads waited for an answer of its own
+ * is not gone: the thread waits for ever, and holds the descriptor whose end would break it. It is
+ * the same with a daemon that is stopped: who starts another one there wants it so. Needs root.
+ */
+void mount_break_silent(const char *directory);
+
+/*
  * Detach dead mounts from `directory`, and see that nothing of FUSE's is mounted
  * there that lives. NULL: it is a directory, described by *st; else why not.
  */

@@ -73,7 +73,7 @@ static const char *const dropped[] = {
 static int refuse(struct parse *parse, const char *what, const char *argument)
 {
 	if (!parse->failed)
-		fprintf(stderr, "imagefs: %s: %s (see imagefs --help)\n", argument, what);
+		log_line(LOG_LEVEL_ERROR, "%s: %s (see imagefs --help)", argument, what);
 	parse->failed = true;
 	return -1;
 }
@@ -356,7 +356,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	options->fuse = (struct fuse_args)FUSE_ARGS_INIT(argc, argv);
 	if (fuse_opt_parse(&options->fuse, &parse, specification, parse_one) != 0) {
 		if (!parse.failed)
-			fprintf(stderr, "imagefs: the options cannot be parsed (see imagefs --help)\n");
+			log_line(LOG_LEVEL_ERROR, "the options cannot be parsed (see imagefs --help)");
 		return OPTIONS_USAGE;
 	}
 	if (parse.help) {
@@ -368,7 +368,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return OPTIONS_DONE;
 	}
 	if (!options->source || !options->mountpoint) {
-		fprintf(stderr, "imagefs: %s is missing: imagefs [options] SOURCE MOUNTPOINT (see imagefs --help)\n",
+		log_line(LOG_LEVEL_ERROR, "%s is missing: imagefs [options] SOURCE MOUNTPOINT (see imagefs --help)",
 			options->source ? "MOUNTPOINT" : "SOURCE");
 		return OPTIONS_USAGE;
 	}

@@ -23,6 +23,7 @@ struct queue {
 	pthread_mutex_t lock; /* never held while a job runs */
 	pthread_cond_t work;  /* a lane was listed */
 	pthread_cond_t time;  /* the delayed list or the deadlines changed */
+	pthread_cond_t expiry; /* a job expired */
 	/* All of these under the lock. */
 	struct lane *first_lane, *last_lane; /* lanes with a job that may run now */
 	struct job *delayed;		     /* sorted by due_ns */
@@ -147,6 +148,7 @@ static void hand_out_expired(struct queue *queue, struct job *job)
 	queue->listed++;
 	ensure_thread(queue);
 	pthread_cond_signal(&queue->work);
+	pthread_cond_signal(&queue->expiry);
 }
 
 /* Its time is over. A lane where other jobs come back is slow; one where none does hangs. */
@@ -265,6 +267,20 @@ static void *worker(void *argument)
 	return NULL;
 }
 
+/* Where no more threads are to be had, and all that there are hang: what expires is answered by this one. */
+static void *answerer(void *argument)
+{
+	struct queue *queue = argument;
+
+	pthread_mutex_lock(&queue->lock);
+	for (;;) {
+		while (!queue->first_expired)
+			pthread_cond_wait(&queue->expiry, &queue->lock);
+		expire_one(queue);
+	}
+	return NULL;
+}
+
 /*
  * A thread for each lane that waits: a thread that idles now may already be meant
  * for another. Without a new one the work waits for those there are.
@@ -336,12 +352,17 @@ int queue_new(struct queue **out)
 	pthread_mutex_init(&queue->lock, NULL);
 	clock_condition_init(&queue->work);
 	clock_condition_init(&queue->time);
+	clock_condition_init(&queue->expiry);
 	queue->wake_ns = INT64_MAX;
+	LOCK_SCOPE(&queue->lock);
 	error = thread_start(timekeeper, queue, STACK_BYTES);
-	if (error != 0) {
-		free(queue);
-		return error;
-	}
+	if (error == 0)
+		error = thread_start(answerer, queue, STACK_BYTES);
+	/* Later there may be none to be had. */
+	for (; error == 0 && queue->threads < IDLE_THREADS_KEPT; queue->threads++)
+		error = thread_start(worker, queue, STACK_BYTES);
+	if (error != 0)
+		return error; /* with threads that have it: the daemon ends */
 	*out = queue;
 	return 0;
 }

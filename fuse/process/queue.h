@@ -72,7 +72,7 @@ struct job {
 
 int64_t queue_now_ns(void);
 
-/* -errno. Starts one thread, so: after the daemon forked. */
+/* -errno. Starts threads, so: after the daemon forked. Where no more can be had later, these do it. */
 int queue_new(struct queue **queue);
 
 /*

@@ -23,6 +23,15 @@ static char *written(void (*write)(FILE *out, const char *text), const char *tex
 		free(got);                                  \
 	} while (0)
 
+static const char *made_plain(const char *text)
+{
+	static char copy[64];
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	text_make_plain(copy);
+	return copy;
+}
+
 #define UNKNOWN "\xef\xbf\xbd"
 
 Test(text, ascii_and_utf8_stay)
@@ -55,8 +64,32 @@ Test(text, sizes)
 Test(text, what_each_form_has_to_escape)
 {
 	WRITTEN(text_write_json, "\"\\\n\t\x01\x7f/", "\"\\\"\\\\\\u000a\\u0009\\u0001\\u007f/\"");
-	WRITTEN(text_write_label, "\"\\\n\t", "\"\\\"\\\\\\n\t\"");
+	WRITTEN(text_write_label, "\"\\\n\t", "\"\\\"\\\\\\n" UNKNOWN "\"");
 	WRITTEN(text_write_plain, "a\nb\x1b[2J", "a?b?[2J");
+}
+
+/* Terminals obey U+0080 to U+009F; the order of a line can be turned around; U+2028 ends one. */
+Test(text, what_controls_beyond_ascii_is_shown_to_nobody)
+{
+	static const char *const controls[] = {
+		"\xc2\x80", "\xc2\x9b", "\xc2\x9f", "\xd8\x9c", "\xe2\x80\x8e", "\xe2\x80\x8f", "\xe2\x80\xa8",
+		"\xe2\x80\xa9", "\xe2\x80\xaa", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9", "\x1b", "\x7f",
+	};
+
+	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+		WRITTEN(text_write_plain, controls[i], "?");
+		WRITTEN(text_write_label, controls[i], "\"" UNKNOWN "\"");
+		cr_expect_str_eq(made_plain(controls[i]), "?");
+	}
+	WRITTEN(text_write_json, "a\xc2\x9b" "31m\xe2\x80\xae.txt", "\"a\\u009b31m\\u202e.txt\"");
+	WRITTEN(text_write_plain, "a\xc2\xa0\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xb0", "a\xc2\xa0\xe2\x80\x8d\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xb0");
+}
+
+Test(text, plain_in_place)
+{
+	cr_expect_str_eq(made_plain("jammy \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"), "jammy \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+	cr_expect_str_eq(made_plain("a\xe2\x80\xae" "b\xff" "c\n\xe2\x80"), "a?b?c???");
+	cr_expect_str_eq(made_plain(""), "");
 }
 
 /* Truncated, overlong, surrogates, beyond Unicode: each byte by itself. */

@@ -7,3 +7,4 @@ imagefs_unit(fuse_wait_share fuse_wait_share.c ${CMAKE_SOURCE_DIR}/fuse/process/
 imagefs_unit(base_text base_text.c LIBS imagefs_base)
 imagefs_unit(fuse_separate fuse_separate.c ${CMAKE_SOURCE_DIR}/fuse/process/separate.c ${CMAKE_SOURCE_DIR}/fuse/process/log.c
 	LIBS imagefs_cache)
+imagefs_unit(base_mountinfo base_mountinfo.c LIBS imagefs_base)

@@ -109,6 +109,24 @@ Test(part_bare, n1_text_and_archives_are_no_images)
 	expect_table(ext4, "ENODATA");
 }
 
+/* Their boot sectors have an MBR's signature, and text or nothing where its entries would be. */
+Test(part_bare, n1_unpartitioned_volumes_of_others_are_no_images)
+{
+	static const char *const beginnings[] = { "\xeb\x52\x90NTFS    ", "\xeb\x76\x90" "EXFAT   ",
+						  "\xeb\x58\x90-FVE-FS-", "\xe9\x10\x01OTHER   " };
+	IMAGE image = image_make(64 * MIB, NULL);
+
+	for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++) {
+		image_write(image, 0, beginnings[i], 11);
+		image_write(image, MBR_SIGNATURE, "\x55\xaa", 2);
+		expect_table(image, "ENODATA");
+	}
+	/* Partitioned later, with the old boot code left around the table. */
+	image_put_entry(image, 0, 0, 0x0c, 2048, 65536);
+	image_put_fat(image, 1 * MIB, 32 * MIB);
+	expect_table(image, "MBR 512: 1 1+32 fat");
+}
+
 Test(part_bare, n1_random_bytes_are_no_image)
 {
 	IMAGE image = image_make(64 * 1024, NULL);
