@@ -459,6 +459,9 @@ static int serve(struct daemon *daemon)
 		control_end(daemon->control);
 		return 1; /* libfuse has said why */
 	}
+	separate_mounted(SEPARATE_MAIN);
+	if (daemon->control)
+		separate_mounted(SEPARATE_CONTROL);
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
@@ -486,8 +489,8 @@ static int serve(struct daemon *daemon)
 	control_end(daemon->control);
 	if (!daemon->ending && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
-	if (!daemon->ending && result < 0)
-		separate_detach(SEPARATE_MAIN, true);
+	if (!daemon->ending)
+		separate_detach(SEPARATE_MAIN, result < 0);
 	return !daemon->ending && result < 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "base/thread.h"
 #include "cache/device/opener.h"
 #include "fuse/process/log.h"
@@ -39,6 +41,7 @@
 struct told {
 	enum separate_mount mount;
 	bool remove;
+	bool mounted; /* nothing but that */
 	char directory[PATH_MAX];
 };
 
@@ -119,12 +122,15 @@ static size_t count_fds(const int fds[OPENER_FDS])
 
 static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads it: whoever tells waits for the answer */
 
+static _Atomic int mount_ids[SEPARATE_MOUNTS];	/* of those that are to be broken when the daemon is killed; 0: not */
+
 static int detach(unsigned which, bool mounted)
 {
 	const struct told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
 
 	if (!mount || mount->directory[0] == '\0')
 		return -ENOENT;
+	atomic_store(&mount_ids[which], 0);
 	if (mounted)
 		mount_detach(mount->directory);
 	if (mount->remove)
@@ -170,9 +176,39 @@ static void start_connection(int fd)
 
 static void take_mount(const struct told *told)
 {
+	if (told->mount < SEPARATE_MOUNTS && told->mounted) {
+		int id = mountinfo_id_at(mounts[told->mount].directory);
+
+		atomic_store(&mount_ids[told->mount], id > 0 ? id : 0);
+		return;
+	}
 	if (told->mount < SEPARATE_MOUNTS && mounts[told->mount].directory[0] == '\0' &&
 	    memchr(told->directory, '\0', sizeof(told->directory)))
 		mounts[told->mount] = *told;
+}
+
+/* What is mounted there now may be another daemon's. */
+static void break_mount(unsigned which)
+{
+	int id = atomic_load(&mount_ids[which]);
+
+	if (id > 0 && mountinfo_id_at(mounts[which].directory) == id)
+		umount2(mounts[which].directory, MNT_FORCE | UMOUNT_NOFOLLOW);
+}
+
+/* The signal comes when the daemon's first thread ends, which a kill does at once (PR_SET_PDEATHSIG, prctl(2)). */
+static void *wait_for_death(void *unused)
+{
+	sigset_t death;
+	int signal;
+
+	sigemptyset(&death);
+	sigaddset(&death, SIGUSR1);
+	for (;;)
+		if (sigwait(&death, &signal) == 0)
+			for (unsigned which = 0; which < SEPARATE_MOUNTS; which++)
+				break_mount(which);
+	return unused;
 }
 
 static _Noreturn void serve(int fd)
@@ -317,16 +353,30 @@ bool separate_is_thread(pid_t thread)
 	return false;
 }
 
+static void tell(const struct told *told)
+{
+	char byte;
+
+	if (send_message(first_fd, told, sizeof(*told), NULL, 0) == 0)
+		while (read(first_fd, &byte, 1) < 0 && errno == EINTR)
+			;
+}
+
 void separate_tell_mount(enum separate_mount mount, const char *directory, bool remove)
 {
 	static struct told told;
-	char byte;
 
 	told = (struct told){ .mount = mount, .remove = remove };
 	snprintf(told.directory, sizeof(told.directory), "%s", directory);
-	if (send_message(first_fd, &told, sizeof(told), NULL, 0) == 0)
-		while (read(first_fd, &byte, 1) < 0 && errno == EINTR)
-			;
+	tell(&told);
+}
+
+void separate_mounted(enum separate_mount mount)
+{
+	static struct told told;
+
+	told = (struct told){ .mount = mount, .mounted = true };
+	tell(&told);
 }
 
 void separate_detach(enum separate_mount mount, bool mounted)
@@ -353,7 +403,9 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
 		prctl(PR_SET_NAME, TITLE, 0, 0, 0);
 		privileges_keep();
+		prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
 		opener_set_source(directory, file);
+		thread_start(wait_for_death, NULL, STACK_BYTES);
 		serve(fds[1]);
 	}
 	close(fds[1]);

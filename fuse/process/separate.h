@@ -35,6 +35,13 @@ enum separate_mount { SEPARATE_MAIN, SEPARATE_CONTROL, SEPARATE_MOUNTS };
 void separate_tell_mount(enum separate_mount mount, const char *directory, bool remove);
 
 /*
+ * It is mounted, by this daemon. If the daemon is killed from now on, the other process breaks its
+ * connection: a thread that waits for the kernel then, which waits for an answer of the daemon, would
+ * otherwise never end, and hold the descriptor whose end would break it.
+ */
+void separate_mounted(enum separate_mount mount);
+
+/*
  * Take it away lazily, if it is mounted still: no new user finds it, those inside may
  * finish. And its directory, if that was to be removed. Nothing where no mount was told.
  */
