@@ -16,11 +16,11 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/mountinfo.h"
 #include "base/thread.h"
 #include "cache/device/opener.h"
 #include "fuse/process/log.h"
@@ -29,6 +29,9 @@
 
 /* So many requests at a time, those that hang among them. */
 #define CONNECTIONS_MAX 256
+/* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
+#define UNIQUE_ID 0x4000U
+
 /* So many are kept for later ones. */
 #define IDLE_MAX 32
 
@@ -122,7 +125,7 @@ static size_t count_fds(const int fds[OPENER_FDS])
 
 static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads it: whoever tells waits for the answer */
 
-static _Atomic int mount_ids[SEPARATE_MOUNTS];	/* of those that are to be broken when the daemon is killed; 0: not */
+static _Atomic uint64_t mount_ids[SEPARATE_MOUNTS]; /* of those that are to be broken when the daemon is killed; 0: not */
 
 static int detach(unsigned which, bool mounted)
 {
@@ -174,12 +177,21 @@ static void start_connection(int fd)
 		close(fd);
 }
 
+/* Of the mount that is seen there; never that of another one, before or since. 0: before Linux 6.8. */
+static uint64_t unique_id_at(const char *directory)
+{
+	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
+	struct statx st;
+
+	/* The daemon is not asked: it may be no more. */
+	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, UNIQUE_ID, &st) == 0 && st.stx_mask & UNIQUE_ID ?
+		       st.stx_mnt_id : 0;
+}
+
 static void take_mount(const struct told *told)
 {
 	if (told->mount < SEPARATE_MOUNTS && told->mounted) {
-		int id = mountinfo_id_at(mounts[told->mount].directory);
-
-		atomic_store(&mount_ids[told->mount], id > 0 ? id : 0);
+		atomic_store(&mount_ids[told->mount], unique_id_at(mounts[told->mount].directory));
 		return;
 	}
 	if (told->mount < SEPARATE_MOUNTS && mounts[told->mount].directory[0] == '\0' &&
@@ -190,9 +202,9 @@ static void take_mount(const struct told *told)
 /* What is mounted there now may be another daemon's. */
 static void break_mount(unsigned which)
 {
-	int id = atomic_load(&mount_ids[which]);
+	uint64_t id = atomic_load(&mount_ids[which]);
 
-	if (id > 0 && mountinfo_id_at(mounts[which].directory) == id)
+	if (id != 0 && unique_id_at(mounts[which].directory) == id)
 		umount2(mounts[which].directory, MNT_FORCE | UMOUNT_NOFOLLOW);
 }
 

@@ -383,7 +383,7 @@ kill)
 	# s5_fault.sh kill [TIMES]
 	fill "$SRC/busy.img"
 	serve mount_imagefs
-	run=1
+	well good busy
 	reader() {
 		local read=$T/read.$1
 		while [ ! -e "$T/over" ]; do
