@@ -76,8 +76,9 @@ until("listed", lambda: sorted(os.listdir(mnt + "/slow")), ["config.txt", "kerne
 until("read", lambda: read("config.txt"), b"slow")
 until("fetched", lambda: neighbours.fetch(port, "slow/config.txt")[1], "ok")
 until("fetched from below", lambda: neighbours.fetch(port, "slow/overlays/one.dtbo")[1], "ok")
-until("fetched a kernel", lambda: neighbours.fetch(port, "slow/kernel8.img")[1], "ok")
-until("read it", lambda: read("kernel8.img"), kernel)
+if port == 69:  # what nothing tells of is compared with each open, as far as there is time
+    until("fetched a kernel", lambda: neighbours.fetch(port, "slow/kernel8.img")[1], "ok")
+    until("read it", lambda: read("kernel8.img"), kernel)
 stop.set()
 thread.join()
 waits.sort()
