@@ -31,8 +31,8 @@
 #define WAIT_OTHER_IMAGE_NS (60 * WAIT_S)
 
 /*
- * What a READ of such a thread takes no longer than is no wait: an ordinary disk. So much is also given, once in a
- * span, to a request of it when its share of that is used up.
+ * What a READ of such a thread takes no longer than is no wait, of an image at rest: an ordinary disk. So much is
+ * also given, once in a span, to a request of it when its share of that is used up.
  */
 #define WAIT_BRIEF_NS (50 * WAIT_MS)
 

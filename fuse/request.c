@@ -312,14 +312,26 @@ static void count_wait(const struct request *request, bool in_vain)
 		wait_share_count(shares, request->share, WAIT_SHARE_ALL, request->start_ns, now_ns);
 }
 
+/* Was the image being written within the span? */
+static bool in_flux(const struct request *request, int64_t now_ns)
+{
+	const struct lane *lane = lane_of(request);
+
+	return lane->flux_ns != 0 && now_ns - lane->flux_ns < WAIT_IMAGE_SPAN_NS;
+}
+
 /*
  * Is the time that it took to be counted though it waited for no writer? What a server of
- * other images waited for the device it kept them waiting.
+ * other images waited for the device it kept them waiting. READs of an image at rest take
+ * what an ordinary disk takes; of one that is written they are work that it makes, and a
+ * server may have a hundred transfers of it.
  */
 static bool kept_others_waiting(const struct request *request)
 {
+	int64_t now_ns = queue_now_ns();
+
 	return request->serves_others &&
-	       (!request->call->reads || queue_now_ns() - request->start_ns > WAIT_BRIEF_NS);
+	       (!request->call->reads || in_flux(request, now_ns) || now_ns - request->start_ns > WAIT_BRIEF_NS);
 }
 
 /* May it wait for its image until op->retry_ns from now? */
@@ -328,6 +340,7 @@ static bool may_wait(struct request *request, const struct cache_op *op)
 	int64_t until_ns = queue_now_ns() + op->retry_ns, start_ns = request->start_ns;
 
 	atomic_store(&request->waiting, true);
+	lane_of(request)->flux_ns = queue_now_ns();
 	return until_ns < request->deadline_ns && until_ns - start_ns <= share_left(request, start_ns);
 }
 
@@ -371,7 +384,7 @@ static int64_t left_for_device(const struct request *request, int64_t now_ns)
 	left_ns = share_left(request, now_ns);
 	if (left_ns > 0)
 		return left_ns + WAIT_HUNG_NS;
-	return late ? 0 : WAIT_BRIEF_NS;
+	return late || in_flux(request, now_ns) ? 0 : WAIT_BRIEF_NS;
 }
 
 static void job_expire(struct job *job)

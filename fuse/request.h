@@ -19,7 +19,8 @@
  *
  * A thread that asks of other images too (a TFTP server that has only one) keeps them all
  * waiting: of it, the time that a device takes counts as well, and no READ is given more.
- * When its share is used up it is given WAIT_BRIEF_NS, and nothing once that was too short.
+ * When its share is used up it is given WAIT_BRIEF_NS, and nothing once that was too short
+ * or while the image is being written.
  */
 #pragma once
 

@@ -19,7 +19,7 @@ struct job;
 
 /*
  * Embedded in whatever jobs are about. Zero is ready for use; all fields are the
- * queue's, but for `width`, and the last two, which are request.c's.
+ * queue's, but for `width`, and the last five, which are request.c's.
  */
 struct lane {
 	struct job *first, *last;
@@ -31,6 +31,7 @@ struct lane {
 	struct lane *next;
 	_Atomic int64_t late_ns;  /* when the clock had to answer a request that waited for the device; 0: never */
 	_Atomic int64_t waited_ns; /* when a wait of a request ended; likewise */
+	_Atomic int64_t flux_ns;   /* when a request last found the image being written; likewise */
 	_Atomic int64_t rest_ns;   /* when the image was last seen at rest after one; likewise */
 	_Atomic int64_t stale_ns; /* when a request was answered ESTALE; likewise */
 };

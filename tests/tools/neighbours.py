@@ -34,6 +34,11 @@ def ask(sock, port, name):
     sock.sendto(struct.pack("!H", RRQ) + name.encode() + b"\0octet\0", ("127.0.0.1", port))
 
 
+def end(sock, peer):
+    """A server takes so many transfers at a time (dnsmasq's tftp-max), and keeps one that is left alone."""
+    sock.sendto(struct.pack("!HH", ERROR, 0) + b"enough\0", peer)
+
+
 PORTS = tftp.Ports("127.0.0.1")  # a port that comes again belongs to a transfer that was left alone
 PORTS.next = 20000
 
@@ -57,10 +62,25 @@ def fetch(port, name, blocks=None, seconds=GIVEN_UP_SECONDS):
                 return first, packet[4:-1].decode(errors="replace").split(": ")[-1]
             if opcode != DATA or number != expected & 0xffff:
                 continue
+            if expected == blocks:
+                end(sock, peer)
+                return first, "ok"
             sock.sendto(struct.pack("!HH", ACK, number), peer)
-            if len(packet) < 516 or expected == blocks:
+            if len(packet) < 516:
                 return first, "ok"
             expected += 1
+
+
+def drain(sock):
+    """Whatever came: it is not wanted."""
+    sock.setblocking(False)
+    try:
+        while True:
+            packet, peer = sock.recvfrom(2048)
+            if packet[1] == DATA:
+                end(sock, peer)
+    except BlockingIOError:
+        pass
 
 
 class Phase:
@@ -95,6 +115,9 @@ class Phase:
             while not self.stop.wait(1 / per_second):
                 ask(sock, self.port, hostile(name_of(number)))
                 number += 1
+                drain(sock)
+            time.sleep(0.5)
+            drain(sock)
         self.hostile["asked"] = self.hostile.get("asked", 0) + number
 
     def transfer(self, name_of, blocks=200):
