@@ -212,23 +212,25 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	*op = (struct cache_op){ .may_block = may_block };
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
-	op->ask_rest = waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns();
+	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
 	request->looks++;
 	error = request->call->attempt(request, op);
 	/* Before it waits, which gives the reader time to come here. */
 	if (error == -EINPROGRESS && request->call->reads)
 		forget_pages_before(request);
-	if (op->at_rest)
+	/* What is found to make no sense was at rest: else it would be waited for. */
+	if (op->at_rest || error == -EIO)
 		lane->rest_ns = queue_now_ns();
 	return error;
 }
 
-static int64_t share_left(const struct request *request, int64_t now_ns)
+/* How long a request that came then may wait in all. */
+static int64_t share_left(const struct request *request, int64_t start_ns)
 {
 	struct wait_shares *shares = &request->fs->shares;
 	const struct lane *lane = lane_of(request);
-	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, now_ns);
-	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, now_ns);
+	int64_t own_ns = wait_share_left(shares, lane, request->caller, lane->rest_ns, start_ns);
+	int64_t all_ns = wait_share_left(shares, lane, WAIT_SHARE_ALL, lane->rest_ns, start_ns);
 
 	return own_ns < all_ns ? own_ns : all_ns;
 }
@@ -249,10 +251,10 @@ static void count_wait(const struct request *request, bool in_vain)
 /* May it wait for its image until op->retry_ns from now? */
 static bool may_wait(struct request *request, const struct cache_op *op)
 {
-	int64_t now_ns = queue_now_ns();
+	int64_t until_ns = queue_now_ns() + op->retry_ns, start_ns = request->start_ns;
 
 	atomic_store(&request->waiting, true);
-	return now_ns + op->retry_ns < request->deadline_ns && op->retry_ns <= share_left(request, now_ns);
+	return until_ns < request->deadline_ns && until_ns - start_ns <= share_left(request, start_ns);
 }
 
 static int64_t job_run(struct job *job)

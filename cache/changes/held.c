@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "base/waits.h"
 #include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
@@ -109,20 +110,6 @@ static bool has_room(const struct held *held, const struct write_log *log)
 	return held->count < WRITERS_MAX && count < WRITERS_OF_AN_IMAGE;
 }
 
-static bool start(struct writer *writer)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int error;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(&thread, &attributes, preserve, writer);
-	pthread_attr_destroy(&attributes);
-	return error == 0;
-}
-
 void held_add(struct held *held, int event_fd, struct saving *saving, struct write_log *log)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
@@ -135,7 +122,7 @@ void held_add(struct held *held, int event_fd, struct saving *saving, struct wri
 	}
 	*writer = (struct writer){ held, event_fd, saving, log, clock_now_ns(CLOCK_MONOTONIC) + WAIT_PRESERVE_NS, NULL };
 	LOCK_SCOPE(&held->lock);
-	if (has_room(held, log) && start(writer)) {
+	if (has_room(held, log) && thread_start(preserve, writer, STACK_BYTES) == 0) {
 		/* The thread waits for this lock before it removes itself. */
 		writer->next = held->writers;
 		held->writers = writer;

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "base/waits.h"
 
 #define THREADS_MAX 2048
@@ -262,20 +263,6 @@ static void *worker(void *argument)
 	return NULL;
 }
 
-static int start_thread(void *(*body)(void *), void *argument)
-{
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int error;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, STACK_BYTES);
-	error = pthread_create(&thread, &attributes, body, argument);
-	pthread_attr_destroy(&attributes);
-	return -error;
-}
-
 /*
  * A thread for each lane that waits: a thread that idles now may already be meant
  * for another. Without a new one the work waits for those there are.
@@ -285,7 +272,7 @@ static void ensure_thread(struct queue *queue)
 	if (queue->idle >= queue->listed ||
 	    queue->threads >= THREADS_MAX + (queue->first_expired ? EXPIRY_THREADS : 0))
 		return;
-	if (start_thread(worker, queue) == 0)
+	if (thread_start(worker, queue, STACK_BYTES) == 0)
 		queue->threads++;
 }
 
@@ -348,7 +335,7 @@ int queue_new(struct queue **out)
 	clock_condition_init(&queue->work);
 	clock_condition_init(&queue->time);
 	queue->wake_ns = INT64_MAX;
-	error = start_thread(timekeeper, queue);
+	error = thread_start(timekeeper, queue, STACK_BYTES);
 	if (error != 0) {
 		free(queue);
 		return error;

@@ -39,13 +39,16 @@ static void count(struct wait_share *share, int64_t now_ns, bool waiting)
 		share->counted_ns = now_ns;
 }
 
-/* Under the lock: of the span that will end at `until_ns`. Slots behind what was counted are of a span ago. */
+/*
+ * Under the lock: of the span that will end at `until_ns`, when it waits from `now_ns` on. Slots behind
+ * what was counted are of a span ago; what others waited for since `now_ns` is beside it.
+ */
 static int64_t waited_until(const struct wait_share *share, int64_t rest_ns, int64_t now_ns, int64_t until_ns)
 {
 	int64_t first = (until_ns - WAIT_IMAGE_SPAN_NS) / WAIT_SHARE_SLOT_NS, sum_ns = until_ns - now_ns;
 	int64_t rest = (rest_ns + WAIT_SHARE_SLOT_NS - 1) / WAIT_SHARE_SLOT_NS;
 
-	for (int64_t slot = first < rest ? rest : first; slot <= share->counted_ns / WAIT_SHARE_SLOT_NS; slot++)
+	for (int64_t slot = first < rest ? rest : first; slot <= min(share->counted_ns, now_ns) / WAIT_SHARE_SLOT_NS; slot++)
 		sum_ns += share->waited_ns[slot % WAIT_SHARE_SLOTS];
 	return sum_ns;
 }

@@ -64,7 +64,7 @@ void wait_share_asked(struct wait_shares *shares, const void *image, pid_t threa
 void wait_share_count(struct wait_shares *shares, const void *image, pid_t thread, int64_t since_ns, int64_t now_ns);
 
 /*
- * How long a request of the thread may wait for the image from now on: 0 to WAIT_REQUEST_NS. It was at rest at
+ * How long a request of the thread that came at `now_ns` may wait for the image: 0 to WAIT_REQUEST_NS. It was at rest at
  * `rest_ns`: what was waited for before that counts only when the thread asks of other images too.
  */
 int64_t wait_share_left(struct wait_shares *shares, const void *image, pid_t thread, int64_t rest_ns, int64_t now_ns);

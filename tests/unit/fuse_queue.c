@@ -189,12 +189,12 @@ Test(queue, expire_may_be_slow, .init = make_queue)
 	static struct task slow, runs, expires;
 
 	slow.expire_until = &expires.expired_ns;
-	submit(&slow, &lane, 30, 10);
+	submit(&slow, &lane, 300, 10);
 	wait_for(&slow.expired_ns);
 	submit(&runs, &other, 0, 0);
 	wait_for(&runs.done_ns);
 	cr_assert(!slow.expire_returned);
-	submit(&expires, &other, 300, 50);
+	submit(&expires, &other, 1200, 600);
 	/* Its run ended long ago: done waits for expire (see there). */
 	wait_for(&slow.done_ns);
 	wait_for(&expires.done_ns);

@@ -328,7 +328,7 @@ int verdicts_print(struct verdicts *verdicts, const char *who)
 	 * C6 bounds each request; an open is several, and lookups of one name stand behind each
 	 * other in the kernel. Few opens may be over what one thread is to wait.
 	 */
-	if (near.count >= 1000 && series_quantile(&near, 0.995) > 500) {
+	if (near.count >= 1000 && series_quantile(&near, 0.999) > 500) {
 		fprintf(stderr, "torture: %s: over 500 ms\n", who);
 		status = 1;
 	}
