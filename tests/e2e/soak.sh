@@ -5,7 +5,7 @@
 #
 # usage: soak.sh [MINUTES [BUILD]]       as root; BUILD is a build directory: build-asan, build-tsan
 #   SEED=n     another run
-#   FLAT=no    say how memory, threads and descriptors went, and do not judge it
+#   FLAT=yes   judge how memory, threads and descriptors went also in less than three minutes, or (no) never
 #
 # Fails when a sanitizer says anything, when a reader got bytes of two generations of a file, or of
 # one that was gone when it asked, or "not found" for what is always there; when the daemon's memory,
@@ -32,6 +32,7 @@ mount_imagefs
 pid=$(daemon_pid)
 start_dnsmasq "$MNT" --tftp-max=500
 start_tftpd "$MNT"
-"$PYTHON" "$TOOLS/soak.py" run "$template" "$SRC" "$MNT" "$pid" "$seconds" "${SEED:-1}" "${FLAT:-yes}"
+"$PYTHON" "$TOOLS/soak.py" run "$template" "$SRC" "$MNT" "$pid" "$seconds" "${SEED:-1}" \
+	"${FLAT:-$([ "$seconds" -lt 180 ] && echo no || echo yes)}"
 for server in "${PIDS[@]}"; do kill "$server"; wait "$server" || true; done
 unmount_imagefs
