@@ -31,6 +31,7 @@
 #include "base/bytes.h"
 #include "cache/changes/reporter.h"
 #include "cache/tree/dir.h"
+#include "cache/tree/image.h"
 #include "cache/tree/volume.h"
 #include "cache_reader.h"
 #include "live_writer.h"
@@ -65,6 +66,7 @@ struct handle {
 	struct cache_version *version; /* NULL: not open */
 	struct known *known;
 	unsigned since; /* the first state that it may be of */
+	bool exact;	/* all writes were told when it was opened */
 };
 
 struct held_dir {
@@ -198,8 +200,7 @@ static struct known *known_of(struct run *run, uint64_t id, unsigned number, enu
 	if (known == run->ids + run->id_count) {
 		PROMISE(run->id_count < IDS_MAX, "bounded");
 		run->id_count++;
-		*known = (struct known){ id, number, path, size_bytes, calloc(1, size_bytes + 1), calloc(1, size_bytes + 1), 0 };
-		PROMISE(known->bytes && known->have, "memory of the test");
+		*known = (struct known){ id, number, path, size_bytes, NULL, NULL, 0 };
 	}
 	PROMISE(known->number == number && known->path == path && known->size_bytes == size_bytes, "versions");
 	return known;
@@ -327,8 +328,15 @@ static int open_node(struct run *run, struct handle *handle, unsigned number, en
 		cache_version_put(node->version);
 		return error;
 	}
+	/* Only now: an entry may name any size, but no chain has more clusters than there are. */
+	PROMISE(known->size_bytes <= IMAGE_BYTES_MAX, "bounded");
+	if (!known->bytes) {
+		known->bytes = calloc(1, known->size_bytes + 1);
+		known->have = calloc(1, known->size_bytes + 1);
+		PROMISE(known->bytes && known->have, "memory of the test");
+	}
 	PROMISE(is_whole(run, since, known), "fresh");
-	*handle = (struct handle){ node->version, known, since };
+	*handle = (struct handle){ node->version, known, since, run->reader.image->seen.exact };
 	return 0;
 }
 
@@ -369,7 +377,7 @@ static long read_handle(struct run *run, const struct handle *handle, uint64_t o
 	TRACE(run, "  read %zu at %llu: %ld\n", length_bytes, (unsigned long long)offset_bytes, got);
 	if (got < 0) {
 		check_error(run, (int)got, "read", -ESTALE);
-		PROMISE(!run->keeps || writer_is_beyond(run->writer) || !history_same_table(run->history, handle->since), "kept");
+		PROMISE(!run->keeps || !handle->exact || writer_is_beyond(run->writer) || !history_same_table(run->history, handle->since), "kept");
 	} else {
 		PROMISE((size_t)got == left_bytes, "whole");
 		learn(run, handle, offset_bytes, piece, (size_t)got);

@@ -56,7 +56,7 @@ struct writer {
 	unsigned count, ended; /* the first so many have ended */
 	unsigned turns, last_begun; /* the turn of it */
 	bool in_step;		    /* what a step itself asks of the device is no turn */
-	bool resized;
+	bool beyond;
 	unsigned char *scratch; /* IMAGE_BYTES_MAX */
 };
 
@@ -325,7 +325,7 @@ static void resize(struct writer *writer, const struct write *write)
 	if (write->new_size_bytes > memory->size_bytes)
 		memset(memory->bytes + memory->size_bytes, 0, write->new_size_bytes - memory->size_bytes);
 	memory_device_resize(memory, memory->bytes, write->new_size_bytes);
-	writer->resized = true;
+	writer->beyond = true;
 }
 
 static void fault(struct writer *writer, const struct write *write)
@@ -337,6 +337,7 @@ static void fault(struct writer *writer, const struct write *write)
 	memory->fail_blocks = write->b & 2 ? error : 0;
 	memory->fail_data = write->b & 4 ? error : 0;
 	memory->fail_from_bytes = (uint64_t)write->c << 2;
+	writer->beyond = writer->beyond || error;
 }
 
 static void land(struct writer *writer, struct write *write)
@@ -463,7 +464,5 @@ unsigned writer_fresh(const struct writer *writer)
 
 bool writer_is_beyond(const struct writer *writer)
 {
-	const struct memory_device *memory = writer->memory;
-
-	return writer->resized || memory->fail_observe || memory->fail_blocks || memory->fail_data;
+	return writer->beyond;
 }

@@ -38,5 +38,5 @@ void writer_finish(struct writer *writer);
 /* The first state that may still be seen: before the first write that has landed, and not been replied to. */
 unsigned writer_fresh(const struct writer *writer);
 
-/* Did the end of the image move, ever, or fails the storage? No guard is against that. */
+/* Did the end of the image move, or the storage fail, ever? No guard is against that. */
 bool writer_is_beyond(const struct writer *writer);
