@@ -327,9 +327,10 @@ mutant "a new choice of the boot partition need not last" image tree/root.c \
 mutant "mkfs in place is not noticed" image tree/volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, reading\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
-	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/!entry/'
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes /(!entry /'
 mutant "growpart makes another file system" image tree/volume.c \
-	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/true/'
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes \|\| end_moved\(volume, entry\)\)/true/'
+mutant "what was cut when it was first seen stays so" version tree/volume.c 's/ \|\| end_moved\(volume, entry\)//'
 
 # ---- validations ----
 mutant "the end of the device is no part of an answer" validation tree/validation.c \
