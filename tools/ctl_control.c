@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mountinfo.h"
 #include "base/text.h"
-#include "fat/name.h"
+#include "tools/ctl_json.h"
 
 #define MOUNTS_SHOWN CONTROL_SOURCES_MAX
 
@@ -108,26 +108,6 @@ int control_check(const char *control)
 
 /* ---- what it shows --------------------------------------------------------- */
 
-/* Undo text_write_json, in place: up to the closing quote. What \\u stands for takes less room than it. */
-static void unquote(char *text)
-{
-	char *to = text;
-
-	for (; *text && *text != '"'; text++) {
-		if (*text == '\\' && text[1] == 'u' && strlen(text) >= 6) {
-			char digits[5] = { text[2], text[3], text[4], text[5], '\0' };
-
-			to += fat_utf8_put((uint32_t)strtoul(digits, NULL, 16), to);
-			text += 5;
-		} else {
-			if (*text == '\\' && text[1])
-				text++;
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
 static char *source_of(const char *control)
 {
 	static const char key[] = "  \"source\": \"";
@@ -143,7 +123,7 @@ static char *source_of(const char *control)
 		if (strncmp(line, key, sizeof(key) - 1) == 0) {
 			source = strdup(line + sizeof(key) - 1);
 			if (source)
-				unquote(source);
+				json_unquote(source);
 		}
 	}
 	if (file)
@@ -221,40 +201,6 @@ static int print_file(const char *control, const char *name)
 
 /* ---- status --------------------------------------------------------------- */
 
-/*
- * Is this line of status.json about the image that has `token` (a JSON string)
- * as its name or as that of a board? Both are at its beginning. A quote inside of
- * a JSON string has a backslash before it.
- */
-static bool line_is_of(const char *line, const char *token)
-{
-	const char *end = strstr(line, "], \"state\": ");
-	const char *at = line;
-
-	if (strncmp(line, "    {\"name\": ", 13) != 0 || !end)
-		return false;
-	while ((at = strstr(at, token)) && at < end) {
-		char after = at[strlen(token)];
-
-		if ((at[-1] == ' ' || at[-1] == '[') && (after == ',' || after == ']'))
-			return true;
-		at++;
-	}
-	return false;
-}
-
-static char *json_of(const char *text)
-{
-	char *token = NULL;
-	size_t length;
-	FILE *out = open_memstream(&token, &length);
-
-	if (!out)
-		return NULL;
-	text_write_json(out, text);
-	return fclose(out) == 0 ? token : NULL;
-}
-
 static int print_json_of(const char *control, const char *image)
 {
 	CLEANUP_FREE char *path = NULL, *token = json_of(image), *line = NULL;
@@ -268,7 +214,7 @@ static int print_json_of(const char *control, const char *image)
 	if (!file)
 		return ctl_fail(path, strerror(errno));
 	while (!found && getline(&line, &size, file) > 0) {
-		found = line_is_of(line, token);
+		found = json_line_is_of(line, token);
 		if (!found)
 			continue;
 		line[strcspn(line, "\n")] = '\0';

@@ -380,7 +380,7 @@ static void drain(struct kernel_events *events)
 	/* Each turn takes at least one event, or ends. */
 	for (int count = queued_bytes / (int)FAN_EVENT_METADATA_LEN; count > 0;) {
 		ssize_t length = read_events(events);
-		const struct fanotify_event_metadata *event = (const void *)events->buffer;
+		const char *at = events->buffer;
 
 		if (length < 0 && errno == EINTR)
 			continue;
@@ -388,8 +388,13 @@ static void drain(struct kernel_events *events)
 			know_nothing(events);
 		if (length <= 0)
 			return;
-		for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length), count--)
+		/* FAN_EVENT_NEXT, but for its cast, of which clang warns: each event begins where the one before it ends. */
+		for (const struct fanotify_event_metadata *event = (const void *)at; FAN_EVENT_OK(event, length); event = (const void *)at) {
 			take_event(events, event);
+			length -= event->event_len;
+			at += event->event_len;
+			count--;
+		}
 	}
 }
 

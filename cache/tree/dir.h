@@ -47,7 +47,8 @@ struct cache_dir {
 	struct cache_image *image;
 	struct cache_volume *volume; /* NULL once detached */
 	struct cache_dir *parent;    /* NULL for a root, and once detached */
-	struct cache_dir *link;	     /* of a list that a walk makes, or of the way down from the root */
+	struct cache_dir *link;	     /* of a list that a walk, or a detaching, makes */
+	struct cache_dir *down;	     /* on the way from the root that is refreshed just now: the next; path.c */
 	uint64_t id;
 	uint32_t first_cluster;
 	unsigned depth;

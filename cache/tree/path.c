@@ -16,8 +16,8 @@ static bool is_as_seen(const struct cache_dir *dir)
 
 /*
  * It and those above it that have to be looked at, from the highest down, linked
- * by `link`. Each is pinned: what the refresh finds may detach it, and the caller
- * still has to hear of it. As long as the path, at most DIR_DEPTH_MAX.
+ * by `down`. Each is pinned: what the refresh finds may detach it (which makes lists
+ * of `link`), and the caller still has to hear of it. As long as the path, at most DIR_DEPTH_MAX.
  */
 static struct cache_dir *pin_path(struct cache_dir *dir)
 {
@@ -25,7 +25,7 @@ static struct cache_dir *pin_path(struct cache_dir *dir)
 
 	for (; dir && !is_as_seen(dir); dir = dir->parent) {
 		node_pin(&dir->node);
-		dir->link = down;
+		dir->down = down;
 		down = dir;
 	}
 	return down;
@@ -39,7 +39,7 @@ static int refresh_path(struct cache_dir *dir, struct cache_dir *path, struct ca
 	int error = path && !path->parent ? volume_refresh(path->volume, op) : 0;
 
 	/* From the root down, so that a directory whose entry is gone is detached before it is believed. */
-	for (struct cache_dir *at = path; at && error == 0 && !at->detached; at = at->link) {
+	for (struct cache_dir *at = path; at && error == 0 && !at->detached; at = at->down) {
 		error = dir_refresh_content(at, op);
 		if (error == 0 && image->seen.generation == generation)
 			at->path_checked = generation;
@@ -62,7 +62,7 @@ static int refresh_once(void *object, struct cache_op *op)
 	while (path) {
 		struct cache_dir *at = path;
 
-		path = at->link;
+		path = at->down;
 		node_unpin(&at->node);
 		dir_free_if_gone(at);
 	}

@@ -212,9 +212,16 @@ static int read_guarded(struct reading *reading)
 	}
 	if (stands == -EAGAIN)
 		return come_back_soon(reading, "exact: being written, or in doubt");
-	/* What was saved is the version's, whatever became of who told, as long as nothing else of it is handed out. */
+	/* Another open found the image the same again (open.c): what it needs is preserved there from now on. */
+	if (version->guard && version->guard != reading->guard)
+		return come_back_soon(reading, "guarded anew meanwhile");
+	/*
+	 * What was saved is the version's if it is what was handed out before. Of the rest nobody knows:
+	 * who did not tell may have written it before it was saved.
+	 */
 	reading->bytes->data = reading->bytes->owner;
-	return version->guard == reading->guard && all_saved(reading) ? overlay(reading, reading->bytes->owner) : 1;
+	return version->guard == reading->guard && all_saved(reading) && span_known(version, &reading->span) ?
+		       overlay(reading, reading->bytes->owner) : 1;
 }
 
 /* ---- straight from the image --------------------------------------------- */

@@ -48,18 +48,39 @@ struct cache_range volume_range(const struct cache_volume *volume)
 
 static const struct cached_kind volume_kind = { volume_parse, volume_commit, free };
 
+/* Does the file system reach beyond so many bytes? */
+static bool is_cut(const struct cache_volume *volume, uint64_t length_bytes)
+{
+	return volume->fat.data_offset_bytes + (uint64_t)volume->fat.cluster_count * volume->fat.cluster_bytes > length_bytes;
+}
+
+/*
+ * Did the partition's end move within the file system? What is below the volume holds where
+ * it was. But for one that is cut by the end of the image: what is behind that cannot be read
+ * in any case, and the image may be whole again the next time.
+ */
+static bool end_moved(const struct cache_volume *volume, const struct part_entry *entry)
+{
+	uint64_t held_bytes = volume->root->place.range.length_bytes;
+
+	if (entry->length_bytes > held_bytes)
+		return is_cut(volume, held_bytes);
+	return entry->length_bytes < held_bytes && is_cut(volume, entry->length_bytes) &&
+	       entry->offset_bytes + entry->length_bytes < volume->image->seen.size_bytes;
+}
+
 /* Its entry in the table as it is now; a partition that moved is another one. */
 static int volume_follow_table(struct cache_volume *volume)
 {
 	const struct part_entry *entry = part_table_find(volume->image->table->parts, volume->number);
 
-	if (entry && entry->offset_bytes == volume->entry.offset_bytes &&
-	    entry->length_bytes == volume->entry.length_bytes)
-		return 0;
-	if (volume->root && (!entry || entry->offset_bytes != volume->entry.offset_bytes)) {
+	if (volume->root && (!entry || entry->offset_bytes != volume->entry.offset_bytes || end_moved(volume, entry))) {
 		dir_detach(volume->root);
 		volume->root = NULL;
 	}
+	if (entry && entry->offset_bytes == volume->entry.offset_bytes &&
+	    entry->length_bytes == volume->entry.length_bytes)
+		return 0;
 	if (!entry)
 		return -ENOENT;
 	volume->entry = *entry;

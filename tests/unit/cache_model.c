@@ -84,6 +84,17 @@ static void report_step(struct run *run, const struct step *step)
 	report(run, line);
 }
 
+/* The kernel does. */
+static void tell_step(struct run *run, const struct step *step)
+{
+	struct cache_range range = { step->offset_bytes, step->length_bytes };
+
+	if (step->phase == BEGIN)
+		memory_feed_announce(run->feed, (pid_t)step->thread, &range);
+	else if (step->phase == END)
+		memory_feed_modified(run->feed, (pid_t)step->thread);
+}
+
 static void do_step(struct run *run)
 {
 	static const char *const words[] = { "sign", "begin", "write", "end" };
@@ -95,7 +106,7 @@ static void do_step(struct run *run)
 	run->last_step_ns = run->memory.now_ns;
 	run->in_step = true;
 	if (run->feed && step->phase == BEGIN)
-		model_feed_tell(run->feed, step);
+		tell_step(run, step);
 	if (moves_time(run, step->phase))
 		memory_device_sign(&run->memory);
 	if (step->phase == LAND)
@@ -104,7 +115,7 @@ static void do_step(struct run *run)
 	else if (run->reporter)
 		report_step(run, step);
 	else if (run->feed && step->phase == END)
-		model_feed_tell(run->feed, step);
+		tell_step(run, step);
 	run->in_step = false;
 }
 
@@ -187,7 +198,7 @@ static void begin_to_tell(struct run *run)
 	cache_image_set_log(run->reader.image, log);
 	run->keeps = run->plan->kind == DEVICE_REPORTED || (run->plan->kind == DEVICE_KERNEL_SYNC && !run->plan->unheard);
 	if (kernel_tells(run->plan->kind)) {
-		run->feed = model_feed_new(run, log);
+		run->feed = memory_feed_new(&run->memory, log);
 		if (run->plan->unheard)
 			return;
 		/* Somebody looked at it a second ago. */

@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
+#include "cache_feed.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -114,7 +115,7 @@ struct run {
 	unsigned char *bytes;
 	unsigned turns, burst, done;
 	struct reporter *reporter; /* or NULL */
-	struct model_feed *feed;   /* or NULL */
+	struct memory_feed *feed;  /* or NULL */
 	bool keeps;		   /* every write is told before and after it is done */
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;
@@ -145,14 +146,6 @@ unsigned frames_done(const struct run *run);
 
 /* The frame that was begun, or the last one done. */
 unsigned frames_begun(const struct run *run);
-
-/* ---- cache_model_feed.c: the kernel's part ----------------------------------- */
-
-/* Listens to the run's image, whose log it becomes the feed of. Freed with the log's users. */
-struct model_feed *model_feed_new(struct run *run, struct write_log *log);
-
-/* The step is announced before it is done, or has been done. */
-void model_feed_tell(struct model_feed *feed, const struct step *step);
 
 /* ---- cache_model_reader.c -------------------------------------------------- */
 

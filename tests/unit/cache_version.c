@@ -790,6 +790,24 @@ Test(cache_version, c8_an_image_cut_under_a_file_is_an_error_until_it_is_whole)
 	end();
 }
 
+/* As one that is being copied to where it is. */
+Test(cache_version, c8_an_image_that_was_cut_when_first_seen_is_read_when_it_is_whole)
+{
+	struct cache_attributes attributes;
+	unsigned char *content;
+	uint64_t size_bytes;
+
+	start(DEVICE_EVENTS);
+	size_bytes = volume.size_bytes;
+	memory_device_resize(&memory, volume.bytes, small_volume_offset(&volume, 3));
+	settle();
+	cr_expect_eq(reader_fetch(&reader, "small.bin", PIECE, &content, &attributes), -EIO);
+	memory_device_resize(&memory, volume.bytes, size_bytes);
+	settle();
+	expect_fetch("small.bin", 1, 150000);
+	end();
+}
+
 Test(cache_version, e_without_room_for_a_copy_files_are_read_all_the_same)
 {
 	struct cache_settings settings = cache_settings_default;

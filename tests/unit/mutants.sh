@@ -46,7 +46,7 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_model_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
+for helper in cache_device cache_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
@@ -334,9 +334,10 @@ mutant "a new choice of the boot partition need not last" image tree/root.c \
 mutant "mkfs in place is not noticed" image tree/volume.c \
 	's/changed = !volume->root \|\| !fat_volume_equal\(&volume->fat, reading\)/changed = !volume->root/'
 mutant "a partition that moved is not noticed" image tree/volume.c \
-	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/!entry/'
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes /(!entry /'
 mutant "growpart makes another file system" image tree/volume.c \
-	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes\)/true/'
+	's/\(!entry \|\| entry->offset_bytes != volume->entry.offset_bytes \|\| end_moved\(volume, entry\)\)/true/'
+mutant "what was cut when it was first seen stays so" version tree/volume.c 's/ \|\| end_moved\(volume, entry\)//'
 
 # ---- validations ----
 mutant "the end of the device is no part of an answer" validation tree/validation.c \

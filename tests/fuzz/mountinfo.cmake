@@ -1,0 +1,1 @@
+imagefs_fuzz(mountinfo LIBS imagefs_base)

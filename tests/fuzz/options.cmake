@@ -1,0 +1,6 @@
+imagefs_fuzz(options SOURCES ${CMAKE_SOURCE_DIR}/fuse/process/options.c ${CMAKE_SOURCE_DIR}/fuse/process/log.c LIBS imagefs_cache imagefs_base PkgConfig::FUSE3)
+foreach(target replay_options fuzz_options)
+	if(TARGET ${target})
+		target_compile_definitions(${target} PRIVATE FUSE_USE_VERSION=35)
+	endif()
+endforeach()
