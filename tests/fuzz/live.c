@@ -684,7 +684,7 @@ static void start(struct run *run, const unsigned char *head)
 	if (flags & FLAG_LARGE)
 		settings.keep_limit_bytes = 0;
 	if (flags & FLAG_NO_MEMORY)
-		settings.memory_budget_bytes = 100 << 10;
+		settings.keep_bytes = 100 << 10;
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
 	run->reader.never_keeps = flags & FLAG_LATER;
