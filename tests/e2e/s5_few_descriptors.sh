@@ -10,7 +10,7 @@ put text "$T/proto@@0" /config.txt
 head -c 200000 /dev/urandom >"$T/kernel"
 put "@$T/kernel" "$T/proto@@0" /kernel8.img
 for i in $(seq 150); do cp --sparse=always "$T/proto" "$SRC/i$i.img"; done
-bash -c 'ulimit -Sn 80; ulimit -Hn 80; exec "$@"' - "$IMAGEFS" "$SRC" "$MNT" 2>"$T/imagefs.log"
+bash -c 'ulimit -Sn 96; ulimit -Hn 96; exec "$@"' - "$IMAGEFS" "$SRC" "$MNT" 2>"$T/imagefs.log"
 ls -l "$CONTROL" >"$T/out" 2>&1 || true # the kernel remembers control files, where there are some
 for i in {101..110}; do
 	[ ! -w "$CONTROL/i$i" ] || { exec {report}>"$CONTROL/i$i" && printf 'write 0 512\ndone\n' >&"$report"; }
@@ -30,7 +30,7 @@ def read(seed):
             if open("%s/i%d/kernel8.img" % (shown, i), "rb").read() != want: failed.append("bytes of %d" % i)
         except OSError as error:
             failed.append(str(error))
-readers = [threading.Thread(target=read, args=(seed,)) for seed in range(12)]
+readers = [threading.Thread(target=read, args=(seed,)) for seed in range(8)]
 for reader in readers: reader.start()
 for reader in readers: reader.join()
 assert not failed, (len(failed), failed[:3])
