@@ -28,13 +28,14 @@
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
 /* A thread that asked of two images within this serves both: while it waits for one, the other waits too. */
-#define WAIT_OTHER_IMAGE_NS (60 * WAIT_S)
+#define WAIT_OTHER_IMAGE_NS (10 * WAIT_S)
 
 /*
  * What a READ of such a thread takes no longer than is no wait, of an image at rest: an ordinary disk. So much is
  * also given, once in a span, to a request of it when its share of that is used up.
  */
 #define WAIT_BRIEF_NS (50 * WAIT_MS)
+#define WAIT_BRIEF_FLUX_NS (20 * WAIT_MS) /* and while the image is being written */
 
 /*
  * Storage that is slow but answers: a READ is given this much more while other jobs of
@@ -119,6 +120,9 @@
 
 /* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
 #define WAIT_TAKE_OVER_NS (5 * WAIT_S)
+
+/* Whether one image can be served at all is waited for so long, before it is served. */
+#define WAIT_CHECK_NS (5 * WAIT_S)
 
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)

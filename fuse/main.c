@@ -449,6 +449,40 @@ static void say_if_empty(struct daemon *daemon)
 	cache_listing_free(&listing);
 }
 
+struct check {
+	struct daemon *daemon;
+	atomic_bool bad;
+};
+
+static void *check_thread(void *argument)
+{
+	struct check *check = argument;
+
+	if (!check_source(check->daemon))
+		atomic_store(&check->bad, true);
+	return NULL;
+}
+
+/*
+ * Can the one image be served at all? It is looked into by who has no privileges any more. Where its
+ * storage does not answer it is served: each request is answered in time.
+ */
+static bool is_servable(struct daemon *daemon)
+{
+	static struct check check; /* its thread may outlive this */
+	struct timespec until;
+	pthread_t thread;
+
+	check.daemon = daemon;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_CHECK_NS / WAIT_S;
+	if (pthread_create(&thread, NULL, check_thread, &check) != 0)
+		return true;
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+		pthread_detach(thread);
+	return !atomic_load(&check.bad);
+}
+
 static int serve(struct daemon *daemon)
 {
 	int result, error;
@@ -462,6 +496,7 @@ static int serve(struct daemon *daemon)
 	separate_mounted(SEPARATE_MAIN);
 	if (daemon->control)
 		separate_mounted(SEPARATE_CONTROL);
+	separate_seal();
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
@@ -472,11 +507,13 @@ static int serve(struct daemon *daemon)
 	if (error != 0)
 		log_line(LOG_LEVEL_WARNING, "cannot give up privileges: %s", strerror(-error));
 	confine();
-	if (start_threads(daemon) != 0) {
+	error = start_threads(daemon);
+	if (error != 0)
 		log_line(LOG_LEVEL_ERROR, "cannot start threads");
+	if (error != 0 || !is_servable(daemon)) {
 		separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
-		return 1;
+		_exit(1); /* there are threads that wait for the mount, which is not served */
 	}
 	if (daemon->options.rw_asked)
 		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro",
@@ -532,8 +569,6 @@ static int run(struct daemon *daemon)
 		free(given);
 	}
 	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
-	if (!check_source(daemon))
-		return 1;
 	daemon->fs.options = options;
 	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
 	daemon->fs.answering = start_ready_thread;

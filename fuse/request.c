@@ -384,7 +384,7 @@ static int64_t left_for_device(const struct request *request, int64_t now_ns)
 	left_ns = share_left(request, now_ns);
 	if (left_ns > 0)
 		return left_ns + WAIT_HUNG_NS;
-	return late || in_flux(request, now_ns) ? 0 : WAIT_BRIEF_NS;
+	return late ? 0 : in_flux(request, now_ns) ? WAIT_BRIEF_FLUX_NS : WAIT_BRIEF_NS;
 }
 
 static void job_expire(struct job *job)

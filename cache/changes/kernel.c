@@ -177,6 +177,13 @@ static bool is_alive(const struct kernel_events *events)
 	return atomic_load(&events->alive);
 }
 
+/* Or has it been refused for good? */
+static bool is_marked_directory(struct kernel_events *events, const struct stat *st)
+{
+	LOCK_SCOPE(&events->lock);
+	return events->directory_device == st->st_dev && events->directory_inode == st->st_ino;
+}
+
 int kernel_events_directory(struct kernel_events *events, int fd)
 {
 	struct stat st;
@@ -186,15 +193,16 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 		return -ENOSYS;
 	if (fstat(fd, &st) != 0)
 		return -errno;
-	LOCK_SCOPE(&events->lock);
-	if (events->directory_device == st.st_dev && events->directory_inode == st.st_ino)
+	if (is_marked_directory(events, &st))
 		return 0;
+	/* Without the lock, under which writers wait: SOURCE may be on storage that hangs. */
 	error = mark(events, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, fd);
-	if (error != 0)
+	if (error != 0 && error != -EOPNOTSUPP)
 		return error;
+	LOCK_SCOPE(&events->lock);
 	events->directory_device = st.st_dev;
 	events->directory_inode = st.st_ino;
-	return 0;
+	return error;
 }
 
 /* ---- feeds; under the lock ------------------------------------------------- */

@@ -19,6 +19,9 @@
 /* Where temporary files may be. */
 #define TEMPORARY "/var/tmp"
 
+/* linux/fanotify.h, since 6.14: FAN_PRE_ACCESS. */
+#define PRE_ACCESS UINT64_C(0x00100000)
+
 /* Constant once there are threads. */
 static void (*ask)(const struct opener_request *request, struct opener_answer *answer) = opener_perform;
 static const char *source_directory, *source_file; /* of the process that opens */
@@ -205,6 +208,9 @@ static int mark_directory(const struct opener_request *request, const struct sta
 	CLEANUP_FD int dir_fd = source_directory ? open_directory(O_PATH) : dup(request->fds[1]);
 	struct stat st;
 
+	/* What is beside one image is not to be heard of: an event comes with a descriptor of the file that it is about. */
+	if (source_file)
+		return -EACCES;
 	if (dir_fd < 0)
 		return dir_fd;
 	if (fstat(dir_fd, &st) != 0 || st.st_dev != wanted->st_dev || st.st_ino != wanted->st_ino)
@@ -218,7 +224,8 @@ static int mark(const struct opener_request *request)
 	int error;
 
 	/* Of whole filesystems and mounts one hears of everything. */
-	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM))
+	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM) ||
+	    request->mask & ~(uint64_t)(PRE_ACCESS | FAN_MODIFY | FAN_ACCESS | FAN_EVENT_ON_CHILD))
 		return -EACCES;
 	if (fstat(request->fds[1], &st) != 0)
 		return -errno;
@@ -285,8 +292,9 @@ static int perform_on_name(const struct opener_request *request, struct opener_a
 	case OPENER_ASK_OPEN:
 		return answer->fds[0] = open_name(request->name);
 	case OPENER_ASK_STAT:
-		answer->text_bytes = sizeof(answer->st);
-		return stat_name(request->name, request->flags[0], &answer->st);
+		result = stat_name(request->name, request->flags[0], &answer->st);
+		answer->text_bytes = result == 0 ? sizeof(answer->st) : 0;
+		return result;
 	default:
 		result = readlink_name(request->name, answer->text);
 		answer->text_bytes = result == 0 ? strlen(answer->text) + 1 : 0;
@@ -304,7 +312,7 @@ static int perform(const struct opener_request *request, struct opener_answer *a
 	case OPENER_ASK_READLINK:
 		return perform_on_name(request, answer);
 	case OPENER_ASK_DIRECTORY:
-		return answer->fds[0] = open_directory(O_RDONLY);
+		return answer->fds[0] = open_directory(source_file ? O_PATH : O_RDONLY);
 	case OPENER_ASK_REOPEN:
 		return answer->fds[0] = reopen(request->fds[0], request->flags[0]);
 	case OPENER_ASK_COUNTERS:

@@ -42,7 +42,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 	if (is_just_seen(image, op))
 		return 0;
 	error = image_observe(image, op);
-	op->entered = image;
+	op->entered = error == 0 ? image : NULL;
 	op->entered_generation = image->seen.generation;
 	if (error != 0)
 		image_leave(image);

@@ -227,7 +227,7 @@ static char *file_of(const struct view_image *image)
 
 static bool is_shortage(int error)
 {
-	return error == -EMFILE || error == -ENFILE;
+	return error == -EMFILE || error == -ENFILE || error == -EAGAIN; /* the last one: of connections to the opener */
 }
 
 int view_shortage(struct cache_op *op, int error)

@@ -44,11 +44,10 @@ static bool has_changed(struct sweep *sweep, const struct view *view)
 	       time(NULL) - now.st_ctim.tv_sec < YOUNG_SECONDS;
 }
 
-/* A name that does not answer leads where it did. */
-static void take_late(struct found *found, const char *file)
+/* The image that was last found by that name, if there is one. */
+static void take_by_file(struct found *found, const char *file)
 {
-	found->late++;
-	for (size_t i = 0; i < found->all_count && found->late <= LATE_MAX; i++) {
+	for (size_t i = 0; i < found->all_count; i++) {
 		CLEANUP_FREE char *last = view_image_file(found->all[i]);
 
 		if (!last || strcmp(last, file) != 0)
@@ -62,10 +61,16 @@ static int take_name(void *context, const struct walk_name *name)
 {
 	struct found *found = context;
 
-	if (name->result == -EINPROGRESS || name->result == -EIO || name->result == -ESTALE)
-		take_late(found, name->file);
-	else if (name->result == 0 && name->image)
+	if (name->result == -EINPROGRESS || name->result == -EIO || name->result == -ESTALE) {
+		/* One that does not answer leads where it did. */
+		if (++found->late <= LATE_MAX)
+			take_by_file(found, name->file);
+	} else if (name->result == 0 && name->image) {
 		found->images[found->count++] = name->image; /* or met since: then it is none of all */
+	} else if (name->result == 0 && name->is_link && name->named) {
+		/* The image is behind the link of its own name (jammy -> jammy:3). */
+		take_by_file(found, name->file);
+	}
 	return 0;
 }
 

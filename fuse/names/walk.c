@@ -38,6 +38,7 @@ struct walk {
 	int dir_fd;    /* SOURCE; constant once it was opened */
 	bool was_read; /* all names are there, or: */
 	int error;
+	bool left;	     /* who asked is gone */
 	bool over;	     /* nobody waits any more: what comes now is dropped */
 	unsigned pending;    /* probes under way */
 	unsigned wanted;     /* who asked is to be woken when fewer are */
@@ -58,7 +59,8 @@ static void probe_free(struct probe *probe)
 	free(probe);
 }
 
-void walk_put(struct walk *walk)
+/* Who asked, or a job. */
+static void leave(struct walk *walk)
 {
 	bool last;
 
@@ -74,6 +76,23 @@ void walk_put(struct walk *walk)
 	pthread_mutex_destroy(&walk->lock);
 	pthread_cond_destroy(&walk->done);
 	free(walk);
+}
+
+/* A job that hangs keeps the walk, but no image: it would stay open as long (S2, S5). */
+void walk_put(struct walk *walk)
+{
+	pthread_mutex_lock(&walk->lock);
+	walk->left = true;
+	for (size_t i = 0; i < walk->count; i++) {
+		struct walk_name *found = &walk->probes[i]->found;
+
+		if (found->result == -EINPROGRESS)
+			continue; /* its job may be writing it */
+		view_image_put(found->image);
+		found->image = NULL;
+	}
+	pthread_mutex_unlock(&walk->lock);
+	leave(walk);
 }
 
 /* ---- one name ------------------------------------------------------------- */
@@ -141,6 +160,10 @@ static int64_t probe_run(struct job *job)
 		return WAIT_RETRY_NAME_NS;
 	LOCK_SCOPE(&walk->lock);
 	probe->found.result = result;
+	if (walk->left) {
+		view_image_put(probe->found.image);
+		probe->found.image = NULL;
+	}
 	walk->finished++;
 	walk->pending--;
 	if (walk->pending < walk->wanted)
@@ -156,7 +179,7 @@ static void expire(struct job *job)
 
 static void probe_done(struct job *job)
 {
-	walk_put(((struct probe *)job)->walk);
+	leave(((struct probe *)job)->walk);
 }
 
 /* Under the lock: set it going on its own. False: it is not to be sent. */
@@ -252,8 +275,16 @@ static int read_names(struct walk *walk)
 		return -EIO;
 	}
 	walk->dir_fd = dup(fd);
-	for (struct dirent *entry; error == 0 && (entry = readdir(dir));)
+	/* An error is not the end: names behind it would be absent. */
+	for (struct dirent *entry; error == 0;) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			error = errno != 0 ? -EIO : 0;
+			break;
+		}
 		error = take_name(walk, entry->d_name);
+	}
 	closedir(dir);
 	return error;
 }
@@ -272,7 +303,7 @@ static int64_t names_run(struct job *job)
 
 static void names_done(struct job *job)
 {
-	walk_put((struct walk *)job);
+	leave((struct walk *)job);
 }
 
 static struct walk *walk_new(struct view *view, struct queue *queue, struct walk_lanes *lanes)

@@ -27,8 +27,8 @@
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
 
-/* So many requests at a time, those that hang among them. */
-#define CONNECTIONS_MAX 256
+/* So many requests at a time, those that hang among them: more than the daemon has threads. */
+#define CONNECTIONS_MAX 2112
 /* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
 #define UNIQUE_ID 0x4000U
 
@@ -127,14 +127,31 @@ static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads i
 
 static _Atomic uint64_t mount_ids[SEPARATE_MOUNTS]; /* of those that are to be broken when the daemon is killed; 0: not */
 
+static atomic_bool detached[SEPARATE_MOUNTS]; /* once and for all */
+static bool sealed; /* of the first thread */
+static pid_t daemon_pid; /* constant */
+
+/* Of the mount that is seen there; never that of another one, before or since. 0: before Linux 6.8. */
+static uint64_t unique_id_at(const char *directory)
+{
+	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
+	struct statx st;
+
+	/* The daemon is not asked: it may be no more. */
+	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, UNIQUE_ID, &st) == 0 && st.stx_mask & UNIQUE_ID ?
+		       st.stx_mnt_id : 0;
+}
+
 static int detach(unsigned which, bool mounted)
 {
 	const struct told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
+	uint64_t id;
 
-	if (!mount || mount->directory[0] == '\0')
+	if (!mount || mount->directory[0] == '\0' || atomic_exchange(&detached[which], true))
 		return -ENOENT;
-	atomic_store(&mount_ids[which], 0);
-	if (mounted)
+	id = atomic_exchange(&mount_ids[which], 0);
+	/* What is mounted there now may be another daemon's. */
+	if (mounted && (id == 0 || unique_id_at(mount->directory) == id))
 		mount_detach(mount->directory);
 	if (mount->remove)
 		rmdir(mount->directory);
@@ -177,24 +194,16 @@ static void start_connection(int fd)
 		close(fd);
 }
 
-/* Of the mount that is seen there; never that of another one, before or since. 0: before Linux 6.8. */
-static uint64_t unique_id_at(const char *directory)
-{
-	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
-	struct statx st;
-
-	/* The daemon is not asked: it may be no more. */
-	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, UNIQUE_ID, &st) == 0 && st.stx_mask & UNIQUE_ID ?
-		       st.stx_mnt_id : 0;
-}
-
 static void take_mount(const struct told *told)
 {
-	if (told->mount < SEPARATE_MOUNTS && told->mounted) {
+	sealed = sealed || told->mount >= SEPARATE_MOUNTS;
+	if (sealed)
+		return;
+	if (told->mounted) {
 		atomic_store(&mount_ids[told->mount], unique_id_at(mounts[told->mount].directory));
 		return;
 	}
-	if (told->mount < SEPARATE_MOUNTS && mounts[told->mount].directory[0] == '\0' &&
+	if (mounts[told->mount].directory[0] == '\0' &&
 	    memchr(told->directory, '\0', sizeof(told->directory)))
 		mounts[told->mount] = *told;
 }
@@ -202,22 +211,23 @@ static void take_mount(const struct told *told)
 /* What is mounted there now may be another daemon's. */
 static void break_mount(unsigned which)
 {
+	CLEANUP_FD int held = open(mounts[which].directory, O_PATH | O_CLOEXEC); /* busy: broken, not taken away */
 	uint64_t id = atomic_load(&mount_ids[which]);
 
-	if (id != 0 && unique_id_at(mounts[which].directory) == id)
+	if (held >= 0 && id != 0 && unique_id_at(mounts[which].directory) == id)
 		umount2(mounts[which].directory, MNT_FORCE | UMOUNT_NOFOLLOW);
 }
 
 /* The signal comes when the daemon's first thread ends, which a kill does at once (PR_SET_PDEATHSIG, prctl(2)). */
 static void *wait_for_death(void *unused)
 {
+	siginfo_t info;
 	sigset_t death;
-	int signal;
 
 	sigemptyset(&death);
 	sigaddset(&death, SIGUSR1);
 	for (;;)
-		if (sigwait(&death, &signal) == 0)
+		if (sigwaitinfo(&death, &info) == SIGUSR1 && info.si_pid == daemon_pid)
 			for (unsigned which = 0; which < SEPARATE_MOUNTS; which++)
 				break_mount(which);
 	return unused;
@@ -391,6 +401,13 @@ void separate_mounted(enum separate_mount mount)
 	tell(&told);
 }
 
+void separate_seal(void)
+{
+	static struct told told = { .mount = SEPARATE_MOUNTS };
+
+	tell(&told);
+}
+
 void separate_detach(enum separate_mount mount, bool mounted)
 {
 	struct opener_request request = { .what = OPENER_ASK_OTHER, .flags = { mount, mounted }, .fds = { -1, -1 } };
@@ -407,6 +424,7 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return -errno;
+	daemon_pid = getpid();
 	child = fork();
 	if (child < 0)
 		return -errno;

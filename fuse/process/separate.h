@@ -41,6 +41,9 @@ void separate_tell_mount(enum separate_mount mount, const char *directory, bool 
  */
 void separate_mounted(enum separate_mount mount);
 
+/* From now on nothing is told any more. */
+void separate_seal(void);
+
 /*
  * Take it away lazily, if it is mounted still: no new user finds it, those inside may
  * finish. And its directory, if that was to be removed. Nothing where no mount was told.

@@ -35,6 +35,10 @@ nbdkit -p 10810 -i 127.0.0.1 -P "$T/nbdkit.pid" --filter="$FILTER" file "$SRC/nb
 wait_until 10 test -s "$T/nbdkit.pid"
 PIDS+=("$(cat "$T/nbdkit.pid")")
 for port in 10809 10810; do wait_until 10 listening $port; done
-start_dnsmasq "$MNT"
-TFTP=69 REPORTED=yes "$PYTHON" "$HERE/guest/guest_fresh.py" "$GUEST" "${1:-15}" "$MNT" "$T/guest" \
-	nbd-server=10809/disk nbdkit=10810
+# A server for each: of two boards that are written all the time, one makes the other wait for half of any second at most.
+for server in nbd-server=10809/disk nbdkit=10810; do
+	start_dnsmasq "$MNT"
+	TFTP=69 REPORTED=yes "$PYTHON" "$HERE/guest/guest_fresh.py" "$GUEST" "${1:-15}" "$MNT" "$T/guest.${server%%=*}" "$server"
+	kill "${PIDS[-1]}"
+	wait_until 10 gone "${PIDS[-1]}"
+done

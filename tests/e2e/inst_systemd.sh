@@ -64,7 +64,7 @@ inside systemctl stop imagefs@boot.service
 for wrong in 'SOURCE=/srv/nowhere' 'OPTIONS=no_such_option'; do
 	{ cat "$TOP/contrib/systemd/boot.conf"; echo "$wrong"; } >"$ROOT/etc/imagefs/wrong.conf"
 	! inside systemctl start imagefs@wrong.service 2>/dev/null || fail "$wrong: started"
-	inside journalctl -q --no-pager -o cat -u imagefs@wrong.service | grep -q "imagefs: ${wrong#*=}:" ||
+	inside journalctl -q --no-pager -o cat -u imagefs@wrong.service | grep -qE "^(imagefs: )?${wrong#*=}:" ||
 		fail "$wrong: not named: $(inside journalctl -q --no-pager -o cat -u imagefs@wrong.service | tail -n5)"
 	inside systemctl stop imagefs@wrong.service
 done
