@@ -65,7 +65,6 @@ bool daemon_fork(void)
 	}
 	close(fds[0]);
 	ready_fd = fds[1];
-	setsid();
 	return true;
 }
 
@@ -96,6 +95,8 @@ void daemon_reach_out(void)
 	notify_fd = connect_to_manager();
 	if (ready_fd < 0)
 		return;
+	/* Not before: an automounter lets only its own process group walk to a mountpoint that is being mounted. */
+	setsid();
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	tzset(); /* of the log: its file is read once */
 }
