@@ -100,13 +100,7 @@ struct kernel_events {
 
 static int mark(struct kernel_events *events, unsigned flags, uint64_t mask, int fd)
 {
-	return opener_mark(events->fd, flags, 0, mask, fd);
-}
-
-/* Both in one go, the second if the first went well. */
-static int mark_twice(struct kernel_events *events, unsigned first_flags, unsigned second_flags, int fd)
-{
-	return opener_mark(events->fd, first_flags, second_flags, EVENTS, fd);
+	return opener_mark(events->fd, flags, mask, fd);
 }
 
 const char *kernel_why_not(int error)
@@ -335,20 +329,18 @@ static bool tell_feeds(struct kernel_events *events, const struct fanotify_event
 static void take_event(struct kernel_events *events, const struct fanotify_event_metadata *event)
 {
 	struct stat st;
-	bool held = false;
+	bool known;
 
 	if (event->fd < 0 || give_to_who_wants(events, event))
 		return;
-	if (fstat(event->fd, &st) == 0) {
-		held = tell_feeds(events, event, &st);
-		/* A file that nobody looks at, or an image that is not open: once is enough. */
-		if (!is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
-			mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, event->fd);
-	}
-	if (held)
+	known = fstat(event->fd, &st) == 0;
+	if (known && tell_feeds(events, event, &st))
 		return;
 	if (event->mask & FAN_PRE_ACCESS)
 		allow(events, event->fd);
+	/* A file that nobody looks at, or an image that is not open: once is enough. */
+	if (known && !is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
+		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, event->fd);
 	close(event->fd);
 }
 
@@ -474,9 +466,8 @@ static void sweep(struct kernel_events *events)
 			stop_listening(feed, write_log_now_ns(feed->log));
 }
 
-static void feed_close(struct write_feed *self)
+static void remove_feed(struct kernel_feed *feed)
 {
-	struct kernel_feed *feed = (struct kernel_feed *)self;
 	struct kernel_events *events = feed->events;
 
 	pthread_mutex_lock(&events->lock);
@@ -497,18 +488,19 @@ static void feed_close(struct write_feed *self)
 	free(feed);
 }
 
+static void feed_close(struct write_feed *self)
+{
+	remove_feed((struct kernel_feed *)self);
+}
+
+/*
+ * Neither of these two ignores the file at once: somebody may listen to it. The first event that nobody
+ * looks for does that. And neither holds the lock, under which writers wait: a link may lead to storage
+ * that hangs.
+ */
 int kernel_events_file(struct kernel_events *events, int fd)
 {
-	struct stat st;
-
-	if (!is_alive(events))
-		return -ENOSYS;
-	if (fstat(fd, &st) != 0)
-		return -errno;
-	LOCK_SCOPE(&events->lock);
-	if (of_file(*bucket_of(events, st.st_dev, st.st_ino), st.st_dev, st.st_ino))
-		return 0;
-	return mark_twice(events, IGNORE, FAN_MARK_ADD, fd);
+	return is_alive(events) ? mark(events, FAN_MARK_ADD, EVENTS, fd) : -ENOSYS;
 }
 
 int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
@@ -529,18 +521,13 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
 	};
 	pthread_mutex_lock(&events->lock);
-	/* Ignored first, so that no writer is held up; another user of the image may listen to it. */
-	if (is_listened_to(events, st.st_dev, st.st_ino))
-		error = mark(events, FAN_MARK_ADD, EVENTS, fd);
-	else
-		error = mark_twice(events, IGNORE, FAN_MARK_ADD, fd);
-	if (error == 0) {
-		feed->next = *bucket_of(events, st.st_dev, st.st_ino);
-		*bucket_of(events, st.st_dev, st.st_ino) = feed;
-	}
+	feed->next = *bucket_of(events, st.st_dev, st.st_ino);
+	*bucket_of(events, st.st_dev, st.st_ino) = feed;
 	pthread_mutex_unlock(&events->lock);
+	/* Known first, so that another user of the image, who goes, leaves the mark. */
+	error = mark(events, FAN_MARK_ADD, EVENTS, fd);
 	if (error != 0) {
-		free(feed);
+		remove_feed(feed);
 		return error;
 	}
 	write_log_set_feed(log, &feed->feed);
@@ -561,6 +548,13 @@ static int read_a_byte(int noisy)
 	return got < 0 ? -errno : 0;
 }
 
+static void remember_wanted(struct kernel_events *events, struct wanted *wanted)
+{
+	LOCK_SCOPE(&events->lock);
+	wanted->next = events->wanted;
+	events->wanted = wanted;
+}
+
 static void forget_wanted(struct kernel_events *events, const struct wanted *wanted)
 {
 	LOCK_SCOPE(&events->lock);
@@ -575,7 +569,6 @@ static void forget_wanted(struct kernel_events *events, const struct wanted *wan
 int kernel_silent_fd(struct kernel_events *events, int fd)
 {
 	struct wanted wanted = { .thread = (pid_t)syscall(SYS_gettid), .fd = -1 };
-	CLEANUP_FD int noisy = -1;
 	struct stat st;
 	int error;
 
@@ -585,16 +578,11 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 		return -errno;
 	wanted.device = st.st_dev;
 	wanted.inode = st.st_ino;
-	pthread_mutex_lock(&events->lock);
-	noisy = opener_mark_and_reopen(events->fd, FAN_MARK_ADD, HEED, EVENTS, fd);
-	if (noisy >= 0) {
-		wanted.next = events->wanted;
-		events->wanted = &wanted;
-	}
-	pthread_mutex_unlock(&events->lock);
-	if (noisy < 0)
-		return noisy;
-	error = read_a_byte(noisy);
+	/* Known first: what is wanted is not ignored. The file may be on storage that hangs: without the lock. */
+	remember_wanted(events, &wanted);
+	CLEANUP_FD int noisy = opener_mark_and_reopen(events->fd, FAN_MARK_ADD, HEED, EVENTS, fd);
+
+	error = noisy < 0 ? noisy : read_a_byte(noisy);
 	/* It stays heeded; the first event that nobody looks for has it ignored. */
 	forget_wanted(events, &wanted);
 	if (wanted.fd < 0)

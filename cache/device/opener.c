@@ -10,11 +10,11 @@
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/statx.h"
 
 /* Where temporary files may be. */
 #define TEMPORARY "/var/tmp"
@@ -43,16 +43,22 @@ static bool is_in_source(const char *name)
 	return !source_file || strcmp(name, source_file) == 0;
 }
 
-/* Who has a descriptor to read from a file or device learns nothing new by another one; a name alone is not enough. */
-static int check_readable(int fd, struct stat *st)
+/* What a descriptor is of, without a question to a file server: it may not answer. */
+static int look_at(int fd, struct statx *st)
 {
-	int flags = fcntl(fd, F_GETFL);
+	return statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, st) == 0 ? 0 : -errno;
+}
 
-	if (flags < 0 || fstat(fd, st) != 0)
-		return -errno;
+/* Who has a descriptor to read from a file or device learns nothing new by another one; a name alone is not enough. */
+static int check_readable(int fd, struct statx *st)
+{
+	int flags = fcntl(fd, F_GETFL), error = look_at(fd, st);
+
+	if (flags < 0 || error != 0)
+		return flags < 0 ? -EBADF : error;
 	if (flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY)
 		return -EACCES;
-	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) ? 0 : -EACCES;
+	return S_ISREG(st->stx_mode) || S_ISBLK(st->stx_mode) ? 0 : -EACCES;
 }
 
 /* For what can be reached by a path only. */
@@ -68,6 +74,7 @@ static int open_name(const char *name)
 {
 	CLEANUP_FD int dir_fd = open_directory(O_PATH);
 	CLEANUP_FD int fd = -1;
+	struct statx opened;
 	struct stat st;
 
 	if (dir_fd < 0)
@@ -80,7 +87,7 @@ static int open_name(const char *name)
 	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	return check_readable(fd, &st) == 0 ? steal_fd(&fd) : -EACCES;
+	return check_readable(fd, &opened) == 0 ? steal_fd(&fd) : -EACCES;
 }
 
 static int read_link(int dir_fd, const char *name, char *text)
@@ -135,7 +142,7 @@ static int readlink_name(const char *name, char *text)
 static int reopen(int fd, unsigned flags)
 {
 	char path[32];
-	struct stat st;
+	struct statx st;
 	int error = check_readable(fd, &st), again;
 
 	if (error != 0)
@@ -144,16 +151,16 @@ static int reopen(int fd, unsigned flags)
 	return again < 0 ? -errno : again;
 }
 
-static int open_sysfs(dev_t device, const char *attribute)
+static int open_sysfs(const struct statx *device, const char *attribute)
 {
 	char path[96];
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device), minor(device), attribute);
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", device->stx_rdev_major, device->stx_rdev_minor, attribute);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* A partition has no queue of its own: its disk is the directory above. */
-static bool counters_kept(dev_t device)
+static bool counters_kept(const struct statx *device)
 {
 	char on = '0';
 	CLEANUP_FD int fd = open_sysfs(device, "queue/iostats");
@@ -165,22 +172,22 @@ static bool counters_kept(dev_t device)
 
 static int open_counters(int fd, int fds[2])
 {
-	struct stat st;
+	struct statx st;
 	int error = check_readable(fd, &st);
 
 	if (error != 0)
 		return error;
-	if (!S_ISBLK(st.st_mode) || !counters_kept(st.st_rdev))
+	if (!S_ISBLK(st.stx_mode) || !counters_kept(&st))
 		return -ENODATA;
-	fds[0] = open_sysfs(st.st_rdev, "stat");
-	fds[1] = open_sysfs(st.st_rdev, "inflight");
+	fds[0] = open_sysfs(&st, "stat");
+	fds[1] = open_sysfs(&st, "inflight");
 	return fds[0] >= 0 && fds[1] >= 0 ? 0 : -ENODATA;
 }
 
 static int add_watch(int inotify_fd, int fd)
 {
 	char path[32];
-	struct stat st;
+	struct statx st;
 	int error = check_readable(fd, &st), watch;
 
 	if (error != 0)
@@ -190,49 +197,47 @@ static int add_watch(int inotify_fd, int fd)
 	return watch < 0 ? -errno : watch;
 }
 
-static int add_mark(const struct opener_request *request, int fd)
+/* The second one if the first went well. */
+static int add_marks(const struct opener_request *request, int fd)
 {
-	unsigned flags[2] = { request->flags[0], request->flags[1] };
 	char path[32];
 
 	/* A descriptor that is a name only cannot be marked, but by its path. */
-	for (int i = 0; i < 2 && (i == 0 || flags[i] != 0); i++)
-		if (fanotify_mark(request->fds[0], flags[i], request->mask, AT_FDCWD, path_of(fd, path)) != 0)
+	for (int i = 0; i < 2 && (i == 0 || request->flags[i] != 0); i++)
+		if (fanotify_mark(request->fds[0], request->flags[i], request->mask, AT_FDCWD, path_of(fd, path)) != 0)
 			return -errno;
 	return 0;
 }
 
-/* Of a directory only SOURCE, and by what SOURCE is now. */
-static int mark_directory(const struct opener_request *request, const struct stat *wanted)
+/*
+ * Of a directory only SOURCE, and by what SOURCE is now. What is beside one image is not to be heard
+ * of: an event comes with a descriptor of the file that it is about.
+ */
+static int mark_directory(const struct opener_request *request, const struct statx *wanted)
 {
-	CLEANUP_FD int dir_fd = source_directory ? open_directory(O_PATH) : dup(request->fds[1]);
-	struct stat st;
+	CLEANUP_FD int dir_fd = source_file ? -EACCES : source_directory ? open_directory(O_PATH) : dup(request->fds[1]);
+	struct statx st;
 
-	/* What is beside one image is not to be heard of: an event comes with a descriptor of the file that it is about. */
-	if (source_file)
+	if (dir_fd < 0 || look_at(dir_fd, &st) != 0)
+		return dir_fd < 0 ? dir_fd : -EIO;
+	if (st.stx_ino != wanted->stx_ino || st.stx_dev_major != wanted->stx_dev_major ||
+	    st.stx_dev_minor != wanted->stx_dev_minor)
 		return -EACCES;
-	if (dir_fd < 0)
-		return dir_fd;
-	if (fstat(dir_fd, &st) != 0 || st.st_dev != wanted->st_dev || st.st_ino != wanted->st_ino)
-		return -EACCES;
-	return add_mark(request, dir_fd);
+	return add_marks(request, dir_fd);
 }
 
 static int mark(const struct opener_request *request)
 {
-	struct stat st;
-	int error;
+	struct statx st;
+	int error = check_readable(request->fds[1], &st);
 
-	/* Of whole filesystems and mounts one hears of everything. */
+	/* Of whole filesystems and mounts, and of opens, one hears of everything. */
 	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM) ||
 	    request->mask & ~(uint64_t)(PRE_ACCESS | FAN_MODIFY | FAN_ACCESS | FAN_EVENT_ON_CHILD))
 		return -EACCES;
-	if (fstat(request->fds[1], &st) != 0)
-		return -errno;
-	if (S_ISDIR(st.st_mode))
+	if (error == -EACCES && S_ISDIR(st.stx_mode))
 		return mark_directory(request, &st);
-	error = check_readable(request->fds[1], &st);
-	return error != 0 ? error : add_mark(request, request->fds[1]);
+	return error != 0 ? error : add_marks(request, request->fds[1]);
 }
 
 /* ---- others ------------------------------------------------------------------------ */
@@ -435,12 +440,10 @@ int opener_watch(int inotify_fd, int fd)
 	return result_of(&(struct opener_request){ .what = OPENER_ASK_WATCH, .fds = { inotify_fd, fd } });
 }
 
-int opener_mark(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd)
+int opener_mark(int fanotify_fd, unsigned flags, uint64_t mask, int fd)
 {
-	return result_of(&(struct opener_request){ .what = OPENER_ASK_MARK,
-						   .flags = { first_flags, second_flags },
-						   .mask = mask,
-						   .fds = { fanotify_fd, fd } });
+	return result_of(&(struct opener_request){
+		.what = OPENER_ASK_MARK, .flags = { flags }, .mask = mask, .fds = { fanotify_fd, fd } });
 }
 
 int opener_mark_and_reopen(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd)

@@ -58,14 +58,13 @@ int opener_counters(int fd, int fds[2]);
 /* inotify_add_watch: of changes. The watch descriptor. */
 int opener_watch(int inotify_fd, int fd);
 
-/*
- * fanotify_mark, at most two of them, the second if it is not 0 and the first went well:
- * of such a file,
- * or of the directory of SOURCE, for which a descriptor that is a name only does.
- */
-int opener_mark(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd);
+/* fanotify_mark: of such a file, or of the directory of SOURCE, for which a descriptor that is a name only does. */
+int opener_mark(int fanotify_fd, unsigned flags, uint64_t mask, int fd);
 
-/* The same, and opener_reopen in one go: the descriptor. That there is nothing which the second could remove is no error. */
+/*
+ * The same twice, the second if the first went well, and opener_reopen in one go: the descriptor. That there
+ * is nothing which the second could remove is no error.
+ */
 int opener_mark_and_reopen(int fanotify_fd, unsigned first_flags, unsigned second_flags, uint64_t mask, int fd);
 
 /* ---- others ------------------------------------------------------------------ */

@@ -279,6 +279,21 @@ Test(cache_dir, e_a_device_that_fails_is_an_error_only_as_long_as_it_fails)
 	end();
 }
 
+/* A request asks with several calls, and goes on after the first one failed. */
+Test(cache_dir, c1_an_observation_that_failed_is_none)
+{
+	struct cache_op op = { .may_block = true, .of_one_request = true };
+	struct cache_dir *root = NULL;
+
+	start(DEVICE_NOTHING);
+	cr_expect_eq(error_of("config.txt"), 0);
+	memory.fail_observe = -EIO;
+	cr_expect_eq(cache_image_root(reader.image, &op, CACHE_PARTITION_BOOT, &root), -EIO);
+	cr_expect_eq(cache_image_root(reader.image, &op, CACHE_PARTITION_BOOT, &root), -EIO);
+	memory.fail_observe = 0;
+	end();
+}
+
 Test(cache_dir, c6_what_is_not_at_hand_is_asked_for_again_where_it_may_block)
 {
 	start(DEVICE_EVENTS);

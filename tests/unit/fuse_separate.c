@@ -160,12 +160,14 @@ Test(fuse_separate, s4_hears_of_source_and_its_images_only)
 
 	if (fanotify_fd < 0)
 		cr_skip("needs root");
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY, image), 0);
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY | FAN_EVENT_ON_CHILD, of_source), 0);
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY, name), -EACCES);
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY | FAN_EVENT_ON_CHILD, other), -EACCES);
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, 0, FAN_MODIFY, image), -EACCES);
-	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, image), -EACCES);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY, image), 0);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, of_source), 0);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY, name), -EACCES);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, other), -EACCES);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, image), -EACCES);
+	cr_expect_eq(opener_mark_and_reopen(fanotify_fd, FAN_MARK_ADD, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, image), -EACCES);
+	/* An event of an open comes with what somebody else opens. */
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_OPEN | FAN_EVENT_ON_CHILD, of_source), -EACCES);
 	cr_expect_str_eq(text_of(opener_mark_and_reopen(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY, image)), "a");
 }
 
@@ -203,13 +205,40 @@ Test(fuse_separate, s4_unmounts_what_it_was_told_first)
 	cr_expect_neq(access(in(two, "detached"), F_OK), 0);
 }
 
-/* Of one image there is no other. */
+/* Who takes over the daemon has nothing of his own unmounted. */
+Test(fuse_separate, s4_unmounts_once_and_learns_of_no_mount_later)
+{
+	char one[256], two[256];
+
+	strcpy(one, in(directory, "one"));
+	strcpy(two, in(directory, "two"));
+	cr_assert_eq(mkdir(one, 0700) + mkdir(two, 0700), 0);
+	separate_tell_mount(SEPARATE_MAIN, one, false);
+	separate_seal();
+	separate_tell_mount(SEPARATE_CONTROL, two, true);
+	separate_detach(SEPARATE_CONTROL, true);
+	cr_expect_eq(access(two, F_OK), 0);
+	cr_expect_neq(access(in(two, "detached"), F_OK), 0);
+	separate_detach(SEPARATE_MAIN, true);
+	cr_assert_eq(unlink(in(one, "detached")), 0);
+	separate_detach(SEPARATE_MAIN, true);
+	cr_expect_neq(access(in(one, "detached"), F_OK), 0);
+}
+
+/* Of one image there is no other, and nothing beside it is heard of. */
 Test(fuse_separate, s4_one_image_is_one_image)
 {
+	int of_source = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC), fanotify_fd, listed;
+
 	cr_assert_eq(separate_start(source, "board", title, sizeof(title)), 0);
 	cr_expect_str_eq(text_of(opener_open("board")), "a");
 	cr_expect_eq(opener_open("a.img"), -EACCES);
 	cr_expect_eq(opener_open("far.img"), -EACCES);
+	listed = opener_directory();
+	cr_expect_eq(fcntl(listed, F_GETFL) & O_PATH, O_PATH);
+	fanotify_fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);
+	if (fanotify_fd >= 0)
+		cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, of_source), -EACCES);
 }
 
 #define THREADS 300

@@ -307,10 +307,8 @@ mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(fe
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/error = mark_twice\(events, IGNORE, FAN_MARK_ADD, fd\);\n\tif/error = mark(events, IGNORE, EVENTS, fd);\n\tif/'
+	's/error = mark\(events, FAN_MARK_ADD, EVENTS, fd\);\n\tif \(error != 0\) \{\n\t\tremove_feed/error = 0;\n\tif (error != 0) {\n\t\tremove_feed/'
 mutant "kernel: the directory has no mark" kernel $kernel 's/error = mark\(events, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, fd\);/error = 0;/'
-mutant "kernel: a second user has the first one ignored" kernel $kernel \
-	's/if \(is_listened_to\(events, st.st_dev, st.st_ino\)\)\n\t\terror/if (false)\n\t\terror/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
 	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
