@@ -24,7 +24,7 @@ struct inodes {
 	struct inode *by_key[BUCKETS]; /* all but files, by kind, parent and name */
 	struct inode root;
 	struct share *memory;
-	struct inode_order tops; /* that something is below */
+	struct order tops; /* that something is below */
 	uint64_t bytes;		 /* of all that is below them */
 };
 
@@ -167,19 +167,9 @@ static struct place *bind_place(struct inode *inode, struct place *place)
 
 /* ---- how much there is of them; under the lock ----------------------------- */
 
-static void order_take(struct inode_order *order, struct inode *inode)
+static struct inode *inode_of(struct order_link *link)
 {
-	*(inode->newer ? &inode->newer->older : &order->newest) = inode->older;
-	*(inode->older ? &inode->older->newer : &order->oldest) = inode->newer;
-	inode->newer = inode->older = NULL;
-}
-
-static void order_add(struct inode_order *order, struct inode *inode)
-{
-	inode->newer = NULL;
-	inode->older = order->newest;
-	*(order->newest ? &order->newest->newer : &order->oldest) = inode;
-	order->newest = inode;
+	return ORDER_OWNER(link, struct inode, by_use);
 }
 
 /* It is the last one that was used. */
@@ -187,12 +177,10 @@ static void touch(struct inodes *inodes, struct inode *inode)
 {
 	struct inode *top = inode->top;
 
-	if (inode == top || inode == top->below.newest)
+	if (inode == top || &inode->by_use == top->below.newest)
 		return;
-	order_take(&top->below, inode);
-	order_add(&top->below, inode);
-	order_take(&inodes->tops, top);
-	order_add(&inodes->tops, top);
+	order_use(&top->below, &inode->by_use);
+	order_use(&inodes->tops, &top->by_use);
 }
 
 static void count_below(struct inodes *inodes, struct inode *inode, bool added)
@@ -212,8 +200,8 @@ static void add_below(struct inodes *inodes, struct inode *inode)
 	if (inode == top)
 		return;
 	if (!top->below.newest)
-		order_add(&inodes->tops, top);
-	order_add(&top->below, inode);
+		order_add(&inodes->tops, &top->by_use);
+	order_add(&top->below, &inode->by_use);
 	count_below(inodes, inode, true);
 }
 
@@ -223,9 +211,9 @@ static void take_below(struct inodes *inodes, struct inode *inode)
 
 	if (inode == top)
 		return;
-	order_take(&top->below, inode);
+	order_take(&top->below, &inode->by_use);
 	if (!top->below.newest)
-		order_take(&inodes->tops, top);
+		order_take(&inodes->tops, &top->by_use);
 	count_below(inodes, inode, false);
 }
 
@@ -260,9 +248,9 @@ static struct inode *drop_surplus(struct inodes *inodes, struct inode *added)
 
 	for (int i = 0; i < LOOKED_AT_MAX; i++) {
 		struct inode *top = added->top->below_bytes > TOP_BYTES ? added->top :
-				    inodes->bytes > ALL_BYTES		? inodes->tops.oldest :
+				    inodes->bytes > ALL_BYTES		? inode_of(inodes->tops.oldest) :
 									  NULL;
-		struct inode *oldest = top ? top->below.oldest : NULL;
+		struct inode *oldest = top ? inode_of(top->below.oldest) : NULL;
 
 		if (!oldest || oldest == added)
 			break;

@@ -40,6 +40,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/order.h"
 #include "base/share.h"
 #include "cache/tree/cache.h"
 #include "fuse/names/images.h"
@@ -61,10 +62,6 @@ struct place {
 	struct cache_version *version; /* of a file */
 };
 
-struct inode_order {
-	struct inode *newest, *oldest;
-};
-
 struct inode {
 	/* Constant. */
 	uint64_t id;
@@ -81,11 +78,11 @@ struct inode {
 	struct place *place; /* the last one, a user of it; NULL: none, or let go */
 	struct inode *next, *next_by_key;
 	struct inode *next_bound, **bound_link; /* of the same image */
-	struct inode *newer, *older; /* of those below `top`, by the last use; of a top: of all tops */
-	struct inode_order below;    /* of a top */
+	struct order_link by_use;    /* of those below `top`; of a top: of all tops */
+	struct order below;	     /* of a top */
 	uint64_t below_bytes;	     /* of a top: what they take of memory */
 
-	atomic_bool forgetting; /* request.c: its pages are being dropped */
+	struct forgetting *forgetting; /* request.c, under its lock: its pages are being dropped */
 	atomic_bool late;	/* late.c: it is being kept for the next try */
 	struct request *reads;	/* request.c, under its lock: READs that are not answered */
 };

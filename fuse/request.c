@@ -2,13 +2,12 @@
 #include "fuse/request.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "fuse/names/links.h"
 #include "fuse/process/log.h"
 #include "fuse/request_asked.h"
@@ -27,23 +26,12 @@ static struct lane *lane_of(const struct request *request)
 	return name ? queue_lane_of_name(request->fs->queue, name) : &request->fs->root_lane;
 }
 
-/*
- * What its waits are counted for: an image, by whichever of its names it is asked for, and all
- * of its partitions. Names that fall together share what they may wait.
- */
+/* What its waits are counted for: an image, by whichever of its names it is asked for. */
 static uint64_t share_of(const struct request *request)
 {
-	const char *name = request->image	     ? request->image->name :
-			   request->inode->top->name ? request->inode->top->name :
-						       request->name;
-	char base[NAME_MAX + 1];
-	size_t length = name ? strnlen(name, NAME_MAX) : 0;
+	const char *name = request->inode->top->name ? request->inode->top->name : request->name;
 
-	memcpy(base, name ? name : "", length);
-	base[length] = '\0';
-	base[view_partition_suffix(base) - base] = '\0';
-	base[view_shown_length(base)] = '\0';
-	return text_hash(base, 0);
+	return request->image ? request->image->share : view_share_of(name ? name : "");
 }
 
 /* ---- answers ------------------------------------------------------------- */
@@ -139,15 +127,16 @@ static void complain(const struct request *request, const char *why, char *text,
 
 /* ---- pages in the kernel -------------------------------------------------- */
 
+/* Of the lists of READs that are not answered, and of how far pages are to be dropped. */
+static pthread_mutex_t reads_lock = PTHREAD_MUTEX_INITIALIZER;
+
 struct forgetting {
 	struct job job; /* first */
 	struct imagefs *fs;
 	struct inode *inode; /* a reference */
-	uint64_t end_bytes;
-	uint64_t dropped_bytes; /* of these */
+	uint64_t end_bytes;  /* reads_lock: all before it are to be dropped, */
+	uint64_t left_bytes; /* and those before this are left */
 };
-
-static pthread_mutex_t reads_lock = PTHREAD_MUTEX_INITIALIZER; /* of the lists of READs that are not answered */
 
 static void list_read(struct request *request)
 {
@@ -169,14 +158,28 @@ static void unlist_read(const struct request *request, struct request *instead)
 		instead->next_read = request->next_read;
 }
 
-/* So far, up to `end_bytes`, no READ of the inode is under way. */
+/* Under the lock. Where the last READ ends that is under way before `end_bytes`. */
 static uint64_t free_of_reads(const struct inode *inode, uint64_t end_bytes)
 {
-	LOCK_SCOPE(&reads_lock);
+	uint64_t start_bytes = 0;
+
 	for (const struct request *read = inode->reads; read; read = read->next_read)
 		if (!is_answered(read) && read->offset_bytes < end_bytes)
-			end_bytes = read->offset_bytes;
-	return end_bytes;
+			start_bytes = max_u64(start_bytes, min_u64(end_bytes, read->offset_bytes + read->length_bytes));
+	return start_bytes;
+}
+
+/* What can be dropped now, from the end on, each page once. False: nothing is left. */
+static bool next_pages(struct forgetting *forgetting, uint64_t *start_bytes, uint64_t *end_bytes)
+{
+	LOCK_SCOPE(&reads_lock);
+	if (forgetting->left_bytes == 0) {
+		forgetting->inode->forgetting = NULL;
+		return false;
+	}
+	*end_bytes = forgetting->left_bytes;
+	*start_bytes = forgetting->left_bytes = free_of_reads(forgetting->inode, *end_bytes);
+	return true;
 }
 
 /*
@@ -188,21 +191,29 @@ static uint64_t free_of_reads(const struct inode *inode, uint64_t end_bytes)
 static int64_t forgetting_run(struct job *job)
 {
 	struct forgetting *forgetting = (struct forgetting *)job;
-	uint64_t end_bytes = free_of_reads(forgetting->inode, forgetting->end_bytes);
+	uint64_t start_bytes, end_bytes;
 
-	if (end_bytes > forgetting->dropped_bytes)
-		fuse_lowlevel_notify_inval_inode(forgetting->fs->session, forgetting->inode->id, 0, (off_t)end_bytes);
-	forgetting->dropped_bytes = end_bytes;
-	return end_bytes < forgetting->end_bytes ? WAIT_RETRY_BUSY_NS : 0;
+	if (!next_pages(forgetting, &start_bytes, &end_bytes))
+		return 0;
+	if (start_bytes < end_bytes)
+		fuse_lowlevel_notify_inval_inode(forgetting->fs->session, forgetting->inode->id, (off_t)start_bytes,
+						 (off_t)(end_bytes - start_bytes));
+	return WAIT_RETRY_BUSY_NS;
 }
 
 static void forgetting_done(struct job *job)
 {
 	struct forgetting *forgetting = (struct forgetting *)job;
 
-	atomic_store(&forgetting->inode->forgetting, false);
 	inodes_put(forgetting->fs->inodes, forgetting->inode);
 	free(forgetting);
+}
+
+/* Under the lock. One is at it already: as far as that, too. */
+static void forget_further(struct forgetting *forgetting, uint64_t end_bytes)
+{
+	if (end_bytes > forgetting->end_bytes)
+		forgetting->end_bytes = forgetting->left_bytes = end_bytes;
 }
 
 /*
@@ -213,24 +224,27 @@ static void forgetting_done(struct job *job)
  */
 static void forget_pages_before(const struct request *request)
 {
-	struct forgetting *forgetting;
+	struct forgetting *made = request->offset_bytes > 0 ? calloc(1, sizeof(*made)) : NULL, *surplus = made;
 
-	if (request->offset_bytes == 0 || atomic_exchange(&request->inode->forgetting, true))
+	if (!made)
 		return;
-	forgetting = calloc(1, sizeof(*forgetting));
-	if (!forgetting) {
-		atomic_store(&request->inode->forgetting, false);
-		return;
-	}
-	forgetting->fs = request->fs;
-	forgetting->inode = inodes_get(request->fs->inodes, request->inode->id);
-	forgetting->end_bytes = request->offset_bytes;
-	forgetting->job = (struct job){
+	made->fs = request->fs;
+	made->job = (struct job){
 		.run = forgetting_run,
 		.done = forgetting_done,
 		.lane = &request->fs->page_lane,
 	};
-	queue_submit(request->fs->queue, &forgetting->job);
+	pthread_mutex_lock(&reads_lock);
+	if (!request->inode->forgetting) {
+		made->inode = inodes_get(request->fs->inodes, request->inode->id);
+		request->inode->forgetting = STEAL_POINTER(surplus);
+	}
+	forget_further(request->inode->forgetting, request->offset_bytes);
+	pthread_mutex_unlock(&reads_lock);
+	if (surplus)
+		free(surplus);
+	else
+		queue_submit(request->fs->queue, &made->job);
 }
 
 /* The request was claimed. */
@@ -510,7 +524,7 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	}
 	request->image = inodes_image(request->fs->inodes, request->inode);
 	if (request->image)
-		wait_share_asked(&request->fs->shares, share_of(request), request->caller, queue_now_ns);
+		wait_share_asked(&request->fs->shares, request->image->share, request->caller, queue_now_ns);
 	if (call->reads)
 		list_read(request);
 	error = attempt(request, &op, false);

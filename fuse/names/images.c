@@ -25,6 +25,7 @@
 #include "cache/device/opener.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/watch.h"
+#include "fuse/names/links.h"
 #include "fuse/process/log.h"
 
 #define BUCKETS 4096
@@ -32,18 +33,13 @@
 /* To make room for an image, so many that are used are asked to go. */
 #define ASKED_TO_GO_MAX 16
 
-/* Images by their last use. */
-struct view_order {
-	struct view_image *newest, *oldest;
-};
-
 struct view_images {
 	const struct view_source *source;
 	struct view_settings settings;
 	struct watch *watch;  /* or NULL */
 	pthread_mutex_t lock; /* never held across I/O on an image */
 	struct view_image *buckets[BUCKETS];
-	struct view_order used, unused;
+	struct order used, unused;
 	size_t count, unused_count;
 	size_t open_count; /* opened, or being opened */
 };
@@ -67,6 +63,11 @@ int view_images_new(const struct view_source *source, const struct view_settings
 
 /* ---- the table; all under the lock --------------------------------------- */
 
+static struct view_image *image_of(struct order_link *link)
+{
+	return ORDER_OWNER(link, struct view_image, by_use);
+}
+
 static struct view_image **bucket_of(struct view_images *images, const struct view_identity *identity)
 {
 	return &images->buckets[(identity->inode ^ identity->device * 31) % BUCKETS];
@@ -77,29 +78,14 @@ bool view_identity_equal(const struct view_identity *a, const struct view_identi
 	return a->device == b->device && a->inode == b->inode;
 }
 
-static void order_take(struct view_order *order, struct view_image *image)
-{
-	*(image->newer ? &image->newer->older : &order->newest) = image->older;
-	*(image->older ? &image->older->newer : &order->oldest) = image->newer;
-	image->newer = image->older = NULL;
-}
-
-static void order_add(struct view_order *order, struct view_image *image)
-{
-	image->newer = NULL;
-	image->older = order->newest;
-	*(order->newest ? &order->newest->newer : &order->oldest) = image;
-	order->newest = image;
-}
-
 /* One user more, who is the last one to have used it. */
 static void use(struct view_images *images, struct view_image *image)
 {
 	bool unused = image->users++ == 0;
 
-	order_take(unused ? &images->unused : &images->used, image);
+	order_take(unused ? &images->unused : &images->used, &image->by_use);
 	images->unused_count -= unused;
-	order_add(&images->used, image);
+	order_add(&images->used, &image->by_use);
 }
 
 static struct view_image *find(struct view_images *images, const struct view_identity *identity)
@@ -125,7 +111,7 @@ static void unlink_image(struct view_images *images, struct view_image *image)
 /* Take an unused image out of the table; it is the caller's to free. */
 static void forget(struct view_images *images, struct view_image *image)
 {
-	order_take(&images->unused, image);
+	order_take(&images->unused, &image->by_use);
 	images->unused_count--;
 	unlink_image(images, image);
 	images->count--;
@@ -172,6 +158,7 @@ static int image_new(struct view_images *images, const char *file, const struct 
 	image->images = images;
 	atomic_store(&image->fd, -1);
 	image->identity = identity_of(st);
+	image->share = view_share_of(file);
 	image->used_ns = queue_now_ns();
 	image->users = 1;
 	*out = image;
@@ -209,7 +196,7 @@ int view_images_get(struct view_images *images, const char *file, const struct s
 	}
 	error = image_new(images, file, st, out);
 	if (error == 0) {
-		order_add(&images->used, *out);
+		order_add(&images->used, &(*out)->by_use);
 		images->count++;
 		(*out)->next = *bucket_of(images, &identity);
 		*bucket_of(images, &identity) = *out;
@@ -320,13 +307,12 @@ static struct view_image *next_to_go(struct view_images *images, int64_t before_
 {
 	struct view_image *image;
 
-	for (size_t left = images->count; left > 0 && (image = images->used.oldest); left--) {
+	for (size_t left = images->count; left > 0 && (image = image_of(images->used.oldest)); left--) {
 		bool open = atomic_load(&image->cache);
 
 		if (open && image->used_ns > before_ns)
 			break;
-		order_take(&images->used, image);
-		order_add(&images->used, image);
+		order_use(&images->used, &image->by_use);
 		if (!open)
 			continue;
 		image->users++;
@@ -343,7 +329,7 @@ static void make_room(struct view_images *images, size_t open_max, int64_t befor
 	for (int asked = 0; asked < ASKED_TO_GO_MAX;) {
 		pthread_mutex_lock(&images->lock);
 		image = unused = NULL;
-		if (images->open_count > open_max && (unused = images->unused.oldest))
+		if (images->open_count > open_max && (unused = image_of(images->unused.oldest)))
 			forget(images, unused);
 		else if (images->open_count > open_max)
 			image = next_to_go(images, before_ns);
@@ -467,13 +453,13 @@ int view_images_all(struct view_images *images, struct view_image ***out, size_t
 	*out = reallocarray(NULL, images->count + 1, sizeof(**out));
 	if (!*out)
 		return -ENOMEM;
-	for (image = images->used.oldest; image; image = image->newer) {
+	for (image = image_of(images->used.oldest); image; image = image_of(image->by_use.newer)) {
 		image->users++;
 		(*out)[(*count)++] = image;
 	}
 	/* From the oldest on, so that they are in the same order when they are given back. */
-	for (image = images->unused.oldest; image; image = next) {
-		next = image->newer;
+	for (image = image_of(images->unused.oldest); image; image = next) {
+		next = image_of(image->by_use.newer);
 		use(images, image);
 		(*out)[(*count)++] = image;
 	}
@@ -517,13 +503,13 @@ void view_image_put(struct view_image *image)
 	images = image->images;
 	pthread_mutex_lock(&images->lock);
 	if (--image->users == 0) {
-		order_take(&images->used, image);
-		order_add(&images->unused, image);
+		order_take(&images->used, &image->by_use);
+		order_add(&images->unused, &image->by_use);
 		images->unused_count++;
 		if (image->gone)
 			surplus = image;
 		else if (images->unused_count > images->settings.unused_max)
-			surplus = images->unused.oldest;
+			surplus = image_of(images->unused.oldest);
 		if (surplus)
 			forget(images, surplus);
 	}

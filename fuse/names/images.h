@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/order.h"
 #include "cache/tree/cache.h"
 #include "fuse/names/asked.h"
 #include "fuse/names/source.h"
@@ -36,6 +37,7 @@ struct view_image {
 	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
 	struct view_identity identity; /* constant */
 	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
+	uint64_t share;		   /* constant: by its name, what is waited for it is counted under (links.h) */
 	char *file;		   /* the table's lock: where in SOURCE it was last found, to be opened there */
 	struct lane lane;	   /* the queue's */
 	struct lane reports_lane;  /* likewise, for keeping bytes before a server overwrites them */
@@ -54,7 +56,7 @@ struct view_image {
 	int64_t used_ns; /* CLOCK_MONOTONIC: when its name was last looked up */
 	bool gone; /* no name leads to it: closed with its last user */
 	struct view_image *next;	  /* its hash chain */
-	struct view_image *newer, *older; /* of the used or of the unused ones, by the last use */
+	struct order_link by_use;	  /* of the used or of the unused ones */
 };
 
 struct view_settings {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cache/device/opener.h"
 #include "fuse/names/source.h"
 
@@ -43,6 +44,15 @@ const char *view_partition_suffix(const char *name)
 	if (colon && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0')
 		return colon;
 	return name + strlen(name);
+}
+
+uint64_t view_share_of(const char *name)
+{
+	char base[NAME_MAX + 1];
+
+	snprintf(base, sizeof(base), "%.*s", (int)(view_partition_suffix(name) - name), name);
+	base[view_shown_length(base)] = '\0';
+	return text_hash(base, 0);
 }
 
 /* Turn the name of a file of SOURCE, perhaps with a partition, into its name in the mount. */

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include "cache/tree/cache.h"
@@ -26,6 +27,12 @@ bool view_can_be_shown(const char *name);
 
 /* Where the `:N` of NAME:N begins, or the end of the name. */
 const char *view_partition_suffix(const char *name);
+
+/*
+ * A number for an image by a name of it, in SOURCE or in the mount: the same for all of its partitions. Names
+ * that fall together share what is counted under it.
+ */
+uint64_t view_share_of(const char *name);
 
 /*
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in

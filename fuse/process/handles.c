@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/order.h"
 #include "cache/device/hash.h"
 
 #define USER_BUCKETS 64
@@ -39,14 +40,14 @@ struct content {
 	unsigned readers; /* and those who read it just now: the bytes stay as long */
 	int64_t made_ns;  /* CLOCK_MONOTONIC */
 	struct content *next;
-	struct content *newer, *older;
+	struct order_link by_use;
 };
 
 struct handles {
 	pthread_mutex_t lock;
 	struct handle_user *users[USER_BUCKETS];
 	struct content *contents[CONTENT_BUCKETS];
-	struct content *newest, *oldest; /* by their last use; those that count */
+	struct order by_use; /* those that count */
 	unsigned handle_count, user_count;
 	size_t content_bytes;
 };
@@ -72,18 +73,9 @@ static size_t cost_of(const struct content *content)
 	return content->length_bytes + CONTENT_COST_BYTES;
 }
 
-static void order_take(struct handles *handles, struct content *content)
+static struct content *content_of(struct order_link *link)
 {
-	*(content->newer ? &content->newer->older : &handles->newest) = content->older;
-	*(content->older ? &content->older->newer : &handles->oldest) = content->newer;
-}
-
-static void order_add(struct handles *handles, struct content *content)
-{
-	content->newer = NULL;
-	content->older = handles->newest;
-	*(handles->newest ? &handles->newest->newer : &handles->oldest) = content;
-	handles->newest = content;
+	return ORDER_OWNER(link, struct content, by_use);
 }
 
 static void count(struct content *content)
@@ -91,7 +83,7 @@ static void count(struct content *content)
 	content->counted = true;
 	content->user->content_bytes += cost_of(content);
 	content->handles->content_bytes += cost_of(content);
-	order_add(content->handles, content);
+	order_add(&content->handles->by_use, &content->by_use);
 }
 
 /* It has no share any more: its bytes go with the last reader. */
@@ -101,7 +93,7 @@ static void drop(struct content *content)
 		content->counted = false;
 		content->user->content_bytes -= cost_of(content);
 		content->handles->content_bytes -= cost_of(content);
-		order_take(content->handles, content);
+		order_take(&content->handles->by_use, &content->by_use);
 	}
 	if (content->readers == 0)
 		free(STEAL_POINTER(content->bytes));
@@ -124,10 +116,10 @@ static void free_if_unused(struct content *content)
 static struct content *oldest_of(const struct handles *handles, const struct handle_user *user,
 				 const struct content *keep)
 {
-	struct content *content = handles->oldest;
+	struct content *content = content_of(handles->by_use.oldest);
 
 	while (content && (content == keep || (user && content->user != user)))
-		content = content->newer;
+		content = content_of(content->by_use.newer);
 	return content;
 }
 
@@ -228,8 +220,7 @@ struct content *handle_content(struct handle *handle)
 	if (!content || !content->counted)
 		return NULL;
 	content->readers++;
-	order_take(handle->handles, content);
-	order_add(handle->handles, content);
+	order_use(&handle->handles->by_use, &content->by_use);
 	return content;
 }
 
