@@ -25,6 +25,7 @@
 #include "base/text.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
+#include "fuse/check.h"
 #include "fuse/control/control.h"
 #include "fuse/control/usage.h"
 #include "fuse/names/list.h"
@@ -107,22 +108,13 @@ static void tame_malloc(void)
 	mallopt(M_ARENA_MAX, 2);
 }
 
-static bool source_error(const char *source, int error)
-{
-	if (error == -ENOTDIR)
-		log_line(LOG_LEVEL_ERROR, "%s: neither a directory of images nor an image", source);
-	else
-		log_line(LOG_LEVEL_ERROR, "%s: %s", source, strerror(-error));
-	return false;
-}
-
 /* First of all: it is forked. */
 static bool separate(struct daemon *daemon)
 {
 	int error = view_source_new(daemon->options.source, &daemon->source);
 
 	if (error != 0)
-		return source_error(daemon->options.source, error);
+		return check_say(daemon->options.source, error);
 	error = separate_start(view_source_directory(daemon->source), view_source_file(daemon->source), daemon->title,
 			       daemon->title_bytes);
 	if (error != 0)
@@ -202,49 +194,9 @@ static bool make_view(struct daemon *daemon)
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
-		return source_error(options->source, error);
+		return check_say(options->source, error);
 	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
-	return error == 0 || source_error(options->source, error);
-}
-
-/* One image that cannot be shown is an error now; a directory without images is only worth a line. */
-static bool check_source(struct daemon *daemon)
-{
-	struct cache_op op = { .may_block = true };
-	struct view_target target;
-	struct cache_image *cache;
-	unsigned wanted = daemon->options.partition;
-	struct cache_dir *root;
-	const char *problem;
-	int error, tries = 0;
-
-	if (!view_is_single(daemon->fs.view))
-		return true;
-	error = view_single(daemon->fs.view, &target);
-	if (error == 0)
-		error = view_image_open(target.image, &op, &cache);
-	if (error != 0)
-		return source_error(daemon->options.source, error);
-	/* A busy image may take a moment to be believed; then it may as well be mounted. */
-	do {
-		struct timespec pause = { .tv_nsec = op.retry_ns };
-
-		if (error == -EINPROGRESS)
-			nanosleep(&pause, NULL);
-		error = cache_image_root(cache, &op, CACHE_PARTITION_BOOT, &root);
-	} while (error == -EINPROGRESS && ++tries < 50);
-	if (error == 0)
-		cache_dir_put(root);
-	problem = cache_image_problem(cache);
-	view_image_put(target.image);
-	if (error == 0 || error == -EINPROGRESS)
-		return true;
-	if (wanted != 0 && problem && strstr(problem, "number"))
-		log_line(LOG_LEVEL_ERROR, "%s: partition=%u: it has no FAT partition of that number",
-			daemon->options.source, wanted);
-	else
-		log_line(LOG_LEVEL_ERROR, "%s: %s", daemon->options.source, problem ? problem : strerror(-error));
-	return false;
+	return error == 0 || check_say(options->source, error);
 }
 
 /* libfuse's own complaints, in our form. Its trace of requests is as it is. */
@@ -449,40 +401,6 @@ static void say_if_empty(struct daemon *daemon)
 	cache_listing_free(&listing);
 }
 
-struct check {
-	struct daemon *daemon;
-	atomic_bool bad;
-};
-
-static void *check_thread(void *argument)
-{
-	struct check *check = argument;
-
-	if (!check_source(check->daemon))
-		atomic_store(&check->bad, true);
-	return NULL;
-}
-
-/*
- * Can the one image be served at all? It is looked into by who has no privileges any more. Where its
- * storage does not answer it is served: each request is answered in time.
- */
-static bool is_servable(struct daemon *daemon)
-{
-	static struct check check; /* its thread may outlive this */
-	struct timespec until;
-	pthread_t thread;
-
-	check.daemon = daemon;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT_CHECK_NS / WAIT_S;
-	if (pthread_create(&thread, NULL, check_thread, &check) != 0)
-		return true;
-	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
-		pthread_detach(thread);
-	return !atomic_load(&check.bad);
-}
-
 static int serve(struct daemon *daemon)
 {
 	int result, error;
@@ -510,7 +428,7 @@ static int serve(struct daemon *daemon)
 	error = start_threads(daemon);
 	if (error != 0)
 		log_line(LOG_LEVEL_ERROR, "cannot start threads");
-	if (error != 0 || !is_servable(daemon)) {
+	if (error != 0 || !check_servable(daemon->fs.view, &daemon->options)) {
 		separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
 		_exit(1); /* there are threads that wait for the mount, which is not served */

@@ -123,12 +123,14 @@ static const char *const free_calls[] = {
 /* Of ints, and unsigned ones. */
 #define ALL UINT32_MAX
 
-/* Only if the bits of that argument that are in the mask are so. */
-static const struct {
+/* Only if the bits of that argument that are in the mask are so; without a mask, in any case. */
+struct rule {
 	const char *call;
 	unsigned argument;
 	scmp_datum_t mask, value;
-} bound_calls[] = {
+};
+
+static const struct rule bound_calls[] = {
 	/* A name, to look up others from; nothing that could be read or written. */
 	{ "openat", 2, O_PATH, O_PATH },
 	/* Connections to the opener. */
@@ -159,33 +161,29 @@ static const struct {
 	{ "sendto", 4, UINT64_MAX, 0 },
 };
 
-static int allow_bound(scmp_filter_ctx filter, const char *name, unsigned argument, scmp_datum_t mask, scmp_datum_t value)
+static int allow(scmp_filter_ctx filter, const struct rule *rule)
 {
-	struct scmp_arg_cmp wanted = { argument, SCMP_CMP_MASKED_EQ, mask, value };
-	int call = seccomp_syscall_resolve_name(name);
+	struct scmp_arg_cmp bound = { rule->argument, SCMP_CMP_MASKED_EQ, rule->mask, rule->value };
+	int call = seccomp_syscall_resolve_name(rule->call);
 
 	/* A name that this architecture, or an old libseccomp, does not know is not called either. */
-	return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &wanted);
+	return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, rule->mask != 0, &bound);
 }
 
 static int add_rules(scmp_filter_ctx filter)
 {
+	/* Threads of this process. */
+	const struct rule ours = { "tgkill", 0, ALL, (scmp_datum_t)getpid() };
 	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
-	for (size_t i = 0; error == 0 && i < sizeof(free_calls) / sizeof(free_calls[0]); i++) {
-		int call = seccomp_syscall_resolve_name(free_calls[i]);
-
-		if (call != __NR_SCMP_ERROR)
-			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-	}
+	for (size_t i = 0; error == 0 && i < sizeof(free_calls) / sizeof(free_calls[0]); i++)
+		error = allow(filter, &(struct rule){ .call = free_calls[i] });
 	for (size_t i = 0; error == 0 && i < sizeof(bound_calls) / sizeof(bound_calls[0]); i++)
-		error = allow_bound(filter, bound_calls[i].call, bound_calls[i].argument, bound_calls[i].mask,
-				    bound_calls[i].value);
+		error = allow(filter, &bound_calls[i]);
+	if (error == 0)
+		error = allow(filter, &ours);
 	if (error == 0)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, CACHESTAT, 0);
-	/* Threads of this process. */
-	if (error == 0)
-		error = allow_bound(filter, "tgkill", 0, ALL, (scmp_datum_t)getpid());
 	/* Its flags cannot be seen: the C library then calls clone. */
 	if (error == 0)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), seccomp_syscall_resolve_name("clone3"), 0);

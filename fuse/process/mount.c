@@ -112,18 +112,9 @@ static int stat_now(const char *path, struct stat *st)
 
 static bool is_ours(const char *directory)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	int seen = mountinfo_id_at(directory);
 	struct mountinfo mount;
-	size_t size = 0;
-	bool ours = false;
 
-	while (file && !ours && getline(&line, &size, file) > 0)
-		ours = mountinfo_parse(line, &mount) && mount.id == seen && strncmp(mount.type, "fuse.imagefs", 12) == 0;
-	if (file)
-		fclose(file);
-	return ours;
+	return find_mount(directory, &mount) && strncmp(mount.type, "fuse.imagefs", 12) == 0;
 }
 
 static void *ask(void *path)

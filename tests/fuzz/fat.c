@@ -10,20 +10,13 @@
 
 #include "fat/fat.h"
 #include "fat/health.h"
+#include "tests/fuzz/promise.h"
 
 #define DEPTH_MAX 3
 /* All directories and files of one input: a small one may name the same ones many times over. */
 #define STEPS_MAX 4000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define promise(condition)                                                                      \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                \
-		}                                                                               \
-	} while (0)
 
 /* fat/fat.h: no other errors than these come out of memory. */
 static bool is_success(int error)

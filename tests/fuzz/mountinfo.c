@@ -8,16 +8,9 @@
 #include <stdlib.h>
 
 #include "base/mountinfo.h"
+#include "tests/fuzz/promise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define promise(condition)                                                                      \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                \
-		}                                                                               \
-	} while (0)
 
 /* As the kernel writes it (seq_path, show_type): what parts words is three octal digits. */
 static void escape(const char *text, char *out)

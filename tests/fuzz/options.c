@@ -15,18 +15,11 @@
 
 #include "base/waits.h"
 #include "fuse/process/options.h"
+#include "tests/fuzz/promise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define WORDS_MAX 32
-
-#define promise(condition)                                                                      \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			dprintf(2, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);      \
-			abort();                                                                \
-		}                                                                               \
-	} while (0)
 
 /* One option of those that are passed on; \ is before a comma that belongs to it. */
 static const char *check_passed(const char *at)

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fuse/check.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/waits.h"
+#include "fuse/process/log.h"
+
+bool check_say(const char *source, int error)
+{
+	if (error == -ENOTDIR)
+		log_line(LOG_LEVEL_ERROR, "%s: neither a directory of images nor an image", source);
+	else
+		log_line(LOG_LEVEL_ERROR, "%s: %s", source, strerror(-error));
+	return false;
+}
+
+
+static bool is_shown(struct view *view, const struct options *options)
+{
+	struct cache_op op = { .may_block = true };
+	struct view_target target;
+	struct cache_image *cache;
+	unsigned wanted = options->partition;
+	struct cache_dir *root;
+	const char *problem;
+	int error, tries = 0;
+
+	error = view_single(view, &target);
+	if (error == 0)
+		error = view_image_open(target.image, &op, &cache);
+	if (error != 0)
+		return check_say(options->source, error);
+	/* A busy image may take a moment to be believed; then it may as well be mounted. */
+	do {
+		struct timespec pause = { .tv_nsec = op.retry_ns };
+
+		if (error == -EINPROGRESS)
+			nanosleep(&pause, NULL);
+		error = cache_image_root(cache, &op, CACHE_PARTITION_BOOT, &root);
+	} while (error == -EINPROGRESS && ++tries < 50);
+	if (error == 0)
+		cache_dir_put(root);
+	problem = cache_image_problem(cache);
+	view_image_put(target.image);
+	if (error == 0 || error == -EINPROGRESS)
+		return true;
+	if (wanted != 0 && problem && strstr(problem, "number"))
+		log_line(LOG_LEVEL_ERROR, "%s: partition=%u: it has no FAT partition of that number",
+			options->source, wanted);
+	else
+		log_line(LOG_LEVEL_ERROR, "%s: %s", options->source, problem ? problem : strerror(-error));
+	return false;
+}
+
+struct check {
+	struct view *view;
+	const struct options *options;
+	atomic_bool bad;
+};
+
+static void *check_thread(void *argument)
+{
+	struct check *check = argument;
+
+	if (!is_shown(check->view, check->options))
+		atomic_store(&check->bad, true);
+	return NULL;
+}
+
+bool check_servable(struct view *view, const struct options *options)
+{
+	static struct check check; /* its thread may outlive this */
+	struct timespec until;
+	pthread_t thread;
+
+	check.view = view;
+	check.options = options;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT_CHECK_NS / WAIT_S;
+	if (!view_is_single(view) || pthread_create(&thread, NULL, check_thread, &check) != 0)
+		return true;
+	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+		pthread_detach(thread);
+	return !atomic_load(&check.bad);
+}

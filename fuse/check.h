@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * check: what is said of SOURCE before it is served. One image that cannot be shown is an
+ * error at the start; a directory without images is only worth a line (main.c).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "fuse/names/view.h"
+#include "fuse/process/options.h"
+
+/* Say what is the matter with SOURCE (-errno). False. */
+bool check_say(const char *source, int error);
+
+/*
+ * Can it be served at all? If not, that is said. The image is looked into, so it is to be asked when no
+ * privileges are left. Where its storage does not answer for WAIT_CHECK_NS it is served: then each
+ * request is answered in time. Both arguments are borrowed for good. Once.
+ */
+bool check_servable(struct view *view, const struct options *options);
