@@ -267,7 +267,8 @@ static int take_name(struct walk *walk, const char *file)
 
 static int read_names(struct walk *walk)
 {
-	int fd = view_source_open(view_source(walk->view), O_RDONLY), error = 0;
+	int fd = view_source_open(view_source(walk->view), O_RDONLY), error;
+	struct dirent *entry;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
 	if (!dir) {
@@ -276,15 +277,11 @@ static int read_names(struct walk *walk)
 	}
 	walk->dir_fd = dup(fd);
 	/* An error is not the end: names behind it would be absent. */
-	for (struct dirent *entry; error == 0;) {
+	do {
 		errno = 0;
 		entry = readdir(dir);
-		if (!entry) {
-			error = errno != 0 ? -EIO : 0;
-			break;
-		}
-		error = take_name(walk, entry->d_name);
-	}
+		error = entry ? take_name(walk, entry->d_name) : errno != 0 ? -EIO : 0;
+	} while (entry && error == 0);
 	closedir(dir);
 	return error;
 }

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/waits.h"
 #include "cache/device/opener.h"
@@ -158,14 +159,9 @@ static bool put_dropped(void)
 /* Where even a file hangs, only one thread hangs with it. */
 static bool take_lock(void)
 {
-	struct timespec pause = { .tv_nsec = WAIT_LOG_NS / 10 };
+	struct timespec until = clock_timespec(clock_now_ns(CLOCK_MONOTONIC) + WAIT_LOG_NS);
 
-	for (int i = 0; i < 10; i++) {
-		if (pthread_mutex_trylock(&lock) == 0)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
+	return pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
 void log_line(enum log_level level, const char *format, ...)
