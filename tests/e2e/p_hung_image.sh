@@ -30,7 +30,7 @@ for i in range(50):
     worst = max(worst, time.monotonic() - begin)
 print("open %.0f ms, slowest report %.1f ms" % ((opened - start) * 1000, worst * 1000), flush=True)
 assert opened - start < bound, opened - start
-assert worst < 0.1, worst
+assert worst < 0.3, worst
 if hold:
     for line in sys.stdin:
         os.write(fd, b"write 0 512 1\ndone 1\n")
