@@ -75,6 +75,7 @@ struct daemon {
 	pthread_t listen_thread; /* likewise, once listening */
 	bool listening;
 	atomic_bool ending; /* a signal takes the mount away */
+	atomic_bool broken; /* the process that opens images has ended */
 };
 
 /* ---- before -------------------------------------------------------------- */
@@ -249,6 +250,7 @@ static void block_signals(sigset_t *signals)
 	sigaddset(signals, SIGINT);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Breaks libfuse's main thread out of its wait. */
@@ -258,7 +260,7 @@ static void block_signals(sigset_t *signals)
 /*
  * The first signal detaches the mount: new users find the directory below,
  * readers inside are served until they close (then the kernel ends the session)
- * or the time of grace is over. A thread of its own, since nothing useful may be
+ * or the time of grace is over. SIGCHLD: our only child may have ended. A thread of its own, since nothing useful may be
  * done in a handler.
  */
 static void *signal_thread(void *argument)
@@ -271,12 +273,18 @@ static void *signal_thread(void *argument)
 	block_signals(&signals);
 	do
 		sigwait(&signals, &signal);
-	while (signal == SIGHUP && !daemon->options.foreground);
-	daemon_notify("STOPPING=1\nSTATUS=Unmounting");
-	atomic_store(&daemon->ending, true);
-	separate_detach(SEPARATE_MAIN, true);
-	control_end(daemon->control);
-	sigtimedwait(&signals, NULL, &grace);
+	while ((signal == SIGHUP && !daemon->options.foreground) || (signal == SIGCHLD && !separate_has_ended()));
+	if (signal == SIGCHLD) {
+		/* No image could be opened any more, nor anything unmounted: who starts us again takes the mount over. */
+		log_line(LOG_LEVEL_ERROR, "the process that opens images has ended, and so does this: start imagefs again");
+		atomic_store(&daemon->broken, true);
+	} else {
+		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
+		atomic_store(&daemon->ending, true);
+		separate_detach(SEPARATE_MAIN, true);
+		control_end(daemon->control);
+		sigtimedwait(&signals, NULL, &grace);
+	}
 	fuse_session_exit(daemon->session);
 	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */
 	for (;;) {
@@ -442,6 +450,8 @@ static int serve(struct daemon *daemon)
 	daemon_notify("STOPPING=1");
 	wait_for_ready_thread(daemon);
 	control_end(daemon->control);
+	if (daemon->broken)
+		return 1;
 	if (!daemon->ending && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
 	if (!daemon->ending)

@@ -356,15 +356,17 @@ static void ask(const struct opener_request *request, struct opener_answer *answ
 	if (taken)
 		give_connection(connection, works);
 	memcpy(answer->fds, fds, sizeof(fds));
-	if (works)
-		return;
-	if (got == 0 || got == -EPIPE || got == -ECONNRESET) {
-		static _Atomic long long last;
+	if (!works)
+		answer->result = got < 0 ? (int)got : -EPIPE;
+}
 
-		if (log_allowed(&last))
-			log_line(LOG_LEVEL_ERROR, "the process that opens images has ended: start imagefs again");
-	}
-	answer->result = got < 0 ? (int)got : -EPIPE;
+bool separate_has_ended(void)
+{
+	char byte;
+	struct iovec iov = { &byte, sizeof(byte) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return recvmsg(first_fd, &message, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool separate_is_thread(pid_t thread)

@@ -23,6 +23,9 @@
  */
 int separate_start(const char *directory, const char *file, char *title, size_t title_bytes);
 
+/* That process is no more (it was killed, or had no memory): nothing will be opened, nor unmounted. */
+bool separate_has_ended(void);
+
 /* Is it a thread of that process, at work for us? */
 bool separate_is_thread(pid_t thread);
 

@@ -4,7 +4,7 @@
 # short or without an answer. When it is over everything is served, by the same daemon.
 # usage: s5_fault.sh FAULT: eio gone memory address-space descriptors threads no-notify no-watches
 #        no-io-uring no-statx var-tmp-full var-tmp-read-only run-read-only
-#        stderr-full syslog-full stopped-daemon stopped-server taken-over kill kill-in-flux busy abort
+#        stderr-full syslog-full stopped-daemon stopped-server taken-over opener-killed kill kill-in-flux busy abort
 #        two-daemons clock
 # (storage that hangs: s2_hung_image; few descriptors from the start: s5_few_descriptors)
 . "$(dirname "$0")/../lib.sh"
@@ -475,6 +475,24 @@ taken-over)
 	wait_until 15 gone "$old"
 	is_mounted && is_mounted "$CONTROL" || fail "the old one took the mounts with it"
 	is "control files" "$(grep -c '^good ' "$CONTROL/status")" 1
+	well good
+	;;
+opener-killed)
+	# Nothing could be opened any more: the daemon ends, and whoever starts it again (systemd) has it all.
+	"$IMAGEFS" -f "$SRC" "$MNT" 2>"$T/said" &
+	daemon=$!
+	PIDS+=("$daemon")
+	serve true
+	well good
+	opener=$(pgrep -P "$pid" -f imagefs-opener)
+	kill -KILL "$opener"
+	wait_until 10 gone "$daemon"
+	status=0
+	wait "$daemon" || status=$?
+	is "exit status" $status 1
+	grep -q "^imagefs: the process that opens images has ended, and so does this: start imagefs again$" "$T/said" || fail "not said: $(cat "$T/said")"
+	mount_imagefs
+	pid=$(daemon_pid)
 	well good
 	;;
 busy)
