@@ -109,8 +109,6 @@ nfs)
 	fetched 89025d75/config.txt jammy ;;
 containers)
 	needs systemd-nspawn dnsmasq setpriv
-	# As systemd does on a machine, but not where it is told that it is in a container.
-	inside mount --make-rshared /
 	follow containers
 	in_container() { inside sh -c 'p=$(systemctl show --value -p MainPID "$1"); c=$(pgrep -P "$p"); shift; exec nsenter -t "${c:-$p}" -m -p "$@"' - "$@"; }
 	container() { # container UNIT COMMANDS: namespaces as of podman or docker; what COMMANDS bind, then nothing
