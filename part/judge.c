@@ -27,9 +27,9 @@ static const struct part_range *seen_as(const struct skeleton *skeleton, const s
 	unsigned number = reported->number <= MBR_ENTRY_COUNT ? reported->number : 0;
 
 	for (unsigned i = 0; i < skeleton->seen_count; i++) {
-		const struct part_range *seen = &skeleton->seen[i];
+		const struct part_range *seen = &skeleton->seen[i].range;
 
-		if (seen->number == number && (uint32_t)seen->start == reported->start &&
+		if (seen->number == number && skeleton->seen[i].told_start == reported->start &&
 		    (uint32_t)seen->length == reported->length)
 			return seen;
 	}

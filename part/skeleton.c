@@ -148,21 +148,33 @@ static bool entry_position(const struct walk *walk, uint64_t base, const unsigne
 	       add_u64(base, scaled, units);
 }
 
-/* Write down the partitions of a sector whose entries count from `base`. */
-static void note_partitions(struct walk *walk, const unsigned char *mbr, uint64_t base, bool primary)
+/*
+ * Write down the partitions of a sector whose entries count from `base`. A logical one whose sum
+ * wraps has its number in Linux; libblkid 2.38 numbers it, 2.41 leaves it out. So the copy says that
+ * it begins behind its EBR. The third and fourth entry stay: Linux counts these only if they are inside.
+ */
+static void note_partitions(struct walk *walk, unsigned char *mbr, uint64_t base, bool primary)
 {
 	struct skeleton *skeleton = walk->skeleton;
 
 	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {
-		const unsigned char *entry = entry_of(mbr, i);
+		unsigned char *entry = mbr + (entry_of(mbr, i) - mbr);
 		struct part_range range = { .number = primary ? i + 1 : 0 };
+		uint32_t told_start;
 
 		if (entry_is_empty(entry) || entry_is_container(entry) ||
 		    !entry_position(walk, base, entry + MBR_ENTRY_START, &range.start) ||
 		    !entry_position(walk, 0, entry + MBR_ENTRY_LENGTH, &range.length))
 			continue;
-		if (skeleton->seen_count < SKELETON_SEEN_MAX)
-			skeleton->seen[skeleton->seen_count++] = range;
+		told_start = (uint32_t)range.start;
+		if (!primary && i < 2 && range.start > UINT32_MAX) {
+			put_le32(entry + MBR_ENTRY_START, 1);
+			told_start = (uint32_t)base + walk->skeleton->sector_bytes / UNIT_BYTES;
+		}
+		if (skeleton->seen_count < SKELETON_SEEN_MAX) {
+			skeleton->seen[skeleton->seen_count].range = range;
+			skeleton->seen[skeleton->seen_count++].told_start = told_start;
+		}
 	}
 }
 

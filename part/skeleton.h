@@ -36,9 +36,12 @@ struct skeleton {
 	uint64_t size_bytes;   /* how large libblkid is to believe the disk */
 	uint32_t sector_bytes; /* 512 or 4096 */
 
-	/* MBR: every partition the walk met, with sums that libblkid takes in 32 bits. */
+	/* MBR: each partition the walk met, and the start libblkid, which adds in 32 bits, will say. */
 	unsigned seen_count;
-	struct part_range seen[SKELETON_SEEN_MAX];
+	struct {
+		struct part_range range;
+		uint32_t told_start;
+	} seen[SKELETON_SEEN_MAX];
 };
 
 static inline void skeleton_close(struct skeleton *skeleton)

@@ -71,6 +71,8 @@ ln -s /proc/self/fd dev/fd
 mount -t tmpfs tmpfs tmp
 pivot_root . mnt
 umount -l mnt
+# As systemd does on a machine, and not where it is told that it is in a container.
+mount --make-rshared /
 ip link set lo up
 exec env -i container=imagefs-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 	/lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no

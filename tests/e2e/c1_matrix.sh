@@ -103,7 +103,10 @@ start_writer() {
 	dd) each eval 'add "dd:$image"' ;;
 	nbd-server) nbd_server nbd ;;
 	nbd-server-flush-fua-trim) nbd_server nbd,fua,flush "flush = true" "fua = true" "trim = true" ;;
-	nbd-server-splice) nbd_server nbd "splice = true" ;;
+	nbd-server-splice)
+		# Its reads end in "Protocol error" then, without imagefs too.
+		[[ $(nbd-server -V 2>&1) != *'version 3.26'* ]] || skip "nbd-server 3.26 cannot splice"
+		nbd_server nbd "splice = true" ;;
 	nbdkit) each nbdkit_for_each nbd ;;
 	# Its trim goes past its cache, which then answers what was there before.
 	nbdkit-cache) each nbdkit_for_each nbd,flush,notrim --filter=cache ;;

@@ -107,6 +107,73 @@ nfs)
 	inside sh -c 'cp /usr/share/doc/imagefs/examples/dnsmasq/imagefs.conf /etc/dnsmasq.d/ && systemctl restart dnsmasq'
 	fetched 1a2b3c4d/cmdline.txt "$(cat "$ROOT/srv/nfs/pi7/boot/firmware/cmdline.txt")"
 	fetched 89025d75/config.txt jammy ;;
+containers)
+	needs systemd-nspawn dnsmasq setpriv
+	follow containers
+	in_container() { inside sh -c 'p=$(systemctl show --value -p MainPID "$1"); c=$(pgrep -P "$p"); shift; exec nsenter -t "${c:-$p}" -m -p "$@"' - "$@"; }
+	container() { # container UNIT COMMANDS: namespaces as of podman or docker; what COMMANDS bind, then nothing
+		inside systemd-run -q --unit="$1" unshare --mount --pid --fork --kill-child --propagation unchanged \
+			sh -ec "$2; touch /run/$1; exec sleep 600"
+		wait_until 10 test -e "$ROOT/run/$1"
+	}
+	reads() { is "$1: $2" "$(in_container "$1" cat "$2")" "$3"; }
+	mkdir "$ROOT/mnt/a" "$ROOT/srv/imagefs"
+	private='mount --make-rprivate /; mount --bind /srv /mnt/a'
+	slave='mount --make-rslave /; mount --rbind /srv /mnt/a'
+	inside systemctl stop imagefs@boot.service
+	container early-private "$private"
+	container early-slave "$slave"
+	container early-point 'mount --make-rslave /; mount --bind /srv/boot /mnt/a'
+	inside systemctl start imagefs@boot.service
+	container late-point 'mount --make-rslave /; mount --bind /srv/boot /mnt/a'
+	container late-private "mount --make-rprivate /; mount --rbind /srv /mnt/a"
+	fetched 89025d75/config.txt jammy
+	reads early-slave /mnt/a/boot/jammy/config.txt jammy
+	reads early-point /mnt/a/jammy/config.txt jammy
+	reads late-point /mnt/a/jammy/config.txt jammy
+	is "mounted later, private" "$(in_container early-private ls -A /mnt/a/boot)" ''
+	is "of a user namespace" "$(inside setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --map-root-user \
+		cat /srv/boot/jammy/config.txt)" jammy
+	# Another daemon: what let its mount through goes on.
+	put second "$ROOT/srv/images/jammy.img" /config.txt
+	inside systemctl restart imagefs@boot.service
+	fetched 89025d75/config.txt second
+	reads early-slave /mnt/a/boot/jammy/config.txt second
+	reads early-point /mnt/a/jammy/config.txt second
+	refuses 'not connected' in_container late-point cat /mnt/a/jammy/config.txt
+	refuses 'not connected' in_container late-private cat /mnt/a/boot/jammy/config.txt
+
+	# imagefs in one: systemd-nspawn's, then with docker's capabilities and two more.
+	in_nspawn() { in_container inside cat /srv/inside/jammy/config.txt; }
+	wait_until 10 in_nspawn
+	is "in systemd-nspawn" "$(in_nspawn)" second
+	in_container inside imagefsctl status >"$T/status"
+	grep -q '^privileges: no capabilities, images are opened by another process, no_new_privs, seccomp; without: .*Landlock$' "$T/status" ||
+		fail "$(cat "$T/status")"
+	is "outside of it" "$(inside ls -A /srv/inside)" ''
+	inside systemctl stop inside.service
+	capabilities=-all$(printf ',+%s' chown dac_override fsetid fowner mknod net_raw setgid setuid setfcap setpcap net_bind_service \
+		sys_chroot kill audit_write sys_admin dac_read_search)
+	contained() {
+		inside systemd-run -q --unit=contained unshare --mount --pid --fork --kill-child --propagation unchanged sh -ec \
+			"mount --make-rprivate /proc; mount -t proc proc /proc; exec setpriv --bounding-set $capabilities --inh-caps $capabilities \
+				imagefs -f /srv/images /srv/imagefs"
+		wait_until 10 inside test -e /srv/imagefs/jammy/config.txt
+	}
+	contained
+	is "shared" "$(inside cat /srv/imagefs/jammy/config.txt)" second
+	reads early-slave /mnt/a/imagefs/jammy/config.txt second
+	inside imagefsctl -c /run/imagefs/imagefs status >"$T/status" || fail "no control files outside"
+	grep -q '^privileges: user [0-9]*, no capabilities, images are opened by another process, .*no_new_privs, seccomp' "$T/status" || fail "$(cat "$T/status")"
+	inside systemctl kill -s KILL contained.service
+	wait_until 10 inside sh -c '! systemctl -q is-active contained.service'
+	inside systemctl reset-failed contained.service
+	refuses 'not connected' inside ls /srv/imagefs
+	contained
+	inside sh -c 'kill "$(pgrep -P "$(systemctl show --value -p MainPID contained)")"'
+	wait_until 10 inside sh -c '! systemctl -q is-active contained.service'
+	is "after it" "$(inside ls -A /srv/imagefs)" ''
+	reads early-slave /mnt/a/boot/jammy/config.txt second ;;
 nobodd)
 	mkdir -p "$ROOT/etc/nobodd"
 	printf '[board:10000000abcd1234]\nimage = /srv/images/noble.img\npartition = 1\n' >"$ROOT/etc/nobodd/nobodd.conf"

@@ -14,7 +14,7 @@ cp "$TOP/contrib/tftpd-hpa/tftpd-hpa" "$ROOT/etc/default/"
 board "$ROOT/srv/images/jammy.img" text
 chmod 600 "$ROOT/srv/images/jammy.img" && chown 12345 "$ROOT/srv/images/jammy.img"
 ln -s jammy.img "$ROOT/srv/images/89025d75"
-chroot "$ROOT" systemctl -q enable imagefs@boot.service 2>/dev/null
+chroot "$ROOT" systemctl -q enable imagefs@boot.service tftpd-hpa.service 2>/dev/null
 start_system
 state() { inside systemctl show --value -p "$1" "${2:-imagefs@boot.service}"; }
 journal() { inside journalctl -q --no-pager -o cat -u imagefs@boot.service; }

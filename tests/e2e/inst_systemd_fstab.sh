@@ -11,6 +11,7 @@ mkdir -p "$ROOT/etc/systemd/system/tftpd-hpa.service.d"
 cp "$TOP/contrib/tftpd-hpa/imagefs-fstab.conf" "$ROOT/etc/systemd/system/tftpd-hpa.service.d/imagefs.conf"
 cp "$TOP/contrib/tftpd-hpa/tftpd-hpa" "$ROOT/etc/default/"
 board "$ROOT/srv/images/jammy.img" text
+chroot "$ROOT" systemctl -q enable tftpd-hpa.service 2>/dev/null
 start_system
 state() { inside systemctl show --value -p ActiveState "$1"; }
 fetch() { nsenter -t "$SYSTEM_PID" -n "$PYTHON" "$TOOLS/tftp.py" get 127.0.0.1 69 jammy/config.txt --out "$T/got" >/dev/null; }
