@@ -200,6 +200,15 @@ struct fat_dir *fat_dir_subset(const struct fat_dir *dir, const size_t *indices,
  */
 long fat_dir_find(const struct fat_dir *dir, const char *name);
 
+/*
+ * The first `length` bytes of a file that is an entry of a directory of this volume;
+ * `length` at most its size, and small: the caller bounds it. Follows the chain as
+ * far as these bytes go. Errors as fat_extents_of_file; all of `out` is written, or
+ * the call fails.
+ */
+int fat_file_read(const struct fat_volume *volume, struct source *source, const struct fat_entry *entry, void *out,
+		  size_t length);
+
 /* ---- names (fat/name.c), public for units ------------------------------- */
 
 /* fatgen103's checksum of an 11-byte short name. */

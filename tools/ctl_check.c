@@ -68,17 +68,33 @@ const char *check_boot_reason(const struct check *check)
 {
 	if (check->boot_chosen_by_name)
 		return "asked for";
-	if (part_table_fat_count(check->table) == 1)
-		return "only FAT";
-	return check->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+	return part_table_fat_count(check->table) == 1 ? "only FAT" : part_boot_reason_text(check->choice.reason);
 }
 
 /* ---- the steps ------------------------------------------------------------ */
 
+/* What autoboot.txt names must be there, or the firmware goes on to the next place to boot from. */
+static void say_autoboot(struct check *check)
+{
+	const struct part_choice *choice = &check->choice;
+	const struct part_entry *named = part_table_find(check->table, choice->named);
+	const struct part_entry *tryboot = part_table_find(check->table, choice->tryboot);
+
+	if (choice->named && (!named || !named->is_fat))
+		check_say(check, FINDING_PROBLEM, "autoboot.txt", "boot_partition=%u: %s", choice->named,
+			  named ? "that partition holds no FAT" : "there is no such partition");
+	if (choice->tryboot && (!tryboot || !tryboot->is_fat))
+		check_say(check, FINDING_PROBLEM, "autoboot.txt", "boot_partition=%u, for tryboot: %s", choice->tryboot,
+			  tryboot ? "that partition holds no FAT" : "there is no such partition");
+}
+
 static int choose_boot(struct check *check, struct source *image)
 {
-	int error;
+	int error = part_choose_boot(image, check->table, &check->choice);
 
+	if (error == -ENOMEM)
+		return error;
+	say_autoboot(check);
 	if (check->place.partition != CACHE_PARTITION_BOOT) {
 		check->boot = part_table_find(check->table, check->place.partition);
 		check->boot_chosen_by_name = true;
@@ -87,13 +103,13 @@ static int choose_boot(struct check *check, struct source *image)
 				  check->boot ? "holds no FAT" : "there is none of that number");
 		return 0;
 	}
-	error = part_choose_boot(image, check->table, &check->boot, &check->boot_reason);
+	check->boot = check->choice.entry;
 	if (error == -ENODATA)
 		check_say(check, FINDING_PROBLEM, "table", "no partition holds a FAT: there is nothing to boot from");
-	else if (error == -EIO)
+	else if (error != 0 && check->choice.named == 0)
 		check_say(check, FINDING_PROBLEM, "table",
 			  "a FAT cannot be read, and may be the boot partition: name one with IMAGE:N");
-	return error == -ENOMEM ? error : 0;
+	return 0;
 }
 
 static int look_at_table(struct check *check, struct source *image, uint32_t sector_bytes)

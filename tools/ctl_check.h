@@ -32,7 +32,7 @@ struct check {
 	struct part_table *table; /* or NULL */
 	const struct part_entry *boot; /* of the table; or NULL */
 	bool boot_chosen_by_name; /* IMAGE:N */
-	enum part_boot_reason boot_reason;
+	struct part_choice choice; /* what it would be without :N, as far as that is known */
 
 	bool has_volume;
 	struct fat_volume volume;

@@ -19,10 +19,32 @@ static void write_text_or_null(FILE *out, const char *text)
 		fputs("null", out);
 }
 
+static void write_number(FILE *out, unsigned number)
+{
+	if (number)
+		fprintf(out, "%u", number);
+	else
+		fputs("null", out);
+}
+
+static void write_autoboot(FILE *out, const struct part_choice *choice)
+{
+	fputs("  \"autoboot\": ", out);
+	if (!choice->autoboot) {
+		fputs("null,\n", out);
+		return;
+	}
+	fprintf(out, "{\"on\": %u, \"boot_partition\": ", choice->autoboot);
+	write_number(out, choice->named);
+	fputs(", \"tryboot\": ", out);
+	write_number(out, choice->tryboot);
+	fputs("},\n", out);
+}
+
 static void write_table(FILE *out, const struct check *check)
 {
 	if (!check->table) {
-		fputs("  \"table\": null,\n  \"boot\": null,\n", out);
+		fputs("  \"table\": null,\n  \"boot\": null,\n  \"autoboot\": null,\n", out);
 		return;
 	}
 	fprintf(out, "  \"table\": {\"scheme\": \"%s\", \"sector_bytes\": %u, \"partitions\": [", check_scheme(check),
@@ -38,6 +60,7 @@ static void write_table(FILE *out, const struct check *check)
 		fprintf(out, "{\"number\": %u, \"reason\": \"%s\"},\n", check->boot->number, check_boot_reason(check));
 	else
 		fputs("null,\n", out);
+	write_autoboot(out, &check->choice);
 }
 
 static void write_volume(FILE *out, const struct check *check)

@@ -42,6 +42,25 @@ static void write_bytes(FILE *out, uint64_t bytes)
 
 /* ---- what it is ------------------------------------------------------------ */
 
+static void write_autoboot(const struct writer *writer, const struct check *check)
+{
+	const struct part_choice *choice = &check->choice;
+	FILE *out = writer->out;
+
+	write_key(writer, "autoboot.txt");
+	fprintf(out, "on partition %u: ", choice->autoboot);
+	if (choice->named)
+		fprintf(out, "boot_partition=%u", choice->named);
+	else
+		fputs("names no partition", out);
+	if (choice->tryboot) {
+		fprintf(out, "; tryboot: %u, which is ", choice->tryboot);
+		text_write_plain(out, check->place.name);
+		fprintf(out, ":%u", choice->tryboot);
+	}
+	fputc('\n', out);
+}
+
 static void write_table(const struct writer *writer, const struct check *check)
 {
 	static const char *const schemes[] = { "none, one FAT", "MBR", "GPT" };
@@ -62,7 +81,9 @@ static void write_table(const struct writer *writer, const struct check *check)
 	if (check->boot)
 		fprintf(out, "%u (%s)\n", check->boot->number, check_boot_reason(check));
 	else
-		fputs("none\n", out);
+		fputs(check->choice.named ? "not known\n" : "none\n", out);
+	if (check->choice.autoboot)
+		write_autoboot(writer, check);
 }
 
 static void write_volume(const struct writer *writer, const struct check *check)
