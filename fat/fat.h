@@ -55,8 +55,9 @@ struct fat_volume {
 	uint32_t root_entry_count;     /* FAT12/16: its 32-byte entries; FAT32: 0 */
 	uint32_t root_cluster;	       /* FAT32: where the root's chain starts; FAT12/16: 0 */
 	uint64_t data_offset_bytes;    /* cluster 2 */
-	uint32_t volume_id;	       /* BS_VolID, 0 if the boot sector has none */
-	char label[12];		       /* BS_VolLab without padding, "" if none; not trusted, printable ASCII only */
+	uint32_t volume_id;	       /* BS_VolID; 0 if the boot sector has none, as blkid has it */
+	char label[12];		       /* BS_VolLab without padding, "" if none; not trusted, printable ASCII only.
+					  What the volume is called stands in its root: fat_dir_label */
 	bool dirty;		       /* the dirty bit Linux sets while mounted read-write */
 };
 
@@ -181,6 +182,12 @@ size_t fat_dir_count(const struct fat_dir *dir);
 const struct fat_entry *fat_dir_entry(const struct fat_dir *dir, size_t index); /* index < count, in disk order */
 uint64_t fat_dir_size_bytes(const struct fat_dir *dir); /* its clusters, or the fixed root's length */
 uint32_t fat_dir_subdirectory_count(const struct fat_dir *dir); /* entries that are directories, for st_nlink */
+
+/*
+ * The volume's label, of the root directory: what blkid and udev call it, and Linux and Windows
+ * change. Printable ASCII only; "" where there is none, and of another directory.
+ */
+const char *fat_dir_label(const struct fat_dir *dir);
 
 /* What it takes of memory. */
 size_t fat_dir_memory_bytes(const struct fat_dir *dir);

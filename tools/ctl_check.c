@@ -169,8 +169,26 @@ static void look_at_end(struct check *check)
 	if (end > check->boot->length_bytes)
 		check_say(check, FINDING_PROBLEM, "fat", "the file system is larger than its partition: %llu of %llu bytes are there",
 			  (unsigned long long)check->boot->length_bytes, (unsigned long long)end);
-	if (check->volume.dirty)
-		check_say(check, FINDING_NOTE, "fat", "the dirty flag is set: it is mounted, or was not unmounted");
+}
+
+/* What fsck.fat and blkid have to say besides. A board that runs has the dirty flag set, so it is no problem. */
+static void say_flags(struct check *check)
+{
+	if (check->volume.dirty || check->health.dirty)
+		check_say(check, FINDING_NOTE, "fat", "the dirty flag is set (%s): it is mounted, or was not unmounted",
+			  !check->health.dirty ? "boot sector" : check->volume.dirty ? "boot sector and FAT" : "FAT");
+	if (check->health.errors)
+		check_say(check, FINDING_NOTE, "fat", "the error flag is set (FAT): who wrote to it last met with errors of the disk");
+}
+
+static void say_label(struct check *check)
+{
+	const char *boot_label = check->volume.label;
+
+	if (strcmp(check->label, boot_label) != 0)
+		check_say(check, FINDING_NOTE, "fat", "its label is %s%s%s; the boot sector has another: %s%s%s",
+			  *check->label ? "'" : "", *check->label ? check->label : "none", *check->label ? "'" : "",
+			  *boot_label ? "'" : "", *boot_label ? boot_label : "none", *boot_label ? "'" : "");
 }
 
 static int look_at_volume(struct check *check, struct source *image)
@@ -188,8 +206,12 @@ static int look_at_volume(struct check *check, struct source *image)
 	error = look_at_health(check, &slice.source);
 	if (error != 0)
 		return error;
-	if (volume_files_open(&files, &check->volume, &slice.source) == 0)
+	say_flags(check);
+	if (volume_files_open(&files, &check->volume, &slice.source) == 0) {
+		snprintf(check->label, sizeof(check->label), "%s", fat_dir_label(files.root));
+		say_label(check);
 		error = check_boot_files(check, image, &files);
+	}
 	volume_files_close(&files);
 	return error;
 }

@@ -93,11 +93,12 @@ static void write_volume(const struct writer *writer, const struct check *check)
 	FILE *out = writer->out;
 
 	write_key(writer, "file system");
-	fprintf(out, "FAT%d, sectors of %u bytes, %u clusters of %u bytes, id %04X-%04X", (int)volume->type,
-		volume->sector_bytes, volume->cluster_count, volume->cluster_bytes, (unsigned)(volume->volume_id >> 16),
-		(unsigned)(volume->volume_id & 0xffff));
-	if (volume->label[0])
-		fprintf(out, ", label %s", volume->label);
+	fprintf(out, "FAT%d, sectors of %u bytes, %u clusters of %u bytes", (int)volume->type, volume->sector_bytes,
+		volume->cluster_count, volume->cluster_bytes);
+	if (volume->volume_id != 0)
+		fprintf(out, ", id %04X-%04X", (unsigned)(volume->volume_id >> 16), (unsigned)(volume->volume_id & 0xffff));
+	if (check->label[0])
+		fprintf(out, ", label %s", check->label);
 	fputc('\n', out);
 	if (!check->has_health)
 		return;
@@ -132,7 +133,7 @@ static void write_board(const struct writer *writer, const struct check *check, 
 			continue;
 		fputs(", ", out);
 		text_write_plain(out, wanted->path);
-		fputs(wanted->there ? "" : " (absent)", out);
+		fputs(!wanted->there ? " (absent)" : wanted->damaged ? " (damaged)" : "", out);
 	}
 	fputc('\n', out);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "pi/pi.h"
 
@@ -84,6 +85,29 @@ static const struct fat_entry *find_file(struct volume_files *files, const char 
 bool volume_files_exists(void *context, const char *path)
 {
 	return find_file(context, path) != NULL;
+}
+
+bool volume_files_whole(void *context, const char *path)
+{
+	struct volume_files *files = context;
+	const struct fat_entry *entry = find_file(files, path);
+	uint64_t left = entry ? entry->size_bytes : 0;
+	struct fat_extents extents;
+	bool whole = entry && fat_extents_of_file(files->volume, files->source, entry->first_cluster, entry->size_bytes,
+						  &extents) == 0;
+
+	if (!whole)
+		return false;
+	for (size_t i = 0; i < extents.count && whole; i++) {
+		const struct fat_extent *run = &extents.list[i];
+		uint64_t bytes = min_u64(left, (uint64_t)run->cluster_count * files->volume->cluster_bytes);
+
+		whole = range_within(fat_cluster_offset_bytes(files->volume, run->first_cluster), bytes,
+				     files->source->size_bytes);
+		left -= bytes;
+	}
+	fat_extents_free(&extents);
+	return whole;
 }
 
 bool volume_files_any(void *context, const char *prefix, const char *suffix)
