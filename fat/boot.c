@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "fat/fat.h"
+#include "fat/name.h"
 #include "fat/ondisk.h"
 
 /* The numbers of the BIOS parameter block that decide the layout. */
@@ -127,19 +128,11 @@ static bool volume_lay_out(struct fat_volume *volume, const struct bpb *bpb)
 	return volume_count_clusters(volume, bpb, data_sectors / bpb->sectors_per_cluster);
 }
 
-/* What the owner called it. Only for people to read: other bytes than printable ASCII become '?'. */
-static void label_decode(const unsigned char *label, char *out)
+/* What mkfs called it: "" is written so (fatgen103). */
+static void label_identify(struct fat_volume *volume, const unsigned char *label)
 {
-	size_t length = BS_VOL_LAB_BYTES;
-
-	/* fatgen103: mkfs writes this when there is no label. */
-	if (memcmp(label, "NO NAME    ", BS_VOL_LAB_BYTES) == 0)
-		length = 0;
-	while (length > 0 && (label[length - 1] == ' ' || label[length - 1] == '\0'))
-		length--;
-	for (size_t i = 0; i < length; i++)
-		out[i] = label[i] >= 0x20 && label[i] < 0x7F ? (char)label[i] : '?';
-	out[length] = '\0';
+	if (memcmp(label, "NO NAME    ", BS_VOL_LAB_BYTES) != 0)
+		fat_label_decode(label, volume->label);
 }
 
 static void volume_identify(struct fat_volume *volume, const unsigned char *boot)
@@ -147,10 +140,11 @@ static void volume_identify(struct fat_volume *volume, const unsigned char *boot
 	bool is_fat32 = volume->type == FAT_TYPE_32;
 	uint8_t signature = boot[is_fat32 ? BS32_BOOT_SIG : BS16_BOOT_SIG];
 
-	if (signature == BS_BOOT_SIG_ID || signature == BS_BOOT_SIG_ID_LABEL)
+	/* As libblkid (vfat.c) and so udev: a FAT32 has its identifier always. */
+	if (is_fat32 || signature == BS_BOOT_SIG_ID || signature == BS_BOOT_SIG_ID_LABEL)
 		volume->volume_id = get_le32(boot + (is_fat32 ? BS32_VOL_ID : BS16_VOL_ID));
 	if (signature == BS_BOOT_SIG_ID_LABEL)
-		label_decode(boot + (is_fat32 ? BS32_VOL_LAB : BS16_VOL_LAB), volume->label);
+		label_identify(volume, boot + (is_fat32 ? BS32_VOL_LAB : BS16_VOL_LAB));
 	volume->dirty = boot[is_fat32 ? BS32_RESERVED_1 : BS16_RESERVED_1] & BS_STATE_DIRTY;
 }
 

@@ -200,3 +200,28 @@ bool fat_extents_map(const struct fat_volume *volume, const struct fat_extents *
 	*run_bytes = (uint64_t)extent->cluster_count * volume->cluster_bytes - in_run_bytes;
 	return true;
 }
+
+int fat_file_read(const struct fat_volume *volume, struct source *source, const struct fat_entry *entry, void *out,
+		  size_t length)
+{
+	struct fat_extents extents;
+	struct fat_cursor cursor = { 0 };
+	int error = fat_extents_of_file(volume, source, entry->first_cluster,
+					(uint32_t)min_u64(length, entry->size_bytes), &extents);
+
+	/* Bounded by the list of runs: each turn takes one, or the rest. */
+	for (size_t at = 0; !error && at < length;) {
+		uint64_t offset_bytes, run_bytes;
+		size_t piece;
+
+		if (!fat_extents_map(volume, &extents, at, &cursor, &offset_bytes, &run_bytes)) {
+			error = -EIO;
+			break;
+		}
+		piece = (size_t)min_u64(run_bytes, length - at);
+		error = source_read(source, offset_bytes, (unsigned char *)out + at, piece);
+		at += piece;
+	}
+	fat_extents_free(&extents);
+	return error;
+}

@@ -46,6 +46,7 @@ struct fat_dir {
 	struct fat_index index;
 	uint64_t size_bytes;
 	uint32_t subdirectory_count;
+	const char *label; /* of the root: the first there is, or NULL */
 };
 
 /* ---- building ---- */
@@ -148,8 +149,21 @@ struct dir_reader {
 	struct fat_long_name long_name;
 	unsigned char *buffer;	/* READ_BYTES_MAX */
 	uint32_t directory_count; /* entries that are directories, "." and ".." too, whatever their names */
+	bool is_root;
 	bool at_end;		  /* the entry that ends the directory was met */
 };
+
+/* As libblkid (vfat.c, search_fat_label): the first one counts, also when it is blank. */
+static int take_label(struct fat_dir *dir, const unsigned char *raw)
+{
+	char label[BS_VOL_LAB_BYTES + 1];
+
+	if (dir->label)
+		return 0;
+	fat_label_decode(raw + DIR_NAME, label);
+	dir->label = keep_string(dir, label, strlen(label));
+	return dir->label ? 0 : -ENOMEM;
+}
 
 static int take_raw_entry(struct dir_reader *reader, const unsigned char *raw)
 {
@@ -166,6 +180,8 @@ static int take_raw_entry(struct dir_reader *reader, const unsigned char *raw)
 		}
 		if ((raw[DIR_ATTR] & (FAT_ATTR_VOLUME_ID | FAT_ATTR_DIRECTORY)) == FAT_ATTR_DIRECTORY)
 			reader->directory_count++;
+		if (reader->is_root && (raw[DIR_ATTR] & (FAT_ATTR_VOLUME_ID | FAT_ATTR_DIRECTORY)) == FAT_ATTR_VOLUME_ID)
+			error = take_label(reader->dir, raw);
 		if (!(raw[DIR_ATTR] & FAT_ATTR_VOLUME_ID) && !is_dot_entry(raw))
 			error = add_entry(reader->dir, reader->volume, &reader->long_name, raw);
 	}
@@ -236,11 +252,13 @@ static int read_entries(struct fat_dir *dir, const struct fat_volume *volume, st
 			uint32_t first_cluster)
 {
 	CLEANUP_FREE unsigned char *buffer = malloc(READ_BYTES_MAX);
-	struct dir_reader reader = { .dir = dir, .volume = volume, .source = source, .buffer = buffer };
+	struct dir_reader reader = {
+		.dir = dir, .volume = volume, .source = source, .buffer = buffer, .is_root = is_root(volume, first_cluster)
+	};
 
 	if (!buffer)
 		return -ENOMEM;
-	if (!is_root(volume, first_cluster))
+	if (!reader.is_root)
 		return read_subdirectory(&reader, first_cluster);
 	return volume->type == FAT_TYPE_32 ? read_chain(&reader, volume->root_cluster) : read_fixed_root(&reader);
 }
@@ -359,6 +377,11 @@ size_t fat_dir_memory_bytes(const struct fat_dir *dir)
 {
 	return sizeof(*dir) + dir->capacity * sizeof(*dir->entries) + dir->strings_bytes +
 	       dir->index.slot_count * sizeof(*dir->index.slots);
+}
+
+const char *fat_dir_label(const struct fat_dir *dir)
+{
+	return dir->label ? dir->label : "";
 }
 
 uint64_t fat_dir_size_bytes(const struct fat_dir *dir)

@@ -55,8 +55,9 @@ struct fat_volume {
 	uint32_t root_entry_count;     /* FAT12/16: its 32-byte entries; FAT32: 0 */
 	uint32_t root_cluster;	       /* FAT32: where the root's chain starts; FAT12/16: 0 */
 	uint64_t data_offset_bytes;    /* cluster 2 */
-	uint32_t volume_id;	       /* BS_VolID, 0 if the boot sector has none */
-	char label[12];		       /* BS_VolLab without padding, "" if none; not trusted, printable ASCII only */
+	uint32_t volume_id;	       /* BS_VolID; 0 if the boot sector has none, as blkid has it */
+	char label[12];		       /* BS_VolLab without padding, "" if none; not trusted, printable ASCII only.
+					  What the volume is called stands in its root: fat_dir_label */
 	bool dirty;		       /* the dirty bit Linux sets while mounted read-write */
 };
 
@@ -182,6 +183,12 @@ const struct fat_entry *fat_dir_entry(const struct fat_dir *dir, size_t index); 
 uint64_t fat_dir_size_bytes(const struct fat_dir *dir); /* its clusters, or the fixed root's length */
 uint32_t fat_dir_subdirectory_count(const struct fat_dir *dir); /* entries that are directories, for st_nlink */
 
+/*
+ * The volume's label, of the root directory: what blkid and udev call it, and Linux and Windows
+ * change. Printable ASCII only; "" where there is none, and of another directory.
+ */
+const char *fat_dir_label(const struct fat_dir *dir);
+
 /* What it takes of memory. */
 size_t fat_dir_memory_bytes(const struct fat_dir *dir);
 
@@ -199,6 +206,15 @@ struct fat_dir *fat_dir_subset(const struct fat_dir *dir, const size_t *indices,
  * entry's index, or -ENOENT.
  */
 long fat_dir_find(const struct fat_dir *dir, const char *name);
+
+/*
+ * The first `length` bytes of a file that is an entry of a directory of this volume;
+ * `length` at most its size, and small: the caller bounds it. Follows the chain as
+ * far as these bytes go. Errors as fat_extents_of_file; all of `out` is written, or
+ * the call fails.
+ */
+int fat_file_read(const struct fat_volume *volume, struct source *source, const struct fat_entry *entry, void *out,
+		  size_t length);
 
 /* ---- names (fat/name.c), public for units ------------------------------- */
 

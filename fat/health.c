@@ -312,7 +312,9 @@ int fat_health_read(const struct fat_volume *volume, struct source *source, fat_
 	survey.lost = bits + 2 * bytes;
 	survey.followed = bits + 3 * bytes;
 	fat_table_init(&survey.table, volume, source);
-	error = look_at_tree(&survey);
+	error = fat_table_state(&survey.table, &health->dirty, &health->errors);
+	if (error == 0)
+		error = look_at_tree(&survey);
 	if (error == 0)
 		error = look_at_table(&survey);
 	for (size_t i = 0; i < survey.count; i++)

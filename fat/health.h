@@ -35,6 +35,7 @@ struct fat_health {
 	uint32_t lost_clusters, lost_chains;  /* used, and no name leads to them */
 	uint32_t crossed_clusters;	      /* with more than one owner */
 	uint32_t flaws;			      /* files and directories with one; FAT_FLAW_LONG is not counted */
+	bool dirty, errors;		      /* by FAT[1], see fat_table_state */
 	bool complete;			      /* false: too many directories, so of those left out all is lost */
 };
 

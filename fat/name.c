@@ -163,3 +163,14 @@ size_t fat_short_name_decode(const unsigned char raw[FAT_ENTRY_BYTES], char *out
 	out[0] = '\0';
 	return 0;
 }
+
+void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[BS_VOL_LAB_BYTES + 1])
+{
+	size_t length = BS_VOL_LAB_BYTES;
+
+	while (length > 0 && (label[length - 1] == ' ' || label[length - 1] == '\0'))
+		length--;
+	for (size_t i = 0; i < length; i++)
+		out[i] = label[i] >= 0x20 && label[i] < 0x7F ? (char)label[i] : '?';
+	out[length] = '\0';
+}

@@ -35,6 +35,12 @@ size_t fat_name_compared_length(const char *name, size_t length);
  */
 bool fat_name_is_usable(const char *name, size_t length);
 
+/*
+ * A volume's label, of a boot sector or a root directory, for people: without its
+ * padding; other bytes than printable ASCII become '?'.
+ */
+void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[BS_VOL_LAB_BYTES + 1]);
+
 /* Write a code point that is no surrogate as UTF-8: 1 to 4 bytes, returned. */
 size_t fat_utf8_put(uint32_t code_point, char *out);
 

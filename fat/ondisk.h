@@ -58,6 +58,15 @@
 #define FAT16_BAD 0xFFF7
 #define FAT32_BAD 0x0FFFFFF7
 
+/*
+ * FAT[1] of FAT16 and FAT32: fatgen103, "FAT Volume Initialization" (ClnShutBitMask,
+ * HrdErrBitMask). Set: all is well.
+ */
+#define FAT16_CLEAN 0x8000
+#define FAT16_NO_ERRORS 0x4000
+#define FAT32_CLEAN 0x08000000
+#define FAT32_NO_ERRORS 0x04000000
+
 /* A short directory entry: fatgen103, "FAT Directory Structure". */
 #define DIR_NAME 0
 #define DIR_NAME_BASE_BYTES 8

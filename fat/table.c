@@ -101,6 +101,20 @@ static int table_number(struct fat_table *table, uint32_t cluster, uint32_t *num
 	return -EIO;
 }
 
+int fat_table_state(struct fat_table *table, bool *dirty, bool *errors)
+{
+	bool is_fat32 = table->volume->type == FAT_TYPE_32;
+	uint32_t state = 0;
+	int error = table->volume->type == FAT_TYPE_12 ? 0 : table_number(table, 1, &state);
+
+	*dirty = *errors = false;
+	if (error || table->volume->type == FAT_TYPE_12)
+		return error;
+	*dirty = !(state & (is_fat32 ? FAT32_CLEAN : FAT16_CLEAN));
+	*errors = !(state & (is_fat32 ? FAT32_NO_ERRORS : FAT16_NO_ERRORS));
+	return 0;
+}
+
 static uint32_t table_bad_number(enum fat_type type)
 {
 	return type == FAT_TYPE_12 ? FAT12_BAD : type == FAT_TYPE_16 ? FAT16_BAD : FAT32_BAD;

@@ -39,5 +39,12 @@ void fat_table_init(struct fat_table *table, const struct fat_volume *volume, st
 /* Is it a data cluster of the volume? Only those may be given to fat_table_read. */
 bool fat_cluster_is_valid(const struct fat_volume *volume, uint32_t cluster);
 
+/*
+ * What FAT[1] says: `dirty`, not unmounted by who last wrote to it (Windows and others; Linux
+ * has a bit of its own, fat_volume.dirty); `errors`, that he met with errors of the disk. A FAT12 says
+ * neither. 0, or what the source's read returned.
+ */
+int fat_table_state(struct fat_table *table, bool *dirty, bool *errors);
+
 /* 0, or what the source's read returned. */
 int fat_table_read(struct fat_table *table, uint32_t cluster, struct fat_link *link);

@@ -68,16 +68,31 @@ size_t part_table_fat_count(const struct part_table *table);
 enum part_boot_reason {
 	PART_BOOT_FILES,     /* the first FAT that holds a Pi's boot files */
 	PART_BOOT_FIRST_FAT, /* none does: the first FAT */
+	PART_BOOT_AUTOBOOT,  /* autoboot.txt of an earlier FAT, or of this one, names it */
+};
+
+/* "boot files", "first FAT", "autoboot.txt": constant. */
+const char *part_boot_reason_text(enum part_boot_reason reason);
+
+/* Numbers are those of the table's entries. */
+struct part_choice {
+	const struct part_entry *entry; /* borrowed from the table; NULL: none could be chosen */
+	enum part_boot_reason reason;
+	unsigned autoboot; /* whose autoboot.txt counts; 0: there is none */
+	unsigned named;	   /* the partition that it names, in the table or not; 0: none */
+	unsigned tryboot;  /* what it names for the tryboot flag, where that is another; 0: none */
 };
 
 /*
- * CONTRACT N4: the boot partition of an image, by content. *chosen is borrowed
- * from the table. -ENODATA when no partition is a FAT. -EIO when a FAT before the
- * one with boot files cannot be read: it may be the one, half way through an
- * update. Other errors of the source end the search and are returned.
+ * CONTRACT N4: the boot partition of an image, by content: what autoboot.txt
+ * names, as the firmware reads it, else the first FAT with boot files, else the
+ * first FAT. *choice is overwritten. -ENODATA when no partition is a FAT. -EIO when
+ * a FAT before the one with boot files or autoboot.txt cannot be read (it may be the
+ * one, half way through an update), when autoboot.txt itself cannot be, or when it
+ * names a partition that holds no FAT (choice->named, entry NULL) and several
+ * others do. Other errors of the source end the search and are returned.
  */
-int part_choose_boot(struct source *source, const struct part_table *table, const struct part_entry **chosen,
-		     enum part_boot_reason *reason);
+int part_choose_boot(struct source *source, const struct part_table *table, struct part_choice *choice);
 
 /* Does a root directory entry of that name mark a Pi's boot partition? (ASCII case folded) */
 bool part_is_boot_file_name(const char *name);

@@ -107,11 +107,32 @@ bool boot_is_of_volume(const unsigned char *boot)
 	return (boot[0] == 0xeb && boot[2] == 0x90) || boot[0] == 0xe9;
 }
 
-bool mbr_is_protective(const unsigned char *mbr)
+enum mbr_gpt mbr_speaks_of_gpt(const unsigned char *mbr)
 {
-	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++)
-		if (entry_of(mbr, i)[MBR_ENTRY_TYPE] == MBR_TYPE_PROTECTIVE)
-			return has_signature(mbr);
+	enum mbr_gpt result = MBR_NO_GPT;
+
+	for (unsigned i = 0; i < MBR_ENTRY_COUNT && has_signature(mbr); i++) {
+		const unsigned char *entry = entry_of(mbr, i);
+
+		if (entry[MBR_ENTRY_TYPE] != MBR_TYPE_PROTECTIVE)
+			continue;
+		if (get_le32(entry + MBR_ENTRY_START) == GPT_PRIMARY_LBA)
+			return MBR_PROTECTS_GPT;
+		result = MBR_GPT_ELSEWHERE;
+	}
+	return result;
+}
+
+bool mbr_has_whole_disk(const unsigned char *mbr)
+{
+	if (!mbr_is_table(mbr))
+		return false;
+	for (unsigned i = 0; i < MBR_ENTRY_COUNT; i++) {
+		const unsigned char *entry = entry_of(mbr, i);
+
+		if (!entry_is_empty(entry) && get_le32(entry + MBR_ENTRY_START) == 0)
+			return true;
+	}
 	return false;
 }
 

@@ -61,14 +61,23 @@ static inline void skeleton_close(struct skeleton *skeleton)
 /* 55AA, and boot indicators that Linux would accept. */
 bool mbr_is_table(const unsigned char *mbr);
 
-/* 55AA and an entry of type 0xEE: libblkid and Linux look for a GPT only then. */
-bool mbr_is_protective(const unsigned char *mbr);
+enum mbr_gpt {
+	MBR_NO_GPT,
+	MBR_PROTECTS_GPT,  /* 55AA and an entry of type 0xEE at sector 1: Linux looks for a GPT only then */
+	MBR_GPT_ELSEWHERE, /* 55AA and one at another sector: for Linux neither a GPT nor an MBR */
+};
+
+/* By block/partitions/efi.c (pmbr_part_valid) and msdos.c, which leaves the disk alone for any entry of that type. */
+enum mbr_gpt mbr_speaks_of_gpt(const unsigned char *mbr);
 
 /* No entry at all, and a jump over what describes a file system: "EB xx 90" or "E9 xx xx" (fatgen103, BS_jmpBoot). */
 bool boot_is_of_volume(const unsigned char *boot);
 
 /* mbr_is_table, and at least one entry begins inside the image but not at its first sector. */
 bool mbr_has_partitions(const unsigned char *mbr, uint64_t size_bytes);
+
+/* mbr_is_table, and at least one entry begins at the image's first sector. */
+bool mbr_has_whole_disk(const unsigned char *mbr);
 
 /* ---- making one (skeleton.c) -------------------------------------------------- */
 

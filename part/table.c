@@ -10,14 +10,15 @@
  * FAT. Linux (block/partitions/msdos.c) calls both a table, whose only
  * partition is the whole disk in the first case. Here, in this order:
  *
- *   1. An entry of type 0xEE, and a GPT that libblkid accepts: that GPT, also
- *      of a hybrid MBR, as in Linux. Without such an entry a GPT is the left
- *      over of an older life of the disk (sfdisk and mkfs don't clear its end).
+ *   1. An entry of type 0xEE at sector 1, and a GPT that libblkid accepts: that
+ *      GPT, also of a hybrid MBR, as in Linux. Without such an entry a GPT is the
+ *      left over of an older life of the disk (sfdisk and mkfs don't clear its end).
  *      The backup is used when the primary is broken; Linux does so only when
  *      told to (`gpt` on its command line), libblkid always.
  *   2. A valid MBR with an entry that begins inside the image, but not at its
  *      first sector: the MBR, as in Linux; libblkid is not shown the boot code.
- *   3. A FAT in sector 0: no table.
+ *   3. A FAT in sector 0: no table. But where an entry covers all of it, that
+ *      entry, so that its number is the kernel's.
  *   4. A boot sector without entries that begins with a jump: an unpartitioned
  *      volume that is no FAT (NTFS, exFAT, BitLocker), and no table.
  *   5. What is left: an MBR without partitions, or nonsense.
@@ -219,17 +220,49 @@ static int read_mbr(struct head *head, uint32_t first_sector_bytes, bool hide_bo
 	return 0;
 }
 
-static int read_bare_fat(struct head *head, struct part_table **out)
+/* Is there an entry that begins with the image and has all of this FAT in it that is there? */
+static bool table_covers(const struct part_table *table, const struct fat_volume *volume, uint64_t size_bytes)
+{
+	uint64_t end = volume->data_offset_bytes + (uint64_t)volume->cluster_count * volume->cluster_bytes;
+
+	for (size_t i = 0; i < table->count; i++)
+		if (table->entries[i].offset_bytes == 0 && table->entries[i].is_fat)
+			return table->entries[i].length_bytes >= min_u64(end, size_bytes);
+	return false;
+}
+
+/* The table that a FAT carries in its own boot sector (`mkfs.fat --mbr`); -ENODATA: it is none. */
+static int read_own_table(struct head *head, const struct fat_volume *volume, uint32_t sector_bytes,
+			  struct part_table **out)
+{
+	CLEANUP_FREE struct part_table *table = NULL;
+	int result = read_mbr(head, sector_bytes, true, &table);
+
+	if (head->failure || result == -ENOMEM)
+		return result;
+	if (result < 0 || !table_covers(table, volume, head->source.size_bytes))
+		return -ENODATA;
+	*out = STEAL_POINTER(table);
+	return 0;
+}
+
+static int read_bare_fat(struct head *head, bool has_own_table, struct part_table **out)
 {
 	struct fat_volume volume;
 	int result = fat_volume_read(&head->source, &volume);
+	uint32_t sector_bytes = result == 0 && volume.sector_bytes == 4096 ? 4096 : 512;
 
 	if (head->failure)
 		return head->failure;
 	if (result < 0)
 		return result == -EINVAL ? -ENODATA : result;
+	if (has_own_table) {
+		result = read_own_table(head, &volume, sector_bytes, out);
+		if (result != -ENODATA)
+			return result;
+	}
 
-	struct part_table *table = table_new(PART_SCHEME_NONE, volume.sector_bytes == 4096 ? 4096 : 512, 1);
+	struct part_table *table = table_new(PART_SCHEME_NONE, sector_bytes, 1);
 	if (!table)
 		return -ENOMEM;
 	table->entries[0].length_bytes = head->source.size_bytes;
@@ -248,21 +281,22 @@ int part_table_read(struct source *source, uint32_t sector_bytes_hint, struct pa
 	*table = NULL;
 	if (result < 0)
 		return result;
-	bool protective = mbr_is_protective(head.bytes);
-	if (protective) {
+	enum mbr_gpt gpt = mbr_speaks_of_gpt(head.bytes);
+	if (gpt == MBR_PROTECTS_GPT) {
 		result = read_gpt(&head, table);
 		if (result != -ENODATA)
 			return result;
-	} else if (mbr_has_partitions(head.bytes, source->size_bytes)) {
+	} else if (gpt == MBR_NO_GPT && mbr_has_partitions(head.bytes, source->size_bytes)) {
 		return read_mbr(&head, sector_bytes, true, table);
 	}
-	result = read_bare_fat(&head, table);
+	result = read_bare_fat(&head, gpt == MBR_NO_GPT && mbr_has_whole_disk(head.bytes), table);
 	if (result != -ENODATA)
 		return result;
 	/* An MBR that announces a GPT, and no GPT: Linux shows no partition either. */
-	if (protective)
+	if (gpt != MBR_NO_GPT)
 		return -EIO;
-	return mbr_is_table(head.bytes) && !boot_is_of_volume(head.bytes) ? read_mbr(&head, sector_bytes, false, table) : -ENODATA;
+	return mbr_is_table(head.bytes) && !boot_is_of_volume(head.bytes) ? read_mbr(&head, sector_bytes, false, table) :
+									    -ENODATA;
 }
 
 /* ---- looking at a table ----------------------------------------------------- */

@@ -41,8 +41,10 @@ static void want(struct looking *looking, const char *what, const char *path, co
 	struct pi_boot *boot = looking->boot;
 	struct pi_want *wanted = &boot->wants[boot->count];
 
-	if (boot->count == PI_WANTS_MAX)
+	if (boot->count == PI_WANTS_MAX) {
+		boot->ready = boot->ready && (there || !needed);
 		return;
+	}
 	boot->count++;
 	*wanted = (struct pi_want){ .what = what, .by = by, .there = there, .needed = needed };
 	snprintf(wanted->path, sizeof(wanted->path), "%s", path);
@@ -50,6 +52,17 @@ static void want(struct looking *looking, const char *what, const char *path, co
 		boot->ready = false;
 		boot->dangling = boot->dangling || by;
 	}
+}
+
+/* The file that was wanted last is there: all of it? */
+static void want_whole(struct looking *looking, const char *path)
+{
+	struct pi_boot *boot = looking->boot;
+	struct pi_want *wanted = &boot->wants[boot->count - 1];
+
+	wanted->damaged = looking->files->whole && !looking->files->whole(looking->files->context, path);
+	if (wanted->damaged && wanted->needed)
+		boot->ready = false;
 }
 
 /* A path that is too long is that of no file; two words of a line (PI_CONFIG_LINE_BYTES) are not. */
@@ -70,7 +83,11 @@ static void want_file(struct looking *looking, const char *what, const char *pre
 {
 	char path[PI_WORD_BYTES];
 
-	want(looking, what, join(path, prefix, name) ? path : name, by, exists(looking, prefix, name), needed);
+	bool joined = join(path, prefix, name), there = exists(looking, prefix, name), room = looking->boot->count < PI_WANTS_MAX;
+
+	want(looking, what, joined ? path : name, by, there, needed);
+	if (there && room)
+		want_whole(looking, path);
 }
 
 /* ---- the firmware itself -------------------------------------------------- */

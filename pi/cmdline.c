@@ -134,3 +134,64 @@ void pi_cmdline_read(struct pi_cmdline *cmdline, const char *text, size_t length
 		}
 	}
 }
+
+/* ---- writing one ---------------------------------------------------------- */
+
+struct line {
+	char *out; /* PI_LINE_BYTES */
+	size_t used;
+	bool full;
+};
+
+static void add_word(struct line *line, const char *word, size_t length)
+{
+	if (line->used + (line->used > 0) + length >= PI_LINE_BYTES) {
+		line->full = true;
+		return;
+	}
+	if (line->used > 0)
+		line->out[line->used++] = ' ';
+	memcpy(line->out + line->used, word, length);
+	line->used += length;
+}
+
+/* What says where the root is, or belongs to it. */
+static bool is_of_root(const char *word, size_t length)
+{
+	static const char *const names[] = { "root=",	 "nbdroot=",	       "netroot=",	     "nfsroot=",
+					     "ip=",	 "ISCSI_TARGET_NAME=", "iscsi_target_name=", "rd.iscsi." };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (length >= strlen(names[i]) && strncmp(word, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static bool is_word_end(char character)
+{
+	return character == ' ' || character == '\t' || character == '\r' || character == '\0';
+}
+
+bool pi_cmdline_for_nbd(const char *text, size_t length, const char *host, const char *name, unsigned partition,
+			char out[PI_LINE_BYTES])
+{
+	const char *end = memchr(text, '\n', length);
+	size_t used = end ? (size_t)(end - text) : length;
+	struct line line = { .out = out };
+	char root[PI_LINE_BYTES];
+	int written = snprintf(root, sizeof(root), "ip=dhcp nbdroot=%s/%s root=/dev/nbd0p%u", host, name, partition);
+
+	out[0] = '\0';
+	if (written < 0 || (size_t)written >= sizeof(root) || !*name || strpbrk(name, " \t\r\n,/"))
+		return false;
+	add_word(&line, root, (size_t)written);
+	for (size_t at = 0, first = 0; at <= used; at++) {
+		if (at < used && !is_word_end(text[at]))
+			continue;
+		if (at > first && !is_of_root(text + first, at - first))
+			add_word(&line, text + first, at - first);
+		first = at + 1;
+	}
+	out[line.full ? 0 : line.used] = '\0';
+	return !line.full;
+}

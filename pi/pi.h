@@ -92,6 +92,17 @@ struct pi_cmdline {
 	bool more_lines;	  /* only the first line counts */
 };
 
+#define PI_LINE_BYTES 2048 /* what arm64 kernels take (COMMAND_LINE_SIZE) */
+
+/*
+ * The same line, for a board whose root is partition `partition` of the export `name` of the NBD
+ * server `host`, as Debian's nbd-client and nobodd write it: what says where the root is or how the
+ * network is set up is replaced, the rest is kept. False, and "": it does not fit, or `name` has characters
+ * that end a word there.
+ */
+bool pi_cmdline_for_nbd(const char *text, size_t length, const char *host, const char *name, unsigned partition,
+			char out[PI_LINE_BYTES]);
+
 void pi_cmdline_read(struct pi_cmdline *cmdline, const char *text, size_t length);
 
 /* ---- the files (pi/boot.c) ------------------------------------------------ */
@@ -102,6 +113,8 @@ struct pi_files {
 	/* Is there a file whose path begins and ends so? `prefix` may hold a directory. */
 	bool (*any)(void *context, const char *prefix, const char *suffix);
 	void *context;
+	/* Can all of a file that exists be read? NULL: yes, of each. */
+	bool (*whole)(void *context, const char *path);
 };
 
 /* One file the firmware will ask for. */
@@ -110,6 +123,7 @@ struct pi_want {
 	char path[PI_WORD_BYTES]; /* or several names, with " or " */
 	const struct pi_setting *by; /* the line of config.txt that names it; NULL: the firmware does */
 	bool there;
+	bool damaged; /* it is there, and cannot be read to its end; not known of patterns */
 	bool needed; /* without it the board does not boot as is meant */
 };
 
@@ -120,7 +134,7 @@ struct pi_boot {
 	struct pi_want wants[PI_WANTS_MAX];
 	size_t count;
 	bool meant;   /* there is a file that only such boards use */
-	bool ready;   /* all that is needed is there */
+	bool ready;   /* all that is needed is there, and can be read */
 	bool dangling; /* config.txt names something needed that is not there */
 	char cmdline[PI_WORD_BYTES]; /* path of the kernel's command line; "": inside of boot.img */
 };

@@ -68,17 +68,33 @@ const char *check_boot_reason(const struct check *check)
 {
 	if (check->boot_chosen_by_name)
 		return "asked for";
-	if (part_table_fat_count(check->table) == 1)
-		return "only FAT";
-	return check->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+	return part_table_fat_count(check->table) == 1 ? "only FAT" : part_boot_reason_text(check->choice.reason);
 }
 
 /* ---- the steps ------------------------------------------------------------ */
 
+/* What autoboot.txt names must be there, or the firmware goes on to the next place to boot from. */
+static void say_autoboot(struct check *check)
+{
+	const struct part_choice *choice = &check->choice;
+	const struct part_entry *named = part_table_find(check->table, choice->named);
+	const struct part_entry *tryboot = part_table_find(check->table, choice->tryboot);
+
+	if (choice->named && (!named || !named->is_fat))
+		check_say(check, FINDING_PROBLEM, "autoboot.txt", "boot_partition=%u: %s", choice->named,
+			  named ? "that partition holds no FAT" : "there is no such partition");
+	if (choice->tryboot && (!tryboot || !tryboot->is_fat))
+		check_say(check, FINDING_PROBLEM, "autoboot.txt", "boot_partition=%u, for tryboot: %s", choice->tryboot,
+			  tryboot ? "that partition holds no FAT" : "there is no such partition");
+}
+
 static int choose_boot(struct check *check, struct source *image)
 {
-	int error;
+	int error = part_choose_boot(image, check->table, &check->choice);
 
+	if (error == -ENOMEM)
+		return error;
+	say_autoboot(check);
 	if (check->place.partition != CACHE_PARTITION_BOOT) {
 		check->boot = part_table_find(check->table, check->place.partition);
 		check->boot_chosen_by_name = true;
@@ -87,13 +103,13 @@ static int choose_boot(struct check *check, struct source *image)
 				  check->boot ? "holds no FAT" : "there is none of that number");
 		return 0;
 	}
-	error = part_choose_boot(image, check->table, &check->boot, &check->boot_reason);
+	check->boot = check->choice.entry;
 	if (error == -ENODATA)
 		check_say(check, FINDING_PROBLEM, "table", "no partition holds a FAT: there is nothing to boot from");
-	else if (error == -EIO)
+	else if (error != 0 && check->choice.named == 0)
 		check_say(check, FINDING_PROBLEM, "table",
 			  "a FAT cannot be read, and may be the boot partition: name one with IMAGE:N");
-	return error == -ENOMEM ? error : 0;
+	return 0;
 }
 
 static int look_at_table(struct check *check, struct source *image, uint32_t sector_bytes)
@@ -153,8 +169,26 @@ static void look_at_end(struct check *check)
 	if (end > check->boot->length_bytes)
 		check_say(check, FINDING_PROBLEM, "fat", "the file system is larger than its partition: %llu of %llu bytes are there",
 			  (unsigned long long)check->boot->length_bytes, (unsigned long long)end);
-	if (check->volume.dirty)
-		check_say(check, FINDING_NOTE, "fat", "the dirty flag is set: it is mounted, or was not unmounted");
+}
+
+/* What fsck.fat and blkid have to say besides. A board that runs has the dirty flag set, so it is no problem. */
+static void say_flags(struct check *check)
+{
+	if (check->volume.dirty || check->health.dirty)
+		check_say(check, FINDING_NOTE, "fat", "the dirty flag is set (%s): it is mounted, or was not unmounted",
+			  !check->health.dirty ? "boot sector" : check->volume.dirty ? "boot sector and FAT" : "FAT");
+	if (check->health.errors)
+		check_say(check, FINDING_NOTE, "fat", "the error flag is set (FAT): who wrote to it last met with errors of the disk");
+}
+
+static void say_label(struct check *check)
+{
+	const char *boot_label = check->volume.label;
+
+	if (strcmp(check->label, boot_label) != 0)
+		check_say(check, FINDING_NOTE, "fat", "its label is %s%s%s; the boot sector has another: %s%s%s",
+			  *check->label ? "'" : "", *check->label ? check->label : "none", *check->label ? "'" : "",
+			  *boot_label ? "'" : "", *boot_label ? boot_label : "none", *boot_label ? "'" : "");
 }
 
 static int look_at_volume(struct check *check, struct source *image)
@@ -172,8 +206,12 @@ static int look_at_volume(struct check *check, struct source *image)
 	error = look_at_health(check, &slice.source);
 	if (error != 0)
 		return error;
-	if (volume_files_open(&files, &check->volume, &slice.source) == 0)
+	say_flags(check);
+	if (volume_files_open(&files, &check->volume, &slice.source) == 0) {
+		snprintf(check->label, sizeof(check->label), "%s", fat_dir_label(files.root));
+		say_label(check);
 		error = check_boot_files(check, image, &files);
+	}
 	volume_files_close(&files);
 	return error;
 }

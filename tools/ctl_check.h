@@ -32,10 +32,11 @@ struct check {
 	struct part_table *table; /* or NULL */
 	const struct part_entry *boot; /* of the table; or NULL */
 	bool boot_chosen_by_name; /* IMAGE:N */
-	enum part_boot_reason boot_reason;
+	struct part_choice choice; /* what it would be without :N, as far as that is known */
 
 	bool has_volume;
 	struct fat_volume volume;
+	char label[12]; /* of the root directory; "" if none */
 	bool has_health;
 	struct fat_health health;
 	size_t flaws_shown;
@@ -47,6 +48,7 @@ struct check {
 	bool has_cmdline;
 	struct pi_cmdline cmdline;
 	char cmdline_path[PI_WORD_BYTES];
+	char cmdline_wanted[PI_LINE_BYTES]; /* the line that would lead here; "": it does, or we do not know */
 
 	struct finding *findings;
 	size_t finding_count, problem_count;

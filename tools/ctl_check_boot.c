@@ -60,6 +60,13 @@ static void say_absent(struct check *check, const struct pi_boot *boot, const st
 			  wanted->path, wanted->what, who);
 }
 
+/* What is damaged was named with the FAT's flaws, a problem; here for whom it matters. */
+static void say_damaged(struct check *check, const struct pi_boot *boot, const struct pi_want *wanted)
+{
+	check_say(check, wanted->needed ? FINDING_PROBLEM : FINDING_NOTE, "files", "%s: %s cannot be read to its end (%s)",
+		  wanted->path, wanted->what, pi_model_name(boot->model));
+}
+
 static void say_boards(struct check *check)
 {
 	bool any_ready = false, any_meant = false;
@@ -72,10 +79,17 @@ static void say_boards(struct check *check)
 		check_say(check, FINDING_PROBLEM, "files", "no files are here that a Pi 3, 4 or 5 boots by");
 	for (unsigned model = 0; model < PI_MODELS; model++) {
 		const struct pi_boot *boot = &check->boots[model];
+		size_t problems = check->problem_count;
 
 		for (size_t i = 0; i < boot->count && matters(check, boot); i++)
 			if (!boot->wants[i].there)
 				say_absent(check, boot, &boot->wants[i], check->asked || !any_ready);
+			else if (boot->wants[i].damaged)
+				say_damaged(check, boot, &boot->wants[i]);
+		/* More files than are remembered: what is absent is among those left out. */
+		if (matters(check, boot) && !boot->ready && boot->count == PI_WANTS_MAX && check->problem_count == problems)
+			check_say(check, FINDING_PROBLEM, "files", "more than %d files are named, and not all are there (%s)",
+				  PI_WANTS_MAX, pi_model_name(boot->model));
 	}
 }
 
@@ -168,59 +182,118 @@ static void say_identity(struct check *check, struct source *image)
 	}
 }
 
-static void say_cmdline(struct check *check, struct source *image)
+/* The partition that a root of this image would be: by the number that root= ends with, else the first that is no FAT; 0: none. */
+static unsigned root_partition(const struct check *check)
 {
 	const struct pi_cmdline *cmdline = &check->cmdline;
+	const char *text = cmdline->root_text, *digits = text + strlen(text);
+	const struct part_entry *entry;
+
+	while (digits > text && digits[-1] >= '0' && digits[-1] <= '9')
+		digits--;
+	if (cmdline->root == PI_ROOT_PARTUUID && strrchr(text, '-'))
+		entry = part_table_find(check->table, (unsigned)strtoul(strrchr(text, '-') + 1, NULL, 16));
+	else
+		entry = part_table_find(check->table, (unsigned)strtoul(digits, NULL, 10));
+	if (entry && !entry->is_fat && entry->number > 0)
+		return entry->number;
+	for (size_t i = 0; i < check->table->count; i++)
+		if (!check->table->entries[i].is_fat)
+			return check->table->entries[i].number;
+	return 0;
+}
+
+/* The root is elsewhere, or nowhere: what to write instead. */
+static void say_line(struct check *check, const char *text, size_t length)
+{
+	const char *host = *check->cmdline.host ? check->cmdline.host : "SERVER";
+	unsigned number = root_partition(check);
+
+	if (number == 0 ||
+	    !pi_cmdline_for_nbd(text, length, host, check->place.name, number, check->cmdline_wanted))
+		return;
+	check_say(check, FINDING_NOTE, "cmdline.txt", "for a root that is partition %u of this image, by NBD%s, write: %s", number,
+		  *check->cmdline.host ? "" : " from SERVER", check->cmdline_wanted);
+}
+
+/* True: the root is not where this image's is, or nothing says how it comes. */
+static bool say_cmdline(struct check *check, struct source *image)
+{
+	const struct pi_cmdline *cmdline = &check->cmdline;
+	size_t problems = check->problem_count;
 
 	if (cmdline->more_lines)
 		check_say(check, FINDING_NOTE, "cmdline.txt", "it has several lines: only the first counts");
 	switch (cmdline->root) {
 	case PI_ROOT_NBD:
 		say_export(check);
-		break;
+		return check->problem_count > problems;
 	case PI_ROOT_PARTUUID:
 	case PI_ROOT_UUID:
 	case PI_ROOT_LABEL:
 		say_identity(check, image);
-		break;
+		return true;
 	case PI_ROOT_CARD:
 		check_say(check, FINDING_PROBLEM, "cmdline.txt", "%s: is the board's own card or disk, not this image", cmdline->by);
-		break;
+		return true;
 	case PI_ROOT_NONE:
 		check_say(check, FINDING_NOTE, "cmdline.txt", "it does not say where the root is");
-		break;
+		return true;
 	case PI_ROOT_NFS:
 	case PI_ROOT_ISCSI:
 	case PI_ROOT_OTHER:
 	default:
-		break;
+		return false;
 	}
 }
 
-static int look_at_cmdline(struct check *check, struct source *image, struct volume_files *files)
+/* A board whose root is elsewhere does not boot from this image, whatever files are here. */
+static void look_at_line(struct check *check, struct source *image, const char *path, const char *text, size_t length)
 {
-	size_t length = 0;
-	char *text;
+	size_t problems = check->problem_count;
+	bool elsewhere;
 
-	/* The boards may differ in it; that of the newest that has one is shown. */
-	for (unsigned model = PI_MODELS; model-- > 0 && !check->has_cmdline;) {
-		if (!matters(check, &check->boots[model]) || !*check->boots[model].cmdline)
+	pi_cmdline_read(&check->cmdline, text, length);
+	snprintf(check->cmdline_path, sizeof(check->cmdline_path), "%s", path);
+	check->cmdline_wanted[0] = '\0';
+	check->has_cmdline = true;
+	elsewhere = say_cmdline(check, image);
+	for (unsigned model = 0; model < PI_MODELS && check->problem_count > problems; model++)
+		if (strcmp(check->boots[model].cmdline, path) == 0)
+			check->boots[model].ready = false;
+	if (elsewhere)
+		say_line(check, text, length);
+}
+
+static bool is_looked_at(const struct check *check, unsigned model)
+{
+	for (unsigned earlier = 0; earlier < model; earlier++)
+		if (matters(check, &check->boots[earlier]) &&
+		    strcmp(check->boots[earlier].cmdline, check->boots[model].cmdline) == 0)
+			return true;
+	return false;
+}
+
+/* The boards may differ in it: each is looked at, and that of the newest that has one is shown. */
+static void look_at_cmdlines(struct check *check, struct source *image, struct volume_files *files)
+{
+	for (unsigned model = 0; model < PI_MODELS; model++) {
+		const char *path = check->boots[model].cmdline;
+		size_t length = 0;
+		char *text;
+
+		if (!matters(check, &check->boots[model]) || !*path || is_looked_at(check, model))
 			continue;
-		text = volume_files_read(files, check->boots[model].cmdline, &length);
-		if (!text)
-			continue;
-		pi_cmdline_read(&check->cmdline, text, length);
-		strcpy(check->cmdline_path, check->boots[model].cmdline);
-		check->has_cmdline = true;
+		text = volume_files_read(files, path, &length);
+		if (text)
+			look_at_line(check, image, path, text, length);
 		free(text);
-		say_cmdline(check, image);
 	}
-	return 0;
 }
 
 int check_boot_files(struct check *check, struct source *image, struct volume_files *files)
 {
-	const struct pi_files pi_files = { volume_files_exists, volume_files_any, files };
+	const struct pi_files pi_files = { volume_files_exists, volume_files_any, files, volume_files_whole };
 	int error = pi_config_read(&check->config, "config.txt", volume_files_read, files);
 
 	if (error != 0)
@@ -230,5 +303,6 @@ int check_boot_files(struct check *check, struct source *image, struct volume_fi
 	check->has_files = true;
 	say_config(check, files);
 	say_boards(check);
-	return look_at_cmdline(check, image, files);
+	look_at_cmdlines(check, image, files);
+	return 0;
 }

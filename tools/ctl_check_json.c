@@ -19,10 +19,32 @@ static void write_text_or_null(FILE *out, const char *text)
 		fputs("null", out);
 }
 
+static void write_number(FILE *out, unsigned number)
+{
+	if (number)
+		fprintf(out, "%u", number);
+	else
+		fputs("null", out);
+}
+
+static void write_autoboot(FILE *out, const struct part_choice *choice)
+{
+	fputs("  \"autoboot\": ", out);
+	if (!choice->autoboot) {
+		fputs("null,\n", out);
+		return;
+	}
+	fprintf(out, "{\"on\": %u, \"boot_partition\": ", choice->autoboot);
+	write_number(out, choice->named);
+	fputs(", \"tryboot\": ", out);
+	write_number(out, choice->tryboot);
+	fputs("},\n", out);
+}
+
 static void write_table(FILE *out, const struct check *check)
 {
 	if (!check->table) {
-		fputs("  \"table\": null,\n  \"boot\": null,\n", out);
+		fputs("  \"table\": null,\n  \"boot\": null,\n  \"autoboot\": null,\n", out);
 		return;
 	}
 	fprintf(out, "  \"table\": {\"scheme\": \"%s\", \"sector_bytes\": %u, \"partitions\": [", check_scheme(check),
@@ -38,29 +60,35 @@ static void write_table(FILE *out, const struct check *check)
 		fprintf(out, "{\"number\": %u, \"reason\": \"%s\"},\n", check->boot->number, check_boot_reason(check));
 	else
 		fputs("null,\n", out);
+	write_autoboot(out, &check->choice);
 }
 
 static void write_volume(FILE *out, const struct check *check)
 {
 	const struct fat_volume *volume = &check->volume;
 	const struct fat_health *health = &check->health;
+	char id[16] = "";
 
 	if (!check->has_volume) {
 		fputs("  \"fat\": null,\n", out);
 		return;
 	}
 	fprintf(out,
-		"  \"fat\": {\"bits\": %d, \"sector_bytes\": %u, \"cluster_bytes\": %u, \"clusters\": %u, \"id\": \"%04X-%04X\", "
-		"\"label\": ",
-		(int)volume->type, volume->sector_bytes, volume->cluster_bytes, volume->cluster_count,
-		(unsigned)(volume->volume_id >> 16), (unsigned)(volume->volume_id & 0xffff));
+		"  \"fat\": {\"bits\": %d, \"sector_bytes\": %u, \"cluster_bytes\": %u, \"clusters\": %u, \"id\": ",
+		(int)volume->type, volume->sector_bytes, volume->cluster_bytes, volume->cluster_count);
+	if (volume->volume_id != 0)
+		snprintf(id, sizeof(id), "%04X-%04X", (unsigned)(volume->volume_id >> 16), (unsigned)(volume->volume_id & 0xffff));
+	write_text_or_null(out, id);
+	fputs(", \"label\": ", out);
+	write_text_or_null(out, check->label);
+	fputs(", \"boot_sector_label\": ", out);
 	write_text_or_null(out, volume->label);
-	fprintf(out, ", \"dirty\": %s", boolean(volume->dirty));
+	fprintf(out, ", \"dirty\": %s", boolean(volume->dirty || health->dirty));
 	if (check->has_health)
 		fprintf(out,
-			", \"free\": %u, \"used\": %u, \"bad\": %u, \"lost\": %u, \"lost_chains\": %u, \"crossed\": %u, "
+			", \"errors\": %s, \"free\": %u, \"used\": %u, \"bad\": %u, \"lost\": %u, \"lost_chains\": %u, \"crossed\": %u, "
 			"\"broken_files\": %u, \"files\": %u, \"directories\": %u, \"complete\": %s",
-			health->free_clusters, health->used_clusters, health->bad_clusters, health->lost_clusters,
+			boolean(health->errors), health->free_clusters, health->used_clusters, health->bad_clusters, health->lost_clusters,
 			health->lost_chains, health->crossed_clusters, health->flaws, health->files, health->directories,
 			boolean(health->complete));
 	fputs("},\n", out);
@@ -70,7 +98,8 @@ static void write_want(FILE *out, const struct check *check, const struct pi_wan
 {
 	fprintf(out, "\n      {\"what\": \"%s\", \"path\": ", wanted->what);
 	text_write_json(out, wanted->path);
-	fprintf(out, ", \"there\": %s, \"needed\": %s, \"named_by\": ", boolean(wanted->there), boolean(wanted->needed));
+	fprintf(out, ", \"there\": %s, \"damaged\": %s, \"needed\": %s, \"named_by\": ", boolean(wanted->there),
+		boolean(wanted->damaged), boolean(wanted->needed));
 	if (wanted->by) {
 		fputs("{\"file\": ", out);
 		text_write_json(out, check->config.files[wanted->by->file]);
@@ -115,6 +144,8 @@ static void write_cmdline(FILE *out, const struct check *check)
 	write_text_or_null(out, check->cmdline.host);
 	fputs(", \"export\": ", out);
 	write_text_or_null(out, check->cmdline.export);
+	fputs(", \"line_to_write\": ", out);
+	write_text_or_null(out, check->cmdline_wanted);
 	fputs("},\n", out);
 }
 

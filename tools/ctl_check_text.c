@@ -42,6 +42,25 @@ static void write_bytes(FILE *out, uint64_t bytes)
 
 /* ---- what it is ------------------------------------------------------------ */
 
+static void write_autoboot(const struct writer *writer, const struct check *check)
+{
+	const struct part_choice *choice = &check->choice;
+	FILE *out = writer->out;
+
+	write_key(writer, "autoboot.txt");
+	fprintf(out, "on partition %u: ", choice->autoboot);
+	if (choice->named)
+		fprintf(out, "boot_partition=%u", choice->named);
+	else
+		fputs("names no partition", out);
+	if (choice->tryboot) {
+		fprintf(out, "; tryboot: %u, which is ", choice->tryboot);
+		text_write_plain(out, check->place.name);
+		fprintf(out, ":%u", choice->tryboot);
+	}
+	fputc('\n', out);
+}
+
 static void write_table(const struct writer *writer, const struct check *check)
 {
 	static const char *const schemes[] = { "none, one FAT", "MBR", "GPT" };
@@ -62,7 +81,9 @@ static void write_table(const struct writer *writer, const struct check *check)
 	if (check->boot)
 		fprintf(out, "%u (%s)\n", check->boot->number, check_boot_reason(check));
 	else
-		fputs("none\n", out);
+		fputs(check->choice.named ? "not known\n" : "none\n", out);
+	if (check->choice.autoboot)
+		write_autoboot(writer, check);
 }
 
 static void write_volume(const struct writer *writer, const struct check *check)
@@ -72,11 +93,12 @@ static void write_volume(const struct writer *writer, const struct check *check)
 	FILE *out = writer->out;
 
 	write_key(writer, "file system");
-	fprintf(out, "FAT%d, sectors of %u bytes, %u clusters of %u bytes, id %04X-%04X", (int)volume->type,
-		volume->sector_bytes, volume->cluster_count, volume->cluster_bytes, (unsigned)(volume->volume_id >> 16),
-		(unsigned)(volume->volume_id & 0xffff));
-	if (volume->label[0])
-		fprintf(out, ", label %s", volume->label);
+	fprintf(out, "FAT%d, sectors of %u bytes, %u clusters of %u bytes", (int)volume->type, volume->sector_bytes,
+		volume->cluster_count, volume->cluster_bytes);
+	if (volume->volume_id != 0)
+		fprintf(out, ", id %04X-%04X", (unsigned)(volume->volume_id >> 16), (unsigned)(volume->volume_id & 0xffff));
+	if (check->label[0])
+		fprintf(out, ", label %s", check->label);
 	fputc('\n', out);
 	if (!check->has_health)
 		return;
@@ -111,7 +133,7 @@ static void write_board(const struct writer *writer, const struct check *check, 
 			continue;
 		fputs(", ", out);
 		text_write_plain(out, wanted->path);
-		fputs(wanted->there ? "" : " (absent)", out);
+		fputs(!wanted->there ? " (absent)" : wanted->damaged ? " (damaged)" : "", out);
 	}
 	fputc('\n', out);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/checked.h"
 #include "base/cleanup.h"
 #include "pi/pi.h"
 
@@ -86,6 +87,29 @@ bool volume_files_exists(void *context, const char *path)
 	return find_file(context, path) != NULL;
 }
 
+bool volume_files_whole(void *context, const char *path)
+{
+	struct volume_files *files = context;
+	const struct fat_entry *entry = find_file(files, path);
+	uint64_t left = entry ? entry->size_bytes : 0;
+	struct fat_extents extents;
+	bool whole = entry && fat_extents_of_file(files->volume, files->source, entry->first_cluster, entry->size_bytes,
+						  &extents) == 0;
+
+	if (!whole)
+		return false;
+	for (size_t i = 0; i < extents.count && whole; i++) {
+		const struct fat_extent *run = &extents.list[i];
+		uint64_t bytes = min_u64(left, (uint64_t)run->cluster_count * files->volume->cluster_bytes);
+
+		whole = range_within(fat_cluster_offset_bytes(files->volume, run->first_cluster), bytes,
+				     files->source->size_bytes);
+		left -= bytes;
+	}
+	fat_extents_free(&extents);
+	return whole;
+}
+
 bool volume_files_any(void *context, const char *prefix, const char *suffix)
 {
 	const char *name;
@@ -103,39 +127,17 @@ bool volume_files_any(void *context, const char *prefix, const char *suffix)
 	return false;
 }
 
-/* Bounded by PI_CONFIG_BYTES_MAX: as many turns as clusters of 512 bytes. */
-static int read_text(struct volume_files *files, const struct fat_entry *entry, char *text, size_t length)
-{
-	struct fat_extents extents;
-	struct fat_cursor cursor = { 0 };
-	int error = fat_extents_of_file(files->volume, files->source, entry->first_cluster, entry->size_bytes, &extents);
-
-	for (size_t at = 0; error == 0 && at < length;) {
-		uint64_t offset_bytes, run_bytes;
-		size_t piece;
-
-		if (!fat_extents_map(files->volume, &extents, at, &cursor, &offset_bytes, &run_bytes)) {
-			error = -EIO;
-			break;
-		}
-		piece = run_bytes < length - at ? (size_t)run_bytes : length - at;
-		error = source_read(files->source, offset_bytes, text + at, piece);
-		at += piece;
-	}
-	fat_extents_free(&extents);
-	return error;
-}
-
 char *volume_files_read(void *context, const char *path, size_t *length)
 {
-	const struct fat_entry *entry = find_file(context, path);
+	struct volume_files *files = context;
+	const struct fat_entry *entry = find_file(files, path);
 	char *text;
 
 	if (!entry)
 		return NULL;
 	*length = entry->size_bytes < PI_CONFIG_BYTES_MAX ? entry->size_bytes : PI_CONFIG_BYTES_MAX;
 	text = calloc(1, *length + 1);
-	if (text && read_text(context, entry, text, *length) != 0) {
+	if (text && fat_file_read(files->volume, files->source, entry, text, *length) != 0) {
 		free(text);
 		return NULL;
 	}

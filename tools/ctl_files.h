@@ -20,4 +20,5 @@ void volume_files_close(struct volume_files *files);
 /* For pi.h: `context` is the volume_files. */
 bool volume_files_exists(void *context, const char *path);
 bool volume_files_any(void *context, const char *prefix, const char *suffix);
+bool volume_files_whole(void *context, const char *path); /* every byte has a cluster that is inside of the source */
 char *volume_files_read(void *context, const char *path, size_t *length);

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "fat/fat.h"
+#include "tools/ctl_files.h"
 
 #define MBR_SIGNATURE 440
 #define GPT_ENTRIES_LBA 72
@@ -74,13 +75,22 @@ static bool is_filesystem(struct source *source, const struct part_entry *entry,
 {
 	struct source_slice slice = source_slice_of(source, entry->offset_bytes, entry->length_bytes);
 	unsigned char super[256];
+	struct volume_files files;
 	struct fat_volume fat;
 	char text[40] = "";
 
 	*known = true;
 	if (fat_volume_read(&slice.source, &fat) == 0) {
-		snprintf(text, sizeof(text), "%04X-%04X", (unsigned)(fat.volume_id >> 16), (unsigned)(fat.volume_id & 0xffff));
-		return root == PI_ROOT_UUID ? strcasecmp(text, id) == 0 : strcmp(fat.label, id) == 0;
+		if (root == PI_ROOT_UUID) {
+			snprintf(text, sizeof(text), "%04X-%04X", (unsigned)(fat.volume_id >> 16),
+				 (unsigned)(fat.volume_id & 0xffff));
+			return fat.volume_id != 0 && strcasecmp(text, id) == 0;
+		}
+		/* As udev has it: the root directory's, not the boot sector's. */
+		if (volume_files_open(&files, &fat, &slice.source) == 0)
+			snprintf(text, sizeof(text), "%s", fat_dir_label(files.root));
+		volume_files_close(&files);
+		return *text && strcmp(text, id) == 0;
 	}
 	*known = source_read(&slice.source, EXT_SUPERBLOCK, super, sizeof(super)) == 0 &&
 		 get_le16(super + EXT_MAGIC) == EXT_MAGIC_VALUE;

@@ -104,17 +104,21 @@ int table_refresh(struct cache_image *image, struct cache_op *op)
 static int boot_parse(void *owner, struct source *source, void **result)
 {
 	struct cache_image *image = owner;
-	const struct part_entry *chosen;
-	enum part_boot_reason reason;
+	struct part_choice chosen;
 	struct boot_choice *choice;
-	int error = part_choose_boot(source, image->table->parts, &chosen, &reason);
+	int error = part_choose_boot(source, image->table->parts, &chosen);
 
 	if (error != 0)
 		return error;
 	choice = malloc(sizeof(*choice));
 	if (!choice)
 		return -ENOMEM;
-	*choice = (struct boot_choice){ chosen->number, reason };
+	*choice = (struct boot_choice){
+		.number = chosen.entry->number,
+		.reason = chosen.reason,
+		.autoboot = chosen.autoboot,
+		.tryboot = chosen.tryboot,
+	};
 	*result = choice;
 	return 0;
 }
@@ -142,6 +146,14 @@ unsigned table_only_fat(const struct part_table *parts)
 	return number;
 }
 
+const char *table_boot_problem(const struct table *table)
+{
+	return table->boot_cached.loaded && table->boot_cached.error == -EIO ?
+		       "its boot partition is not known: a FAT before it cannot be read, or autoboot.txt names one that is no "
+		       "FAT" :
+		       NULL;
+}
+
 int table_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *number)
 {
 	const struct part_table *parts = image->table->parts;
@@ -159,6 +171,8 @@ int table_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *
 		image->table->boot_cached.loaded = false;
 	image->table->boot_of = image->table->changes;
 	error = cached_refresh(image, op, &image->table->boot_cached, &boot_kind, image, NULL);
+	if (error == -EIO)
+		image->problem = table_boot_problem(image->table);
 	*number = image->table->boot.number;
 	return error;
 }

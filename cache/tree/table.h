@@ -14,6 +14,8 @@
 struct boot_choice {
 	unsigned number;
 	enum part_boot_reason reason;
+	unsigned autoboot; /* whose autoboot.txt counts, and what it names for the tryboot flag; 0: none */
+	unsigned tryboot;
 };
 
 struct table {
@@ -32,6 +34,9 @@ int table_refresh(struct cache_image *image, struct cache_op *op);
 
 /* The table is as of the generation seen. -ENODATA: there is none; -EIO; or waiting. */
 int table_choose_boot(struct cache_image *image, struct cache_op *op, unsigned *number);
+
+/* Why there is none that is known, a constant text; NULL: it is, or was not looked for. */
+const char *table_boot_problem(const struct table *table);
 
 /* The number of the last FAT, 0 if there is none: which one it is, where there is only one. */
 unsigned table_only_fat(const struct part_table *parts);

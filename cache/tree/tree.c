@@ -274,13 +274,22 @@ static void status_of_boot(const struct cache_image *image, struct cache_image_s
 	const struct part_entry *entry;
 
 	status->boot_by_option = image->cache->settings.partition != 0;
-	status->boot_number = status->boot_by_option ? image->cache->settings.partition : image->table->boot.number;
-	status->boot_reason = image->table->boot.reason;
-	if (!status->boot_by_option && !image->table->boot_cached.loaded) {
-		if (status->fat_count != 1)
-			return;
+	if (status->boot_by_option) {
+		status->boot_number = image->cache->settings.partition;
+	} else if (status->fat_count == 1) {
 		status->boot_number = table_only_fat(image->table->parts);
 		status->boot_reason = PART_BOOT_FIRST_FAT;
+	} else if (table_boot_problem(image->table)) {
+		/* A look at another partition by its number does not mend it. */
+		status->problem = table_boot_problem(image->table);
+		return;
+	} else if (image->table->boot_cached.loaded) {
+		status->boot_number = image->table->boot.number;
+		status->boot_reason = image->table->boot.reason;
+		status->boot_autoboot = image->table->boot.autoboot;
+		status->boot_tryboot = image->table->boot.tryboot;
+	} else {
+		return;
 	}
 	entry = part_table_find(image->table->parts, status->boot_number);
 	if (!entry)

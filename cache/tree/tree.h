@@ -38,6 +38,7 @@ struct cache_image_status {
 	unsigned boot_number;
 	enum part_boot_reason boot_reason; /* unless it is the only FAT, or */
 	bool boot_by_option;
+	unsigned boot_autoboot, boot_tryboot; /* as in struct part_choice, when boot_reason was looked for; else 0 */
 	uint64_t boot_offset_bytes, boot_length_bytes;
 	const char *problem;	   /* constant text, or NULL */
 	const char *change_source; /* constant text */

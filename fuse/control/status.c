@@ -97,7 +97,7 @@ const char *status_boot_reason(const struct cache_image_status *cache)
 		return "option";
 	if (cache->fat_count == 1)
 		return "only FAT";
-	return cache->boot_reason == PART_BOOT_FILES ? "boot files" : "first FAT";
+	return part_boot_reason_text(cache->boot_reason);
 }
 
 void status_write_age(FILE *out, double seconds)

@@ -179,12 +179,15 @@ static void write_partition(FILE *out, const struct cache_image_status *cache)
 	fputs(", \"table\": ", out);
 	text_write_json(out, cache->table_known ? schemes[cache->scheme] : NULL);
 	fputs(", \"partition\": ", out);
-	if (cache->boot_known)
-		fprintf(out,
-			"{\"number\": %u, \"reason\": \"%s\", \"offset_bytes\": %" PRIu64 ", \"length_bytes\": %" PRIu64 "}",
-			cache->boot_number, status_boot_reason(cache), cache->boot_offset_bytes, cache->boot_length_bytes);
-	else
+	if (!cache->boot_known) {
 		fputs("null", out);
+		return;
+	}
+	fprintf(out, "{\"number\": %u, \"reason\": \"%s\", \"offset_bytes\": %" PRIu64 ", \"length_bytes\": %" PRIu64,
+		cache->boot_number, status_boot_reason(cache), cache->boot_offset_bytes, cache->boot_length_bytes);
+	if (cache->boot_tryboot)
+		fprintf(out, ", \"tryboot\": %u", cache->boot_tryboot);
+	fputc('}', out);
 }
 
 static void write_reports(FILE *out, const struct status_image *image)

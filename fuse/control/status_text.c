@@ -147,7 +147,7 @@ static void write_partition(FILE *out, const struct cache_image_status *cache)
 		write_bytes(out, cache->boot_length_bytes);
 		fprintf(out, " (%s)", status_boot_reason(cache));
 	} else {
-		fputs(cache->table_known ? "not looked for" : "-", out);
+		fputs(!cache->table_known ? "-" : cache->problem ? "not known" : "not looked for", out);
 	}
 }
 
@@ -332,6 +332,8 @@ static void write_image_partition(FILE *out, const struct cache_image_status *ca
 	if (cache->boot_known)
 		fprintf(out, "boot partition: %u (%s), %" PRIu64 " bytes at %" PRIu64 "\n", cache->boot_number,
 			status_boot_reason(cache), cache->boot_length_bytes, cache->boot_offset_bytes);
+	if (cache->boot_tryboot)
+		fprintf(out, "tryboot partition: %u (autoboot.txt of partition %u)\n", cache->boot_tryboot, cache->boot_autoboot);
 	fprintf(out, "changes: %s\n", cache->change_source);
 	fprintf(out, "open files: %u\n", cache->open_files);
 	if (cache->problem)

@@ -98,6 +98,57 @@ root_is 'root=/dev/mmcblk0p2'
 checks 1 "$SRC/jammy.img"
 says "the board's own card"
 
+# The line to write, where the root is not this image, or nothing says how it comes; written, all is well.
+for root in root=/dev/mmcblk0p2 root=PARTUUID=12345678-02 root=PARTUUID=89025d75-02 quiet \
+	'nbdroot=10.0.0.9/focal root=/dev/nbd0p2' 'nbdroot=10.0.0.9/jammy root=/dev/nbd0p7'; do
+	root_is "$root"
+	checks "$(case $root in quiet | *89025d75*) echo 0 ;; *) echo 1 ;; esac)" --json "$SRC/jammy.img"
+	host=$(case $root in nbdroot*) echo 10.0.0.9 ;; *) echo SERVER ;; esac)
+	line=$(json "check['cmdline']['line_to_write']")
+	is "$root" "${line%% rootwait}" "$(echo "ip=dhcp nbdroot=$host/jammy root=/dev/nbd0p2$([ "$root" = quiet ] && echo ' quiet')")"
+	into "$line" /cmdline.txt
+	checks 0 --json "$SRC/jammy.img"
+	is "$root, written" "$(json "check['cmdline']['line_to_write'], [b['ready'] for b in check['boards']]")" \
+		"(None, [True, True, True])"
+	checks 0 "$SRC/jammy.img"
+done
+root_is 'root=/dev/mmcblk0p2'
+checks 1 "$SRC/jammy.img"
+says 'note: cmdline.txt: for a root that is partition 2 of this image, by NBD from SERVER, write: ip=dhcp nbdroot=SERVER/jammy'
+
+# Whoever is named by --pi and cannot boot is a problem, and who is ready is none: verdicts agree.
+agree() { # agree WHAT: for each board
+	local pi status
+	for pi in 3 4 5; do
+		status=0
+		"$IMAGEFSCTL" check --json --pi $pi "$SRC/jammy.img" >"$T/out" || status=$?
+		is "$1: Pi $pi" "$(json "[b['ready'] for b in check['boards'] if b['model'] == 'pi$pi'][0], check['problems'] == 0")" \
+			"$([ $status = 0 ] && echo '(True, True)' || echo '(False, False)')"
+	done
+}
+fresh
+agree whole
+for name in start.elf start4.elf kernel8.img kernel_2712.img config.txt; do
+	fresh
+	mdel -i "$SRC/jammy.img@@4M" ::$name 2>/dev/null || true
+	agree "without $name"
+done
+root_is 'root=/dev/mmcblk0p2'
+agree "the card's root"
+fresh
+into $'cmdline=four.txt\n[pi5]\ncmdline=cmdline.txt\n' /config.txt
+into 'nbdroot=10.0.0.1/jammy root=/dev/nbd0p2' /cmdline.txt
+into 'root=/dev/mmcblk0p2' /four.txt
+agree "command lines that differ"
+fresh
+head -c 20000 /dev/urandom >"$T/data"
+into "@$T/data" /kernel8.img
+read -r -a c <<<"$(edit "$SRC/jammy.img@@4M" chain /kernel8.img)"
+edit "$SRC/jammy.img@@4M" setfat "${c[5]}" free
+checks 1 --pi 4 "$SRC/jammy.img"
+says 'problem: files: kernel8.img: kernel cannot be read to its end (Pi 4)'
+grep -q '^Pi 4: *not ready, .*kernel8.img (damaged)' "$T/out" || fail "damaged: $(cat "$T/out")"
+
 # Damage: as many lost and crossed clusters as fsck.fat finds.
 head -c 20000 /dev/urandom >"$T/data"
 damaged() { # damaged FATBITS

@@ -176,8 +176,7 @@ int history_boot(struct history *history, unsigned state)
 {
 	int error;
 	const struct part_table *table = table_of(history, state, &error);
-	const struct part_entry *chosen;
-	enum part_boot_reason reason;
+	struct part_choice choice;
 	unsigned number;
 	size_t count;
 
@@ -186,9 +185,9 @@ int history_boot(struct history *history, unsigned state)
 		history_partitions(history, state, &number, 1, &count);
 		return (int)number;
 	}
-	if (!table || part_choose_boot(&history->states[state].source, table, &chosen, &reason) != 0)
+	if (!table || part_choose_boot(&history->states[state].source, table, &choice) != 0)
 		return -1;
-	return (int)chosen->number;
+	return (int)choice.entry->number;
 }
 
 /* ---- paths ----------------------------------------------------------------- */

@@ -178,12 +178,16 @@ static void check_table(const struct image *image, const struct part_table *tabl
 
 static void check_choice(struct image *image, const struct part_table *table)
 {
-	const struct part_entry *chosen;
-	enum part_boot_reason reason;
-	int result = part_choose_boot(&image->source, table, &chosen, &reason);
+	size_t fat_count = part_table_fat_count(table);
+	struct part_choice choice;
+	int result = part_choose_boot(&image->source, table, &choice);
 
-	REQUIRE(result == (part_table_fat_count(table) > 0 ? 0 : -ENODATA));
-	REQUIRE(result != 0 || (chosen->is_fat && part_table_find(table, chosen->number) == chosen));
+	/* Of several one may not be known. */
+	REQUIRE(fat_count > 0 ? result == 0 || (result == -EIO && fat_count > 1) : result == -ENODATA);
+	REQUIRE((result == 0) == (choice.entry != NULL));
+	REQUIRE(!choice.entry || (choice.entry->is_fat && part_table_find(table, choice.entry->number) == choice.entry));
+	REQUIRE(choice.entry && choice.reason == PART_BOOT_AUTOBOOT ? choice.entry->number == choice.named : true);
+	REQUIRE(choice.named == 0 || choice.autoboot == 0 || part_table_find(table, choice.autoboot)->is_fat);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -59,6 +59,22 @@ static void check_config(const struct pi_config *config)
 	}
 }
 
+/* What is to be written instead leads where it says. */
+static void check_line(const char *text, size_t size)
+{
+	char line[PI_LINE_BYTES];
+	struct pi_cmdline cmdline;
+
+	if (!pi_cmdline_for_nbd(text, size, "10.0.0.1", "jammy", 5, line)) {
+		promise(line[0] == '\0');
+		return;
+	}
+	promise(strlen(line) < PI_LINE_BYTES && !strchr(line, '\n'));
+	pi_cmdline_read(&cmdline, line, strlen(line));
+	promise(cmdline.root == PI_ROOT_NBD && strcmp(cmdline.export, "jammy") == 0 && strcmp(cmdline.host, "10.0.0.1") == 0);
+	promise(strcmp(cmdline.root_text, "/dev/nbd0p5") == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = { data, size };
@@ -70,5 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pi_config_free(&config);
 	pi_cmdline_read(&cmdline, (const char *)data, size);
 	promise(strlen(cmdline.export) < PI_WORD_BYTES && strlen(cmdline.host) < PI_WORD_BYTES);
+	check_line((const char *)data, size);
 	return 0;
 }

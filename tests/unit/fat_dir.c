@@ -138,6 +138,36 @@ Test(fat_dir, deleted_entries_labels_and_dots_are_not_shown)
 	expect_names(image, "\u03C3KANJI|HIDDEN|");
 }
 
+static void expect_label(struct fat_image *image, uint32_t cluster, const char *label)
+{
+	struct fat_dir *dir = read_dir(image, cluster);
+
+	cr_expect_str_eq(fat_dir_label(dir), label);
+	fat_dir_free(dir);
+}
+
+Test(fat_dir, the_roots_first_label_is_the_volumes)
+{
+	struct fat_image *image = small_image();
+	unsigned char *at = fat_image_root(image);
+
+	expect_label(image, 0, "");
+	at = fat_image_entry(at, "\xE5" "ELETED    ", 0x08, 0, 0);
+	at = fat_image_entry(at, "DIRLABEL   ", 0x18, 0, 0);
+	at = fat_image_entry(at, "SUB        ", 0x10, 5, 0);
+	expect_label(image, 0, "");
+	at = fat_image_entry(at, "Boot \x90 X   ", 0x28, 0, 0);
+	at = fat_image_entry(at, "SECOND     ", 0x08, 0, 0);
+	expect_label(image, 0, "Boot ? X");
+	fat_image_chain(image, (const uint32_t[]){ 5 }, 1);
+	fat_image_entry(fat_image_dots(image, 5), "NOT OF ROOT", 0x08, 0, 0);
+	expect_label(image, 5, "");
+	/* A blank one is the first all the same. */
+	fat_image_entry(fat_image_root(image), "           ", 0x08, 0, 0);
+	expect_label(image, 0, "");
+	fat_image_free(image);
+}
+
 Test(fat_dir, a_long_name_hides_its_short_one_and_both_are_found)
 {
 	struct fat_image *image = small_image();

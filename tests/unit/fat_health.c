@@ -134,3 +134,27 @@ Test(fat_health, directories_that_lead_back_are_not_followed)
 	cr_assert_str_eq(last_path, "/D/SELF");
 	fat_image_free(image);
 }
+
+Test(fat_health, flags_of_fat_1)
+{
+	static const struct {
+		int type;
+		uint32_t value;
+		bool dirty, errors;
+	} cases[] = {
+		{ 12, 0x3ff, false, false },	       { 16, 0xffff, false, false },	   { 16, 0x7fff, true, false },
+		{ 16, 0xbfff, false, true },	       { 16, 0x3fff, true, true },	   { 32, 0x0fffffff, false, false },
+		{ 32, 0x07ffffff, true, false },      { 32, 0xfbffffff, false, true },	   { 32, 0xf3ffffff, true, true },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fat_image *image = image_of(cases[i].type);
+		struct fat_health health;
+
+		fat_image_link(image, 1, cases[i].value);
+		health = health_of(image);
+		cr_expect_eq(health.dirty, cases[i].dirty, "%zu", i);
+		cr_expect_eq(health.errors, cases[i].errors, "%zu", i);
+		fat_image_free(image);
+	}
+}

@@ -34,11 +34,28 @@ Test(part_bare, n4_fat_in_sectors_of_4096)
 	expect_table(image, "NONE 4096: 0 0+64 fat");
 }
 
-/* Both at once: the table's one entry is the FAT itself. */
-Test(part_bare, n4_fat_with_a_table_that_covers_it)
+/* Both at once: the table's one entry is the FAT itself, and the kernel's number of it is 1. */
+Test(part_bare, n3_fat_with_a_table_that_covers_it)
 {
 	IMAGE image = image_make(64 * MIB, "mkfs.fat --mbr=y $I");
+	IMAGE large = image_make(64 * MIB, "mkfs.fat --mbr=y -S 4096 $I");
 
+	expect_table(image, "MBR 512: 1 0+64 fat");
+	expect_table(large, "MBR 4096: 1 0+64 fat");
+	/* As its third entry, and of an image that is cut short. */
+	image_zero(image, MBR_ENTRIES, MBR_ENTRY_BYTES);
+	image_put_entry(image, 0, 2, 0x0c, 0, 64 * 2048);
+	expect_table(image, "MBR 512: 3 0+64 fat");
+	image_resize(image, 32 * MIB);
+	expect_table(image, "MBR 512: 3 0+32 fat");
+}
+
+/* What the entry leaves out would be missing: then the FAT, which says how large it is. */
+Test(part_bare, n4_fat_with_a_table_that_covers_part_of_it)
+{
+	IMAGE image = image_make(64 * MIB, "mkfs.fat --mbr=n $I");
+
+	image_put_entry(image, 0, 0, 0x0c, 0, 32 * 2048);
 	expect_table(image, "NONE 512: 0 0+64 fat");
 }
 
@@ -82,6 +99,14 @@ Test(part_bare, n4_fat_with_a_protective_entry_but_no_gpt)
 	IMAGE image = image_make(64 * MIB, "mkfs.fat --mbr=n $I");
 
 	image_put_protective_mbr(image);
+	expect_table(image, "NONE 512: 0 0+64 fat");
+}
+
+Test(part_bare, n4_fat_with_a_protective_entry_elsewhere)
+{
+	IMAGE image = image_make(64 * MIB, "mkfs.fat --mbr=n $I");
+
+	image_put_entry(image, 0, 0, MBR_TYPE_PROTECTIVE, 0, 64 * 2048);
 	expect_table(image, "NONE 512: 0 0+64 fat");
 }
 

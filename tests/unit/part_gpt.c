@@ -89,6 +89,21 @@ Test(part_gpt, n4_hybrid_counts_as_gpt)
 	expect_table(image, EXPECTED);
 }
 
+/* As Linux does: a GPT counts where an entry protects it at sector 1, in whatever slot; else there is none. */
+Test(part_gpt, n4_protective_entry_not_at_sector_1)
+{
+	IMAGE image = plain_gpt();
+
+	image_zero(image, MBR_ENTRIES, 64);
+	image_put_entry(image, 0, 0, MBR_TYPE_PROTECTIVE, 2, UINT32_MAX);
+	expect_table(image, "EIO");
+	/* Nor what else is in that MBR. */
+	image_put_entry(image, 0, 1, 0x0c, 2048, 2048);
+	expect_table(image, "EIO");
+	image_put_entry(image, 0, 3, MBR_TYPE_PROTECTIVE, 1, 33);
+	expect_table(image, EXPECTED);
+}
+
 /* As Linux does: a GPT without a 0xEE entry is left over. */
 Test(part_gpt, n4_left_over_gpt_does_not_hide_an_mbr)
 {

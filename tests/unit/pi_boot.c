@@ -29,6 +29,14 @@ static bool any(void *context, const char *prefix, const char *suffix)
 	return false;
 }
 
+static const char *damaged;
+
+static bool is_whole(void *context, const char *path)
+{
+	(void)context;
+	return !damaged || strcmp(path, damaged) != 0;
+}
+
 static const char *config_text;
 
 static char *read_config(void *context, const char *name, size_t *length)
@@ -42,7 +50,7 @@ static char *read_config(void *context, const char *name, size_t *length)
 
 static struct pi_boot look(const char *text, enum pi_model model, const char *const *names)
 {
-	const struct pi_files files = { exists, any, (void *)names };
+	const struct pi_files files = { exists, any, (void *)names, is_whole };
 	static struct pi_config config;
 	struct pi_boot boot;
 
@@ -183,4 +191,33 @@ Test(pi_boot, more_than_there_is_room_for)
 		strcat(text, "dtoverlay=x\n");
 	boot = look(text, PI_4, whole);
 	cr_assert_eq(boot.count, PI_WANTS_MAX);
+}
+
+Test(pi_boot, a_needed_file_that_is_damaged_is_not_ready)
+{
+	struct pi_boot boot;
+
+	damaged = "kernel8.img";
+	boot = look("", PI_4, whole);
+	cr_expect(!boot.ready && !boot.dangling && boot.meant);
+	cr_expect(want_of(&boot, "kernel")->damaged && want_of(&boot, "kernel")->there);
+	damaged = "cmdline.txt";
+	cr_expect(look("", PI_4, whole).ready);
+	damaged = NULL;
+}
+
+/* More than are remembered: what is absent counts all the same. */
+Test(pi_boot, too_many_files_are_not_ready_when_one_is_absent)
+{
+	char text[80 * 40] = "";
+	struct pi_boot boot;
+
+	for (int i = 0; i < 12; i++)
+		strcat(text, "dtoverlay=x\n");
+	strcat(text, "initramfs ");
+	for (int i = 0; i < 40; i++)
+		strcat(text, "i,");
+	boot = look(text, PI_4, whole);
+	cr_expect(!boot.ready);
+	cr_expect(boot.count <= PI_WANTS_MAX);
 }
