@@ -100,11 +100,13 @@ static void trace_answered(const struct request *request, const struct cache_op 
 		trace(request, op, "answered");
 }
 
+static const char device_silent[] = "the device does not answer";
+
 /*
  * EIO: what status and the log say of it. The answer does not wait for the log, which may be
  * slow; the text is that of the line, empty when there is to be none.
  */
-static void complain(const struct request *request, const char *why, char *text, size_t size_bytes)
+static void complain(const struct request *request, int error, const char *why, char *text, size_t size_bytes)
 {
 	struct view_image *image = request->image;
 	struct cache_image *cache;
@@ -120,7 +122,7 @@ static void complain(const struct request *request, const char *why, char *text,
 	problem = cache ? cache_image_problem(cache) : NULL;
 	length = strlen(subject(request, text, size_bytes));
 	snprintf(text + length, size_bytes - length, ": EIO: %s", problem ? problem : why);
-	view_image_complain(image, text);
+	view_image_complain(image, text, problem || (error == -EIO && why != device_silent));
 	if (!log_allowed(&image->last_complaint))
 		text[0] = '\0';
 }
@@ -258,7 +260,7 @@ static void reply_error(const struct request *request, const struct cache_op *op
 	if (answer->error == ENOENT && request->name)
 		request_absent(&request->fs->asked, request->caller, request->image, request->inode, request->name);
 	if (answer->error == EIO)
-		complain(request, why, text, sizeof(text));
+		complain(request, error, why, text, sizeof(text));
 	if (request->call->reads)
 		forget_pages_before(request);
 	fuse_reply_err(request->fuse, answer->error);
@@ -268,7 +270,12 @@ static void reply_error(const struct request *request, const struct cache_op *op
 		trace(request, op, answer->name);
 }
 
-static const char device_silent[] = "the device does not answer";
+/* What EIO means that comes from reading the image; imagefsctl check says more. */
+static const char *damage(const struct request *request)
+{
+	return request->call->opens || request->call->reads ? "its clusters make no sense, or cannot be read" :
+							      "its directory makes no sense, or cannot be read";
+}
 
 static void answer_error(struct request *request, const struct cache_op *op, int error)
 {
@@ -277,10 +284,24 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 			    error == -EINPROGRESS ? "being changed for too long" :
 			    error == -EAGAIN	  ? device_silent :
 			    error == -EDQUOT	  ? "its share of memory is in use" :
+			    error == -EIO	  ? damage(request) :
 						    strerror(-error));
 }
 
 /* ---- as a job ------------------------------------------------------------ */
+
+/* For status: since when has nobody got what he asked for, because the image is being written? */
+static void see_flux(const struct request *request, const struct cache_op *op, int error)
+{
+	struct view_image *image = request->image;
+
+	if (!image || (error == 0 && !request->call->opens && !op->at_rest))
+		return;
+	if (error == 0 || error == -EIO)
+		view_image_rest(image, queue_now_ns());
+	else if (error == -EINPROGRESS && !op->busy && atomic_load(&image->cache))
+		view_image_flux(image, queue_now_ns());
+}
 
 static int attempt(struct request *request, struct cache_op *op, bool may_block)
 {
@@ -300,6 +321,7 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	/* What is found to make no sense was at rest: else it would be waited for. */
 	if (op->at_rest || error == -EIO)
 		lane->rest_ns = queue_now_ns();
+	see_flux(request, op, error);
 	return error;
 }
 

@@ -344,6 +344,9 @@ start_tftpd() { # start_tftpd ROOT: tftpd-hpa, chrooted, on port 6969
 
 tftp() { "$PYTHON" "$TOOLS/tftp.py" "$@"; }
 
+# Lines of status as they are before they are folded.
+unfolded() { sed -e ':a' -e '$!N;s/\n    \([^ ]\)/ \1/;ta' -e 'P;D' "$@"; }
+
 # The servers below serve one image, writable, and set $URI.
 start_nbd_server() { # start_nbd_server IMAGE ["option = value"...]
 	local image=$1

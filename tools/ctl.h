@@ -28,6 +28,18 @@ int control_check(const char *control);
 #define CONTROL_SOURCES_MAX 16
 size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX]);
 
+/* A file of an image, for the caller to close; -1, and it was said what is wrong with that. */
+int control_open_image(const char *control, const char *image, int flags);
+
+/* What is behind `fd`, which is called `name`; or that file of the directory. The exit status. */
+int control_copy_to_stdout(int fd, const char *name);
+int control_print_file(const char *control, const char *name);
+
+/* ---- status (ctl_status.c) -------------------------------------------------- */
+
+/* What is wrong with the image or board of that name, for the caller to free; NULL: nothing, or it is not known. */
+char *control_problem_of(const char *control, const char *name);
+
 int command_status(const char *control, int count, char **arguments);
 int command_flush(const char *control, int count, char **arguments);
 int command_metrics(const char *control, int count, char **arguments);

@@ -158,8 +158,16 @@ static bool is_reserved(const char *name)
 	return strcmp(name, "status") == 0 || strcmp(name, "status.json") == 0 || strcmp(name, "metrics") == 0;
 }
 
-/* Open a file of an image, or say what is wrong with that. */
-static int open_image(const char *control, const char *image, int flags)
+/* By errno. Of a link that leads to nothing status knows more. */
+static void say_not_opened(const char *control, const char *image)
+{
+	int error = errno;
+	CLEANUP_FREE char *why = error == ENOENT ? control_problem_of(control, image) : NULL;
+
+	ctl_fail(image, why ? why : error == ENOENT ? "no such image or board" : strerror(error));
+}
+
+int control_open_image(const char *control, const char *image, int flags)
 {
 	CLEANUP_FREE char *path = NULL;
 	int fd;
@@ -173,11 +181,11 @@ static int open_image(const char *control, const char *image, int flags)
 		     -1 :
 		     open(path, flags | O_CLOEXEC);
 	if (fd < 0)
-		ctl_fail(image, errno == ENOENT ? "no such image or board" : strerror(errno));
+		say_not_opened(control, image);
 	return fd;
 }
 
-static int copy_to_stdout(int fd, const char *name)
+int control_copy_to_stdout(int fd, const char *name)
 {
 	char buffer[65536];
 	ssize_t got;
@@ -188,7 +196,7 @@ static int copy_to_stdout(int fd, const char *name)
 	return got < 0 ? ctl_fail(name, strerror(errno)) : OK;
 }
 
-static int print_file(const char *control, const char *name)
+int control_print_file(const char *control, const char *name)
 {
 	CLEANUP_FREE char *path = NULL;
 
@@ -196,52 +204,7 @@ static int print_file(const char *control, const char *name)
 		return ctl_fail(name, strerror(ENOMEM));
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	return fd < 0 ? ctl_fail(path, strerror(errno)) : copy_to_stdout(fd, path);
-}
-
-/* ---- status --------------------------------------------------------------- */
-
-static int print_json_of(const char *control, const char *image)
-{
-	CLEANUP_FREE char *path = NULL, *token = json_of(image), *line = NULL;
-	size_t size = 0;
-	FILE *file;
-	bool found = false;
-
-	if (!token || asprintf(&path, "%s/status.json", control) < 0)
-		return ctl_fail(image, strerror(ENOMEM));
-	file = fopen(path, "re");
-	if (!file)
-		return ctl_fail(path, strerror(errno));
-	while (!found && getline(&line, &size, file) > 0) {
-		found = json_line_is_of(line, token);
-		if (!found)
-			continue;
-		line[strcspn(line, "\n")] = '\0';
-		if (line[strlen(line) - 1] == ',')
-			line[strlen(line) - 1] = '\0';
-		puts(line + 4);
-	}
-	fclose(file);
-	return found ? OK : ctl_fail(image, "no such image or board");
-}
-
-int command_status(const char *control, int count, char **arguments)
-{
-	bool json = false;
-	int options = 0;
-
-	if (count > 0 && strcmp(arguments[0], "--json") == 0) {
-		json = true;
-		options = 1;
-	}
-	if (count == options)
-		return print_file(control, json ? "status.json" : "status");
-	if (json)
-		return print_json_of(control, arguments[options]);
-	CLEANUP_FD int fd = open_image(control, arguments[0], O_RDONLY);
-
-	return fd < 0 ? FAILED : copy_to_stdout(fd, arguments[0]);
+	return fd < 0 ? ctl_fail(path, strerror(errno)) : control_copy_to_stdout(fd, path);
 }
 
 /* ---- flush ---------------------------------------------------------------- */
@@ -249,7 +212,7 @@ int command_status(const char *control, int count, char **arguments)
 static int flush_image(const char *control, const char *image)
 {
 	static const char text[] = "flush\n";
-	CLEANUP_FD int fd = open_image(control, image, O_WRONLY);
+	CLEANUP_FD int fd = control_open_image(control, image, O_WRONLY);
 
 	if (fd < 0)
 		return FAILED;
@@ -286,5 +249,5 @@ int command_metrics(const char *control, int count, char **arguments)
 {
 	(void)count;
 	(void)arguments;
-	return print_file(control, "metrics");
+	return control_print_file(control, "metrics");
 }

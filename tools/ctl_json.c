@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "fat/name.h"
 
@@ -38,6 +39,38 @@ void json_unquote(char *text)
 		}
 	}
 	*to = '\0';
+}
+
+/*
+ * A key stands between quotes that have no backslash before them, and those of a string have one. So it
+ * is found in no string.
+ */
+static const char *value_of(const char *line, const char *key)
+{
+	CLEANUP_FREE char *token = NULL;
+	const char *at;
+
+	if (asprintf(&token, "\"%s\": ", key) < 0)
+		return NULL;
+	at = strstr(line, token);
+	return at ? at + strlen(token) : NULL;
+}
+
+char *json_text_of(const char *line, const char *key)
+{
+	const char *value = value_of(line, key);
+	char *text = value && *value == '"' ? strdup(value + 1) : NULL;
+
+	if (text)
+		json_unquote(text);
+	return text;
+}
+
+double json_number_of(const char *line, const char *key)
+{
+	const char *value = value_of(line, key);
+
+	return value ? strtod(value, NULL) : 0;
 }
 
 /*

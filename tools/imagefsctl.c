@@ -41,6 +41,8 @@ static void print_help(void)
 	printf("usage: imagefsctl [--control DIR] COMMAND\n"
 	       "\n"
 	       "  status [--json] [IMAGE|BOARD]  how things are, of one image or of all\n"
+	       "  status --problems              what is wrong; exit status 1 if anything is\n"
+	       "  status --follow [IMAGE|BOARD]  what boards ask for, as it happens\n"
 	       "  flush IMAGE|BOARD...           look at everything again: its content may have\n"
 	       "                                 changed without a sign\n"
 	       "  flush --all                    the same for all images\n"
@@ -64,17 +66,18 @@ static void print_help(void)
 static const struct command {
 	const char *name;
 	int (*run)(const char *control, int count, char **arguments);
-	const char *option; /* the only one it knows, as its first argument; NULL: it looks at them itself */
+	const char *options[3]; /* those it knows, one at a time, as its first argument */
+	bool looks_itself;	/* at its options, whatever they are */
 	bool needs_control;
 	int least, most; /* names beside that option */
 	const char *misused;
 } commands[] = {
-	{ "status", command_status, "--json", true, 0, 1, "one image at a time" },
-	{ "flush", command_flush, "--all", true, 1, INT_MAX, "which image? or --all" },
-	{ "metrics", command_metrics, "", true, 0, 0, "it takes no argument" },
-	{ "check", command_check, NULL, false, 0, INT_MAX, NULL },
-	{ "ls", command_ls, NULL, false, 0, INT_MAX, NULL },
-	{ "cat", command_cat, NULL, false, 0, INT_MAX, NULL },
+	{ "status", command_status, { "--json", "--problems", "--follow" }, false, true, 0, 1, "one image at a time" },
+	{ "flush", command_flush, { "--all" }, false, true, 1, INT_MAX, "which image? or --all" },
+	{ "metrics", command_metrics, { NULL }, false, true, 0, 0, "it takes no argument" },
+	{ "check", command_check, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "ls", command_ls, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "cat", command_cat, { NULL }, true, false, 0, INT_MAX, NULL },
 };
 
 void ctl_option_first(const char *option, int count, char **arguments)
@@ -106,12 +109,20 @@ static const struct command *command_of(const char *name)
 	return NULL;
 }
 
+static bool has_option(const struct command *command, const char *argument)
+{
+	for (size_t i = 0; i < sizeof(command->options) / sizeof(command->options[0]); i++)
+		if (command->options[i] && strcmp(command->options[i], argument) == 0)
+			return true;
+	return false;
+}
+
 static int check_arguments(const struct command *command, int count, char **arguments)
 {
-	bool option = count > 0 && command->option && strcmp(arguments[0], command->option) == 0;
+	bool option = count > 0 && has_option(command, arguments[0]);
 	int names = count - option;
 
-	for (int i = option; i < count && command->option; i++)
+	for (int i = option; i < count && !command->looks_itself; i++)
 		if (arguments[i][0] == '-')
 			return ctl_misused(arguments[i], "unknown option");
 	if (names > command->most)
@@ -124,12 +135,13 @@ static int check_arguments(const struct command *command, int count, char **argu
 static int run_with_control(const struct command *command, const char *given, int count, char **arguments)
 {
 	CLEANUP_FREE char *control = given ? strdup(given) : control_find();
-	int result;
+	/* Not known is another answer than that there are some. */
+	int failed = count > 0 && strcmp(arguments[0], "--problems") == 0 ? USAGE : FAILED, result;
 
 	if (!control)
-		return FAILED;
+		return failed;
 	result = control_check(control);
-	return result == OK ? command->run(control, count, arguments) : result;
+	return result == OK ? command->run(control, count, arguments) : failed;
 }
 
 static int run(const char *given, int count, char **arguments)
@@ -144,8 +156,9 @@ static int run(const char *given, int count, char **arguments)
 		print_help();
 		return OK;
 	}
-	if (command->option)
-		ctl_option_first(command->option, count - 1, arguments + 1);
+	for (size_t i = 0; i < sizeof(command->options) / sizeof(command->options[0]); i++)
+		if (command->options[i])
+			ctl_option_first(command->options[i], count - 1, arguments + 1);
 	result = check_arguments(command, count - 1, arguments + 1);
 	if (result != OK)
 		return result;

@@ -299,6 +299,19 @@ static void status_of_boot(const struct cache_image *image, struct cache_image_s
 	status->boot_length_bytes = entry->length_bytes;
 }
 
+static void status_of_table(const struct part_table *parts, struct cache_image_status *status)
+{
+	status->scheme = parts->scheme;
+	/* A table has at most PART_ENTRIES_MAX entries. */
+	for (size_t i = 0; i < parts->count; i++) {
+		if (!parts->entries[i].is_fat)
+			continue;
+		if (status->fat_count < CACHE_STATUS_FATS)
+			status->fat_numbers[status->fat_count] = parts->entries[i].number;
+		status->fat_count++;
+	}
+}
+
 int cache_image_status(struct cache_image *image, struct cache_image_status *status)
 {
 	*status = (struct cache_image_status){ 0 };
@@ -308,8 +321,7 @@ int cache_image_status(struct cache_image *image, struct cache_image_status *sta
 	status->change_source = cache_image_change_source(image);
 	status->table_known = image->table->parts && image->table->cached.error == 0;
 	if (status->table_known) {
-		status->scheme = image->table->parts->scheme;
-		status->fat_count = (unsigned)part_table_fat_count(image->table->parts);
+		status_of_table(image->table->parts, status);
 		status_of_boot(image, status);
 	}
 	for (struct cache_volume *volume = image->volumes; volume; volume = volume->next)

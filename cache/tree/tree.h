@@ -30,10 +30,13 @@ void cache_image_relieve(struct cache_image *image);
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
 		    struct cache_image **image);
 
+#define CACHE_STATUS_FATS 16
+
 struct cache_image_status {
 	bool table_known;
 	enum part_scheme scheme;
 	unsigned fat_count;
+	unsigned fat_numbers[CACHE_STATUS_FATS]; /* of the first so many */
 	bool boot_known;
 	unsigned boot_number;
 	enum part_boot_reason boot_reason; /* unless it is the only FAT, or */

@@ -1,11 +1,24 @@
 # imagefsctl's commands, images and boards, for bash-completion. SPDX-License-Identifier: LGPL-2.1-or-later
 
-# Every name that a control directory lists is an image; boards are found, but not listed.
-_imagefsctl_images() {
+# Every name that a control directory lists is an image; boards, and links that lead to nothing, stand in
+# status.json, in which what has a backslash would have to be decoded, and is left out.
+_imagefsctl_names() {
 	local directory
 	while read -r _ directory _; do
-		ls "$(printf %b "$directory")" 2>/dev/null
-	done < <(grep ' fuse.imagefs-control ' /proc/self/mounts) | grep -vxE 'status|status\.json|metrics'
+		directory=$(printf %b "$directory")
+		ls "$directory" 2>/dev/null | grep -vxE 'status|status\.json|metrics'
+		sed -nE -e 's/^    \{"name": "[^"]*", "boards": \["(.*)"\], "state": .*/\1/p' \
+			-e 's/^    \{"kind": "link", "name": "([^"]*)", .*/\1/p' "$directory/status.json" 2>/dev/null |
+			sed 's/", "/\n/g' | grep -v '[\\"]'
+	done < <(grep ' fuse.imagefs-control ' /proc/self/mounts)
+}
+
+# Those that begin with $1. Names are anybody's: compgen -W would expand what looks like a command in one.
+_imagefsctl_complete_names() {
+	local name
+	while IFS= read -r name; do
+		[[ $name == "$1"* ]] && COMPREPLY+=("$name")
+	done < <(_imagefsctl_names | sort -u)
 }
 
 _imagefsctl() {
@@ -23,7 +36,7 @@ _imagefsctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'status flush metrics check ls cat -c --control -h --help -V --version' -- "$current")
 	elif [[ $current == -* ]]; then
 		case $command in
-		status) word=--json ;;
+		status) word='--json --problems --follow' ;;
 		check) word='--json --pi' ;;
 		flush) word=--all ;;
 		ls) word=-l ;;
@@ -31,7 +44,7 @@ _imagefsctl() {
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$word -h --help" -- "$current")
 	elif [ "$command" != metrics ]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(_imagefsctl_images)" -- "$current")
+		_imagefsctl_complete_names "$current"
 		case $command in check|ls|cat) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current") ;; esac
 		compopt -o filenames 2>/dev/null
 	fi

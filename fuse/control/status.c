@@ -37,9 +37,11 @@ static void take_image(struct view_found *found, struct status_image *image)
 	image->unattached = atomic_load(&found->image->unattached);
 	image->opened = atomic_load(&found->image->opened);
 	image->absent = atomic_load(&found->image->absent);
-	image->complaint = view_image_complaint(found->image, &when_ns);
+	image->flux_ns = view_image_in_flux(found->image, queue_now_ns());
+	image->complaint = view_image_complaint(found->image, &when_ns, &image->complaint_is_damage);
 	if (image->complaint)
 		image->complaint_age_seconds = seconds_since(when_ns);
+	image->complaint_is_over = !image->complaint_is_damage && atomic_load(&found->image->rest_ns) > when_ns;
 	if (!cache)
 		return;
 	cache_image_use(cache, &image->use);

@@ -30,6 +30,9 @@ struct status_image {
 	unsigned unattached;
 	char *complaint;	/* owned; or NULL */
 	double complaint_age_seconds;
+	bool complaint_is_damage; /* of the image: it was at rest, and makes no sense */
+	bool complaint_is_over;	  /* no damage, and somebody got what he asked for since */
+	int64_t flux_ns;	/* how long it has been written, and nobody was answered; 0: it is not so */
 };
 
 struct status {

@@ -3,7 +3,9 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/text.h"
 #include "fuse/process/confine.h"
@@ -19,7 +21,7 @@ struct field {
 		OF_OPEN,    /* known if it is open */
 		OF_IMAGE,
 	} of;
-	enum { FLAG, COUNT, LARGE, TEXT, SPAN } type; /* bool, unsigned, uint64_t, text, ns of which those below 0 are none */
+	enum { FLAG, COUNT, LARGE, TEXT, SPAN, SECONDS } type; /* bool, unsigned, uint64_t, text, ns of which those below 0 are none, ns */
 	size_t offset;
 };
 
@@ -60,6 +62,8 @@ static const struct field fields[] = {
 	  FIELD(reports.log.in_flight) },
 	{ "quiet_seconds", NULL, NULL, OF_REPORTS, SPAN, FIELD(reports.log.quiet_ns) },
 	{ "guarded_files", NULL, NULL, OF_REPORTS, COUNT, FIELD(reports.log.guarded) },
+	{ "flux_seconds", "imagefs_image_flux_seconds",
+	  "How long the image has been written, and nobody who asked got an answer.", OF_IMAGE, SECONDS, FIELD(flux_ns) },
 	{ "saved_bytes", "imagefs_image_saved_bytes_total", "Bytes kept for readers before they were overwritten.", OF_REPORTS,
 	  LARGE, FIELD(reports.log.saved_bytes) },
 	{ "lost", "imagefs_image_lost_chunks_total", "Pieces that could not be kept in time.", OF_REPORTS, LARGE,
@@ -92,6 +96,9 @@ static void write_value(FILE *out, const struct status_image *image, const struc
 		break;
 	case TEXT:
 		text_write_json(out, *(const char *const *)at);
+		break;
+	case SECONDS:
+		fprintf(out, "%.3f", (double)*(const int64_t *)at / 1e9);
 		break;
 	case SPAN:
 		if (*(const int64_t *)at < 0)
@@ -127,7 +134,8 @@ static void write_log(FILE *out, const struct status *status, struct asked_log *
 	fputs(*first ? "{\"board\": " : ", {\"board\": ", out);
 	*first = false;
 	text_write_json(out, board);
-	fprintf(out, ", \"opened\": %" PRIu64 ", \"not_found\": %" PRIu64 ", \"requests\": [", copy.opened, copy.absent);
+	fprintf(out, ", \"opened\": %" PRIu64 ", \"not_found\": %" PRIu64 ", \"failed\": %" PRIu64 ", \"requests\": [", copy.opened,
+		copy.absent, copy.failed);
 	for (size_t i = 0; i < copy.recent_count; i++) {
 		const struct asked_request *request = &copy.recent[i];
 
@@ -152,7 +160,7 @@ static void write_asked(FILE *out, const struct status *status, const struct sta
 
 	fputs(", \"asked\": [", out);
 	for (size_t i = 0; i < image->found->board_count; i++) {
-		struct asked_board *board = asked_board(status->asked, image->found->boards[i]);
+		struct asked_board *board = asked_board(status->asked, image->found->boards[i].name);
 
 		if (board)
 			write_log(out, status, &board->log, board->name, &first);
@@ -213,7 +221,7 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	fputs(", \"boards\": [", out);
 	for (size_t i = 0; i < image->found->board_count; i++) {
 		fputs(i > 0 ? ", " : "", out);
-		text_write_json(out, image->found->boards[i]);
+		text_write_json(out, image->found->boards[i].name);
 	}
 	fprintf(out, "], \"state\": \"%s\", \"removed\": %s", !image->open ? "idle" : image->busy ? "busy" : "open",
 		image->found->gone ? "true" : "false");
@@ -249,7 +257,37 @@ static void write_use(FILE *out, const struct cache_use *use)
 		use->kept.file_bytes, use->kept_limit.file_bytes);
 }
 
-void status_write_json(FILE *out, const struct status *status)
+/* What was asked for, by all, the last one at the end. */
+static void write_recent(FILE *out, const struct status *status)
+{
+	struct recent_request *requests = calloc(RECENT_COUNT, sizeof(*requests));
+	size_t count = requests ? recent_copy(&status->asked->recent, requests) : 0;
+
+	fputs("  \"requests\": [\n", out);
+	for (size_t i = 0; i < count; i++) {
+		const struct recent_request *request = &requests[i];
+
+		fprintf(out, "    {\"sequence\": %" PRIu64 ", \"age_seconds\": %.3f, \"board\": ", request->sequence,
+			status_seconds_ago(status, request->when_ns));
+		text_write_json(out, request->board[0] ? request->board : NULL);
+		fputs(", \"image\": ", out);
+		text_write_json(out, request->image[0] ? request->image : NULL);
+		fputs(", \"file\": ", out);
+		text_write_json(out, request->name);
+		fprintf(out, ", \"result\": \"%s\", \"version\": ", status_outcome_word(request->outcome));
+		if (request->outcome == ASKED_OPENED)
+			fprintf(out, "%" PRIu64, request->version);
+		else
+			fputs("null", out);
+		fputs(", \"program\": ", out);
+		text_write_json(out, request->program[0] ? request->program : NULL);
+		fputs(i + 1 < count ? "},\n" : "}\n", out);
+	}
+	fputs("  ],\n", out);
+	free(requests);
+}
+
+void status_write_json(FILE *out, const struct status *status, const struct problems *problems)
 {
 	struct asked_copy root;
 
@@ -269,7 +307,10 @@ void status_write_json(FILE *out, const struct status *status)
 	text_write_json(out, confine_missing());
 	fprintf(out, "},\n  \"not_found\": %" PRIu64 ",\n  \"names_not_found\": ", root.absent);
 	write_missing(out, status, &root);
-	fputs(",\n  \"images\": [\n", out);
+	fputs(",\n", out);
+	problems_write_json(out, problems);
+	write_recent(out, status);
+	fputs("  \"images\": [\n", out);
 	for (size_t i = 0; i < status->count; i++) {
 		write_image(out, status, &status->images[i]);
 		fputs(i + 1 < status->count ? ",\n" : "\n", out);
@@ -310,17 +351,34 @@ static void write_board(FILE *out, const char *metric, const char *image, const 
 	text_write_label(out, board);
 }
 
-enum of_board { BOARD_OPENED, BOARD_ABSENT, BOARD_NAMES };
+enum of_board { BOARD_OPENED, BOARD_ABSENT, BOARD_FAILED, BOARD_LAST, BOARD_LAST_FAILED, BOARD_NAMES };
+
+/* What never was has no time. */
+static void write_value_of_board(FILE *out, const char *metric, enum of_board what, const char *image, const char *board,
+				 const struct asked_copy *copy, int64_t now_ns)
+{
+	bool is_time = what == BOARD_LAST || what == BOARD_LAST_FAILED;
+	int64_t when_ns = what == BOARD_LAST ? copy->last_ns : copy->failed_ns;
+	uint64_t count = what == BOARD_OPENED ? copy->opened : what == BOARD_ABSENT ? copy->absent : copy->failed;
+
+	if (is_time && when_ns == 0)
+		return;
+	write_board(out, metric, image, board);
+	if (is_time)
+		fprintf(out, "} %.3f\n", (double)time(NULL) - (double)(now_ns - when_ns) / 1e9);
+	else
+		fprintf(out, "} %" PRIu64 "\n", count);
+}
 
 /* Of one board; its log is copied, since together they would be large. */
-static void write_of_board(FILE *out, const char *metric, enum of_board what, const char *image, struct asked_board *board)
+static void write_of_board(FILE *out, const char *metric, enum of_board what, const char *image, struct asked_board *board,
+			   int64_t now_ns)
 {
 	struct asked_copy copy;
 
 	asked_copy(&board->log, &copy);
 	if (what != BOARD_NAMES) {
-		write_board(out, metric, image, board->name);
-		fprintf(out, "} %.17g\n", (double)(what == BOARD_OPENED ? copy.opened : copy.absent));
+		write_value_of_board(out, metric, what, image, board->name, &copy, now_ns);
 		return;
 	}
 	for (size_t i = 0; i < copy.missing_count; i++) {
@@ -337,6 +395,10 @@ static void write_of_boards(FILE *out, const struct status *status)
 		[BOARD_OPENED] = { "imagefs_board_opens_total", "Files that the board opened." },
 		[BOARD_ABSENT] = { "imagefs_board_not_found_total",
 				   "Names that the board asked for and that are not there." },
+		[BOARD_FAILED] = { "imagefs_board_errors_total", "Answers to the board that were EIO." },
+		[BOARD_LAST] = { "imagefs_board_asked_timestamp_seconds", "When the board last asked for anything." },
+		[BOARD_LAST_FAILED] = { "imagefs_board_error_timestamp_seconds",
+					"When an answer to the board was last EIO." },
 		[BOARD_NAMES] = { "imagefs_board_name_not_found_total", "The same, of the names asked for most." },
 	};
 
@@ -348,10 +410,10 @@ static void write_of_boards(FILE *out, const struct status *status)
 			const struct status_image *image = &status->images[i];
 
 			for (size_t j = 0; j < image->found->board_count; j++) {
-				struct asked_board *board = asked_board(status->asked, image->found->boards[j]);
+				struct asked_board *board = asked_board(status->asked, image->found->boards[j].name);
 
 				if (board)
-					write_of_board(out, metric, what, image->name, board);
+					write_of_board(out, metric, what, image->name, board, status->now_ns);
 			}
 		}
 	}
@@ -370,7 +432,7 @@ static void write_kept(FILE *out, const char *name, const char *help, const stru
 	fprintf(out, "%s{place=\"file\"} %.17g\n", name, (double)amount->file_bytes);
 }
 
-void status_write_metrics(FILE *out, const struct status *status)
+void status_write_metrics(FILE *out, const struct status *status, const struct problems *problems)
 {
 	struct asked_copy root;
 
@@ -402,4 +464,5 @@ void status_write_metrics(FILE *out, const struct status *status)
 		if (fields[i].metric)
 			write_of_images(out, status, &fields[i]);
 	write_of_boards(out, status);
+	problems_write_metrics(out, problems);
 }

@@ -12,7 +12,8 @@
 
 #include <stdio.h>
 
+#include "fuse/control/problems.h"
 #include "fuse/control/status.h"
 
-void status_write_json(FILE *out, const struct status *status);
-void status_write_metrics(FILE *out, const struct status *status);
+void status_write_json(FILE *out, const struct status *status, const struct problems *problems);
+void status_write_metrics(FILE *out, const struct status *status, const struct problems *problems);

@@ -2,8 +2,10 @@
 #include "fuse/control/status_text.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/text.h"
 #include "fuse/process/confine.h"
 
@@ -38,7 +40,7 @@ static void write_boards(FILE *out, const struct view_found *found)
 	for (size_t i = 0; i < found->board_count; i++) {
 		if (i > 0)
 			fputc(' ', out);
-		text_write_plain(out, found->boards[i]);
+		text_write_plain(out, found->boards[i].name);
 	}
 }
 
@@ -91,7 +93,7 @@ static void write_log(FILE *out, const struct status *status, struct asked_log *
 static bool is_board_of(const struct status_image *image, const char *name)
 {
 	for (size_t i = 0; i < image->found->board_count; i++)
-		if (strcmp(image->found->boards[i], name) == 0)
+		if (strcmp(image->found->boards[i].name, name) == 0)
 			return true;
 	return false;
 }
@@ -102,7 +104,7 @@ static void write_asked(FILE *out, const struct status *status, const struct sta
 	bool one = strcmp(name, image->name) != 0 && is_board_of(image, name);
 
 	for (size_t i = 0; i < image->found->board_count; i++) {
-		const char *board = image->found->boards[i];
+		const char *board = image->found->boards[i].name;
 		struct asked_board *asked = one && strcmp(board, name) != 0 ? NULL : asked_board(status->asked, board);
 
 		if (asked)
@@ -115,12 +117,10 @@ static void write_asked(FILE *out, const struct status *status, const struct sta
 static void write_asked_of_root(FILE *out, const struct status *status)
 {
 	struct asked_copy copy;
+	size_t shown = 0;
 
 	asked_copy(&status->asked->root, &copy);
-	if (copy.recent_count == 0)
-		return;
-	fputs("\nasked for, and no image or board (is a link missing?):\n", out);
-	for (size_t i = 0; i < copy.missing_count && i < ROOT_NAMES_SHOWN; i++) {
+	for (size_t i = 0; i < copy.missing_count && shown < ROOT_NAMES_SHOWN; i++) {
 		/* The last ones, not those that were asked for most: the board that is looked at now. */
 		const struct asked_missing *last = NULL;
 
@@ -129,7 +129,12 @@ static void write_asked_of_root(FILE *out, const struct status *status)
 				last = &copy.missing[j];
 		if (!last)
 			return;
-		write_missing(out, status, last);
+		/* What has come to be there since is not missing. */
+		if (!problem_is_named(status, last->name)) {
+			if (shown++ == 0)
+				fputs("\nasked for, and no image or board (is a link missing?):\n", out);
+			write_missing(out, status, last);
+		}
 		copy.missing[last - copy.missing].when_ns = -1;
 	}
 }
@@ -246,13 +251,8 @@ static void write_complaint(FILE *out, const struct status_image *image)
 /* What one has to know of an image and has no column. */
 static void write_remarks(FILE *out, const struct status_image *image)
 {
-	const char *problem = image->has_problem ? image->cache.problem : NULL;
 	const char *why_not = image->has_reports ? image->reports.log.why_not : NULL;
 
-	if (problem) {
-		text_write_plain(out, image->name);
-		fprintf(out, ": %s\n", problem);
-	}
 	if (why_not) {
 		text_write_plain(out, image->name);
 		fprintf(out, ": writes are not known exactly: %s\n", why_not);
@@ -261,15 +261,16 @@ static void write_remarks(FILE *out, const struct status_image *image)
 		text_write_plain(out, image->name);
 		fprintf(out, ": %u control files are open and not listened to (yet)\n", image->unattached);
 	}
-	if (image->complaint) {
+	if (image->complaint && !problem_is_complaint(image)) {
 		text_write_plain(out, image->name);
 		fputs(": ", out);
 		write_complaint(out, image);
 	}
 }
 
-void status_write_table(FILE *out, const struct status *status)
+static void write_table(FILE *out, const struct status *status, const struct problems *problems)
 {
+	problems_write_text(out, problems);
 	fputs("imagefs " IMAGEFS_VERSION ": ", out);
 	text_write_plain(out, status->options->source);
 	fputs(" on ", out);
@@ -288,14 +289,36 @@ void status_write_table(FILE *out, const struct status *status)
 	if (confine_missing()[0] != '\0')
 		fprintf(out, "; without: %s", confine_missing());
 	fputc('\n', out);
-	if (status->survey.partial)
-		fputs("incomplete: the directory of images, or what its links lead to, does not answer\n", out);
 	fputc('\n', out);
 	write_rows(out, status);
 	fputc('\n', out);
 	for (size_t i = 0; i < status->count; i++)
 		write_remarks(out, &status->images[i]);
 	write_asked_of_root(out, status);
+}
+
+/* What is written in between, folded. No memory: nothing, as if it was short (out is memory, too). */
+static FILE *begin_folded(char **text, size_t *length)
+{
+	return open_memstream(text, length);
+}
+
+static void end_folded(FILE *folded, char **text, FILE *out)
+{
+	if (folded && fclose(folded) == 0)
+		fold_write(out, *text);
+	free(*text);
+}
+
+void status_write_table(FILE *out, const struct status *status, const struct problems *problems)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *folded = begin_folded(&text, &length);
+
+	if (folded)
+		write_table(folded, status, problems);
+	end_folded(folded, &text, out);
 }
 
 /* ---- one image ------------------------------------------------------------ */
@@ -377,7 +400,7 @@ static bool is_image(const struct view_found *found, const struct view_identity 
 	return found->image && view_identity_equal(&found->image->identity, identity);
 }
 
-void status_write_image(FILE *out, const struct status *status, const struct view_identity *identity, const char *name)
+static void write_one(FILE *out, const struct status *status, const struct view_identity *identity, const char *name)
 {
 	for (size_t i = 0; i < status->count; i++) {
 		if (is_image(status->images[i].found, identity, name)) {
@@ -388,4 +411,15 @@ void status_write_image(FILE *out, const struct status *status, const struct vie
 	fputs("image: ", out);
 	text_write_plain(out, name);
 	fputs("\nstate: unknown\n", out);
+}
+
+void status_write_image(FILE *out, const struct status *status, const struct view_identity *identity, const char *name)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *folded = begin_folded(&text, &length);
+
+	if (folded)
+		write_one(folded, status, identity, name);
+	end_folded(folded, &text, out);
 }

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/waits.h"
+#include "fuse/control/problems.h"
 #include "fuse/control/status.h"
 #include "fuse/control/status_programs.h"
 #include "fuse/control/status_text.h"
@@ -73,20 +74,20 @@ static void write_names(FILE *out, const struct status *status)
 			fprintf(out, "%c%s%c", DIRENT_FILE, status->images[i].name, '\0');
 }
 
-static void write_text(FILE *out, const struct snapshot *snapshot, const struct status *status)
+static void write_text(FILE *out, const struct snapshot *snapshot, const struct status *status, const struct problems *problems)
 {
 	switch (snapshot->id) {
 	case CONTROL_ROOT:
 		write_names(out, status);
 		break;
 	case CONTROL_STATUS:
-		status_write_table(out, status);
+		status_write_table(out, status, problems);
 		break;
 	case CONTROL_STATUS_JSON:
-		status_write_json(out, status);
+		status_write_json(out, status, problems);
 		break;
 	case CONTROL_METRICS:
-		status_write_metrics(out, status);
+		status_write_metrics(out, status, problems);
 		break;
 	default:
 		status_write_image(out, status, &snapshot->image, snapshot->name);
@@ -94,7 +95,8 @@ static void write_text(FILE *out, const struct snapshot *snapshot, const struct 
 }
 
 /* One use of it. NULL: no memory. */
-static struct content *make_text(struct snapshot *snapshot, const struct status *status, bool *another)
+static struct content *make_text(struct snapshot *snapshot, const struct status *status, const struct problems *problems,
+				 bool *another)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t length;
@@ -103,7 +105,7 @@ static struct content *make_text(struct snapshot *snapshot, const struct status 
 
 	if (!out)
 		return NULL;
-	write_text(out, snapshot, status);
+	write_text(out, snapshot, status, problems);
 	failed = ferror(out);
 	if (fclose(out) != 0 || failed)
 		return NULL;
@@ -169,13 +171,13 @@ static struct content *shared(struct snapshot *snapshot, int64_t since_ns)
 }
 
 /* One use of the text for it. NULL: it is not to be had, or another than its reader has begun with. */
-static struct content *text_for(const struct reading *reading, const struct status *status)
+static struct content *text_for(const struct reading *reading, const struct status *status, const struct problems *problems)
 {
 	bool another = false;
 	struct content *content = shared(reading->snapshot, status->now_ns);
 
 	if (!content)
-		content = make_text(reading->snapshot, status, &another);
+		content = make_text(reading->snapshot, status, problems, &another);
 	if (!another || reading->offset == 0)
 		return content;
 	content_put(content);
@@ -187,6 +189,7 @@ static int64_t texts_run(struct job *job)
 {
 	struct control_base *control = control_of(job);
 	struct reading *reading, *next;
+	struct problems problems = { 0 };
 	struct status status;
 	bool taken;
 
@@ -194,12 +197,17 @@ static int64_t texts_run(struct job *job)
 	reading = STEAL_POINTER(control->texts.waiting);
 	pthread_mutex_unlock(&control->texts.lock);
 	taken = status_take(control, &status) == 0;
+	if (taken && problems_find(&status, &problems) != 0) {
+		status_free(&status);
+		taken = false;
+	}
 	for (; reading; reading = next) {
 		next = reading->next;
-		answer(reading, taken ? text_for(reading, &status) : NULL);
+		answer(reading, taken ? text_for(reading, &status, &problems) : NULL);
 		snapshot_close(reading->snapshot);
 		free(reading);
 	}
+	problems_free(&problems);
 	if (taken)
 		status_free(&status);
 	return 0;

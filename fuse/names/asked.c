@@ -16,7 +16,10 @@ void asked_init(struct asked *asked)
 {
 	memset(asked, 0, sizeof(*asked));
 	pthread_mutex_init(&asked->root.lock, NULL);
+	pthread_mutex_init(&asked->people.lock, NULL);
 	pthread_mutex_init(&asked->lock, NULL);
+	recent_init(&asked->recent);
+	programs_init(&asked->programs);
 }
 
 struct asked_log *asked_log_new(void)
@@ -130,6 +133,18 @@ struct asked_board *asked_who(struct asked *asked, pid_t thread, const void *ima
 	return board;
 }
 
+struct asked_board *asked_astray(struct asked *asked, pid_t thread, const char *name)
+{
+	struct asked_caller *caller = caller_of(asked, thread);
+	struct asked_board *board = atomic_load(&caller->board);
+
+	if (thread <= 0 || atomic_load(&caller->image) || atomic_load(&caller->target) != (uint32_t)text_hash(name, 0) ||
+	    atomic_load(&caller->thread) != thread)
+		return NULL;
+	atomic_store(&caller->thread, 0);
+	return board;
+}
+
 /* ---- what ----------------------------------------------------------------- */
 
 /* The end of a long path says more than its beginning. */
@@ -214,8 +229,13 @@ bool asked_note(struct asked_log *log, int64_t now_ns, const char *name, enum as
 		request->when_ns = now_ns;
 		request->times++;
 	}
+	log->last_ns = now_ns;
 	if (outcome == ASKED_OPENED)
 		log->opened++;
+	if (outcome == ASKED_FAILED) {
+		log->failed++;
+		log->failed_ns = now_ns;
+	}
 	if (outcome == ASKED_ABSENT) {
 		struct asked_missing *missing = place_of_missing(log, name);
 
@@ -251,6 +271,9 @@ void asked_copy(struct asked_log *log, struct asked_copy *copy)
 		copy->missing[copy->missing_count++] = log->missing[i];
 	copy->opened = log->opened;
 	copy->absent = log->absent;
+	copy->failed = log->failed;
+	copy->failed_ns = log->failed_ns;
+	copy->last_ns = log->last_ns;
 	pthread_mutex_unlock(&log->lock);
 	qsort(copy->missing, copy->missing_count, sizeof(copy->missing[0]), compare_missing);
 }

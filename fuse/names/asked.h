@@ -11,7 +11,8 @@
  *   thread walks one path at a time, so whoever read the link `89025d75 -> jammy`
  *   and goes on into `jammy` does that for 89025d75. That is a guess: threads
  *   outside of our PID namespace have no number, and a server that keeps a
- *   directory open asks through no link.
+ *   directory open asks through no link. Who is at home on a shell's command line
+ *   (program.h) asks for no board: `cat 89025d75/config.txt` is the administrator's.
  *
  * What it costs
  *   A lookup that finds its file touches nothing here, except in the root, where
@@ -31,18 +32,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fuse/names/program.h"
+#include "fuse/names/recent.h"
+
 #define ASKED_RECENT 16
 #define ASKED_MISSING 16
-#define ASKED_NAME_BYTES 96
 #define ASKED_BOARDS_MAX 1024
 #define ASKED_CALLERS 512
 #define ASKED_BUCKETS 256
-
-enum asked_outcome {
-	ASKED_OPENED,
-	ASKED_ABSENT,
-	ASKED_FAILED, /* EIO: there or not, it could not be had */
-};
 
 struct asked_request {
 	char name[ASKED_NAME_BYTES]; /* its path in the partition; the end of it when it is longer */
@@ -67,7 +64,9 @@ struct asked_log {
 	size_t recent_count; /* ever */
 	struct asked_missing *missing;
 	size_t missing_count;
-	uint64_t opened, absent;
+	uint64_t opened, absent, failed;
+	int64_t failed_ns; /* the last time */
+	int64_t last_ns;   /* of anything */
 	int64_t window_ns;
 	unsigned window_lines;
 };
@@ -87,11 +86,14 @@ struct asked_caller {
 };
 
 struct asked {
-	struct asked_log root;
+	struct asked_log root;	 /* names that are not there */
+	struct asked_log people; /* likewise, asked for by programs of people: for the limit of the log's lines only */
 	struct asked_caller callers[ASKED_CALLERS];
 	_Atomic(struct asked_board *) boards[ASKED_BUCKETS]; /* lists only grow */
 	pthread_mutex_t lock;				     /* of growing them */
 	unsigned board_count;
+	struct recent recent;	  /* of all; thread-safe */
+	struct programs programs; /* likewise */
 };
 
 void asked_init(struct asked *asked);
@@ -111,6 +113,12 @@ void asked_enter(struct asked *asked, pid_t thread, const char *name, const void
 /* For which board is it in that image? NULL: for none that is known. */
 struct asked_board *asked_who(struct asked *asked, pid_t thread, const void *image);
 
+/*
+ * It looked up `name` in the root, and there is none: which board's link had led it there? NULL: none's, it
+ * asked for the name itself.
+ */
+struct asked_board *asked_astray(struct asked *asked, pid_t thread, const char *name);
+
 /* The board of that name, if anybody ever went through its link. */
 struct asked_board *asked_board(struct asked *asked, const char *name);
 
@@ -124,7 +132,8 @@ struct asked_copy {
 	struct asked_request recent[ASKED_RECENT];
 	struct asked_missing missing[ASKED_MISSING];
 	size_t recent_count, missing_count;
-	uint64_t opened, absent;
+	uint64_t opened, absent, failed;
+	int64_t failed_ns, last_ns; /* the last time; 0: never */
 };
 
 void asked_copy(struct asked_log *log, struct asked_copy *copy); /* of NULL: empty */

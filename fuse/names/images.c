@@ -405,7 +405,7 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 
 /* ---- what was wrong ------------------------------------------------------ */
 
-void view_image_complain(struct view_image *image, const char *text)
+void view_image_complain(struct view_image *image, const char *text, bool is_damage)
 {
 	char *copy = strdup(text);
 
@@ -415,13 +415,43 @@ void view_image_complain(struct view_image *image, const char *text)
 	free(image->complaint);
 	image->complaint = copy;
 	image->complaint_ns = queue_now_ns();
+	image->complaint_is_damage = is_damage;
 }
 
-char *view_image_complaint(struct view_image *image, int64_t *when_ns)
+char *view_image_complaint(struct view_image *image, int64_t *when_ns, bool *is_damage)
 {
 	LOCK_SCOPE(&image->images->lock);
 	*when_ns = image->complaint_ns;
+	*is_damage = image->complaint_is_damage;
 	return image->complaint ? strdup(image->complaint) : NULL;
+}
+
+/* ---- is it being written --------------------------------------------------- */
+
+/* Between two looks that are further apart nothing is known. */
+#define FLUX_KNOWN_NS (60 * WAIT_S)
+
+void view_image_flux(struct view_image *image, int64_t now_ns)
+{
+	int64_t last_ns = atomic_load(&image->flux_ns);
+
+	if (last_ns == 0 || now_ns - last_ns > FLUX_KNOWN_NS || atomic_load(&image->rest_ns) >= atomic_load(&image->flux_since_ns))
+		atomic_store(&image->flux_since_ns, now_ns);
+	atomic_store(&image->flux_ns, now_ns);
+}
+
+void view_image_rest(struct view_image *image, int64_t now_ns)
+{
+	atomic_store(&image->rest_ns, now_ns);
+}
+
+int64_t view_image_in_flux(struct view_image *image, int64_t now_ns)
+{
+	int64_t last_ns = atomic_load(&image->flux_ns);
+
+	if (last_ns == 0 || now_ns - last_ns > FLUX_KNOWN_NS || atomic_load(&image->rest_ns) >= last_ns)
+		return 0;
+	return last_ns - atomic_load(&image->flux_since_ns);
 }
 
 /* ---- those that were met -------------------------------------------------- */

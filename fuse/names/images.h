@@ -46,7 +46,10 @@ struct view_image {
 	_Atomic long long last_complaint;
 	char *complaint;	   /* the table's lock: the last one, or NULL */
 	int64_t complaint_ns;	   /* likewise: CLOCK_MONOTONIC */
+	bool complaint_is_damage;  /* likewise */
 	atomic_bool shown;	   /* its name or its content made it an image when it was last asked for */
+	atomic_bool none;	   /* neither did, when it was last looked into */
+	_Atomic int64_t flux_since_ns, flux_ns, rest_ns; /* view_image_in_flux's */
 	_Atomic(struct asked_log *) asked; /* NULL until something of it is asked for */
 	_Atomic uint64_t opened, absent; /* files, and names that are not there; whoever asked */
 	struct inode *bound;	 /* fuse/inode.c's: inodes that use it; protected by their table's lock */
@@ -118,9 +121,21 @@ int view_image_open(struct view_image *image, struct cache_op *op, struct cache_
 /* Descriptors have run out for a moment: to be waited for. Any other error stays. */
 int view_shortage(struct cache_op *op, int error);
 
-/* Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. */
-void view_image_complain(struct view_image *image, const char *text);
-char *view_image_complaint(struct view_image *image, int64_t *when_ns);
+/*
+ * Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. Is it damage of the
+ * image, which stays until somebody repairs it?
+ */
+void view_image_complain(struct view_image *image, const char *text, bool is_damage);
+char *view_image_complaint(struct view_image *image, int64_t *when_ns, bool *is_damage);
+
+/*
+ * Somebody had to wait because it is being written; somebody got what he asked for, or it makes no
+ * sense at rest. How long there was nothing but the first, up to the last look; 0: it is not so, or
+ * nobody looked of late.
+ */
+void view_image_flux(struct view_image *image, int64_t now_ns);
+void view_image_rest(struct view_image *image, int64_t now_ns);
+int64_t view_image_in_flux(struct view_image *image, int64_t now_ns);
 
 struct view_image *view_image_ref(struct view_image *image);
 void view_image_put(struct view_image *image); /* NULL is fine; never blocks */

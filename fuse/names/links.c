@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,18 @@ static void show_name(char *text, const char *name)
 	snprintf(partition, sizeof(partition), "%s", end);
 	snprintf(base, sizeof(base), "%.*s", (int)(end - name), name);
 	sprintf(text, "%.*s%s", (int)view_shown_length(base), base, partition);
+}
+
+bool view_is_archive(const char *name)
+{
+	static const char *const suffixes[] = { ".xz",	".gz", ".zst", ".bz2", ".zip", ".7z",
+						".lz4", ".lzma", ".tgz", ".txz", ".tar", ".rar" };
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (strcasecmp(dot, suffixes[i]) == 0)
+			return true;
+	return false;
 }
 
 bool view_can_be_shown(const char *name)
@@ -132,14 +145,14 @@ static int entry_of_source(const struct cache_op *op, int dir_fd, const char *fi
 	return 0;
 }
 
-int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image, bool *gone,
 		       struct stat *st)
 {
 	struct stat here;
 	const char *last;
 	int error = read_target(dir_fd, file, text);
 
-	*maybe_image = false;
+	*maybe_image = *gone = false;
 	if (error != 0)
 		return error;
 	error = entry_of_source(op, dir_fd, file, text, &last);
@@ -157,6 +170,7 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 		return 0;
 	}
 	error = stat_followed(op, dir_fd, file, file, OPENER_FOLLOWED, st);
+	*gone = error == -ENOENT || error == -ENOTDIR;
 	if (error != 0)
 		return error == -EAGAIN ? error : 0;
 	*maybe_image = S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);

@@ -37,8 +37,12 @@ uint64_t view_share_of(const char *name);
 /*
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
  * `text` (PATH_MAX bytes). *maybe_image when it leads out of SOURCE to a file or block device,
- * described by *st: then it is for the caller to say whether that is an image.
- * Opens nothing. -ENAMETOOLONG, or the errno of readlinkat.
+ * described by *st: then it is for the caller to say whether that is an image. *gone when
+ * it leads out of SOURCE, and as it is read there nothing stands at its end. Opens nothing.
+ * -ENAMETOOLONG, or the errno of readlinkat.
  */
-int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image,
+int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image, bool *gone,
 		       struct stat *st);
+
+/* Is it called as an archive is, from which an image would have to be unpacked? */
+bool view_is_archive(const char *name);

@@ -17,12 +17,15 @@
 /* Names are the walk's. */
 struct link {
 	const char *name, *text;
+	bool gone;
 };
 
 struct gathering {
 	struct view_survey *survey; /* has room for all names and images */
 	struct link *links;	    /* likewise; sorted by name */
 	size_t link_count;
+	const char **others; /* likewise: what is in SOURCE and not shown, or not known in time */
+	size_t other_count;
 	struct view_image **all; /* every image that is remembered, a user of each; in no order */
 	size_t all_count;
 };
@@ -61,10 +64,12 @@ static int take_name(void *context, const struct walk_name *found)
 
 	if (found->result == -EINPROGRESS)
 		gathering->survey->partial = true;
+	if (found->result != 0)
+		gathering->others[gathering->other_count++] = found->name;
 	if (found->result != 0 && !late)
 		return 0;
 	if (!late && found->is_link) {
-		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text };
+		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text, found->gone };
 		return 0;
 	}
 	if (late)
@@ -83,8 +88,10 @@ static int compare_found(const void *a, const void *b)
 
 static void free_found(struct view_found *found)
 {
-	for (size_t i = 0; i < found->board_count; i++)
-		free(found->boards[i]);
+	for (size_t i = 0; i < found->board_count; i++) {
+		free(found->boards[i].name);
+		free(found->boards[i].text);
+	}
 	free(found->boards);
 	view_image_put(found->image);
 	free(found->name);
@@ -112,54 +119,168 @@ static int compare_links(const void *a, const void *b)
 	return strcmp(((const struct link *)a)->name, ((const struct link *)b)->name);
 }
 
-/* The image that links within SOURCE lead to, at most VIEW_LINKS_MAX of them. */
-static struct view_found *follow(const struct gathering *gathering, const char *text)
+static int compare_names(const void *a, const void *b)
 {
-	char name[NAME_MAX + 1];
-
-	for (int i = 0; i < VIEW_LINKS_MAX && view_partition_suffix(text) - text <= NAME_MAX; i++) {
-		struct view_found *image;
-		struct link *link;
-
-		snprintf(name, sizeof(name), "%.*s", (int)(view_partition_suffix(text) - text), text);
-		image = bsearch(&(struct view_found){ .name = name }, gathering->survey->found,
-				gathering->survey->count, sizeof(*image), compare_found);
-		if (image)
-			return image;
-		link = bsearch(&(struct link){ .name = name }, gathering->links, gathering->link_count,
-			       sizeof(*link), compare_links);
-		if (!link)
-			return NULL;
-		text = link->text;
-	}
-	return NULL;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int add_board(struct view_found *found, const char *name)
+static struct link *find_link(const struct gathering *gathering, const char *name)
 {
-	char **grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
+	return bsearch(&(struct link){ .name = name }, gathering->links, gathering->link_count, sizeof(struct link),
+		       compare_links);
+}
+
+static bool is_other(const struct gathering *gathering, const char *name)
+{
+	return bsearch(&name, gathering->others, gathering->other_count, sizeof(char *), compare_names);
+}
+
+struct view_found *view_survey_image(const struct view_survey *survey, const char *name)
+{
+	return bsearch(&(struct view_found){ .name = (char *)name }, survey->found, survey->count, sizeof(*survey->found),
+		       compare_found);
+}
+
+bool view_survey_has_link(const struct view_survey *survey, const char *name)
+{
+	return survey->link_count > 0 && bsearch(&name, survey->links, survey->link_count, sizeof(char *), compare_names);
+}
+
+/* Where a link ends, after links of SOURCE in between. */
+struct end {
+	struct view_found *image; /* or NULL, and */
+	bool bad;
+	enum view_bad why;
+	const char *text; /* of the last link */
+};
+
+/* Neither image nor link; `name` is of SOURCE. A file that nobody asked for may be an image. */
+static void end_at_other(const struct gathering *gathering, const char *name, struct end *end)
+{
+	struct view_image *image;
+
+	end->why = VIEW_BAD_GONE;
+	end->bad = !is_other(gathering, name);
+	if (end->bad)
+		return;
+	end->why = VIEW_BAD_ARCHIVE;
+	end->bad = view_is_archive(name);
+	if (end->bad || !(image = known_by_file(gathering, name)))
+		return;
+	end->why = VIEW_BAD_NO_IMAGE;
+	end->bad = atomic_load(&image->none);
+	view_image_put(image);
+}
+
+/* What is mirrored as it is. `jammy/bootcode.bin` is read in the mount, where jammy is a directory. */
+static void end_outside(const struct gathering *gathering, const struct link *link, struct end *end)
+{
+	char first[NAME_MAX + 1];
+	size_t length = strcspn(link->text, "/");
+
+	end->why = link->gone ? VIEW_BAD_GONE : VIEW_BAD_ARCHIVE;
+	end->bad = link->gone || view_is_archive(link->text);
+	if (length == 0 || !end->bad)
+		return;
+	snprintf(first, sizeof(first), "%.*s", (int)length, link->text);
+	if (first[0] == '.' || is_other(gathering, first) || find_link(gathering, first))
+		end->bad = false;
+	first[view_partition_suffix(first) - first] = '\0';
+	if (view_survey_image(gathering->survey, first))
+		end->bad = false;
+}
+
+/* At most VIEW_LINKS_MAX links. Of a circle the text is that of the first. */
+static struct end follow(const struct gathering *gathering, const struct link *link)
+{
+	struct end end = { .why = VIEW_BAD_ROUND, .bad = true };
+	const char *first = link->text;
+	char name[NAME_MAX + 1];
+
+	for (int i = 0; i < VIEW_LINKS_MAX; i++) {
+		size_t length = (size_t)(view_partition_suffix(link->text) - link->text);
+		const struct link *next;
+
+		end.text = link->text;
+		if (strchr(link->text, '/') || !view_can_be_shown(link->text) || length > NAME_MAX) {
+			end_outside(gathering, link, &end);
+			return end;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)length, link->text);
+		end.image = view_survey_image(gathering->survey, name);
+		next = end.image ? NULL : find_link(gathering, name);
+		if (end.image) {
+			end.bad = false;
+			return end;
+		}
+		/* `jammy -> jammy:3` is named as the image that it leads to. */
+		if (next == link && link->text[length] != '\0') {
+			end.bad = false;
+			return end;
+		}
+		if (!next) {
+			end_at_other(gathering, name, &end);
+			return end;
+		}
+		link = next;
+	}
+	end.text = first;
+	return end;
+}
+
+static int add_board(struct view_found *found, const char *name, const char *text)
+{
+	struct view_board *grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
+	const char *colon = view_partition_suffix(text);
+	struct view_board *board;
 
 	if (!grown)
 		return -ENOMEM;
 	found->boards = grown;
-	grown[found->board_count] = strdup(name);
-	return grown[found->board_count] ? (found->board_count++, 0) : -ENOMEM;
+	board = &grown[found->board_count++];
+	*board = (struct view_board){ .name = strdup(name),
+				      .text = strdup(text),
+				      .partition = *colon && strlen(colon) <= 6 ? atoi(colon + 1) : -1 };
+	return board->name && board->text ? 0 : -ENOMEM;
+}
+
+static int add_bad(struct view_survey *survey, const char *name, const struct end *end)
+{
+	struct view_bad_link *bad = &survey->bad[survey->bad_count++];
+
+	*bad = (struct view_bad_link){ .name = strdup(name), .text = strdup(end->text), .why = end->why };
+	return bad->name && bad->text ? 0 : -ENOMEM;
+}
+
+static int take_link(struct gathering *gathering, const struct link *link)
+{
+	struct view_survey *survey = gathering->survey;
+	struct end end = follow(gathering, link);
+
+	survey->links[survey->link_count++] = strdup(link->name);
+	if (!survey->links[survey->link_count - 1])
+		return -ENOMEM;
+	if (end.bad)
+		return add_bad(survey, link->name, &end);
+	/* A board that is called as its image is tells nothing. */
+	return end.image && strcmp(link->name, end.image->name) != 0 ? add_board(end.image, link->name, end.text) : 0;
 }
 
 static int find_boards(struct gathering *gathering)
 {
+	size_t count = gathering->link_count;
 	int error = 0;
 
-	qsort(gathering->links, gathering->link_count, sizeof(*gathering->links), compare_links);
-	for (size_t i = 0; error == 0 && i < gathering->link_count; i++) {
-		const struct link *link = &gathering->links[i];
-		struct view_found *image = follow(gathering, link->text);
-
-		/* A board that is called as its image is tells nothing. */
-		if (image && strcmp(link->name, image->name) != 0 &&
-		    (i == 0 || compare_links(link - 1, link) != 0))
-			error = add_board(image, link->name);
-	}
+	qsort(gathering->links, count, sizeof(*gathering->links), compare_links);
+	if (gathering->other_count > 0)
+		qsort(gathering->others, gathering->other_count, sizeof(char *), compare_names);
+	gathering->survey->bad = calloc(count + 1, sizeof(*gathering->survey->bad));
+	gathering->survey->links = calloc(count + 1, sizeof(char *));
+	if (!gathering->survey->bad || !gathering->survey->links)
+		return -ENOMEM;
+	for (size_t i = 0; error == 0 && i < count; i++)
+		if (i == 0 || compare_links(&gathering->links[i - 1], &gathering->links[i]) != 0)
+			error = take_link(gathering, &gathering->links[i]);
 	return error;
 }
 
@@ -229,7 +350,8 @@ int view_survey(struct view *view, struct queue *queue, struct walk_lanes *lanes
 	*survey = (struct view_survey){ .found = calloc(count + gathering.all_count + 1,
 							sizeof(*survey->found)) };
 	gathering.links = calloc(count + 1, sizeof(*gathering.links));
-	if (!survey->found || !gathering.links || (!walk && !view_is_single(view)))
+	gathering.others = calloc(count + 1, sizeof(*gathering.others));
+	if (!survey->found || !gathering.links || !gathering.others || (!walk && !view_is_single(view)))
 		error = -ENOMEM;
 	if (error == 0)
 		error = walk ? survey_source(walk, &gathering) : survey_single(view, &gathering);
@@ -237,6 +359,7 @@ int view_survey(struct view *view, struct queue *queue, struct walk_lanes *lanes
 		view_image_put(gathering.all[i]);
 	free(gathering.all);
 	free(gathering.links);
+	free(gathering.others);
 	if (walk)
 		walk_put(walk);
 	if (error != 0)
@@ -249,5 +372,13 @@ void view_survey_free(struct view_survey *survey)
 	for (size_t i = 0; i < survey->count; i++)
 		free_found(&survey->found[i]);
 	free(survey->found);
+	for (size_t i = 0; i < survey->bad_count; i++) {
+		free(survey->bad[i].name);
+		free(survey->bad[i].text);
+	}
+	free(survey->bad);
+	for (size_t i = 0; i < survey->link_count; i++)
+		free(survey->links[i]);
+	free(survey->links);
 	*survey = (struct view_survey){ 0 };
 }

@@ -77,8 +77,10 @@ static int probe_content(const struct view_look *look, const char *file, const s
 	/* A table that cannot be believed is a table: the image is shown, and answers EIO. */
 	if (error == 0 || error == -EIO)
 		return 0;
-	if (error == -ENODATA)
+	if (error == -ENODATA) {
 		atomic_store(&(*image)->shown, false);
+		atomic_store(&(*image)->none, true);
+	}
 	view_image_put(*image);
 	*image = NULL;
 	return error == -ENODATA ? -ENOENT : error;
@@ -108,8 +110,10 @@ static int target_image(const struct view_look *look, const char *file, const st
 		error = view_images_get(look->view->images, file, st, &target->image);
 	else
 		error = probe_content(look, file, st, &target->image);
-	if (error == 0)
+	if (error == 0) {
 		atomic_store(&target->image->shown, true);
+		atomic_store(&target->image->none, false);
+	}
 	return error;
 }
 
@@ -118,7 +122,7 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 {
 	char own_text[PATH_MAX], *text = look->text ? look->text : own_text;
 	struct stat st, followed;
-	bool maybe_image;
+	bool maybe_image, gone;
 	int error;
 
 	error = view_source_lstat(look->dir_fd, file, &st);
@@ -128,7 +132,7 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 		return target_image(look, file, &st, target);
 	if (!S_ISLNK(st.st_mode))
 		return -ENOENT;
-	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &followed);
+	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &gone, &followed);
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
@@ -139,7 +143,7 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 	/* `jammy -> jammy.img` would be a link to itself in the mount, and hide the image. */
 	if (strlen(text) == view_shown_length(file) && strncmp(text, file, strlen(text)) == 0)
 		return -ENOENT;
-	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text) };
+	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text), .link_gone = gone };
 	return 0;
 }
 

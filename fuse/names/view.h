@@ -38,6 +38,7 @@ struct view_target {
 	unsigned number;	  /* CACHE_PARTITION_BOOT, or the number after the colon */
 	struct stat st;		  /* of the image file, or of the link itself */
 	size_t link_bytes;	  /* length of the link's text in the mount */
+	bool link_gone;		  /* it leads out of SOURCE, to where nothing is */
 };
 
 /*

@@ -139,6 +139,7 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 		return error;
 	found->is_link = target.kind == VIEW_LINK;
 	if (found->is_link) {
+		found->gone = target.link_gone;
 		found->text = strdup(text);
 		return found->text ? 0 : -ENOMEM;
 	}

@@ -26,6 +26,7 @@ struct walk_name {
 		     */
 	bool is_link;
 	char *text;		  /* of a link, in the mount */
+	bool gone;		  /* as view_target's link_gone */
 	struct view_image *image; /* of what is met only: a user; NULL: it was not */
 	/* By a look into the images: */
 	unsigned *numbers; /* of the partitions; NULL: it has no more than one */

@@ -23,7 +23,7 @@ is "status" "$(state StatusText)" 'Serving /srv/images'
 is "served" "$(inside cat /srv/boot/89025d75/config.txt)" text
 inside imagefsctl status jammy >/dev/null
 # What the unit forbids does not forbid the daemon to forbid itself more.
-inside imagefsctl status | grep '^privileges: ' | tee "$T/privileges" | grep -q ' no capabilities, .*no_new_privs' || fail "$(cat "$T/privileges")"
+inside imagefsctl status | unfolded | grep '^privileges: ' | tee "$T/privileges" | grep -q ' no capabilities, .*no_new_privs' || fail "$(cat "$T/privileges")"
 if grep -q 'seccomp (' "$T/privileges" && ! grep -q 'built without' "$T/privileges"; then fail "$(cat "$T/privileges")"; fi
 fetch() { nsenter -t "$SYSTEM_PID" -n "$PYTHON" "$TOOLS/tftp.py" get 127.0.0.1 69 89025d75/config.txt --out "$T/got" >/dev/null; }
 wait_until 10 fetch

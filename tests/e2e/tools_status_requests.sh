@@ -84,8 +84,21 @@ is "moved" "$(status "images['focal']['asked'][0]['board'], images['focal']['ask
 # Broken: neither found nor absent.
 read -r -a chain <<<"$(edit "$SRC/focal.img" chain /overlays)"
 edit "$SRC/focal.img" setfat "${chain[0]}" "${chain[0]}"
-refuses EIO cat "$MNT/dc-a6-32-01-36-c2/overlays/dwc2.dtbo"
+refuses 'error 0' tftp get 127.0.0.1 69 dc-a6-32-01-36-c2/overlays/dwc2.dtbo
 is "an error" "$(status "asked['dc-a6-32-01-36-c2']['requests'][0]['result']")" error
+
+# Who looks himself is no board: neither at what is there, nor at what is not, nor in the root. The image counts it.
+before=$(status "asked['89025d75'], status['not_found'], status['names_not_found'], len(asked)" | sed -E "s/'age_seconds': [0-9.]+//g")
+opened=$(status "images['jammy']['opened']")
+cat "$MNT/89025d75/config.txt" >"$T/got"
+refuses ENOENT cat "$MNT/89025d75/start.elf"
+refuses ENOENT ls "$MNT/no-board"
+[ ! -e "$MNT/no-board-either" ] || fail "there"
+is "not the board's" "$(status "asked['89025d75'], status['not_found'], status['names_not_found'], len(asked)" | sed -E "s/'age_seconds': [0-9.]+//g")" "$before"
+is "the image's" "$(status "images['jammy']['opened']")" $((opened + 1))
+is "of no board" "$(status "asked[None]['requests'][0]['name'], asked[None]['requests'][0]['result']")" "('start.elf', 'not found')"
+is "its program" "$(status "sorted({r['program'] for r in status['requests'][-4:]})")" "['bash', 'cat', 'ls']"
+is "boards' servers" "$(status "sorted({r['program'] for r in status['requests'] if r['board']})")" "['dnsmasq', 'in.tftpd']"
 
 # Any names, thousands of them: bounded, and harmless.
 "$PYTHON" - "$MNT" <<'PY'

@@ -71,6 +71,68 @@ Test(fuse_asked, a_link_to_a_file_is_no_board)
 	cr_assert_null(asked_board(asked, "bootcode.bin"));
 }
 
+Test(fuse_asked, a_link_that_leads_to_no_name)
+{
+	struct asked *asked = new_asked();
+	struct asked_board *board;
+
+	asked_link(asked, 7, "b1", "gone");
+	cr_assert_null(asked_astray(asked, 8, "gone"));
+	board = asked_astray(asked, 7, "gone");
+	cr_assert(board && strcmp(board->name, "b1") == 0);
+	/* The next time the name is asked for itself. */
+	cr_assert_null(asked_astray(asked, 7, "gone"));
+	asked_link(asked, 7, "b1", "jammy");
+	cr_assert_null(asked_astray(asked, 7, "other"));
+	asked_enter(asked, 7, "jammy", &jammy);
+	cr_assert_null(asked_astray(asked, 7, "jammy"));
+}
+
+Test(fuse_asked, errors_are_counted_and_have_a_time)
+{
+	struct asked_log *log = asked_log_new();
+	struct asked_copy copy;
+
+	asked_note(log, 5, "kernel8.img", ASKED_FAILED, 0);
+	asked_note(log, 7, "config.txt", ASKED_OPENED, 3);
+	asked_copy(log, &copy);
+	cr_assert(copy.failed == 1 && copy.failed_ns == 5 && copy.last_ns == 7);
+	asked_log_free(log);
+}
+
+Test(fuse_asked, the_last_requests_of_all_have_numbers)
+{
+	struct recent *recent = malloc(sizeof(*recent));
+	static struct recent_request copy[RECENT_COUNT];
+	struct recent_request request = { .outcome = ASKED_ABSENT };
+
+	cr_assert_not_null(recent);
+	recent_init(recent);
+	cr_assert_eq(recent_copy(recent, copy), 0);
+	for (int i = 1; i <= 2; i++) {
+		snprintf(request.name, sizeof(request.name), "file%d", i);
+		recent_note(recent, &request);
+	}
+	cr_assert_eq(recent_copy(recent, copy), 2);
+	cr_assert(copy[0].sequence == 1 && copy[1].sequence == 2 && strcmp(copy[1].name, "file2") == 0);
+	for (int i = 3; i <= RECENT_COUNT + 5; i++)
+		recent_note(recent, &request);
+	cr_assert_eq(recent_copy(recent, copy), RECENT_COUNT);
+	cr_assert(copy[0].sequence == 6 && copy[RECENT_COUNT - 1].sequence == RECENT_COUNT + 5);
+	free(recent);
+}
+
+Test(fuse_asked, programs_of_people)
+{
+	static const char *const people[] = { "awk", "cat", "bash", "sh", "zstd", "md5sum", "rsync", "vim.basic", "ls" };
+	static const char *const servers[] = { "", "dnsmasq", "in.tftpd", "tftpd", "nginx", "python3", "nfsd", "catd" };
+
+	for (size_t i = 0; i < sizeof(people) / sizeof(people[0]); i++)
+		cr_expect(program_is_of_people(people[i]), "%s", people[i]);
+	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
+		cr_expect_not(program_is_of_people(servers[i]), "%s", servers[i]);
+}
+
 Test(fuse_asked, threads_of_other_namespaces_have_no_number)
 {
 	struct asked *asked = new_asked();
