@@ -39,6 +39,7 @@
 #include "fuse/process/privileges.h"
 #include "fuse/process/separate.h"
 #include "fuse/process/session.h"
+#include "fuse/remount.h"
 #include "fuse/request.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
@@ -226,6 +227,8 @@ static bool make_session(struct daemon *daemon)
 	struct fuse_args *arguments = &options->fuse;
 
 	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
+	if (options->noexec)
+		fuse_opt_add_arg(arguments, "-onoexec");
 	session_add_option(arguments, "fsname=", options->source);
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
@@ -433,9 +436,7 @@ static int serve(struct daemon *daemon)
 		control_end(daemon->control);
 		_exit(1); /* there are threads that wait for the mount, which is not served */
 	}
-	if (daemon->options.rw_asked)
-		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro",
-			 daemon->options.mountpoint);
+	remount_say_read_only(&daemon->options);
 	say_if_empty(daemon);
 	result = session_loop(daemon->session);
 	/* Ended from outside (umount), or by a signal: both are a good end. */
@@ -497,6 +498,15 @@ static int run(struct daemon *daemon)
 	return serve(daemon);
 }
 
+/* What --help and --version print. */
+static bool said_all(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "standard output: %s", strerror(errno));
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	static struct daemon daemon;
@@ -508,12 +518,14 @@ int main(int argc, char **argv)
 	daemon.title_bytes = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	switch (options_parse(argc, argv, &daemon.options)) {
 	case OPTIONS_DONE:
-		return 0;
+		return said_all() ? 0 : 1;
 	case OPTIONS_USAGE:
 		return 2;
 	case OPTIONS_RUN:
 		break;
 	}
+	if (daemon.options.remount)
+		return remount(&daemon.options);
 	status = run(&daemon);
 	daemon_close_files();
 	/*

@@ -110,11 +110,12 @@ static int stat_now(const char *path, struct stat *st)
 	return stat(path, st);
 }
 
-static bool is_ours(const char *directory)
+bool mount_is_ours(const char *directory)
 {
+	CLEANUP_FREE char *real = realpath(directory, NULL);
 	struct mountinfo mount;
 
-	return find_mount(directory, &mount) && strncmp(mount.type, "fuse.imagefs", 12) == 0;
+	return find_mount(real ? real : directory, &mount) && strncmp(mount.type, "fuse.imagefs", 12) == 0;
 }
 
 static void *ask(void *path)
@@ -138,7 +139,7 @@ void mount_break_silent(const char *directory)
 {
 	pthread_t thread;
 
-	if (!is_ours(directory) || pthread_create(&thread, NULL, ask, (void *)directory) != 0 || is_answered(thread))
+	if (!mount_is_ours(directory) || pthread_create(&thread, NULL, ask, (void *)directory) != 0 || is_answered(thread))
 		return;
 	log_line(LOG_LEVEL_WARNING, "%s: the mount does not answer, and is taken over", directory);
 	umount2(directory, MNT_FORCE | UMOUNT_NOFOLLOW);

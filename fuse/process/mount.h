@@ -28,6 +28,9 @@ void mount_break_silent(const char *directory);
  */
 const char *mount_take_over(const char *directory, struct stat *st);
 
+/* Is what is mounted on `directory`, and seen there, imagefs's (its control files among them)? */
+bool mount_is_ours(const char *directory);
+
 /* Is what is mounted on `directory`, and seen there, something of that source (the first column of /proc/mounts)? */
 bool mount_has_source(const char *directory, const char *source);
 
