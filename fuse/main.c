@@ -450,17 +450,45 @@ static int serve(struct daemon *daemon)
 	return !daemon->ending && result < 0;
 }
 
+static void close_inherited(int kept)
+{
+	if (kept > 3)
+		close_range(3, (unsigned)kept - 1, 0);
+	close_range(kept >= 3 ? (unsigned)kept + 1 : 3, ~0U, 0);
+}
+
+/* Unless it is mounted already, by mount.fuse3. */
+static bool prepare_mountpoint(struct daemon *daemon)
+{
+	struct options *options = &daemon->options;
+	CLEANUP_FREE char *source = strdup(options->source);
+	char *given = options->mountpoint, *mountpoint;
+
+	if (options->fuse_fd >= 0)
+		return true;
+	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
+				      &daemon->fs.source_stat))
+		return false;
+	mountpoint = realpath(given, NULL);
+	if (mountpoint) {
+		options->mountpoint = mountpoint;
+		free(given);
+	}
+	check_swapped(options);
+	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
+	return true;
+}
+
 static int run(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
-	CLEANUP_FREE char *mountpoint = NULL, *source = NULL;
 
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	log_set_debug(options->debug);
 	/* A lock or pipe of whoever started us must not stay open as long as the mount. */
 	if (!options->foreground)
-		close_range(3, ~0U, 0);
+		close_inherited(options->fuse_fd);
 	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
 	if (!options->foreground && !daemon_fork()) {
 		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
@@ -476,18 +504,8 @@ static int run(struct daemon *daemon)
 	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
 	if (!daemon->fs.inodes)
 		return 1;
-	source = strdup(options->source);
-	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
-				      &daemon->fs.source_stat))
+	if (!prepare_mountpoint(daemon))
 		return 1;
-	mountpoint = realpath(options->mountpoint, NULL);
-	if (mountpoint) {
-		char *given = options->mountpoint;
-
-		options->mountpoint = STEAL_POINTER(mountpoint);
-		free(given);
-	}
-	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
 	daemon->fs.options = options;
 	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
 	daemon->fs.answering = start_ready_thread;

@@ -38,7 +38,9 @@ void remount_answer(fuse_req_t fuse, const struct options *options, const char *
 
 void remount_say_read_only(const struct options *options)
 {
-	if (options->rw_asked)
+	if (options->rw_asked && options->fuse_fd >= 0)
+		log_line(LOG_LEVEL_NOTICE, "rw: mounted rw, and nothing can be written: write ro");
+	else if (options->rw_asked)
 		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro", options->mountpoint);
 }
 

@@ -202,7 +202,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 	const char *problem;
 
 	*out = NULL;
-	if (options->control_off || (!options->control && getuid() != 0))
+	if (options->control_off || (!options->control && (getuid() != 0 || options->fuse_fd >= 0)))
 		return true;
 	control = calloc(1, sizeof(*control));
 	if (control)

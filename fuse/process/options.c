@@ -446,6 +446,14 @@ static void print_help(void)
 	       "See imagefs(8).\n");
 }
 
+/* As libfuse has it (fuse_session_mount). -1: it is the place of a mount. */
+static int fuse_fd_of(const char *mountpoint)
+{
+	long long fd;
+
+	return starts(mountpoint, "/dev/fd/") && number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : -1;
+}
+
 static void set_defaults(struct options *options)
 {
 	*options = (struct options){
@@ -481,8 +489,9 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			options->source ? "MOUNTPOINT" : "SOURCE");
 		return OPTIONS_USAGE;
 	}
-	/* The packages make one. Who is not root stays who he is. */
-	if (geteuid() != 0)
+	options->fuse_fd = fuse_fd_of(options->mountpoint);
+	/* The packages make one. Who is not root stays who he is, and so does whom mount.fuse3 started as who he shall be. */
+	if (geteuid() != 0 || (options->fuse_fd >= 0 && !options->run_as_given))
 		options->run_as_user = 0;
 	else if (!options->run_as_given)
 		find_user(options, "imagefs");

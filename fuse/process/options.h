@@ -17,6 +17,7 @@ struct options {
 	unsigned debug; /* of enum log_debug */
 	bool verbose;
 	bool rw_asked;	  /* mounted ro all the same */
+	int fuse_fd;	  /* MOUNTPOINT is /dev/fd/N: mount.fuse3 has mounted it, and this is the kernel's connection; else -1 */
 	bool noexec;
 	bool remount;	  /* of what is mounted already */
 	char *given;	  /* owned: the names of options with a value that were given, a newline around each; or NULL */
