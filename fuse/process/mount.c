@@ -167,12 +167,27 @@ const char *mount_take_over(const char *directory, struct stat *st)
 	return NULL;
 }
 
-bool mount_has_source(const char *directory, const char *source)
+char *mount_of_source(const char *type, const char *source)
 {
-	CLEANUP_FREE char *real = realpath(directory, NULL);
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
 	struct mountinfo mount;
+	size_t size = 0;
+	char *found = NULL;
 
-	return find_mount(real ? real : directory, &mount) && strcmp(mount.source, source) == 0;
+	while (file && !found && getline(&line, &size, file) > 0) {
+		int seen;
+
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.type, type) != 0 || strcmp(mount.source, source) != 0 ||
+		    mount.user != getuid())
+			continue;
+		seen = mountinfo_id_at(mount.point);
+		if (seen == mount.id || seen == MOUNTINFO_UNKNOWN)
+			found = strdup(mount.point);
+	}
+	if (file)
+		fclose(file);
+	return found;
 }
 
 bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)
