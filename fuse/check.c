@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/check.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +20,45 @@ bool check_say(const char *source, int error)
 	return false;
 }
 
+/* As much of a directory as it takes to know. */
+#define LOOKED_AT_MAX 1000
+
+struct content {
+	bool seen; /* a directory that can be read */
+	bool any; /* but for dot files and lost+found */
+	bool image; /* by its name */
+};
+
+static struct content content_of(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	struct content content = { .seen = dir != NULL };
+	struct dirent *entry;
+
+	for (int i = 0; dir && !content.image && i < LOOKED_AT_MAX && (entry = readdir(dir)); i++) {
+		const char *suffix = strrchr(entry->d_name, '.');
+
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, "lost+found") == 0)
+			continue;
+		content.any = true;
+		content.image = suffix && entry->d_type != DT_DIR && (strcmp(suffix, ".img") == 0 || strcmp(suffix, ".raw") == 0);
+	}
+	if (dir)
+		closedir(dir);
+	return content;
+}
+
+void check_swapped(const struct options *options)
+{
+	struct content hidden = content_of(options->mountpoint), source = content_of(options->source);
+
+	if (hidden.image)
+		log_line(LOG_LEVEL_WARNING, "%s: has images in it, which the mount hides: are SOURCE and MOUNTPOINT swapped?",
+			 options->mountpoint);
+	else if (hidden.any && source.seen && !source.any)
+		log_line(LOG_LEVEL_WARNING, "%s: is empty, and %s is not: are SOURCE and MOUNTPOINT swapped?", options->source,
+			 options->mountpoint);
+}
 
 static bool is_shown(struct view *view, const struct options *options)
 {

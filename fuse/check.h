@@ -14,6 +14,12 @@
 bool check_say(const char *source, int error);
 
 /*
+ * Are SOURCE and MOUNTPOINT swapped? Then what the mount hides are images, or SOURCE has nothing and
+ * MOUNTPOINT has. A warning. Before it is mounted.
+ */
+void check_swapped(const struct options *options);
+
+/*
  * Can it be served at all? If not, that is said. The image is looked into, so it is to be asked when no
  * privileges are left. Where its storage does not answer for WAIT_CHECK_NS it is served: then each
  * request is answered in time. Both arguments are borrowed for good. Once.

@@ -39,6 +39,7 @@
 #include "fuse/process/privileges.h"
 #include "fuse/process/separate.h"
 #include "fuse/process/session.h"
+#include "fuse/remount.h"
 #include "fuse/request.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
@@ -227,6 +228,8 @@ static bool make_session(struct daemon *daemon)
 	struct fuse_args *arguments = &options->fuse;
 
 	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
+	if (options->noexec)
+		fuse_opt_add_arg(arguments, "-onoexec");
 	session_add_option(arguments, "fsname=", options->source);
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
@@ -441,9 +444,7 @@ static int serve(struct daemon *daemon)
 		control_end(daemon->control);
 		_exit(1); /* there are threads that wait for the mount, which is not served */
 	}
-	if (daemon->options.rw_asked)
-		log_line(LOG_LEVEL_NOTICE, "%s: rw: an imagefs is always read-only; mounted ro",
-			 daemon->options.mountpoint);
+	remount_say_read_only(&daemon->options);
 	say_if_empty(daemon);
 	result = session_loop(daemon->session);
 	/* Ended from outside (umount), or by a signal: both are a good end. */
@@ -459,17 +460,45 @@ static int serve(struct daemon *daemon)
 	return !daemon->ending && result < 0;
 }
 
+static void close_inherited(int kept)
+{
+	if (kept > 3)
+		close_range(3, (unsigned)kept - 1, 0);
+	close_range(kept >= 3 ? (unsigned)kept + 1 : 3, ~0U, 0);
+}
+
+/* Unless it is mounted already, by mount.fuse3. */
+static bool prepare_mountpoint(struct daemon *daemon)
+{
+	struct options *options = &daemon->options;
+	CLEANUP_FREE char *source = strdup(options->source);
+	char *given = options->mountpoint, *mountpoint;
+
+	if (options->fuse_fd >= 0)
+		return true;
+	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
+				      &daemon->fs.source_stat))
+		return false;
+	mountpoint = realpath(given, NULL);
+	if (mountpoint) {
+		options->mountpoint = mountpoint;
+		free(given);
+	}
+	check_swapped(options);
+	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
+	return true;
+}
+
 static int run(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
-	CLEANUP_FREE char *mountpoint = NULL, *source = NULL;
 
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	log_set_debug(options->debug);
 	/* A lock or pipe of whoever started us must not stay open as long as the mount. */
 	if (!options->foreground)
-		close_range(3, ~0U, 0);
+		close_inherited(options->fuse_fd);
 	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
 	if (!options->foreground && !daemon_fork()) {
 		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
@@ -485,18 +514,8 @@ static int run(struct daemon *daemon)
 	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
 	if (!daemon->fs.inodes)
 		return 1;
-	source = strdup(options->source);
-	if (!source || !mount_prepare(options->mountpoint, S_ISDIR(daemon->fs.source_stat.st_mode) ? source : dirname(source),
-				      &daemon->fs.source_stat))
+	if (!prepare_mountpoint(daemon))
 		return 1;
-	mountpoint = realpath(options->mountpoint, NULL);
-	if (mountpoint) {
-		char *given = options->mountpoint;
-
-		options->mountpoint = STEAL_POINTER(mountpoint);
-		free(given);
-	}
-	separate_tell_mount(SEPARATE_MAIN, options->mountpoint, false);
 	daemon->fs.options = options;
 	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
 	daemon->fs.answering = start_ready_thread;
@@ -505,6 +524,15 @@ static int run(struct daemon *daemon)
 	if (!make_session(daemon))
 		return 1;
 	return serve(daemon);
+}
+
+/* What --help and --version print. */
+static bool said_all(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "standard output: %s", strerror(errno));
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -518,12 +546,14 @@ int main(int argc, char **argv)
 	daemon.title_bytes = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	switch (options_parse(argc, argv, &daemon.options)) {
 	case OPTIONS_DONE:
-		return 0;
+		return said_all() ? 0 : 1;
 	case OPTIONS_USAGE:
 		return 2;
 	case OPTIONS_RUN:
 		break;
 	}
+	if (daemon.options.remount)
+		return remount(&daemon.options);
 	status = run(&daemon);
 	daemon_close_files();
 	/*

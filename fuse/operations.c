@@ -9,6 +9,7 @@
 #include "fuse/ops_dir.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/parallel.h"
+#include "fuse/remount.h"
 #include "fuse/request_asked.h"
 
 /* ---- files ------------------------------------------------------------------ */
@@ -229,6 +230,15 @@ static void op_statfs(fuse_req_t fuse, fuse_ino_t id)
 	request_start(&request, fuse, id ? id : 1, &call_statfs);
 }
 
+static void op_ioctl(fuse_req_t fuse, fuse_ino_t id, unsigned command, void *argument, struct fuse_file_info *file,
+		     unsigned flags, const void *in, size_t in_bytes, size_t out_bytes)
+{
+	const struct imagefs *fs = fuse_req_userdata(fuse);
+
+	(void)id, (void)argument, (void)file, (void)flags, (void)in, (void)in_bytes;
+	remount_answer(fuse, fs->options, view_source_path(view_source(fs->view)), command, out_bytes);
+}
+
 const struct fuse_lowlevel_ops imagefs_operations = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -242,4 +252,5 @@ const struct fuse_lowlevel_ops imagefs_operations = {
 	.read = op_read,
 	.release = op_release,
 	.statfs = op_statfs,
+	.ioctl = op_ioctl,
 };

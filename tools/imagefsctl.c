@@ -144,6 +144,14 @@ static int run_with_control(const struct command *command, const char *given, in
 	return result == OK ? command->run(control, count, arguments) : failed;
 }
 
+/* What was printed must have reached somebody. */
+static int finish(int result)
+{
+	if ((fflush(stdout) != 0 || ferror(stdout)) && result == OK)
+		return ctl_fail("standard output", strerror(errno));
+	return result;
+}
+
 static int run(const char *given, int count, char **arguments)
 {
 	const struct command *command = count > 0 ? command_of(arguments[0]) : NULL;
@@ -154,7 +162,7 @@ static int run(const char *given, int count, char **arguments)
 				   ctl_misused("", "status, flush, metrics, check, ls or cat?");
 	if (asks_for_help(count - 1, arguments + 1)) {
 		print_help();
-		return OK;
+		return finish(OK);
 	}
 	for (size_t i = 0; i < sizeof(command->options) / sizeof(command->options[0]); i++)
 		if (command->options[i])
@@ -166,9 +174,7 @@ static int run(const char *given, int count, char **arguments)
 		result = run_with_control(command, given, count - 1, arguments + 1);
 	else
 		result = command->run(given, count - 1, arguments + 1);
-	if (fflush(stdout) != 0 && result == OK)
-		result = ctl_fail("standard output", strerror(errno));
-	return result;
+	return finish(result);
 }
 
 int main(int argc, char **argv)
@@ -191,10 +197,10 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			print_help();
-			return OK;
+			return finish(OK);
 		case 'V':
 			printf("imagefsctl %s\n", IMAGEFS_VERSION);
-			return OK;
+			return finish(OK);
 		default:
 			return ctl_misused(argv[optind - 1], "unknown option, or its value is missing");
 		}

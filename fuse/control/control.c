@@ -23,8 +23,12 @@
 
 #define DEFAULT_PARENT "/run/imagefs"
 
-/* A daemon that was unmounted has taken its control files away by then, on a busy machine too. */
-#define LEAVING_MS 6000
+/* A daemon that was unmounted has taken its control files away by then; who is not asked any more takes this long. */
+#define LEAVING_MS 1000
+
+#define PAUSE_MS 20
+
+#define CONTROL_SUBTYPE "imagefs-control"
 
 /* The directory may be taken away just after it was made, by that daemon. */
 #define MOUNT_TRIES 3
@@ -135,26 +139,39 @@ static char *source_of(const struct control *control)
 }
 
 /*
- * After `umount` and `mount` in one breath the daemon before us may still be taking its
- * control files away: they are worth a moment's wait. That nothing is mounted on our
- * mountpoint is known here, so a control mount that belongs to it is that daemon's.
- * Anybody else's stays.
+ * That nothing is mounted on our mountpoint is known here, so a control mount that belongs to it, wherever
+ * that is, is of a daemon before us. After `umount` and `mount` in one breath that one may still be taking
+ * it away: that is worth a moment's wait. After `umount -l` it lives as long as somebody stands in its
+ * mount, or has a file open; but who reports or asks means the one that is mounted now, so what it
+ * still has is detached. Anybody else's stays.
  */
-static const char *take_over(const struct control *control, struct stat *st)
+static void replace_predecessor(const struct control *control)
 {
 	CLEANUP_FREE char *source = source_of(control);
-	const char *directory = control->directory;
-	const char *problem = mount_take_over(directory, st);
 
-	for (int tries = 0, waited = 0; problem && tries < MOUNT_TRIES && waited < LEAVING_MS / 20;) {
-		if (source && mount_has_source(directory, source)) {
-			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
-			waited++;
-		} else {
-			mkdir(directory, 0755); /* it takes that away, too */
-			tries++;
+	for (int waited = 0; source && waited <= LEAVING_MS / PAUSE_MS; waited++) {
+		CLEANUP_FREE char *point = mount_of_source("fuse." CONTROL_SUBTYPE, source);
+
+		if (!point)
+			return;
+		if (waited == LEAVING_MS / PAUSE_MS) {
+			log_line(LOG_LEVEL_NOTICE, "%s: taken over from an imagefs that serves only who is still in its mount", point);
+			mount_detach(point);
 		}
-		problem = mount_take_over(directory, st);
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000 }, NULL);
+	}
+}
+
+static const char *take_over(const struct control *control, struct stat *st)
+{
+	const char *problem = mount_take_over(control->directory, st);
+
+	replace_predecessor(control);
+	if (problem)
+		problem = mount_take_over(control->directory, st);
+	for (int tries = 0; problem && tries < MOUNT_TRIES; tries++) {
+		mkdir(control->directory, 0755); /* it takes that away, too */
+		problem = mount_take_over(control->directory, st);
 	}
 	return problem;
 }
@@ -202,7 +219,7 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 	const char *problem;
 
 	*out = NULL;
-	if (options->control_off || (!options->control && getuid() != 0))
+	if (options->control_off || (!options->control && (getuid() != 0 || options->fuse_fd >= 0)))
 		return true;
 	control = calloc(1, sizeof(*control));
 	if (control)
@@ -235,7 +252,7 @@ static struct fuse_session *new_session(struct control *control)
 	struct fuse_session *session;
 
 	fuse_opt_add_arg(&arguments, "imagefs");
-	fuse_opt_add_arg(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=imagefs-control");
+	fuse_opt_add_arg(&arguments, "-orw,nosuid,nodev,noexec,noatime,subtype=" CONTROL_SUBTYPE);
 	session_add_option(&arguments, "fsname=imagefs:", options->mountpoint);
 	if (getuid() == 0 || options->allow_other_given)
 		fuse_opt_add_arg(&arguments, "-odefault_permissions,allow_other");
@@ -275,7 +292,7 @@ static void *serve(void *argument)
 
 	session_loop(control->session);
 	if (!atomic_load(&control->ending))
-		log_line(LOG_LEVEL_WARNING, "%s: unmounted: servers cannot report until imagefs is started again",
+		log_line(LOG_LEVEL_WARNING, "%s: unmounted: servers cannot report to this imagefs any more",
 			 control->directory);
 	return NULL;
 }

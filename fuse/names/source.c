@@ -87,6 +87,11 @@ void view_source_tell(struct view_source *source, struct kernel_events *kernel)
 	source->kernel = kernel;
 }
 
+const char *view_source_path(const struct view_source *source)
+{
+	return source->path;
+}
+
 const char *view_source_directory(const struct view_source *source)
 {
 	return source->directory;

@@ -26,6 +26,9 @@ int view_source_new(const char *path, struct view_source **source);
 /* `kernel` (borrowed, may be NULL) listens to what is in the directory. Before there are other threads. */
 void view_source_tell(struct view_source *source, struct kernel_events *kernel);
 
+/* SOURCE, absolute. */
+const char *view_source_path(const struct view_source *source);
+
 /* Where the images are. */
 const char *view_source_directory(const struct view_source *source);
 

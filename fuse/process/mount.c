@@ -110,11 +110,12 @@ static int stat_now(const char *path, struct stat *st)
 	return stat(path, st);
 }
 
-static bool is_ours(const char *directory)
+bool mount_is_ours(const char *directory)
 {
+	CLEANUP_FREE char *real = realpath(directory, NULL);
 	struct mountinfo mount;
 
-	return find_mount(directory, &mount) && strncmp(mount.type, "fuse.imagefs", 12) == 0;
+	return find_mount(real ? real : directory, &mount) && strncmp(mount.type, "fuse.imagefs", 12) == 0;
 }
 
 static void *ask(void *path)
@@ -138,7 +139,7 @@ void mount_break_silent(const char *directory)
 {
 	pthread_t thread;
 
-	if (!is_ours(directory) || pthread_create(&thread, NULL, ask, (void *)directory) != 0 || is_answered(thread))
+	if (!mount_is_ours(directory) || pthread_create(&thread, NULL, ask, (void *)directory) != 0 || is_answered(thread))
 		return;
 	log_line(LOG_LEVEL_WARNING, "%s: the mount does not answer, and is taken over", directory);
 	umount2(directory, MNT_FORCE | UMOUNT_NOFOLLOW);
@@ -166,12 +167,27 @@ const char *mount_take_over(const char *directory, struct stat *st)
 	return NULL;
 }
 
-bool mount_has_source(const char *directory, const char *source)
+char *mount_of_source(const char *type, const char *source)
 {
-	CLEANUP_FREE char *real = realpath(directory, NULL);
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
 	struct mountinfo mount;
+	size_t size = 0;
+	char *found = NULL;
 
-	return find_mount(real ? real : directory, &mount) && strcmp(mount.source, source) == 0;
+	while (file && !found && getline(&line, &size, file) > 0) {
+		int seen;
+
+		if (!mountinfo_parse(line, &mount) || strcmp(mount.type, type) != 0 || strcmp(mount.source, source) != 0 ||
+		    mount.user != getuid())
+			continue;
+		seen = mountinfo_id_at(mount.point);
+		if (seen == mount.id || seen == MOUNTINFO_UNKNOWN)
+			found = strdup(mount.point);
+	}
+	if (file)
+		fclose(file);
+	return found;
 }
 
 bool mount_prepare(const char *mountpoint, const char *source_directory, const struct stat *source)

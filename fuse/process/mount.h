@@ -28,8 +28,11 @@ void mount_break_silent(const char *directory);
  */
 const char *mount_take_over(const char *directory, struct stat *st);
 
-/* Is what is mounted on `directory`, and seen there, something of that source (the first column of /proc/mounts)? */
-bool mount_has_source(const char *directory, const char *source);
+/* Is what is mounted on `directory`, and seen there, imagefs's (its control files among them)? */
+bool mount_is_ours(const char *directory);
+
+/* Where a mount of ours, of that type and source (the first column of /proc/mounts), is seen. To be freed; NULL: nowhere. */
+char *mount_of_source(const char *type, const char *source);
 
 /* Is `inner` (which is there) the directory of `outer`, or below it? */
 bool mount_is_below(const char *inner, const struct stat *outer);

@@ -26,17 +26,38 @@
 #endif
 
 /* A request waits no longer for it (WAIT_REQUEST_NS). */
-#define SETTLE_MAX_MS ((unsigned)(WAIT_REQUEST_NS / WAIT_MS))
+#define SETTLE_MAX_MS (WAIT_REQUEST_NS / WAIT_MS)
+#define KEEP_MAX_MIB (1 << 20)
+#define PARTITION_MAX 1024
+
+/* The one above it is (uid_t)-1: nobody. */
+#define ID_MAX (UINT_MAX - 1LL)
+#define ID_MAX_TEXT "4294967294"
 
 struct parse {
 	struct options *options;
-	int help, version, verbose, rw; /* int: fuse_opt sets them */
+	int help, version, verbose, rw, remount; /* int: fuse_opt sets them */
 	bool is_mount_helper;		/* run as mount.imagefs */
 	bool pretend;			/* mount -f: do all but the mount */
 	bool failed;			/* a line was printed */
+	char *kernels;			/* owned: the first that only a remount may name */
 };
 
-enum { KEY_FOREGROUND, KEY_DEBUG, KEY_PASS, KEY_ALLOW };
+static const char *const change_words[] = {
+	[CHANGES_AUTO] = "auto", [CHANGES_KERNEL] = "kernel", [CHANGES_EVENTS] = "events", [CHANGES_NONE] = "none"
+};
+
+/* Of an option whose value is a number, as messages say them, and imagefs(8). */
+struct limits {
+	const char *name;
+	int base;
+	long long low, high;
+	const char *unit;
+	void *out; /* an int or unsigned */
+	bool *given;
+};
+
+enum { KEY_FOREGROUND, KEY_DEBUG, KEY_PASS, KEY_ALLOW, KEY_EXEC, KEY_NOEXEC };
 
 #define FLAG(name, field) { name, offsetof(struct parse, field), true }
 
@@ -49,6 +70,7 @@ static const struct fuse_opt specification[] = {
 	FLAG("-v", verbose),
 	FLAG("--verbose", verbose),
 	FLAG("rw", rw),
+	FLAG("remount", remount),
 	FUSE_OPT_KEY("-f", KEY_FOREGROUND),
 	FUSE_OPT_KEY("-d", KEY_DEBUG),
 	FUSE_OPT_KEY("--debug", KEY_DEBUG),
@@ -57,18 +79,22 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_KEY("allow_root", KEY_ALLOW),
 	FUSE_OPT_KEY("default_permissions", KEY_PASS),
 	FUSE_OPT_KEY("context=", KEY_PASS),
-	FUSE_OPT_KEY("noexec", KEY_PASS),
+	FUSE_OPT_KEY("exec", KEY_EXEC),
+	FUSE_OPT_KEY("noexec", KEY_NOEXEC),
 	FUSE_OPT_END,
 };
 
 /* Taken and not needed: what is always so here; mount(8)'s and systemd's own; what mount helpers pass. */
 static const char *const dropped[] = {
-	"ro", "exec", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
+	"ro", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
 	"defaults", "auto", "noauto", "user", "user=", "nouser", "users", "owner", "group", "_netdev", "nofail",
 	"comment=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
 	"nostrictatime", "lazytime", "nolazytime", "async", "sync", "dirsync", "mand", "nomand", "iversion",
 	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
 };
+
+/* What the kernel shows of every FUSE mount (/proc/mounts); mount(8) hands it back when it remounts. */
+static const char *const kernels[] = { "user_id=", "group_id=", "rootmode=", "max_read=", "blksize=", "seclabel" };
 
 static int refuse(struct parse *parse, const char *what, const char *argument)
 {
@@ -102,6 +128,31 @@ static bool is_dropped(const char *argument)
 	return starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0';
 }
 
+static bool is_kernels(struct parse *parse, const char *argument)
+{
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
+		if (!starts(argument, kernels[i]))
+			continue;
+		if (!parse->kernels)
+			parse->kernels = strdup(argument);
+		return parse->kernels != NULL;
+	}
+	return false;
+}
+
+/* The name of `argument`, behind those that were given before it. */
+static int note_given(struct options *options, const char *argument)
+{
+	const char *before = options->given ? options->given : "\n";
+	char *given;
+
+	if (asprintf(&given, "%s%.*s\n", before, (int)strcspn(argument, "="), argument) < 0)
+		return -1;
+	free(options->given);
+	options->given = given;
+	return 0;
+}
+
 /* ---- values: `argument` is NAME=text ---------------------------------------- */
 
 static int parse_tz(struct parse *parse, const char *argument, const char *text)
@@ -111,12 +162,8 @@ static int parse_tz(struct parse *parse, const char *argument, const char *text)
 
 static int parse_changes(struct parse *parse, const char *argument, const char *text)
 {
-	static const char *const words[] = {
-		[CHANGES_AUTO] = "auto", [CHANGES_KERNEL] = "kernel", [CHANGES_EVENTS] = "events", [CHANGES_NONE] = "none"
-	};
-
-	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i]) == 0) {
+	for (unsigned i = 0; i < sizeof(change_words) / sizeof(change_words[0]); i++) {
+		if (strcmp(text, change_words[i]) == 0) {
 			parse->options->changes = i;
 			return 0;
 		}
@@ -139,17 +186,40 @@ static int parse_control(struct parse *parse, const char *argument, const char *
 	return options->control || options->control_off ? 0 : -1;
 }
 
-static int parse_control_group(struct parse *parse, const char *argument, const char *text)
+static int parse_group(struct parse *parse, const char *argument, const char *text, gid_t *out)
 {
 	const struct group *group = getgrnam(text);
 	long long value;
 
 	if (group)
 		value = group->gr_gid;
-	else if (!number(text, 10, 0, UINT_MAX - 1LL, &value))
-		return refuse(parse, "is not the name or number of a group", argument);
-	parse->options->control_group = (gid_t)value;
+	else if (!number(text, 10, 0, ID_MAX, &value))
+		return refuse(parse, "is not the name of a group, nor a number from 0 to " ID_MAX_TEXT, argument);
+	*out = (gid_t)value;
+	return 0;
+}
+
+static int parse_control_group(struct parse *parse, const char *argument, const char *text)
+{
 	parse->options->control_group_given = true;
+	return parse_group(parse, argument, text, &parse->options->control_group);
+}
+
+static int parse_gid(struct parse *parse, const char *argument, const char *text)
+{
+	return parse_group(parse, argument, text, &parse->options->gid);
+}
+
+static int parse_uid(struct parse *parse, const char *argument, const char *text)
+{
+	const struct passwd *user = getpwnam(text);
+	long long value;
+
+	if (user)
+		value = user->pw_uid;
+	else if (!number(text, 10, 0, ID_MAX, &value))
+		return refuse(parse, "is not the name of a user, nor a number from 0 to " ID_MAX_TEXT, argument);
+	parse->options->uid = (uid_t)value;
 	return 0;
 }
 
@@ -197,42 +267,44 @@ static int parse_debug(struct parse *parse, const char *argument, const char *te
 	}
 }
 
+static int refuse_number(struct parse *parse, const char *argument, const struct limits *limits)
+{
+	char why[128];
+
+	if (limits->base == 8)
+		snprintf(why, sizeof(why), "is not an octal mask from 0 to %o", (unsigned)limits->high);
+	else
+		snprintf(why, sizeof(why), "is not a number%s from %lld to %lld", limits->unit, limits->low, limits->high);
+	return refuse(parse, why, argument);
+}
+
 static int parse_number(struct parse *parse, const char *argument, const char *text)
 {
-	static const char in_range[] = "is not a number in range", mask[] = "is not an octal mask up to 777";
 	struct options *options = parse->options;
-	const struct {
-		const char *name;
-		int base;
-		long long low, high;
-		const char *wrong;
-		void *out; /* an int or unsigned */
-		bool *given;
-	} numbers[] = {
-		{ "uid=", 10, 0, UINT_MAX - 1LL, in_range, &options->uid, NULL },
-		{ "gid=", 10, 0, UINT_MAX - 1LL, in_range, &options->gid, NULL },
-		{ "umask=", 8, 0, 0777, mask, &options->umask, &options->umask_given },
-		{ "fmask=", 8, 0, 0777, mask, &options->fmask, &options->fmask_given },
-		{ "dmask=", 8, 0, 0777, mask, &options->dmask, &options->dmask_given },
-		{ "time_offset=", 10, -1440, 1440, "is not a number of minutes from -1440 to 1440",
-		  &options->time_offset_minutes, NULL },
-		{ "partition=", 10, 0, 1024, in_range, &options->partition, NULL },
-		{ "settle=", 10, 0, UINT_MAX - 1LL, in_range, &options->settle_ms, NULL },
-		{ "keep=", 10, 0, UINT_MAX - 1LL, in_range, &options->keep_mib, NULL },
+	const struct limits numbers[] = {
+		{ "umask=", 8, 0, 0777, "", &options->umask, &options->umask_given },
+		{ "fmask=", 8, 0, 0777, "", &options->fmask, &options->fmask_given },
+		{ "dmask=", 8, 0, 0777, "", &options->dmask, &options->dmask_given },
+		{ "time_offset=", 10, -1440, 1440, " of minutes", &options->time_offset_minutes, NULL },
+		{ "partition=", 10, 0, PARTITION_MAX, "", &options->partition, NULL },
+		{ "settle=", 10, 0, SETTLE_MAX_MS, " of milliseconds", &options->settle_ms, NULL },
+		{ "keep=", 10, 0, KEEP_MAX_MIB, " of MiB", &options->keep_mib, NULL },
 	};
 	long long value;
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		if (!starts(argument, numbers[i].name))
+		const struct limits *limits = &numbers[i];
+
+		if (!starts(argument, limits->name))
 			continue;
-		if (!number(text, numbers[i].base, numbers[i].low, numbers[i].high, &value))
-			return refuse(parse, numbers[i].wrong, argument);
-		*(unsigned *)numbers[i].out = (unsigned)value;
-		if (numbers[i].given)
-			*numbers[i].given = true;
+		if (!number(text, limits->base, limits->low, limits->high, &value))
+			return refuse_number(parse, argument, limits);
+		*(unsigned *)limits->out = (unsigned)value;
+		if (limits->given)
+			*limits->given = true;
 		return 0;
 	}
-	return is_dropped(argument) ? 0 : refuse(parse, "unknown option", argument);
+	return is_dropped(argument) || is_kernels(parse, argument) ? 0 : refuse(parse, "unknown option", argument);
 }
 
 static int parse_value(struct parse *parse, const char *argument)
@@ -241,6 +313,8 @@ static int parse_value(struct parse *parse, const char *argument)
 		const char *name;
 		int (*parse)(struct parse *parse, const char *argument, const char *text);
 	} values[] = {
+		{ "uid=", parse_uid },
+		{ "gid=", parse_gid },
 		{ "tz=", parse_tz },
 		{ "changes=", parse_changes },
 		{ "control=", parse_control },
@@ -255,6 +329,8 @@ static int parse_value(struct parse *parse, const char *argument)
 
 	while (!starts(argument, values[i].name))
 		i++;
+	if (note_given(parse->options, argument) != 0)
+		return -1;
 	return values[i].parse(parse, argument, text ? text + 1 : argument);
 }
 
@@ -294,6 +370,10 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	case KEY_ALLOW:
 		parse->options->allow_other_given = true;
 		return 1;
+	case KEY_EXEC:
+	case KEY_NOEXEC:
+		parse->options->noexec = key == KEY_NOEXEC;
+		return 0;
 	case KEY_PASS:
 		return 1;
 	case FUSE_OPT_KEY_NONOPT:
@@ -301,6 +381,35 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	default:
 		return parse_value(parse, argument);
 	}
+}
+
+/* ---- as text ---------------------------------------------------------------- */
+
+static void describe_mask(FILE *out, const char *name, bool given, unsigned mask)
+{
+	if (given)
+		fprintf(out, "%s=%03o\n", name, mask);
+	else
+		fprintf(out, "%s=\n", name);
+}
+
+void options_describe(const struct options *options, const char *source, char *text, size_t bytes)
+{
+	FILE *out = fmemopen(text, bytes, "w");
+
+	text[0] = '\0';
+	if (!out)
+		return;
+	fprintf(out, "source=%s\nuid=%u\ngid=%u\n", source, options->uid, options->gid);
+	describe_mask(out, "umask", options->umask_given, options->umask);
+	describe_mask(out, "fmask", options->fmask_given, options->fmask);
+	describe_mask(out, "dmask", options->dmask_given, options->dmask);
+	fprintf(out, "time_offset=%d\npartition=%u\nsettle=%u\nkeep=%u\nchanges=%s\nrun_as=%u\ndebug=%u\n",
+		options->time_offset_minutes, options->partition, options->settle_ms, options->keep_mib,
+		change_words[options->changes], options->run_as_user, options->debug);
+	fprintf(out, "control=%s\n", options->control_off ? "none" : options->control ? options->control : "");
+	fprintf(out, "control_group=%lld\n", options->control_group_given ? (long long)options->control_group : -1);
+	fclose(out);
 }
 
 static void print_help(void)
@@ -317,12 +426,12 @@ static void print_help(void)
 	       "  -h, --help       this text\n"
 	       "  -V, --version    the version\n"
 	       "\n"
-	       "  -o uid=N,gid=N   owner of all files (default: root, or who mounts)\n"
+	       "  -o uid=U,gid=G   owner of all files, names or numbers (default: root, or who mounts)\n"
 	       "  -o umask=M       permission bits to leave out, octal; fmask=M, dmask=M for\n"
 	       "                   files and directories (default: 0444 and 0555 remain)\n"
 	       "  -o time_offset=M minutes the boards' clocks are ahead of UTC; tz=UTC is 0\n"
 	       "  -o partition=N   the boot partition is number N (default: by content)\n"
-	       "  -o settle=MS     new content must have lasted this long (default: 200)\n"
+	       "  -o settle=MS     new content must have lasted this long (default: 200, at most 400)\n"
 	       "  -o changes=WHAT  how changes are noticed: kernel, events, none (default: auto, the best there is)\n"
 	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
 	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
@@ -335,6 +444,14 @@ static void print_help(void)
 	       "In fstab:  /srv/images /srv/boot fuse.imagefs ro,nofail 0 0\n"
 	       "Unmount:   umount MOUNTPOINT, or fusermount3 -u MOUNTPOINT\n"
 	       "See imagefs(8).\n");
+}
+
+/* As libfuse has it (fuse_session_mount). -1: it is the place of a mount. */
+static int fuse_fd_of(const char *mountpoint)
+{
+	long long fd;
+
+	return starts(mountpoint, "/dev/fd/") && number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : -1;
 }
 
 static void set_defaults(struct options *options)
@@ -372,14 +489,20 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			options->source ? "MOUNTPOINT" : "SOURCE");
 		return OPTIONS_USAGE;
 	}
-	/* The packages make one. Who is not root stays who he is. */
-	if (geteuid() != 0)
+	options->fuse_fd = fuse_fd_of(options->mountpoint);
+	/* The packages make one. Who is not root stays who he is, and so does whom mount.fuse3 started as who he shall be. */
+	if (geteuid() != 0 || (options->fuse_fd >= 0 && !options->run_as_given))
 		options->run_as_user = 0;
 	else if (!options->run_as_given)
 		find_user(options, "imagefs");
+	if (parse.kernels && !parse.remount) {
+		refuse(&parse, "unknown option", parse.kernels);
+		free(parse.kernels);
+		return OPTIONS_USAGE;
+	}
+	free(parse.kernels);
+	options->remount = parse.remount;
 	options->rw_asked = parse.rw;
 	options->verbose = parse.verbose;
-	if (options->settle_ms > SETTLE_MAX_MS)
-		options->settle_ms = SETTLE_MAX_MS;
 	return parse.pretend ? OPTIONS_DONE : OPTIONS_RUN;
 }

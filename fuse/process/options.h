@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include <fuse_opt.h>
@@ -16,6 +17,10 @@ struct options {
 	unsigned debug; /* of enum log_debug */
 	bool verbose;
 	bool rw_asked;	  /* mounted ro all the same */
+	int fuse_fd;	  /* MOUNTPOINT is /dev/fd/N: mount.fuse3 has mounted it, and this is the kernel's connection; else -1 */
+	bool noexec;
+	bool remount;	  /* of what is mounted already */
+	char *given;	  /* owned: the names of options with a value that were given, a newline around each; or NULL */
 	bool allow_other_given;
 
 	uid_t uid;
@@ -50,5 +55,8 @@ enum options_result {
 	OPTIONS_DONE,  /* --help or --version was printed: exit 0 */
 	OPTIONS_USAGE, /* one line went to stderr: exit 2 */
 };
+
+/* Those that are imagefs's own, and its source, a line NAME=VALUE for each; at most `bytes`, with the NUL. */
+void options_describe(const struct options *options, const char *source, char *text, size_t bytes);
 
 enum options_result options_parse(int argc, char **argv, struct options *options);

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -127,6 +128,8 @@ static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads i
 
 static _Atomic uint64_t mount_ids[SEPARATE_MOUNTS]; /* of those that are to be broken when the daemon is killed; 0: not */
 
+static _Atomic uint64_t mount_devices[SEPARATE_MOUNTS]; /* of what is mounted there: st_dev; 0: not known */
+
 static atomic_bool detached[SEPARATE_MOUNTS]; /* once and for all */
 static bool sealed; /* of the first thread */
 static pid_t daemon_pid; /* constant */
@@ -142,16 +145,27 @@ static uint64_t unique_id_at(const char *directory)
 		       st.stx_mnt_id : 0;
 }
 
+/* Of the filesystem that is seen there: while it lives, no other one has that. 0: not known. */
+static uint64_t device_at(const char *directory)
+{
+	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
+	struct statx st;
+
+	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 ?
+		       makedev(st.stx_dev_major, st.stx_dev_minor) : 0;
+}
+
 static int detach(unsigned which, bool mounted)
 {
 	const struct told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
-	uint64_t id;
+	uint64_t id, device;
 
 	if (!mount || mount->directory[0] == '\0' || atomic_exchange(&detached[which], true))
 		return -ENOENT;
 	id = atomic_exchange(&mount_ids[which], 0);
 	/* What is mounted there now may be another daemon's. */
-	if (mounted && (id == 0 || unique_id_at(mount->directory) == id))
+	device = atomic_load(&mount_devices[which]);
+	if (mounted && (id == 0 || unique_id_at(mount->directory) == id) && (device == 0 || device_at(mount->directory) == device))
 		mount_detach(mount->directory);
 	if (mount->remove)
 		rmdir(mount->directory);
@@ -201,6 +215,7 @@ static void take_mount(const struct told *told)
 		return;
 	if (told->mounted) {
 		atomic_store(&mount_ids[told->mount], unique_id_at(mounts[told->mount].directory));
+		atomic_store(&mount_devices[told->mount], device_at(mounts[told->mount].directory));
 		return;
 	}
 	if (mounts[told->mount].directory[0] == '\0' &&

@@ -62,5 +62,18 @@ grep -qi 'no image' "$T/stderr" || fail "an empty SOURCE is not mentioned: $(cat
 grep -qF "$T/none" "$T/stderr" || fail "not named: $(cat "$T/stderr")"
 is "empty" "$(ls -A "$MNT")" ''
 unmount_imagefs
+# SOURCE and MOUNTPOINT swapped: a line that says so; it is mounted, as was asked for.
+warns() { # warns NAMED WHETHER SOURCE MOUNTPOINT
+	"$IMAGEFS" "$3" "$4" 2>"$T/stderr"
+	is "$3 on $4: swapped? ($(cat "$T/stderr"))" "$(grep -c "^imagefs: $1.*swapped?" "$T/stderr" || true)" "$2"
+	unmount_imagefs "$4"
+}
+mkdir "$T/hides" "$T/notes" && cp "$SRC/a.img" "$T/hides/" && echo text >"$T/notes/README" && : >"$MNT/.keep"
+warns "$T/hides: has images" 1 "$T/none" "$T/hides"
+warns "$T/hides: has images" 1 "$SRC" "$T/hides"
+warns "$T/none: is empty" 1 "$T/none" "$T/notes"
+warns '' 0 "$SRC" "$T/notes"
+warns '' 0 "$SRC/a.img" "$T/notes"
+warns '' 0 "$T/none" "$MNT"
 "$IMAGEFS" --version | grep -q '^imagefs [0-9]'
 "$IMAGEFS" --help | grep -q MOUNTPOINT

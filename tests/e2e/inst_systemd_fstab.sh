@@ -19,6 +19,8 @@ is "mounted at boot" "$(state srv-boot.mount)" active
 is "served" "$(inside cat /srv/boot/jammy/config.txt)" text
 wait_until 10 fetch
 inside systemctl show --value -p Before srv-boot.mount | grep -qw dnsmasq.service || fail "not before dnsmasq"
+inside systemctl reload srv-boot.mount
+is "reloaded" "$(inside cat /srv/boot/jammy/config.txt) $(state srv-boot.mount)" 'text active'
 put second "$ROOT/srv/images/jammy.img" /config.txt
 inside systemctl restart srv-boot.mount
 wait_until 10 fetch

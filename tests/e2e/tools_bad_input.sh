@@ -84,3 +84,12 @@ while IFS='|' read -r status named command; do
 done < <(table)
 is "wrong" $failures 0
 not_mounted || fail "mounted"
+
+# What is asked for and cannot be written is an error.
+for words in 'imagefs --help' 'imagefs --version' 'imagefsctl --help' 'imagefsctl --version' 'imagefsctl ls --help'; do
+	status=0
+	# shellcheck disable=SC2086 # a list
+	$words >/dev/full 2>stderr || status=$?
+	is "$words to a full disk: exit status" $status 1
+	grep -q 'standard output: No space left' stderr || fail "$words to a full disk: $(cat stderr)"
+done

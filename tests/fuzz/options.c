@@ -83,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	free(options.source);
 	free(options.mountpoint);
 	free(options.control);
+	free(options.given);
 	fuse_opt_free_args(&options.fuse);
 	free(words);
 	return 0;
