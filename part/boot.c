@@ -183,8 +183,8 @@ int part_choose_boot(struct source *source, const struct part_table *table, stru
 		unreadable = unreadable || result < 0;
 		if (!marks.boot_files && !(marks.has_autoboot && !choice->autoboot))
 			continue;
-		/* An A/B image whose A is torn must not be taken for B. */
-		if (unreadable)
+		/* An A/B image whose A is torn must not be taken for B. The only FAT is chosen in any case. */
+		if (unreadable && part_table_fat_count(table) > 1)
 			return -EIO;
 		result = choose_by_marks(table, entry, &marks, choice);
 		if (result < 0)
