@@ -55,6 +55,7 @@ struct connection {
 };
 
 static int first_fd = -1; /* constant after the start */
+static pid_t opener_pid;  /* likewise */
 static struct connection connections[CONNECTIONS_MAX];
 static _Atomic unsigned connection_count; /* written under the lock: places that were ever in use */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -382,6 +383,11 @@ static void ask(const struct opener_request *request, struct opener_answer *answ
 	answer->result = got < 0 ? (int)got : -EPIPE;
 }
 
+pid_t separate_pid(void)
+{
+	return opener_pid;
+}
+
 bool separate_is_thread(pid_t thread)
 {
 	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
@@ -454,6 +460,7 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		serve(fds[1]);
 	}
 	close(fds[1]);
+	opener_pid = child;
 	first_fd = fds[0];
 	getrlimit(RLIMIT_NOFILE, &limit);
 	idle_max = limit.rlim_cur / 16 < IDLE_MAX ? (size_t)limit.rlim_cur / 16 : IDLE_MAX;

@@ -23,6 +23,9 @@
  */
 int separate_start(const char *directory, const char *file, char *title, size_t title_bytes);
 
+/* That process, for the daemon. */
+pid_t separate_pid(void);
+
 /* Is it a thread of that process, at work for us? */
 bool separate_is_thread(pid_t thread);
 
