@@ -41,6 +41,7 @@
 #include "fuse/process/session.h"
 #include "fuse/remount.h"
 #include "fuse/request.h"
+#include "fuse/umount.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5
@@ -447,6 +448,7 @@ static int serve(struct daemon *daemon)
 	remount_say_read_only(&daemon->options);
 	say_if_empty(daemon);
 	result = session_loop(daemon->session);
+	daemon_let_go_of_files();
 	/* Ended from outside (umount), or by a signal: both are a good end. */
 	daemon_notify("STOPPING=1");
 	wait_for_ready_thread(daemon);
@@ -541,6 +543,8 @@ int main(int argc, char **argv)
 	int status;
 
 	daemon_fill_standard_descriptors();
+	if (umount_is_asked(argv[0]))
+		return umount_run(argc, argv);
 	tame_malloc();
 	daemon.title = argv[0];
 	daemon.title_bytes = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
@@ -555,7 +559,7 @@ int main(int argc, char **argv)
 	if (daemon.options.remount)
 		return remount(&daemon.options);
 	status = run(&daemon);
-	daemon_close_files();
+	daemon_let_go_of_files();
 	/*
 	 * No teardown of what worker threads may still hold: the process ends, and
 	 * the kernel takes it all back at once.

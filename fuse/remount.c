@@ -10,10 +10,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
+#include "fuse/process/separate.h"
 
 /* Of options_describe. A path, and words. The size is part of the number: a daemon with another one says ENOTTY. */
 struct described {
@@ -32,7 +34,9 @@ void remount_answer(fuse_req_t fuse, const struct options *options, const char *
 		return;
 	}
 	memset(&described, 0, sizeof(described));
-	options_describe(options, source, described.text, sizeof(described.text));
+	snprintf(described.text, sizeof(described.text), "pids=%d %d\n", (int)getpid(), (int)separate_pid());
+	options_describe(options, source, described.text + strlen(described.text),
+			 sizeof(described.text) - strlen(described.text));
 	fuse_reply_ioctl(fuse, 0, &described, sizeof(described));
 }
 
@@ -98,6 +102,19 @@ static bool is_unchanged(const struct options *options, const char *running, con
 			 (int)strcspn(now, "\n"), now);
 		return false;
 	}
+	return true;
+}
+
+bool remount_ask_server(const char *mountpoint, pid_t pids[2], dev_t *device)
+{
+	CLEANUP_FD int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct described running;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || ioctl(fd, ASK_OPTIONS, &running) != 0 ||
+	    sscanf(running.text, "pids=%d %d\n", &pids[0], &pids[1]) != 2)
+		return false;
+	*device = st.st_dev;
 	return true;
 }
 

@@ -93,11 +93,11 @@ static int connect_to_manager(void)
 void daemon_reach_out(void)
 {
 	notify_fd = connect_to_manager();
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (ready_fd < 0)
 		return;
 	/* Not before: an automounter lets only its own process group walk to a mountpoint that is being mounted. */
 	setsid();
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	tzset(); /* of the log: its file is read once */
 }
 
@@ -126,7 +126,7 @@ void daemon_notify(const char *lines)
 /* Numbers are given from below: behind so many that are free there is none any more. */
 #define FREE_IN_A_ROW 1024
 
-void daemon_close_files(void)
+void daemon_let_go_of_files(void)
 {
 	struct stat st;
 
@@ -136,8 +136,9 @@ void daemon_close_files(void)
 			continue;
 		}
 		unused = 0;
-		if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
-			close(fd);
+		/* Its number is not free: another thread may still use it, and close it. */
+		if ((S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode)) && null_fd >= 0)
+			dup3(null_fd, fd, O_CLOEXEC);
 	}
 }
 

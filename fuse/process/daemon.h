@@ -27,10 +27,12 @@ void daemon_report(void);
 void daemon_notify(const char *lines);
 
 /*
- * Before the process ends: close files, devices and directories. Who unmounted may unmount the storage
- * of the images next, and the end of an inotify takes the kernel tens of milliseconds, whose turn may be first.
+ * When the main mount has ended: files, devices and directories are closed, and their descriptors are those
+ * of /dev/null. Who unmounted may unmount the storage of the images next, and what is left to do takes
+ * tens of milliseconds. Other threads may run, and get errors. After daemon_reach_out; again before the
+ * process ends, for what they opened since.
  */
-void daemon_close_files(void);
+void daemon_let_go_of_files(void);
 
 /*
  * Did a thread of our own, or one at work for us, ask? It follows a link of SOURCE that leads into a mount

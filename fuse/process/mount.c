@@ -52,23 +52,24 @@ static bool find_mount(const char *mountpoint, struct mountinfo *found)
 	return any;
 }
 
-static void run_fusermount(const char *mountpoint)
+bool mount_run_fusermount(const char *mountpoint, bool lazily)
 {
-	char *const arguments[] = { (char *)"fusermount3", (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
+	char *const arguments[] = { (char *)"fusermount3", (char *)"-u", (char *)(lazily ? "-qz" : "-u"), (char *)"--",
 				    (char *)mountpoint, NULL };
 	extern char **environ;
 	pid_t child;
-	int status;
+	int status = -1;
 
 	if (posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ) == 0)
 		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 			;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void mount_detach(const char *mountpoint)
 {
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno == EPERM)
-		run_fusermount(mountpoint);
+		mount_run_fusermount(mountpoint, true);
 }
 
 static bool refuse(const char *mountpoint, const char *why)

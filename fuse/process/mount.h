@@ -49,6 +49,9 @@ int mount_open_readahead(const char *mountpoint);
 /* Raise it; the kernel takes it after it was answered for the first time only. */
 void mount_set_readahead(int fd);
 
+/* Without root: fusermount3 unmounts what its caller has mounted. False: it has said why, unless `lazily`. */
+bool mount_run_fusermount(const char *mountpoint, bool lazily);
+
 /*
  * Take the mount away lazily: no new user finds it, those inside may finish.
  * As root by umount2, else by fusermount3.

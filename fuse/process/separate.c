@@ -55,6 +55,7 @@ struct connection {
 };
 
 static int first_fd = -1; /* constant after the start */
+static pid_t opener_pid;  /* likewise */
 static struct connection connections[CONNECTIONS_MAX];
 static _Atomic unsigned connection_count; /* written under the lock: places that were ever in use */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -384,6 +385,11 @@ bool separate_has_ended(void)
 	return recvmsg(first_fd, &message, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+pid_t separate_pid(void)
+{
+	return opener_pid;
+}
+
 bool separate_is_thread(pid_t thread)
 {
 	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
@@ -456,6 +462,7 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		serve(fds[1]);
 	}
 	close(fds[1]);
+	opener_pid = child;
 	first_fd = fds[0];
 	getrlimit(RLIMIT_NOFILE, &limit);
 	idle_max = limit.rlim_cur / 16 < IDLE_MAX ? (size_t)limit.rlim_cur / 16 : IDLE_MAX;

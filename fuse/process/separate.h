@@ -26,6 +26,9 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 /* That process is no more (it was killed, or had no memory): nothing will be opened, nor unmounted. */
 bool separate_has_ended(void);
 
+/* That process, for the daemon. */
+pid_t separate_pid(void);
+
 /* Is it a thread of that process, at work for us? */
 bool separate_is_thread(pid_t thread);
 

@@ -22,7 +22,7 @@ ln -s jammy.img /srv/images/89025d75
 # What stands in the EXAMPLES of a page, as somebody would copy it from the terminal.
 examples() {
 	groff -man -Tascii -rLL=200n -P-cbou "$1" | sed -n '/^EXAMPLES/,/^[A-Z]/p' | sed -n 's/^       *\([a-z].*\)/\1/p' |
-		grep -E '^(imagefs|imagefsctl|nobodd-boards|dnsmasq|ln|ls|cat|fusermount3|umount|zfs|printf|systemctl) '
+		grep -E '^(imagefs|imagefsctl|nobodd-boards|dnsmasq|ln|ls|cat|fusermount3|umount|mkdir|zfs|printf|systemctl) '
 }
 run() { # run COMMAND: as it stands, with what lasts in the background
 	echo "+ $1"
