@@ -52,17 +52,15 @@ static void want(struct looking *looking, const char *what, const char *path, co
 	}
 }
 
-#define PATH_BYTES (2 * PI_WORD_BYTES)
-
-/* A path that is too long is that of no file. */
-static bool join(char path[PATH_BYTES], const char *prefix, const char *name)
+/* A path that is too long is that of no file; two words of a line (PI_CONFIG_LINE_BYTES) are not. */
+static bool join(char path[PI_WORD_BYTES], const char *prefix, const char *name)
 {
-	return snprintf(path, PATH_BYTES, "%s%s", prefix, name) < PATH_BYTES;
+	return snprintf(path, PI_WORD_BYTES, "%s%s", prefix, name) < PI_WORD_BYTES;
 }
 
 static bool exists(const struct looking *looking, const char *prefix, const char *name)
 {
-	char path[PATH_BYTES];
+	char path[PI_WORD_BYTES];
 
 	return join(path, prefix, name) && looking->files->exists(looking->files->context, path);
 }
@@ -70,7 +68,7 @@ static bool exists(const struct looking *looking, const char *prefix, const char
 static void want_file(struct looking *looking, const char *what, const char *prefix, const char *name,
 		      const struct pi_setting *by, bool needed)
 {
-	char path[PATH_BYTES];
+	char path[PI_WORD_BYTES];
 
 	want(looking, what, join(path, prefix, name) ? path : name, by, exists(looking, prefix, name), needed);
 }
@@ -135,7 +133,7 @@ static bool tree_there(const struct looking *looking, const char *prefix)
 		{ "bcm2710-rpi-", "bcm2837-rpi-" }, { "bcm2711-" }, { "bcm2712" }
 	};
 	const struct pi_setting *named = find(looking, "device_tree");
-	char path[PATH_BYTES];
+	char path[PI_WORD_BYTES];
 
 	if (named)
 		return !*named->value || exists(looking, prefix, named->value);
@@ -185,7 +183,7 @@ static void want_tree(struct looking *looking)
 	static const char *const trees[PI_MODELS] = { "bcm2710-rpi-*.dtb", "bcm2711-rpi-*.dtb", "bcm2712-rpi-*.dtb" };
 	const struct pi_setting *named = find(looking, "device_tree");
 	const char *name = named ? named->value : trees[looking->boot->model];
-	char path[PATH_BYTES];
+	char path[PI_WORD_BYTES];
 
 	if (named && !*named->value)
 		return; /* none is to be loaded */
@@ -226,7 +224,7 @@ static void want_overlay(struct looking *looking, const struct pi_setting *setti
 {
 	const struct pi_setting *given = find(looking, "overlay_prefix");
 	const char *folder = given ? given->value : "overlays/";
-	char name[PI_WORD_BYTES], plain[PI_WORD_BYTES + 16], special[PI_WORD_BYTES + 16], prefix[PATH_BYTES];
+	char name[PI_WORD_BYTES], plain[PI_WORD_BYTES + 16], special[PI_WORD_BYTES + 16], prefix[PI_WORD_BYTES];
 
 	snprintf(name, sizeof(name), "%s", setting->value);
 	name[strcspn(name, ",: \t")] = '\0';

@@ -53,8 +53,9 @@ int64_t write_log_now_ns(const struct write_log *log);
 
 /* ---- who tells of every write by anybody: kernel.h, or the model check ------- */
 
+/* First in a structure of the one who tells, and aligned as that one's 64-bit fields are: the one is cast to the other. */
 struct write_feed {
-	const struct write_feed_ops *ops;
+	_Alignas(int64_t) const struct write_feed_ops *ops;
 };
 
 struct write_feed_ops {

@@ -560,6 +560,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 	struct stat st;
 	struct disk *disk;
 
+	*device = NULL;
 	if (fstat(fd, &st) != 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))

@@ -35,7 +35,7 @@ struct disk_options {
  * Take over `fd`, an O_RDONLY descriptor of the image. It is closed with the
  * device, and also when this fails. `watch` is borrowed, may be NULL, and must
  * outlive the device.
- * -EINVAL: neither a regular file nor a block device.
+ * -EINVAL: neither a regular file nor a block device. `*device` is NULL when this fails.
  */
 int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device);
 

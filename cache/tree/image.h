@@ -102,9 +102,11 @@ bool image_relieve(struct cache_image *image);
  * The list is a stack with a compare-and-swap push and a take-all pop, so no ABA.
  * Nobody is lost: who pushes and cannot take the lock knows that its holder looks
  * once more after letting go.
+ *
+ * It is first in what it is a node of, and aligned as the 64-bit fields there are: the one is cast to the other.
  */
 struct node {
-	_Atomic unsigned state; /* how many users, and NODE_QUEUED */
+	_Alignas(int64_t) _Atomic unsigned state; /* how many users, and NODE_QUEUED */
 	bool is_version;	/* constant */
 	size_t bytes;		/* that are counted for it; under the lock */
 	struct node *next;	/* of the list; the pusher's until it is pushed */

@@ -16,3 +16,6 @@ status=0
 PATH=$T/bin:$PATH "$TOP/tools/install-deps" --print test >"$T/out" || status=$?
 is "exit status" $status 1
 for package in libfuse3-dev libcriterion-dev tftpd-hpa; do grep -qw -- "$package" "$T/out"; done
+! grep -qw -- qemu-user "$T/out" || fail "compilers for other machines, which only builds wants"
+PATH=$T/bin:$PATH "$TOP/tools/install-deps" --print builds >"$T/out" || true
+for package in libfuse3-dev clang qemu-user gcc-arm-linux-gnueabihf mtools; do grep -qw -- "$package" "$T/out"; done

@@ -112,7 +112,7 @@ Test(part_bare, n1_text_and_archives_are_no_images)
 /* Their boot sectors have an MBR's signature, and text or nothing where its entries would be. */
 Test(part_bare, n1_unpartitioned_volumes_of_others_are_no_images)
 {
-	static const char *const beginnings[] = { "\xeb\x52\x90NTFS    ", "\xeb\x76\x90" "EXFAT   ",
+	static const char *const beginnings[] = { "\xeb\x52\x90NTFS    ", "\xeb\x76\x90\x45XFAT   ",
 						  "\xeb\x58\x90-FVE-FS-", "\xe9\x10\x01OTHER   " };
 	IMAGE image = image_make(64 * MIB, NULL);
 
