@@ -464,6 +464,21 @@ static void set_defaults(struct options *options)
 	};
 }
 
+/* libfuse leaves "--" where options for itself follow, takes those for no options then, and refuses them. */
+static void drop_end_of_options(struct fuse_args *arguments)
+{
+	int kept = 0;
+
+	for (int i = 0; i < arguments->argc; i++) {
+		if (strcmp(arguments->argv[i], "--") == 0)
+			free(arguments->argv[i]);
+		else
+			arguments->argv[kept++] = arguments->argv[i];
+	}
+	arguments->argc = kept;
+	arguments->argv[kept] = NULL;
+}
+
 enum options_result options_parse(int argc, char **argv, struct options *options)
 {
 	const char *name = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argc > 0 ? argv[0] : "";
@@ -476,6 +491,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 			log_line(LOG_LEVEL_ERROR, "the options cannot be parsed (see imagefs --help)");
 		return OPTIONS_USAGE;
 	}
+	drop_end_of_options(&options->fuse);
 	if (parse.help) {
 		print_help();
 		return OPTIONS_DONE;

@@ -10,6 +10,11 @@ for round in $(seq 20); do
 	unmount_imagefs
 done
 
+# The end of options, also where some of them are libfuse's.
+"$IMAGEFS" -o max_read=131072 -- "$SRC" "$MNT" || fail "exit $?"
+is "behind --" "$(cat "$MNT/a/config.txt")" text
+unmount_imagefs
+
 # The caller's pipe ends when imagefs goes to the background.
 out=$(timeout 10 "$IMAGEFS" "$SRC" "$MNT" 2>&1) || fail "the pipe stayed open, or: $out"
 pid=$(daemon_pid)
