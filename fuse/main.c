@@ -231,7 +231,8 @@ static bool make_session(struct daemon *daemon)
 	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
 	if (options->noexec)
 		fuse_opt_add_arg(arguments, "-onoexec");
-	session_add_option(arguments, "fsname=", options->source);
+	/* mount -o remount hands it back, from any directory. */
+	session_add_option(arguments, "fsname=", view_source_path(daemon->source));
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		fuse_opt_add_arg(arguments, "-odebug");

@@ -27,7 +27,7 @@ void daemon_fill_standard_descriptors(void)
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDONLY); /* what is written there is not lost without an error (--help) */
 	while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		close(fd);
