@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,10 @@
 
 /* So long at most it waits for what links of SOURCE lead to. */
 #define LISTEN_SECONDS 1
+
+/* Of /dev/fuse, by the kernel's list (Documentation/admin-guide/devices.txt). */
+#define FUSE_MAJOR 10
+#define FUSE_MINOR 229
 
 struct daemon {
 	struct imagefs fs; /* first: a filesystem is its daemon */
@@ -231,7 +236,8 @@ static bool make_session(struct daemon *daemon)
 	fuse_opt_add_arg(arguments, "-oro,nosuid,nodev,noatime,subtype=imagefs");
 	if (options->noexec)
 		fuse_opt_add_arg(arguments, "-onoexec");
-	session_add_option(arguments, "fsname=", options->source);
+	/* mount -o remount hands it back, from any directory. */
+	session_add_option(arguments, "fsname=", view_source_path(daemon->source));
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		fuse_opt_add_arg(arguments, "-odebug");
@@ -491,10 +497,24 @@ static bool prepare_mountpoint(struct daemon *daemon)
 	return true;
 }
 
+/* mount.fuse3's. Whatever else it is, one of our own that gets the number perhaps, would be read for ever. */
+static bool check_fuse_fd(const struct options *options)
+{
+	struct stat st;
+
+	if (options->fuse_fd < 0 || (fstat(options->fuse_fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+				     st.st_rdev == makedev(FUSE_MAJOR, FUSE_MINOR)))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "%s: is no open descriptor of /dev/fuse", options->mountpoint);
+	return false;
+}
+
 static int run(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
 
+	if (!check_fuse_fd(options))
+		return 1;
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	log_set_debug(options->debug);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/statx.h"
 #include "fuse/process/log.h"
 #include "fuse/process/separate.h"
 
@@ -26,7 +27,7 @@ void daemon_fill_standard_descriptors(void)
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDONLY); /* what is written there is not lost without an error (--help) */
 	while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		close(fd);
@@ -128,16 +129,17 @@ void daemon_notify(const char *lines)
 
 void daemon_let_go_of_files(void)
 {
-	struct stat st;
+	struct statx st;
 
 	for (int fd = 3, unused = 0; unused < FREE_IN_A_ROW; fd++) {
-		if (fstat(fd, &st) != 0) {
+		/* Nobody is asked: the roots of our own mounts are among them, which nobody serves by now, or never did. */
+		if (statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) != 0) {
 			unused++;
 			continue;
 		}
 		unused = 0;
 		/* Its number is not free: another thread may still use it, and close it. */
-		if ((S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode)) && null_fd >= 0)
+		if ((S_ISREG(st.stx_mode) || S_ISBLK(st.stx_mode) || S_ISDIR(st.stx_mode)) && null_fd >= 0)
 			dup3(null_fd, fd, O_CLOEXEC);
 	}
 }

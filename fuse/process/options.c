@@ -446,12 +446,14 @@ static void print_help(void)
 	       "See imagefs(8).\n");
 }
 
-/* As libfuse has it (fuse_session_mount). -1: it is the place of a mount. */
+/* As libfuse has it (fuse_session_mount). -1: it is the place of a mount. What is no number is no descriptor. */
 static int fuse_fd_of(const char *mountpoint)
 {
 	long long fd;
 
-	return starts(mountpoint, "/dev/fd/") && number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : -1;
+	if (!starts(mountpoint, "/dev/fd/"))
+		return -1;
+	return number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : INT_MAX;
 }
 
 static void set_defaults(struct options *options)

@@ -10,7 +10,7 @@ echo text >"$T/file"
 complains() {
 	local want=$1 named=$2 status=0
 	shift 2
-	"$IMAGEFS" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null || status=$?
+	timeout 20 "$IMAGEFS" "$@" >"$T/stdout" 2>"$T/stderr" </dev/null || status=$?
 	is "imagefs $*: exit status" $status "$want"
 	is "imagefs $*: lines ($(cat "$T/stderr"))" "$(grep -c . "$T/stderr")" 1
 	grep -qF -- "$named" "$T/stderr" || fail "imagefs $*: does not name $named: $(cat "$T/stderr")"
@@ -29,6 +29,10 @@ complains 2 umask -o umask=9x9 "$SRC" "$MNT"
 complains 2 uid -o uid=-1 "$SRC" "$MNT"
 complains 2 partition -o partition=x "$SRC/a.img" "$MNT"
 complains 1 partition=7 -o partition=7 "$SRC/a.img" "$MNT"
+[ "$(id -u)" != 0 ] || complains 1 "mount failed" -o context=nonsense "$SRC" "$MNT" # by the kernel, when the control files are mounted
+for number in '' 0 3 99 x ' 5' 99999999999; do # what is in the place of mount.fuse3's descriptor
+	complains 1 "/dev/fd/$number: is no open descriptor" "$SRC" "/dev/fd/$number"
+done
 for arguments in '' "$SRC" "$SRC $MNT extra"; do
 	status=0
 	# shellcheck disable=SC2086 # a list

@@ -60,6 +60,7 @@ done
 (cd "$T" && mount_imagefs -o keep=32 src mnt)
 (cd "$T" && "$IMAGEFS" -o remount,keep=32 src mnt) || fail "by a relative path"
 "$IMAGEFS" -o remount "$SRC" "$MNT" || fail "by an absolute path"
+remounts "by mount, from elsewhere" mount -o remount "$MNT"
 served "by hand"
 unmount_imagefs
 refuses "is not mounted" "$IMAGEFS" -o remount "$SRC" "$MNT"

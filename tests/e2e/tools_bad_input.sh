@@ -92,4 +92,9 @@ for words in 'imagefs --help' 'imagefs --version' 'imagefsctl --help' 'imagefsct
 	$words >/dev/full 2>stderr || status=$?
 	is "$words to a full disk: exit status" $status 1
 	grep -q 'standard output: No space left' stderr || fail "$words to a full disk: $(cat stderr)"
+	status=0
+	# shellcheck disable=SC2086 # a list
+	$words >&- 2>stderr || status=$?
+	is "$words to nobody: exit status" $status 1
+	grep -q 'standard output: Bad file descriptor' stderr || fail "$words to nobody: $(cat stderr)"
 done
