@@ -11,7 +11,7 @@ for round in $(seq 20); do
 done
 
 # The end of options, also where some of them are libfuse's.
-"$IMAGEFS" -o max_read=131072 -- "$SRC" "$MNT" || fail "exit $?"
+"$IMAGEFS" -o default_permissions -- "$SRC" "$MNT" || fail "exit $?"
 is "behind --" "$(cat "$MNT/a/config.txt")" text
 unmount_imagefs
 
