@@ -147,7 +147,7 @@ containers)
 	in_nspawn() { in_container inside cat /srv/inside/jammy/config.txt; }
 	wait_until 10 in_nspawn
 	is "in systemd-nspawn" "$(in_nspawn)" second
-	in_container inside imagefsctl status >"$T/status"
+	in_container inside imagefsctl status | unfolded >"$T/status"
 	grep -q '^privileges: no capabilities, images are opened by another process, no_new_privs, seccomp; without: .*Landlock$' "$T/status" ||
 		fail "$(cat "$T/status")"
 	is "outside of it" "$(inside ls -A /srv/inside)" ''
@@ -163,7 +163,7 @@ containers)
 	contained
 	is "shared" "$(inside cat /srv/imagefs/jammy/config.txt)" second
 	reads early-slave /mnt/a/imagefs/jammy/config.txt second
-	inside imagefsctl -c /run/imagefs/imagefs status >"$T/status" || fail "no control files outside"
+	inside imagefsctl -c /run/imagefs/imagefs status | unfolded >"$T/status" || fail "no control files outside"
 	grep -q '^privileges: user [0-9]*, no capabilities, images are opened by another process, .*no_new_privs, seccomp' "$T/status" || fail "$(cat "$T/status")"
 	inside systemctl kill -s KILL contained.service
 	wait_until 10 inside sh -c '! systemctl -q is-active contained.service'
