@@ -275,9 +275,12 @@ static size_t take_line_bytes(const struct notify_sink *sink, const unsigned cha
 	struct notify_parser *parser = sink->parser;
 
 	for (size_t i = 0; i < length_bytes; i++) {
-		/* A line without a character is none, in any form: a flood of them is stepped over. */
-		if (bytes[i] == '\n' && parser->held_bytes == 0)
-			continue;
+		/* A line without a character is none, in any form: a flood of them is stepped over, and a form may begin behind it. */
+		if (bytes[i] == '\n' && parser->held_bytes == 0) {
+			while (i + 1 < length_bytes && bytes[i + 1] == '\n')
+				i++;
+			return i + 1;
+		}
 		if (bytes[i] == '\n') {
 			bool understood = take_line(sink);
 
