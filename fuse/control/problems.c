@@ -155,11 +155,17 @@ static void find_links(struct finding *finding)
 
 /*
  * May it be a board's? A Pi that asks without its name asks for files, all of which have a dot in their
- * names but for the directory of overlays; what has a dot and is a name is an address.
+ * names but for the directory of overlays; what has a dot and is a name is an address. A server that is
+ * chrooted to the mount asks for /dev/log, /etc/localtime and their like by itself.
  */
 static bool may_be_board(const char *name)
 {
-	return strcmp(name, "overlays") != 0 && (!strchr(name, '.') || name[strspn(name, "0123456789.")] == '\0');
+	static const char *const others[] = { "overlays", "dev", "etc", "lib", "lib64", "proc", "run", "sys", "usr", "var" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, others[i]) == 0)
+			return false;
+	return !strchr(name, '.') || name[strspn(name, "0123456789.")] == '\0';
 }
 
 /* Is there one by now, or was it a partition that was asked for? */

@@ -172,6 +172,17 @@ wait_until 20 at_rest
 problems 1
 has_not '^jammy'
 
+# What tftpd-hpa wants for itself in its chroot (/dev/log, /etc/localtime, ...) is no board.
+if command -v in.tftpd >/dev/null; then
+	in.tftpd -L -4 -vvv -a :6969 --secure "$MNT" 2>"$T/tftpd.log" &
+	PIDS+=($!)
+	wait_until 10 udp_bound 6969
+	refuses 'error 1' tftp get 127.0.0.1 6969 abad1dea/start4.elf
+	problems 1
+	has 'abad1dea: asked for [0-9]+ s ago, no link'
+	has_not '^(dev|etc|usr|run|lib|var|proc): '
+fi
+
 # Completion: boards, those whose links lead to nothing, and names with anything in them, which no shell executes.
 ln -s jammy.img "$SRC/"'x$(touch pwned) y'
 (
