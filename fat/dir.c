@@ -153,14 +153,18 @@ struct dir_reader {
 	bool at_end;		  /* the entry that ends the directory was met */
 };
 
-/* As libblkid (vfat.c, search_fat_label): the first one counts, also when it is blank. */
+/* As libblkid (vfat.c, search_fat_label): the first one without a cluster counts, also when it is blank. */
 static int take_label(struct fat_dir *dir, const unsigned char *raw)
 {
-	char label[BS_VOL_LAB_BYTES + 1];
+	unsigned char name[BS_VOL_LAB_BYTES];
+	char label[FAT_LABEL_BYTES];
 
-	if (dir->label)
+	if (dir->label || get_le16(raw + DIR_FST_CLUS_HI) != 0 || get_le16(raw + DIR_FST_CLUS_LO) != 0)
 		return 0;
-	fat_label_decode(raw + DIR_NAME, label);
+	memcpy(name, raw + DIR_NAME, sizeof(name));
+	if (name[0] == DIR_NAME_0_KANJI_E5)
+		name[0] = 0xE5;
+	fat_label_decode(name, label);
 	dir->label = keep_string(dir, label, strlen(label));
 	return dir->label ? 0 : -ENOMEM;
 }

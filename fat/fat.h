@@ -37,6 +37,9 @@ enum fat_type {
 	FAT_TYPE_32 = 32,
 };
 
+/* A label with its NUL: eleven characters of at most three bytes. */
+#define FAT_LABEL_BYTES 34
+
 /*
  * Where things are on a volume. A plain value: copy and compare it freely
  * (fat_volume_equal); it owns nothing. All fields are checked against each
@@ -56,7 +59,7 @@ struct fat_volume {
 	uint32_t root_cluster;	       /* FAT32: where the root's chain starts; FAT12/16: 0 */
 	uint64_t data_offset_bytes;    /* cluster 2 */
 	uint32_t volume_id;	       /* BS_VolID; 0 if the boot sector has none, as blkid has it */
-	char label[12];		       /* BS_VolLab without padding, "" if none; not trusted, printable ASCII only.
+	char label[FAT_LABEL_BYTES];   /* BS_VolLab without padding, "" if none; not trusted, UTF-8, printable.
 					  What the volume is called stands in its root: fat_dir_label */
 	bool dirty;		       /* the dirty bit Linux sets while mounted read-write */
 };

@@ -164,13 +164,16 @@ size_t fat_short_name_decode(const unsigned char raw[FAT_ENTRY_BYTES], char *out
 	return 0;
 }
 
-void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[BS_VOL_LAB_BYTES + 1])
+void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[FAT_LABEL_BYTES])
 {
-	size_t length = BS_VOL_LAB_BYTES;
+	size_t length = strnlen((const char *)label, BS_VOL_LAB_BYTES);
 
-	while (length > 0 && (label[length - 1] == ' ' || label[length - 1] == '\0'))
+	while (length > 0 && label[length - 1] == ' ')
 		length--;
-	for (size_t i = 0; i < length; i++)
-		out[i] = label[i] >= 0x20 && label[i] < 0x7F ? (char)label[i] : '?';
-	out[length] = '\0';
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = label[i];
+
+		out += fat_utf8_put(c < 0x20 || c == 0x7F ? '?' : c < 0x80 ? c : cp437_upper_half[c - 0x80], out);
+	}
+	*out = '\0';
 }

@@ -37,9 +37,9 @@ bool fat_name_is_usable(const char *name, size_t length);
 
 /*
  * A volume's label, of a boot sector or a root directory, for people: without its
- * padding; other bytes than printable ASCII become '?'.
+ * padding, by code page 437 as short names; a control character becomes '?', a NUL ends it.
  */
-void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[BS_VOL_LAB_BYTES + 1]);
+void fat_label_decode(const unsigned char label[BS_VOL_LAB_BYTES], char out[FAT_LABEL_BYTES]);
 
 /* Write a code point that is no surrogate as UTF-8: 1 to 4 bytes, returned. */
 size_t fat_utf8_put(uint32_t code_point, char *out);

@@ -97,9 +97,13 @@ static bool is_unchanged(const struct options *options, const char *running, con
 
 		if (!now || !then || same_value(now, then))
 			continue;
-		log_line(LOG_LEVEL_ERROR, "%s: %.*s=%.*s: it is mounted with %.*s=%.*s; umount it and mount it again",
-			 options->mountpoint, (int)length, name + 1, (int)strcspn(then, "\n"), then, (int)length, name + 1,
-			 (int)strcspn(now, "\n"), now);
+		if (*now == '\n')
+			log_line(LOG_LEVEL_ERROR, "%s: %.*s=%.*s: it is mounted without it; umount it and mount it again",
+				 options->mountpoint, (int)length, name + 1, (int)strcspn(then, "\n"), then);
+		else
+			log_line(LOG_LEVEL_ERROR, "%s: %.*s=%.*s: it is mounted with %.*s=%.*s; umount it and mount it again",
+				 options->mountpoint, (int)length, name + 1, (int)strcspn(then, "\n"), then, (int)length,
+				 name + 1, (int)strcspn(now, "\n"), now);
 		return false;
 	}
 	return true;

@@ -36,7 +36,7 @@ struct check {
 
 	bool has_volume;
 	struct fat_volume volume;
-	char label[12]; /* of the root directory; "" if none */
+	char label[FAT_LABEL_BYTES]; /* of the root directory; "" if none */
 	bool has_health;
 	struct fat_health health;
 	size_t flaws_shown;

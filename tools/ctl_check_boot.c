@@ -239,9 +239,15 @@ static bool say_cmdline(struct check *check, struct source *image)
 	case PI_ROOT_NONE:
 		check_say(check, FINDING_NOTE, "cmdline.txt", "it does not say where the root is");
 		return true;
+	case PI_ROOT_OTHER:
+		if (strncmp(cmdline->root_text, "/dev/nbd", 8) != 0)
+			return false;
+		check_say(check, FINDING_NOTE, "cmdline.txt", "%s: nothing says from which server it comes (nbdroot=, ...)",
+			  cmdline->by);
+		say_nbd_partition(check);
+		return true;
 	case PI_ROOT_NFS:
 	case PI_ROOT_ISCSI:
-	case PI_ROOT_OTHER:
 	default:
 		return false;
 	}

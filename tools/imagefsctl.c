@@ -132,11 +132,16 @@ static int check_arguments(const struct command *command, int count, char **argu
 	return OK;
 }
 
+/* Not known is another answer than that there are problems. */
+static int failure_of(const struct command *command, int count, char **arguments)
+{
+	return command->run == command_check || (count > 0 && strcmp(arguments[0], "--problems") == 0) ? USAGE : FAILED;
+}
+
 static int run_with_control(const struct command *command, const char *given, int count, char **arguments)
 {
 	CLEANUP_FREE char *control = given ? strdup(given) : control_find();
-	/* Not known is another answer than that there are some. */
-	int failed = count > 0 && strcmp(arguments[0], "--problems") == 0 ? USAGE : FAILED, result;
+	int failed = failure_of(command, count, arguments), result;
 
 	if (!control)
 		return failed;
@@ -144,12 +149,15 @@ static int run_with_control(const struct command *command, const char *given, in
 	return result == OK ? command->run(control, count, arguments) : failed;
 }
 
-/* What was printed must have reached somebody. */
-static int finish(int result)
+/* What was printed must have reached somebody; `failed` is returned if not. Other failures have been said. */
+static int finish(int result, int failed)
 {
-	if ((fflush(stdout) != 0 || ferror(stdout)) && result == OK)
-		return ctl_fail("standard output", strerror(errno));
-	return result;
+	bool lost = fflush(stdout) != 0 || ferror(stdout);
+
+	if (!lost || (result != OK && failed == FAILED) || result == USAGE)
+		return result;
+	ctl_fail("standard output", strerror(errno));
+	return failed;
 }
 
 static int run(const char *given, int count, char **arguments)
@@ -162,7 +170,7 @@ static int run(const char *given, int count, char **arguments)
 				   ctl_misused("", "status, flush, metrics, check, ls or cat?");
 	if (asks_for_help(count - 1, arguments + 1)) {
 		print_help();
-		return finish(OK);
+		return finish(OK, FAILED);
 	}
 	for (size_t i = 0; i < sizeof(command->options) / sizeof(command->options[0]); i++)
 		if (command->options[i])
@@ -174,7 +182,7 @@ static int run(const char *given, int count, char **arguments)
 		result = run_with_control(command, given, count - 1, arguments + 1);
 	else
 		result = command->run(given, count - 1, arguments + 1);
-	return finish(result);
+	return finish(result, failure_of(command, count - 1, arguments + 1));
 }
 
 int main(int argc, char **argv)
@@ -197,10 +205,10 @@ int main(int argc, char **argv)
 			break;
 		case 'h':
 			print_help();
-			return finish(OK);
+			return finish(OK, FAILED);
 		case 'V':
 			printf("imagefsctl %s\n", IMAGEFS_VERSION);
-			return finish(OK);
+			return finish(OK, FAILED);
 		default:
 			return ctl_misused(argv[optind - 1], "unknown option, or its value is missing");
 		}

@@ -104,6 +104,7 @@ static void find_bad_link(struct finding *finding, const struct view_bad_link *b
 		[VIEW_BAD_GONE] = ", which is not there",
 		[VIEW_BAD_ARCHIVE] = ", an archive: unpack it",
 		[VIEW_BAD_NO_IMAGE] = ", which is no image",
+		[VIEW_BAD_DIRECTORY] = ", and directories are not shown: link to it by its whole path",
 		[VIEW_BAD_ROUND] = ", and on in a circle, or through too many links",
 	};
 	int64_t age_ns = asked_age(finding, bad->name);
@@ -131,7 +132,8 @@ static void find_bad_partition(struct finding *finding, const struct status_imag
 
 	if (board->partition < 0 || has_partition(&image->cache, (unsigned)board->partition) || !(out = begin(finding)))
 		return;
-	fprintf(out, "leads to %s, and %s has no FAT partition %d", board->text, image->name, board->partition);
+	fprintf(out, "leads to %s, and %s has no FAT partition %s", board->text, image->name,
+		view_partition_suffix(board->text) + 1);
 	write_asked(out, age_ns);
 	end(finding, PROBLEM_LINK, board->name, age_ns);
 }
@@ -153,11 +155,17 @@ static void find_links(struct finding *finding)
 
 /*
  * May it be a board's? A Pi that asks without its name asks for files, all of which have a dot in their
- * names but for the directory of overlays; what has a dot and is a name is an address.
+ * names but for the directory of overlays; what has a dot and is a name is an address. A server that is
+ * chrooted to the mount asks for /dev/log, /etc/localtime and their like by itself.
  */
 static bool may_be_board(const char *name)
 {
-	return strcmp(name, "overlays") != 0 && (!strchr(name, '.') || name[strspn(name, "0123456789.")] == '\0');
+	static const char *const others[] = { "overlays", "dev", "etc", "lib", "lib64", "proc", "run", "sys", "usr", "var" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, others[i]) == 0)
+			return false;
+	return !strchr(name, '.') || name[strspn(name, "0123456789.")] == '\0';
 }
 
 /* Is there one by now, or was it a partition that was asked for? */

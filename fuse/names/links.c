@@ -86,7 +86,7 @@ bool view_can_be_shown(const char *name)
 
 /* ---- links --------------------------------------------------------------- */
 
-static int read_target(int dir_fd, const char *file, char *target)
+int view_read_target(int dir_fd, const char *file, char *target)
 {
 	ssize_t length = readlinkat(dir_fd, file, target, PATH_MAX);
 
@@ -150,7 +150,7 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 {
 	struct stat here;
 	const char *last;
-	int error = read_target(dir_fd, file, text);
+	int error = view_read_target(dir_fd, file, text);
 
 	*maybe_image = *gone = false;
 	if (error != 0)

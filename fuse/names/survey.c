@@ -24,7 +24,7 @@ struct gathering {
 	struct view_survey *survey; /* has room for all names and images */
 	struct link *links;	    /* likewise; sorted by name */
 	size_t link_count;
-	const char **others; /* likewise: what is in SOURCE and not shown, or not known in time */
+	const struct walk_name **others; /* likewise: what is in SOURCE and not shown, or not known in time */
 	size_t other_count;
 	struct view_image **all; /* every image that is remembered, a user of each; in no order */
 	size_t all_count;
@@ -64,8 +64,12 @@ static int take_name(void *context, const struct walk_name *found)
 
 	if (found->result == -EINPROGRESS)
 		gathering->survey->partial = true;
+	if (found->result == -ENOENT && found->text) {
+		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text, false };
+		return 0;
+	}
 	if (found->result != 0)
-		gathering->others[gathering->other_count++] = found->name;
+		gathering->others[gathering->other_count++] = found;
 	if (found->result != 0 && !late)
 		return 0;
 	if (!late && found->is_link) {
@@ -124,15 +128,25 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static int compare_others(const void *a, const void *b)
+{
+	return strcmp((*(const struct walk_name *const *)a)->name, (*(const struct walk_name *const *)b)->name);
+}
+
 static struct link *find_link(const struct gathering *gathering, const char *name)
 {
 	return bsearch(&(struct link){ .name = name }, gathering->links, gathering->link_count, sizeof(struct link),
 		       compare_links);
 }
 
-static bool is_other(const struct gathering *gathering, const char *name)
+/* NULL: there is none of that name. */
+static const struct walk_name *find_other(const struct gathering *gathering, const char *name)
 {
-	return bsearch(&name, gathering->others, gathering->other_count, sizeof(char *), compare_names);
+	const struct walk_name key = { .name = (char *)name }, *wanted = &key, **found = NULL;
+
+	if (gathering->other_count > 0)
+		found = bsearch(&wanted, gathering->others, gathering->other_count, sizeof(wanted), compare_others);
+	return found ? *found : NULL;
 }
 
 struct view_found *view_survey_image(const struct view_survey *survey, const char *name)
@@ -157,10 +171,11 @@ struct end {
 /* Neither image nor link; `name` is of SOURCE. A file that nobody asked for may be an image. */
 static void end_at_other(const struct gathering *gathering, const char *name, struct end *end)
 {
+	const struct walk_name *other = find_other(gathering, name);
 	struct view_image *image;
 
-	end->why = VIEW_BAD_GONE;
-	end->bad = !is_other(gathering, name);
+	end->why = other ? VIEW_BAD_DIRECTORY : VIEW_BAD_GONE;
+	end->bad = !other || other->is_directory;
 	if (end->bad)
 		return;
 	end->why = VIEW_BAD_ARCHIVE;
@@ -172,18 +187,32 @@ static void end_at_other(const struct gathering *gathering, const char *name, st
 	view_image_put(image);
 }
 
-/* What is mirrored as it is. `jammy/bootcode.bin` is read in the mount, where jammy is a directory. */
+/*
+ * What is mirrored as it is. `jammy/bootcode.bin` is read in the mount, where jammy is a directory, and the directories
+ * of SOURCE are not there.
+ */
 static void end_outside(const struct gathering *gathering, const struct link *link, struct end *end)
 {
 	char first[NAME_MAX + 1];
-	size_t length = strcspn(link->text, "/");
+	const char *text = link->text;
+	const struct walk_name *other;
+	size_t length;
 
 	end->why = link->gone ? VIEW_BAD_GONE : VIEW_BAD_ARCHIVE;
-	end->bad = link->gone || view_is_archive(link->text);
-	if (length == 0 || !end->bad)
+	end->bad = link->gone || view_is_archive(text);
+	while (text[0] == '.' && text[1] == '/')
+		text += 1 + strspn(text + 1, "/");
+	length = strcspn(text, "/");
+	if (length == 0 || length > NAME_MAX)
 		return;
-	snprintf(first, sizeof(first), "%.*s", (int)length, link->text);
-	if (first[0] == '.' || is_other(gathering, first) || find_link(gathering, first))
+	snprintf(first, sizeof(first), "%.*s", (int)length, text);
+	other = find_other(gathering, first);
+	if (other && other->is_directory) {
+		end->why = VIEW_BAD_DIRECTORY;
+		end->bad = true;
+		return;
+	}
+	if (first[0] == '.' || other || find_link(gathering, first))
 		end->bad = false;
 	first[view_partition_suffix(first) - first] = '\0';
 	if (view_survey_image(gathering->survey, first))
@@ -228,10 +257,19 @@ static struct end follow(const struct gathering *gathering, const struct link *l
 	return end;
 }
 
+/* As the mount reads it (view.c): `jammy:03` is none. */
+static int partition_of(const char *text)
+{
+	const char *colon = view_partition_suffix(text);
+
+	if (*colon == '\0')
+		return -1;
+	return strlen(colon) > 6 || (colon[1] == '0' && colon[2]) ? VIEW_PARTITION_NONE : atoi(colon + 1);
+}
+
 static int add_board(struct view_found *found, const char *name, const char *text)
 {
 	struct view_board *grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
-	const char *colon = view_partition_suffix(text);
 	struct view_board *board;
 
 	if (!grown)
@@ -240,7 +278,7 @@ static int add_board(struct view_found *found, const char *name, const char *tex
 	board = &grown[found->board_count++];
 	*board = (struct view_board){ .name = strdup(name),
 				      .text = strdup(text),
-				      .partition = *colon && strlen(colon) <= 6 ? atoi(colon + 1) : -1 };
+				      .partition = partition_of(text) };
 	return board->name && board->text ? 0 : -ENOMEM;
 }
 
@@ -273,7 +311,7 @@ static int find_boards(struct gathering *gathering)
 
 	qsort(gathering->links, count, sizeof(*gathering->links), compare_links);
 	if (gathering->other_count > 0)
-		qsort(gathering->others, gathering->other_count, sizeof(char *), compare_names);
+		qsort(gathering->others, gathering->other_count, sizeof(*gathering->others), compare_others);
 	gathering->survey->bad = calloc(count + 1, sizeof(*gathering->survey->bad));
 	gathering->survey->links = calloc(count + 1, sizeof(char *));
 	if (!gathering->survey->bad || !gathering->survey->links)

@@ -9,12 +9,17 @@
  */
 #pragma once
 
+#include <limits.h>
+
 #include "fuse/names/walk.h"
+
+/* A number that no partition has. */
+#define VIEW_PARTITION_NONE INT_MAX
 
 struct view_board {
 	char *name;
 	char *text;    /* where it leads to, in the mount; of links to links the last one */
-	int partition; /* of the image; -1: the boot partition */
+	int partition; /* of the image; -1: the boot partition; VIEW_PARTITION_NONE: as it is written there is none */
 };
 
 struct view_found {
@@ -29,7 +34,7 @@ struct view_found {
 struct view_bad_link {
 	char *name; /* in the mount */
 	char *text; /* where it leads to, there; of links to links the last one */
-	enum view_bad { VIEW_BAD_GONE, VIEW_BAD_ARCHIVE, VIEW_BAD_NO_IMAGE, VIEW_BAD_ROUND } why;
+	enum view_bad { VIEW_BAD_GONE, VIEW_BAD_ARCHIVE, VIEW_BAD_NO_IMAGE, VIEW_BAD_DIRECTORY, VIEW_BAD_ROUND } why;
 };
 
 struct view_survey {

@@ -124,10 +124,26 @@ static int look_into(struct view_image *image, struct cache_op *op, struct walk_
 	return error == -EAGAIN || error == -EINPROGRESS ? error : 0;
 }
 
+/*
+ * A link that would lead to itself in the mount is not shown: `jammy -> jammy`, and `jammy -> jammy.img` where that is
+ * gone. What it leads to is its own name, or the file that is not there.
+ */
+static void keep_text_of_own(const struct walk *walk, struct walk_name *found)
+{
+	char text[PATH_MAX];
+	const char *slash;
+
+	if (view_read_target(walk->dir_fd, found->file, text) != 0)
+		return;
+	slash = strrchr(text, '/');
+	slash = slash ? slash + 1 : text;
+	found->text = strdup(strcmp(slash, found->file) == 0 ? found->name : slash);
+}
+
 /* The result; what belongs to it is in `found`, which nobody else reads yet. */
 static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
 {
-	char text[PATH_MAX];
+	char text[PATH_MAX] = "";
 	struct cache_op op = { .may_block = may_block };
 	struct view_look look = {
 		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->lanes != NULL, .text = text
@@ -135,6 +151,8 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 	struct view_target target;
 	int error = view_lookup_at(&look, found->name, &target);
 
+	if (error == -ENOENT && walk->lanes && strcmp(text, found->name) == 0)
+		keep_text_of_own(walk, found);
 	if (error != 0)
 		return error;
 	found->is_link = target.kind == VIEW_LINK;
@@ -240,7 +258,7 @@ static bool add_probe(struct walk *walk, struct probe *probe)
 	return true;
 }
 
-static int take_name(struct walk *walk, const char *file)
+static int take_name(struct walk *walk, const char *file, bool is_directory)
 {
 	struct probe *probe;
 	struct walk_name *found;
@@ -253,6 +271,7 @@ static int take_name(struct walk *walk, const char *file)
 	probe->walk = walk;
 	found = &probe->found;
 	found->named = view_has_suffix(file);
+	found->is_directory = is_directory;
 	found->file = strdup(file);
 	found->name = strndup(file, view_shown_length(file));
 	if (found->file && found->name) {
@@ -281,7 +300,7 @@ static int read_names(struct walk *walk)
 	do {
 		errno = 0;
 		entry = readdir(dir);
-		error = entry ? take_name(walk, entry->d_name) : errno != 0 ? -EIO : 0;
+		error = entry ? take_name(walk, entry->d_name, entry->d_type == DT_DIR) : errno != 0 ? -EIO : 0;
 	} while (entry && error == 0);
 	closedir(dir);
 	return error;

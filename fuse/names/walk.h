@@ -24,8 +24,9 @@ struct walk_name {
 	bool named; /* as an image, by its suffix */
 	int result; /* 0: an image or link; -EINPROGRESS: not known in time; else not shown, or -EIO, -ESTALE
 		     */
+	bool is_directory; /* by readdir, which does not know everywhere */
 	bool is_link;
-	char *text;		  /* of a link, in the mount */
+	char *text;		  /* of a link, in the mount; with `lanes` also of one that is not shown, since it would lead to itself */
 	bool gone;		  /* as view_target's link_gone */
 	struct view_image *image; /* of what is met only: a user; NULL: it was not */
 	/* By a look into the images: */

@@ -408,7 +408,10 @@ void options_describe(const struct options *options, const char *source, char *t
 		options->time_offset_minutes, options->partition, options->settle_ms, options->keep_mib,
 		change_words[options->changes], options->run_as_user, options->debug);
 	fprintf(out, "control=%s\n", options->control_off ? "none" : options->control ? options->control : "");
-	fprintf(out, "control_group=%lld\n", options->control_group_given ? (long long)options->control_group : -1);
+	if (options->control_group_given)
+		fprintf(out, "control_group=%u\n", options->control_group);
+	else
+		fputs("control_group=\n", out);
 	fclose(out);
 }
 
@@ -491,6 +494,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	if (fuse_opt_parse(&options->fuse, &parse, specification, parse_one) != 0) {
 		if (!parse.failed)
 			log_line(LOG_LEVEL_ERROR, "the options cannot be parsed (see imagefs --help)");
+		free(parse.kernels);
 		return OPTIONS_USAGE;
 	}
 	drop_end_of_options(&options->fuse);

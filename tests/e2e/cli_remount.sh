@@ -45,6 +45,8 @@ for type in imagefs fuse.imagefs; do
 	[[ $(flags) != *noexec* && $(flags) == ro,nosuid,nodev,* ]] || fail "$type: $(flags)"
 	not_remounted "settle=200: it is mounted with settle=300; umount" mount -o remount,settle=200 "$MNT"
 	not_remounted uid=0 mount -o remount,uid=root "$MNT"
+	not_remounted "control_group=0: it is mounted without it" mount -o remount,control_group=0 "$MNT"
+	not_remounted "fmask=022: it is mounted without it" mount -o remount,fmask=022 "$MNT"
 	not_remounted control=none mount -o remount,control=none "$MNT"
 	not_remounted nonsense mount -o remount,nonsense "$MNT"
 	mkdir -p "$T/other"

@@ -98,3 +98,13 @@ for words in 'imagefs --help' 'imagefs --version' 'imagefsctl --help' 'imagefsct
 	is "$words to nobody: exit status" $status 1
 	grep -q 'standard output: Bad file descriptor' stderr || fail "$words to nobody: $(cat stderr)"
 done
+# A verdict that nobody has got is none: not 1, which is that there are problems.
+truncate -s 1M zeros.img
+for to in /dev/full '&-'; do
+	for words in 'check zeros.img' 'check --json zeros.img'; do
+		status=0
+		eval "imagefsctl $words >$to" 2>stderr || status=$?
+		is "$words to $to: exit status" $status 2
+		grep -q 'standard output: ' stderr || fail "$words to $to: $(cat stderr)"
+	done
+done

@@ -99,10 +99,10 @@ checks 1 "$SRC/jammy.img"
 says "the board's own card"
 
 # The line to write, where the root is not this image, or nothing says how it comes; written, all is well.
-for root in root=/dev/mmcblk0p2 root=PARTUUID=12345678-02 root=PARTUUID=89025d75-02 quiet \
+for root in root=/dev/mmcblk0p2 root=PARTUUID=12345678-02 root=PARTUUID=89025d75-02 quiet root=/dev/nbd0p2 root=/dev/nbd0p7 \
 	'nbdroot=10.0.0.9/focal root=/dev/nbd0p2' 'nbdroot=10.0.0.9/jammy root=/dev/nbd0p7'; do
 	root_is "$root"
-	checks "$(case $root in quiet | *89025d75*) echo 0 ;; *) echo 1 ;; esac)" --json "$SRC/jammy.img"
+	checks "$(case $root in quiet | *89025d75* | root=/dev/nbd0p2) echo 0 ;; *) echo 1 ;; esac)" --json "$SRC/jammy.img"
 	host=$(case $root in nbdroot*) echo 10.0.0.9 ;; *) echo SERVER ;; esac)
 	line=$(json "check['cmdline']['line_to_write']")
 	is "$root" "${line%% rootwait}" "$(echo "ip=dhcp nbdroot=$host/jammy root=/dev/nbd0p2$([ "$root" = quiet ] && echo ' quiet')")"

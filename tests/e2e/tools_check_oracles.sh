@@ -7,7 +7,7 @@ IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl
 requires fsck.fat blkid
 f=$SRC/one.img
 json() { "$PYTHON" -c 'import json, sys; fat = json.load(open(sys.argv[1]))["fat"]; print(eval(sys.argv[2]))' "$T/out" "$1"; }
-blkid_says() { blkid -p -s "$1" -o value "$f" || true; }
+blkid_says() { blkid -p -s "$1" -o value "$f" | "$PYTHON" -c 'import sys; print(sys.stdin.buffer.read().decode("cp437").rstrip("\n"))'; }
 dirty_says() { if grep -q '^Dirty bit is set' "$T/fsck"; then echo True; else echo False; fi; }
 lines() { grep -cE "$1" "$2" || true; }
 # same WHAT: of $f, which is one FAT.
@@ -60,6 +60,12 @@ for kind in "12 512 2" "16 512 16" "16 4096 64" "32 512 40" "32 4096 300"; do
 	poke "$root" "$(printf 'NO NAME    ' | od -An -tx1 | tr -d ' \n')" && same "$kind: called NO NAME"
 	one -n BOOTFS
 	poke $((root + 11)) 28 && same "$kind: with the archive bit"
+	one -n BOOTFS
+	poke "$root" "9a6265722020784e" && poke $((signature + 5)) 9a6265722020784e && same "$kind: lower case, spaces and umlauts"
+	is "$kind: umlauts" "$(json "fat['label'], fat['boot_sector_label']")" "('Über  xN', 'Über  xN')"
+	one -n BOOTFS
+	poke $((root + 26)) 0300 && { "$IMAGEFSCTL" check --json "$f" >"$T/out" || true; }
+	is "$kind: with a cluster, where fsck.fat thinks otherwise" "$(json "fat['label'] or ''")" "$(blkid_says LABEL)"
 	one
 	same "$kind: none"
 	is "$kind: none" "$(json "fat['label'], fat['boot_sector_label']")" "(None, None)"

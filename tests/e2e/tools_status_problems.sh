@@ -44,8 +44,18 @@ ln -s around "$SRC/round"
 ln -s round "$SRC/around"
 ln -s jammy:7 "$SRC/66666666"
 ln -s no-image/bootcode.bin "$SRC/bootsig.bin"
+ln -s jammy:01 "$SRC/66666667"
+ln -s jammy:99999999 "$SRC/66666668"
 echo notes >"$SRC/notes"
 ln -s notes "$SRC/77777777"
+mkdir "$SRC/unpacked" && echo x >"$SRC/unpacked/config.txt"
+ln -s unpacked "$SRC/88888888"
+ln -s ./unpacked/ "$SRC/88888889"
+ln -s unpacked/config.txt "$SRC/config.txt"
+ln -s "$SRC/unpacked" "$SRC/88888880" # served by whoever follows it
+ln -s 99999999 "$SRC/99999999"
+ln -s 99999998.img "$SRC/99999998"
+ln -s focal.img "$SRC/focal" # as it is
 problems 1
 has '11111111: leads to gone, which is not there'
 has '22222222: leads to gone, which is not there'
@@ -54,8 +64,15 @@ has '44444444: leads to raspios.img.xz, an archive: unpack it'
 has "55555555: leads to $T/noble.zip, an archive: unpack it"
 has 'round: leads to around, and on in a circle, or through too many links'
 has '66666666: leads to jammy:7, and jammy has no FAT partition 7'
+has '66666667: leads to jammy:01, and jammy has no FAT partition 01'
+has '66666668: leads to jammy:99999999, and jammy has no FAT partition 99999999'
+has '88888888: leads to unpacked, and directories are not shown: link to it by its whole path'
+has '88888889: leads to ./unpacked/, and directories are not shown: link to it by its whole path'
+has 'config.txt: leads to unpacked/config.txt, and directories are not shown: link to it by its whole path'
+has '99999999: leads to 99999999, and on in a circle, or through too many links'
+has '99999998: leads to 99999998.img, which is not there'
 has 'bootsig.bin: leads to no-image/bootcode.bin, which is not there'
-has_not '^(89025d75|dc-a6|bootcode|elsewhere|77777777|raspios|jammy|focal)'
+has_not '^(89025d75|dc-a6|bootcode|elsewhere|77777777|88888880|raspios|jammy|focal|unpacked)'
 # A board that asks through one.
 missing 11111111/start4.elf
 missing 66666666/start4.elf
@@ -73,10 +90,11 @@ missing deadbeef/start4.elf
 missing 10.0.0.7/start4.elf
 missing start4.elf
 missing jammy:9/start4.elf
+missing 99999999/start4.elf # there is a link
 problems 1
 has 'deadbeef: asked for [0-9]+ s ago, no link'
 has '10.0.0.7: asked for [0-9]+ s ago, no link'
-has_not '^(start4|jammy)'
+has_not '^(start4|jammy|99999999: asked)'
 is "for programs" "$(json "[(p['name'], p['asked_seconds'] < 60) for p in status['problems'] if p['kind'] == 'no_link']")" \
 	"[('10.0.0.7', True), ('deadbeef', True)]"
 grep -qE '^imagefs_no_image_asked_timestamp_seconds\{board="deadbeef"\} [0-9.]+$' "$CONTROL/metrics" || fail "$(cat "$CONTROL/metrics")"
@@ -95,7 +113,8 @@ for name in status jammy; do
 	[ -z "$(awk 'length > 80' "$CONTROL/$name")" ] || fail "$name: too wide: $(cat "$CONTROL/$name")"
 done
 [ -z "$(awk 'length > 80' "$T/folded")" ] || fail "--problems: too wide: $(cat "$T/folded")"
-find "$SRC" \( -lname '*gone*' -o -lname '*nowhere*' -o -lname '*.xz' -o -lname '*.zip' -o -lname '*round' -o -lname '*:7' -o -lname 'no*' \) -delete
+find "$SRC" \( -lname '*gone*' -o -lname '*nowhere*' -o -lname '*.xz' -o -lname '*.zip' -o -lname '*round' -o -lname '*:[079]*' -o -lname '*unpacked*' -o -lname '9999*' -o -lname 'no*' \) -delete
+ln -s jammy.img "$SRC/99999999"
 
 # Damage: the file, the reason, what to do; for a shell, whatever the name.
 truncate -s 1M "$SRC/zeros.img"
@@ -114,7 +133,7 @@ is "kinds" "$(json "[(p['kind'], p['name']) for p in status['problems'] if p['na
 	"[('image', 'zeros'), ('file', \"it's \$(odd)\")]"
 
 # What is gone is gone from status.
-rm "$SRC/zeros.img" "$SRC/$odd.img" "$SRC/focal.img"
+rm "$SRC/zeros.img" "$SRC/$odd.img" "$SRC/focal.img" "$SRC/focal"
 not_there() { ! grep -qE '^ *(zeros|focal|it.s)' "$CONTROL/status"; }
 wait_until 10 not_there
 problems 1
@@ -152,6 +171,17 @@ at_rest() { [ "$(flux)" = 0.0 ]; }
 wait_until 20 at_rest
 problems 1
 has_not '^jammy'
+
+# What tftpd-hpa wants for itself in its chroot (/dev/log, /etc/localtime, ...) is no board.
+if command -v in.tftpd >/dev/null; then
+	in.tftpd -L -4 -vvv -a :6969 --secure "$MNT" 2>"$T/tftpd.log" &
+	PIDS+=($!)
+	wait_until 10 udp_bound 6969
+	refuses 'error 1' tftp get 127.0.0.1 6969 abad1dea/start4.elf
+	problems 1
+	has 'abad1dea: asked for [0-9]+ s ago, no link'
+	has_not '^(dev|etc|usr|run|lib|var|proc): '
+fi
 
 # Completion: boards, those whose links lead to nothing, and names with anything in them, which no shell executes.
 ln -s jammy.img "$SRC/"'x$(touch pwned) y'

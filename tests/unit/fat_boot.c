@@ -232,7 +232,7 @@ Test(fat_boot, identity_is_id_and_label_where_the_signature_says_so)
 		cr_assert_str_eq(image->volume.label, "");
 		extended[0] = 0x29;
 		cr_assert_eq(read_again(image), 0);
-		cr_assert_str_eq(image->volume.label, "boot??");
+		cr_assert_str_eq(image->volume.label, "boot?\u00A0");
 		memcpy(extended + 5, "NO NAME    ", 11);
 		cr_assert_eq(read_again(image), 0);
 		cr_assert_str_eq(image->volume.label, "");
