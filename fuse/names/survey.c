@@ -18,6 +18,7 @@
 struct link {
 	const char *name, *text;
 	bool gone;
+	size_t own_count;
 };
 
 struct gathering {
@@ -61,6 +62,7 @@ static int take_name(void *context, const struct walk_name *found)
 	struct gathering *gathering = context;
 	bool late = found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE;
 	struct view_image *image;
+	int error;
 
 	if (found->result == -EINPROGRESS)
 		gathering->survey->partial = true;
@@ -69,7 +71,8 @@ static int take_name(void *context, const struct walk_name *found)
 	if (found->result != 0 && !late)
 		return 0;
 	if (!late && found->is_link) {
-		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text, found->gone };
+		gathering->links[gathering->link_count++] =
+			(struct link){ found->name, found->text, found->gone, found->own_count };
 		return 0;
 	}
 	if (late)
@@ -78,7 +81,10 @@ static int take_name(void *context, const struct walk_name *found)
 		image = found->image ? view_image_ref(found->image) : NULL;
 	if (!image && !found->named)
 		return 0;
-	return add_found(gathering, strdup(found->name), image, false);
+	error = add_found(gathering, strdup(found->name), image, false);
+	if (error == 0)
+		gathering->survey->found[gathering->survey->count - 1].own_count = found->own_count;
+	return error;
 }
 
 static int compare_found(const void *a, const void *b)
@@ -228,7 +234,7 @@ static struct end follow(const struct gathering *gathering, const struct link *l
 	return end;
 }
 
-static int add_board(struct view_found *found, const char *name, const char *text)
+static int add_board(struct view_found *found, const struct link *link, const char *text)
 {
 	struct view_board *grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
 	const char *colon = view_partition_suffix(text);
@@ -238,8 +244,9 @@ static int add_board(struct view_found *found, const char *name, const char *tex
 		return -ENOMEM;
 	found->boards = grown;
 	board = &grown[found->board_count++];
-	*board = (struct view_board){ .name = strdup(name),
+	*board = (struct view_board){ .name = strdup(link->name),
 				      .text = strdup(text),
+				      .own_count = link->own_count,
 				      .partition = *colon && strlen(colon) <= 6 ? atoi(colon + 1) : -1 };
 	return board->name && board->text ? 0 : -ENOMEM;
 }
@@ -263,7 +270,7 @@ static int take_link(struct gathering *gathering, const struct link *link)
 	if (end.bad)
 		return add_bad(survey, link->name, &end);
 	/* A board that is called as its image is tells nothing. */
-	return end.image && strcmp(link->name, end.image->name) != 0 ? add_board(end.image, link->name, end.text) : 0;
+	return end.image && strcmp(link->name, end.image->name) != 0 ? add_board(end.image, link, end.text) : 0;
 }
 
 static int find_boards(struct gathering *gathering)
