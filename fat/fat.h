@@ -210,6 +210,9 @@ struct fat_dir *fat_dir_subset(const struct fat_dir *dir, const size_t *indices,
  */
 long fat_dir_find(const struct fat_dir *dir, const char *name);
 
+/* Order of names as strcmp's, but by what fat_dir_find compares: 0 when they are spellings of one name. */
+int fat_name_compare(const char *a, const char *b);
+
 /*
  * The first `length` bytes of a file that is an entry of a directory of this volume;
  * `length` at most its size, and small: the caller bounds it. Follows the chain as

@@ -99,6 +99,19 @@ size_t fat_name_compared_length(const char *name, size_t length)
 	return length;
 }
 
+int fat_name_compare(const char *a, const char *b)
+{
+	size_t a_length = fat_name_compared_length(a, strlen(a)), b_length = fat_name_compared_length(b, strlen(b));
+
+	for (size_t i = 0; i < a_length && i < b_length; i++) {
+		int order = fat_fold_ascii((unsigned char)a[i]) - fat_fold_ascii((unsigned char)b[i]);
+
+		if (order != 0)
+			return order;
+	}
+	return a_length < b_length ? -1 : a_length > b_length;
+}
+
 bool fat_name_is_usable(const char *name, size_t length)
 {
 	return fat_name_compared_length(name, length) > 0 && !memchr(name, '/', length) &&

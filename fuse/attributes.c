@@ -65,6 +65,13 @@ void stat_of_directory(const struct options *options, uint64_t id, int64_t modif
 	st->st_mtim.tv_sec = st->st_atim.tv_sec = st->st_ctim.tv_sec = (time_t)modified_seconds;
 }
 
+void stat_of_own(const struct options *options, uint64_t id, const struct stat *source, struct stat *st)
+{
+	stat_common(options, id, file_mode(options), (uint64_t)source->st_size, 4096, st);
+	st->st_mtim = st->st_ctim = source->st_mtim;
+	st->st_atim = source->st_mtim;
+}
+
 void stat_of_link(const struct options *options, uint64_t id, const struct view_target *target, struct stat *st)
 {
 	stat_common(options, id, S_IFLNK | 0777, target->link_bytes, 4096, st);

@@ -14,6 +14,8 @@ void stat_of_attributes(const struct options *options, const struct cache_attrib
 
 /* `id` is the inode number, in both. */
 void stat_of_directory(const struct options *options, uint64_t id, int64_t modified_seconds, struct stat *st);
+/* `source`: of the file in SOURCE. Its times are ours, no board's. */
+void stat_of_own(const struct options *options, uint64_t id, const struct stat *source, struct stat *st);
 void stat_of_link(const struct options *options, uint64_t id, const struct view_target *target, struct stat *st);
 
 /* Files never change under their number: their attributes are good for ever. */

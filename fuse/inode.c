@@ -51,6 +51,7 @@ static void give_back(const struct place *place)
 		cache_dir_put(place->root);
 	if (place->version)
 		cache_version_put(place->version);
+	own_file_put(place->own);
 	view_image_put(place->image);
 }
 
@@ -359,6 +360,20 @@ struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const 
 		place = place_new(image, NULL, NULL, node->version);
 	}
 	return place ? lookup(inodes, &wanted, place) : NULL;
+}
+
+struct inode *inodes_of_own(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
+			    struct own_file *own)
+{
+	struct inode wanted = { .kind = INODE_FILE, .id = own_file_id(own), .parent = parent, .name = (char *)name };
+	struct place *place = place_new(view_image_ref(in->image), NULL, NULL, NULL);
+
+	if (!place) {
+		own_file_put(own);
+		return NULL;
+	}
+	place->own = own;
+	return lookup(inodes, &wanted, place);
 }
 
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count)

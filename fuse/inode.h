@@ -16,9 +16,10 @@
  *   root      nodeid 1, the list of images, or (N5) an image's boot partition.
  *   link      a name of the root; its text is read from SOURCE at every readlink.
  *   image     a name of the root that leads to an image: its boot partition, or with
- *             NAME:N partition N of it.
+ *             NAME:N partition N of it. Also a link's name, while it has files of its own
+ *             (names/own.h): directories below it are its own, files are the image's.
  *   directory a name in a parent, which is an image, a directory, or the root (N5).
- *   file      a cache_version.
+ *   file      a cache_version, or an own_file.
  *
  * What a name meant when it was last looked up is its place. A place is a shortcut:
  * fuse/resolve.c uses it while the name leads there still. The kernel remembers
@@ -44,6 +45,7 @@
 #include "base/share.h"
 #include "cache/tree/cache.h"
 #include "fuse/names/images.h"
+#include "fuse/names/own_file.h"
 
 enum inode_kind {
 	INODE_ROOT,
@@ -59,7 +61,8 @@ struct place {
 	struct view_image *image;
 	struct cache_dir *root;	       /* of a directory: the root of its partition */
 	struct cache_dir *dir;	       /* of a directory */
-	struct cache_version *version; /* of a file */
+	struct cache_version *version; /* of a file, or */
+	struct own_file *own;	       /* of one that is in SOURCE; `image` is what it stands before */
 };
 
 struct inode {
@@ -94,8 +97,8 @@ struct inodes *inodes_new(struct share *memory);
 
 /*
  * One lookup more of what the arguments name, making the inode if need be.
- * inodes_of_image and inodes_of_node take over the users that come with the image
- * and the node, also on failure, and leave them as the inode's place. `in` is the
+ * inodes_of_image, inodes_of_node and inodes_of_own take over the users that come with the image,
+ * the node and the file, also on failure, and leave them as the inode's place. `in` is the
  * parent's place, in which the node was found. NULL: no memory, or the image's share of the
  * table is in use. The inode is referenced: the caller must answer the kernel, or call
  * inodes_forget(.., 1), and then inodes_put.
@@ -104,6 +107,8 @@ struct inode *inodes_of_link(struct inodes *inodes, const char *name);
 struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image);
 struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name,
 			     const struct place *in, const struct cache_node *node);
+struct inode *inodes_of_own(struct inodes *inodes, struct inode *parent, const char *name, const struct place *in,
+			    struct own_file *own);
 
 /* Take `count` lookups away. Never blocks. */
 void inodes_forget(struct inodes *inodes, uint64_t id, uint64_t count);

@@ -50,8 +50,9 @@ void late_keep(const struct request *request)
 	late = calloc(1, sizeof(*late));
 	if (late)
 		late->place = inodes_place(inodes, request->inode);
-	if (!late || !late->place) {
+	if (!late || !late->place || !late->place->version) {
 		atomic_store(&request->inode->late, false);
+		place_put(late ? late->place : NULL);
 		free(late);
 		return;
 	}

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "fuse/names/list.h"
+#include "fuse/names/own.h"
 #include "fuse/process/dirents.h"
 #include "fuse/process/handles.h"
 #include "fuse/resolve.h"
@@ -19,9 +20,26 @@ struct open_dir {
 	_Atomic int64_t fresh_ns; /* when it was listed for the first reading, that has not begun yet; or 0 */
 };
 
-static int list_place(void *names, struct cache_op *op, const struct place *place)
+/* What is in a directory, and what stands before it. */
+struct names {
+	const char *name; /* the directory's own */
+	struct own_names own;
+	struct cache_listing others;
+};
+
+static int list_place(void *context, struct cache_op *op, const struct place *place, bool own)
 {
-	return cache_dir_list(place->dir, op, names);
+	struct names *names = context;
+	char directory[NAME_MAX + 1];
+	int error = 0;
+
+	if (own)
+		error = own_directory(directory, names->name) ? own_names_read(directory, op, &names->own) : -EIO;
+	if (error == 0)
+		error = cache_dir_list(place->dir, op, &names->others);
+	if (error != 0)
+		own_names_free(&names->own);
+	return error;
 }
 
 static bool is_source(const struct request *request)
@@ -30,21 +48,30 @@ static bool is_source(const struct request *request)
 }
 
 /* The names as dirents.h has them, for the caller to free. */
-static int pack(const struct cache_listing *names, enum dirent_type leaf, char **bytes, size_t *length_bytes)
+static int pack(const struct names *names, enum dirent_type leaf, char **bytes, size_t *length_bytes)
 {
+	const struct cache_listing *others = &names->others;
 	size_t length = 0;
 	char *at;
 
-	for (size_t i = 0; i < names->count; i++)
-		length += strlen(names->entries[i].name) + 2;
+	for (size_t i = 0; i < names->own.count; i++)
+		length += strlen(names->own.list[i]) + 2;
+	for (size_t i = 0; i < others->count; i++)
+		length += strlen(others->entries[i].name) + 2;
 	*bytes = at = malloc(length ? length : 1);
 	if (!at)
 		return -ENOMEM;
-	for (size_t i = 0; i < names->count; i++) {
-		*at = (char)(names->entries[i].is_directory ? DIRENT_DIRECTORY : leaf);
-		at = stpcpy(at + 1, names->entries[i].name) + 1;
+	for (size_t i = 0; i < names->own.count; i++) {
+		*at = (char)leaf;
+		at = stpcpy(at + 1, names->own.list[i]) + 1;
 	}
-	*length_bytes = length;
+	for (size_t i = 0; i < others->count; i++) {
+		if (own_names_find(&names->own, others->entries[i].name))
+			continue;
+		*at = (char)(others->entries[i].is_directory ? DIRENT_DIRECTORY : leaf);
+		at = stpcpy(at + 1, others->entries[i].name) + 1;
+	}
+	*length_bytes = (size_t)(at - *bytes);
 	return 0;
 }
 
@@ -52,15 +79,16 @@ static int pack(const struct cache_listing *names, enum dirent_type leaf, char *
 static int list(struct request *request, struct cache_op *op, char **bytes, size_t *length_bytes)
 {
 	struct imagefs *fs = request->fs;
-	struct cache_listing names = { 0 };
+	struct names names = { .name = request->inode->name };
 	int error = is_source(request) ?
-			    view_list(fs->view, op, fs->queue, &names) :
+			    view_list(fs->view, op, fs->queue, &names.others) :
 			    resolve_directory(fs->view, fs->inodes, op, request->inode, list_place, &names);
 
 	if (error != 0)
 		return error;
 	error = pack(&names, is_source(request) ? DIRENT_LINK : DIRENT_FILE, bytes, length_bytes);
-	cache_listing_free(&names);
+	own_names_free(&names.own);
+	cache_listing_free(&names.others);
 	return error;
 }
 

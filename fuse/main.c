@@ -534,7 +534,8 @@ static int run(struct daemon *daemon)
 	if (!daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;
 	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
-	if (!daemon->fs.inodes)
+	daemon->fs.own = own_files_new(cache_memory(daemon->cache), (int64_t)options->settle_ms * 1000000);
+	if (!daemon->fs.inodes || !daemon->fs.own)
 		return 1;
 	if (!prepare_mountpoint(daemon))
 		return 1;

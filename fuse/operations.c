@@ -17,7 +17,10 @@
 /* As long as it is open, file->fh is its hold. */
 static void close_file(struct imagefs *fs, struct inode *inode, struct place *place, const struct fuse_file_info *file)
 {
-	cache_version_close(place->version);
+	if (place->own)
+		own_file_close(place->own);
+	else
+		cache_version_close(place->version);
 	inodes_closed(fs->inodes, inode);
 	hold_put(fs->holds, (struct hold *)(uintptr_t)file->fh);
 }
@@ -52,7 +55,7 @@ static int try_open(struct request *request, struct cache_op *op)
 		return -ESTALE; /* let go: the kernel looks the name up once more */
 	error = hold_take(request->fs->holds, request->user, place->image, &hold);
 	if (error == 0) {
-		error = cache_version_open(place->version, op);
+		error = place->own ? own_file_open(place->own, op) : cache_version_open(place->version, op);
 		if (error == 0)
 			answer_open(request, place, hold);
 		else
@@ -66,13 +69,27 @@ static int try_open(struct request *request, struct cache_op *op)
 static int try_keep(struct request *request, struct cache_op *op)
 {
 	struct place *place = inodes_place(request->fs->inodes, request->inode);
-	int error = place ? cache_version_keep(place->version, op) : 0;
+	int error = place && place->version ? cache_version_keep(place->version, op) : 0;
 
 	place_put(place);
 	return error;
 }
 
 static const struct request_call keep = { .name = "read", .attempt = try_keep };
+
+/* It is in memory. */
+static int answer_own(struct request *request, struct own_file *file)
+{
+	const unsigned char *data = NULL;
+	ssize_t length = own_file_read(file, request->offset_bytes, request->length_bytes, &data);
+
+	if (length < 0)
+		return (int)length;
+	if (request_claim(request))
+		fuse_reply_buf(request->fuse, (const char *)data, (size_t)length);
+	own_file_close(file);
+	return 0;
+}
 
 static int try_read(struct request *request, struct cache_op *op)
 {
@@ -85,6 +102,11 @@ static int try_read(struct request *request, struct cache_op *op)
 	place = inodes_place(request->fs->inodes, request->inode);
 	if (!place)
 		return -ESTALE;
+	if (place->own) {
+		error = answer_own(request, place->own);
+		place_put(place);
+		return error;
+	}
 	error = cache_version_read(place->version, op, request->offset_bytes, request->length_bytes, &bytes);
 	if (op->keep_wanted)
 		request_in_background(request, &keep);

@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "fuse/attributes.h"
+#include "fuse/names/own.h"
 #include "fuse/resolve.h"
 
 /* ---- lookup -------------------------------------------------------------- */
@@ -42,6 +43,9 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 		inode = inodes_of_link(fs->inodes, request->name);
 		stat_of_link(fs->options, 0, &target, &st);
 	} else {
+		/* A board's link that stands as a directory: whoever goes on does so for that board. */
+		if (target.through_link)
+			asked_link(&fs->asked, request->caller, request->name, request->name);
 		asked_enter(&fs->asked, request->caller, request->name, target.image);
 		inode = inodes_of_image(fs->inodes, request->name, target.image);
 		stat_of_directory(fs->options, 0, target.st.st_mtim.tv_sec, &st);
@@ -49,18 +53,79 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 	return answer_entry(request, inode, &st, ATTRIBUTES_FOR_A_WALK);
 }
 
-static int lookup_in_place(void *context, struct cache_op *op, const struct place *place)
+/* The file of the name's own that `name` finds. 0: it was answered; -ENOENT: there is none. */
+static int lookup_own(struct request *request, struct cache_op *op, const struct place *place, const char *directory,
+		      const struct own_names *names, const char *name)
 {
-	struct request *request = context;
-	struct cache_node node;
+	struct imagefs *fs = request->fs;
+	const char *found = own_names_find(names, name);
+	struct own_file *file;
 	struct stat st;
-	int error = cache_dir_lookup(place->dir, op, request->name, &node);
+	int error;
+
+	if (!found)
+		return -ENOENT;
+	if (!own_names_is_served(names, found))
+		return OWN_TOO_MANY;
+	error = own_files_find(fs->own, op, directory, found, &file);
+	if (error != 0)
+		return error;
+	stat_of_own(fs->options, own_file_id(file), own_file_stat(file), &st);
+	return answer_entry(request, inodes_of_own(fs->inodes, request->inode, request->name, place, file), &st,
+			    ATTRIBUTES_FOR_EVER);
+}
+
+static int lookup_node(struct request *request, const struct place *place, const struct cache_node *node)
+{
+	struct stat st;
+
+	stat_of_attributes(request->fs->options, &node->attributes, &st);
+	return answer_entry(request, inodes_of_node(request->fs->inodes, request->inode, request->name, place, node), &st,
+			    node->kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : ATTRIBUTES_FOR_A_WALK);
+}
+
+static void node_put(const struct cache_node *node)
+{
+	if (node->kind == CACHE_NODE_DIR)
+		cache_dir_put(node->dir);
+	else
+		cache_version_put(node->version);
+}
+
+/* What the image has under that name may be hidden by another spelling of it, or by its long name. */
+static int lookup_with_own(struct request *request, struct cache_op *op, const struct place *place)
+{
+	char directory[NAME_MAX + 1];
+	struct own_names names;
+	struct cache_node node;
+	int error = own_directory(directory, request->inode->name) ? own_names_read(directory, op, &names) : -EIO;
 
 	if (error != 0)
 		return error;
-	stat_of_attributes(request->fs->options, &node.attributes, &st);
-	return answer_entry(request, inodes_of_node(request->fs->inodes, request->inode, request->name, place, &node), &st,
-			    node.kind == CACHE_NODE_FILE ? ATTRIBUTES_FOR_EVER : ATTRIBUTES_FOR_A_WALK);
+	error = lookup_own(request, op, place, directory, &names, request->name);
+	if (error == -ENOENT) {
+		error = cache_dir_lookup(place->dir, op, request->name, &node);
+		if (error == 0 && own_names_find(&names, node.name)) {
+			node_put(&node);
+			error = lookup_own(request, op, place, directory, &names, node.name);
+		} else if (error == 0) {
+			error = lookup_node(request, place, &node);
+		}
+	}
+	own_names_free(&names);
+	return error;
+}
+
+static int lookup_in_place(void *context, struct cache_op *op, const struct place *place, bool own)
+{
+	struct request *request = context;
+	struct cache_node node;
+	int error;
+
+	if (own)
+		return lookup_with_own(request, op, place);
+	error = cache_dir_lookup(place->dir, op, request->name, &node);
+	return error != 0 ? error : lookup_node(request, place, &node);
 }
 
 /* The root of the mount, when it is the list of images? */
@@ -128,13 +193,14 @@ static int getattr_image(struct request *request, struct cache_op *op)
 	return answer_attributes(request, &st, ATTRIBUTES_FOR_A_WALK);
 }
 
-static int getattr_in_place(void *context, struct cache_op *op, const struct place *place)
+static int getattr_in_place(void *context, struct cache_op *op, const struct place *place, bool own)
 {
 	struct request *request = context;
 	struct cache_attributes attributes;
 	struct stat st;
 	int error = cache_dir_stat(place->dir, op, &attributes);
 
+	(void)own;
 	if (error != 0)
 		return error;
 	attributes.id = request->inode->id;
@@ -150,9 +216,13 @@ static int getattr_file(struct request *request)
 
 	if (!place)
 		return -ESTALE;
-	cache_version_attributes(place->version, &attributes);
+	if (place->own) {
+		stat_of_own(request->fs->options, request->inode->id, own_file_stat(place->own), &st);
+	} else {
+		cache_version_attributes(place->version, &attributes);
+		stat_of_attributes(request->fs->options, &attributes, &st);
+	}
 	place_put(place);
-	stat_of_attributes(request->fs->options, &attributes, &st);
 	return answer_attributes(request, &st, ATTRIBUTES_FOR_EVER);
 }
 
@@ -202,11 +272,12 @@ static int answer_statfs(struct request *request, const struct cache_attributes 
 	return 0;
 }
 
-static int statfs_in_place(void *context, struct cache_op *op, const struct place *place)
+static int statfs_in_place(void *context, struct cache_op *op, const struct place *place, bool own)
 {
 	struct cache_attributes attributes;
 	int error = cache_dir_stat(place->dir, op, &attributes);
 
+	(void)own;
 	return error != 0 ? error : answer_statfs(context, &attributes);
 }
 
@@ -223,7 +294,8 @@ int try_statfs(struct request *request, struct cache_op *op)
 	place = inodes_place(request->fs->inodes, request->inode);
 	if (!place)
 		return -ESTALE;
-	cache_version_attributes(place->version, &attributes);
+	if (place->version)
+		cache_version_attributes(place->version, &attributes);
 	place_put(place);
 	return answer_statfs(request, &attributes);
 }

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "fuse/names/links.h"
+#include "fuse/names/own.h"
 #include "fuse/process/log.h"
 #include "fuse/request_asked.h"
 
@@ -120,8 +121,14 @@ static void complain(const struct request *request, int error, const char *why, 
 		request_failed(&request->fs->asked, request->caller, image, request->inode, request->name);
 	cache = atomic_load(&image->cache);
 	problem = cache ? cache_image_problem(cache) : NULL;
-	length = strlen(subject(request, text, size_bytes));
-	snprintf(text + length, size_bytes - length, ": EIO: %s", problem ? problem : why);
+	if (own_why_not(error) && (request->name || request->inode != request->inode->top))
+		length = (size_t)snprintf(text, size_bytes, "%s.d/%s", request->inode->top->name,
+					  request->name ? request->name : request->inode->name);
+	else if (own_why_not(error))
+		length = (size_t)snprintf(text, size_bytes, "%s.d", request->inode->top->name);
+	else
+		length = strlen(subject(request, text, size_bytes));
+	snprintf(text + length, size_bytes - length, ": EIO: %s", problem && !own_why_not(error) ? problem : why);
 	view_image_complain(image, text, problem || (error == -EIO && why != device_silent));
 	if (!log_allowed(&image->last_complaint))
 		text[0] = '\0';
@@ -285,6 +292,7 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 			    error == -EAGAIN	  ? device_silent :
 			    error == -EDQUOT	  ? "its share of memory is in use" :
 			    error == -EIO	  ? damage(request) :
+			    own_why_not(error)	  ? own_why_not(error) :
 						    strerror(-error));
 }
 

@@ -39,6 +39,7 @@ struct imagefs {
 	const struct options *options;
 	struct view *view;
 	struct inodes *inodes;
+	struct own_files *own;
 	struct queue *queue;
 	struct handles *handles; /* of open directories and status files; thread-safe */
 	struct holds *holds;	 /* images that open files hold open; likewise */

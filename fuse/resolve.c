@@ -23,7 +23,7 @@ int resolve_image(struct view *view, struct cache_op *op, const struct inode *in
 
 /* The root of that partition of the image, and the image: a user of each. */
 static int root_of(struct view *view, struct cache_op *op, const struct inode *inode,
-		   struct view_image **image, struct cache_dir **root)
+		   struct view_image **image, struct cache_dir **root, bool *own)
 {
 	struct view_target target;
 	struct cache_image *cache;
@@ -37,6 +37,7 @@ static int root_of(struct view *view, struct cache_op *op, const struct inode *i
 	if (error != 0)
 		view_image_put(target.image);
 	*image = target.image;
+	*own = target.own && inode == inode->top;
 	return error;
 }
 
@@ -78,12 +79,12 @@ static int walk(struct cache_dir *root, struct cache_op *op, const struct inode 
 
 /* The place of the inode now: a user of it. `anew`: the last one does not stand any more. */
 static int find_place(struct view *view, struct inodes *inodes, struct cache_op *op, struct inode *inode,
-		      bool anew, struct place **place)
+		      bool anew, struct place **place, bool *own)
 {
 	struct view_image *image;
 	struct cache_dir *root, *dir;
 	struct place *last;
-	int error = root_of(view, op, inode, &image, &root);
+	int error = root_of(view, op, inode, &image, &root, own);
 
 	if (error != 0)
 		return error;
@@ -112,14 +113,15 @@ int resolve_directory(struct view *view, struct inodes *inodes, struct cache_op 
 {
 	struct place *place;
 	int error = -ENOTDIR;
+	bool own;
 
 	if (inode->kind == INODE_FILE || inode->kind == INODE_LINK)
 		return error;
 	for (int try = 0; try < 2; try++) {
-		error = find_place(view, inodes, op, inode, try > 0, &place);
+		error = find_place(view, inodes, op, inode, try > 0, &place, &own);
 		if (error != 0)
 			return error;
-		error = act(context, op, place);
+		error = act(context, op, place, own);
 		place_put(place);
 		if (error != -ESTALE)
 			break;

@@ -20,9 +20,10 @@ int resolve_image(struct view *view, struct cache_op *op, const struct inode *in
 
 /*
  * Look the directory up, and do `act` in it, whose result this is. When that finds that
- * the directory does not stand there any more, both are done once more.
+ * the directory does not stand there any more, both are done once more. `own`: it is the root
+ * of a name that has files of its own, which stand before what is in the place (names/own.h).
  */
-typedef int (*resolve_act)(void *context, struct cache_op *op, const struct place *place);
+typedef int (*resolve_act)(void *context, struct cache_op *op, const struct place *place, bool own);
 
 int resolve_directory(struct view *view, struct inodes *inodes, struct cache_op *op, struct inode *inode,
 		      resolve_act act, void *context);

@@ -317,6 +317,8 @@ int command_check(const char *control, int count, char **arguments)
 	if (!image)
 		return ctl_misused("check", "which image?");
 	result = image_find(control, image, &check.place) == OK ? run(&check) : USAGE;
+	if (result != USAGE && image_has_own(&check.place, image))
+		check_say(&check, FINDING_NOTE, "files", "it has files of its own (a directory .d), which were not looked at");
 	if (result != USAGE && json)
 		check_write_json(stdout, &check);
 	else if (result != USAGE)

@@ -179,6 +179,19 @@ int image_find(const char *control, const char *argument, struct image_place *pl
 					  strerror(errno));
 }
 
+bool image_has_own(const struct image_place *place, const char *argument)
+{
+	const char *slash = strrchr(argument, '/');
+	char name[NAME_MAX + 1], path[PATH_MAX];
+	struct stat st;
+
+	if ((size_t)snprintf(name, sizeof(name), "%s", slash ? slash + 1 : argument) >= sizeof(name))
+		return false;
+	cut_suffix(name);
+	return (size_t)snprintf(path, sizeof(path), "%s/%s.d", place->directory, name) < sizeof(path) &&
+	       lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 void image_place_free(struct image_place *place)
 {
 	free(place->path);

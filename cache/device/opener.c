@@ -35,10 +35,15 @@ static int open_directory(int flags)
 	return fd >= 0 ? fd : source_directory ? -errno : -EACCES;
 }
 
+static bool is_component(const char *name)
+{
+	return name[0] != '\0' && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
 /* A single component; of one image, that image. */
 static bool is_in_source(const char *name)
 {
-	if (name[0] == '\0' || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (!is_component(name))
 		return false;
 	return !source_file || strcmp(name, source_file) == 0;
 }
@@ -88,6 +93,44 @@ static int open_name(const char *name)
 	if (fd < 0)
 		return -errno;
 	return check_readable(fd, &opened) == 0 ? steal_fd(&fd) : -EACCES;
+}
+
+/* No directory for files of a board's own: nothing of one image's neighbours, nor of other directories. */
+static bool is_own_directory(const char *name)
+{
+	size_t length = strlen(name);
+
+	return !source_file && is_component(name) && name[0] != '.' && length > 2 && strcmp(name + length - 2, ".d") == 0;
+}
+
+/* What a link put there leads to is the business of nobody here: neither component is followed. */
+static int open_own(const char *directory, const char *file)
+{
+	CLEANUP_FD int source_fd = open_directory(O_PATH);
+	CLEANUP_FD int dir_fd = -1;
+	CLEANUP_FD int fd = -1;
+	struct statx opened;
+	struct stat st;
+
+	if (source_fd < 0)
+		return source_fd;
+	dir_fd = openat(source_fd, directory,
+			(file[0] == '\0' ? O_RDONLY : O_PATH) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir_fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+	if (file[0] == '\0')
+		return steal_fd(&dir_fd);
+	if (!is_component(file) || file[0] == '.')
+		return -ENOENT;
+	/* A FIFO or a device is not opened at all. */
+	if (fstatat(dir_fd, file, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -ENOENT;
+	fd = openat(dir_fd, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return errno == ELOOP ? -ENOENT : -errno;
+	return check_readable(fd, &opened) == 0 && S_ISREG(opened.stx_mode) ? steal_fd(&fd) : -ENOENT;
 }
 
 static int read_link(int dir_fd, const char *name, char *text)
@@ -307,6 +350,14 @@ static int perform_on_name(const struct opener_request *request, struct opener_a
 	}
 }
 
+static int perform_own(const struct opener_request *request)
+{
+	if (!memchr(request->name, '\0', sizeof(request->name)) || !memchr(request->file, '\0', sizeof(request->file)) ||
+	    !is_own_directory(request->name))
+		return -EACCES;
+	return open_own(request->name, request->file);
+}
+
 static int perform(const struct opener_request *request, struct opener_answer *answer)
 {
 	int result;
@@ -316,6 +367,8 @@ static int perform(const struct opener_request *request, struct opener_answer *a
 	case OPENER_ASK_STAT:
 	case OPENER_ASK_READLINK:
 		return perform_on_name(request, answer);
+	case OPENER_ASK_OWN:
+		return answer->fds[0] = perform_own(request);
 	case OPENER_ASK_DIRECTORY:
 		return answer->fds[0] = open_directory(source_file ? O_PATH : O_RDONLY);
 	case OPENER_ASK_REOPEN:
@@ -386,6 +439,16 @@ int opener_open(const char *name)
 	struct opener_request request = of_name(OPENER_ASK_OPEN, name);
 
 	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : result_of(&request);
+}
+
+int opener_own(const char *directory, const char *file)
+{
+	struct opener_request request = of_name(OPENER_ASK_OWN, directory);
+
+	if (strlen(directory) > NAME_MAX || strlen(file) > NAME_MAX)
+		return -ENAMETOOLONG;
+	strcpy(request.file, file);
+	return result_of(&request);
 }
 
 int opener_directory(void)

@@ -9,6 +9,7 @@
  *
  *   a name in SOURCE, a single component   what it is, where it leads, and if that is a file
  *                                          or block device, a descriptor to read from it
+ *   NAME.d, a directory in SOURCE          a descriptor to list it, or to read from a regular file in it
  *   a descriptor that can be read from     another one of the same file, also to read; and
  *                                          to hear of changes to the file, and of writes
  *   a temporary file that has no name
@@ -31,6 +32,13 @@
 
 /* The file or block device of that name, links followed, to read from. */
 int opener_open(const char *name);
+
+/*
+ * A regular file (a single component, no dot file) in the directory `directory` of SOURCE, a single component that
+ * ends in ".d"; neither may be a link. To read from. With "" the directory, to be listed. -ENOENT: there
+ * is no such directory or file.
+ */
+int opener_own(const char *directory, const char *file);
 
 /* The directory of SOURCE, to be listed. */
 int opener_directory(void);
@@ -83,6 +91,7 @@ void opener_process_name(pid_t process, char *name);
 struct opener_request {
 	enum {
 		OPENER_ASK_OPEN,
+		OPENER_ASK_OWN,
 		OPENER_ASK_DIRECTORY,
 		OPENER_ASK_STAT,
 		OPENER_ASK_READLINK,
@@ -100,6 +109,7 @@ struct opener_request {
 	uint64_t mask;
 	int fds[2]; /* borrowed; -1: none */
 	char name[NAME_MAX + 1];
+	char file[NAME_MAX + 1]; /* OWN's */
 };
 
 #define OPENER_FDS 2

@@ -101,7 +101,6 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 		return error;
 	if (slot->kind == SLOT_DIR) {
 		*node = (struct cache_node){ .kind = CACHE_NODE_DIR, .dir = slot->dir };
-		snprintf(node->name, sizeof(node->name), "%s", fat_dir_entry(dir->content, (size_t)index)->name);
 		node_use(image, &slot->dir->node);
 		dir_attributes(slot->dir, &node->attributes);
 	} else {
@@ -109,6 +108,7 @@ static int lookup_locked(struct cache_dir *dir, struct cache_op *op, const char 
 		node_use(image, &slot->version->node);
 		cache_version_attributes(slot->version, &node->attributes);
 	}
+	snprintf(node->name, sizeof(node->name), "%s", fat_dir_entry(dir->content, (size_t)index)->name);
 	return 0;
 }
 

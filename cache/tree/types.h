@@ -93,7 +93,7 @@ struct cache_node {
 		struct cache_dir *dir;	       /* a user of it */
 		struct cache_version *version; /* a user of it */
 	};
-	char name[FAT_NAME_BYTES_MAX + 1]; /* of a directory: as its entry has it, whatever the spelling that was asked for */
+	char name[FAT_NAME_BYTES_MAX + 1]; /* as its entry has it, whatever the spelling that was asked for */
 };
 
 struct cache_dir *cache_dir_ref(struct cache_dir *dir); /* one more user; of one that has users */

@@ -248,6 +248,22 @@ static void write_complaint(FILE *out, const struct status_image *image)
 	fputs(" ago\n", out);
 }
 
+static void write_own_count(FILE *out, const char *name, size_t count)
+{
+	if (count == 0)
+		return;
+	text_write_plain(out, name);
+	fprintf(out, ": own files: %zu\n", count);
+}
+
+/* Of the image, and of its boards. */
+static void write_own(FILE *out, const struct view_found *found)
+{
+	write_own_count(out, found->name, found->own_count);
+	for (size_t i = 0; i < found->board_count; i++)
+		write_own_count(out, found->boards[i].name, found->boards[i].own_count);
+}
+
 /* What one has to know of an image and has no column. */
 static void write_remarks(FILE *out, const struct status_image *image)
 {
@@ -266,6 +282,7 @@ static void write_remarks(FILE *out, const struct status_image *image)
 		fputs(": ", out);
 		write_complaint(out, image);
 	}
+	write_own(out, image->found);
 }
 
 static void write_table(FILE *out, const struct status *status, const struct problems *problems)
@@ -378,6 +395,7 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	write_boards(out, image->found);
 	fprintf(out, "\nstate: %s%s\n", !image->open ? "idle" : image->busy ? "busy" : "open",
 		image->found->gone ? ", removed" : "");
+	write_own(out, image->found);
 	if (image->open && !image->busy)
 		write_image_partition(out, &image->cache);
 	if (image->open)

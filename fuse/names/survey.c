@@ -18,6 +18,7 @@
 struct link {
 	const char *name, *text;
 	bool gone;
+	size_t own_count;
 };
 
 struct gathering {
@@ -61,6 +62,7 @@ static int take_name(void *context, const struct walk_name *found)
 	struct gathering *gathering = context;
 	bool late = found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE;
 	struct view_image *image;
+	int error;
 
 	if (found->result == -EINPROGRESS)
 		gathering->survey->partial = true;
@@ -73,7 +75,8 @@ static int take_name(void *context, const struct walk_name *found)
 	if (found->result != 0 && !late)
 		return 0;
 	if (!late && found->is_link) {
-		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text, found->gone };
+		gathering->links[gathering->link_count++] =
+			(struct link){ found->name, found->text, found->gone, found->own_count };
 		return 0;
 	}
 	if (late)
@@ -82,7 +85,10 @@ static int take_name(void *context, const struct walk_name *found)
 		image = found->image ? view_image_ref(found->image) : NULL;
 	if (!image && !found->named)
 		return 0;
-	return add_found(gathering, strdup(found->name), image, false);
+	error = add_found(gathering, strdup(found->name), image, false);
+	if (error == 0)
+		gathering->survey->found[gathering->survey->count - 1].own_count = found->own_count;
+	return error;
 }
 
 static int compare_found(const void *a, const void *b)
@@ -267,7 +273,7 @@ static int partition_of(const char *text)
 	return strlen(colon) > 6 || (colon[1] == '0' && colon[2]) ? VIEW_PARTITION_NONE : atoi(colon + 1);
 }
 
-static int add_board(struct view_found *found, const char *name, const char *text)
+static int add_board(struct view_found *found, const struct link *link, const char *text)
 {
 	struct view_board *grown = reallocarray(found->boards, found->board_count + 1, sizeof(*grown));
 	struct view_board *board;
@@ -276,8 +282,9 @@ static int add_board(struct view_found *found, const char *name, const char *tex
 		return -ENOMEM;
 	found->boards = grown;
 	board = &grown[found->board_count++];
-	*board = (struct view_board){ .name = strdup(name),
+	*board = (struct view_board){ .name = strdup(link->name),
 				      .text = strdup(text),
+				      .own_count = link->own_count,
 				      .partition = partition_of(text) };
 	return board->name && board->text ? 0 : -ENOMEM;
 }
@@ -301,7 +308,7 @@ static int take_link(struct gathering *gathering, const struct link *link)
 	if (end.bad)
 		return add_bad(survey, link->name, &end);
 	/* A board that is called as its image is tells nothing. */
-	return end.image && strcmp(link->name, end.image->name) != 0 ? add_board(end.image, link->name, end.text) : 0;
+	return end.image && strcmp(link->name, end.image->name) != 0 ? add_board(end.image, link, end.text) : 0;
 }
 
 static int find_boards(struct gathering *gathering)

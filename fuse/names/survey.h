@@ -20,11 +20,13 @@ struct view_board {
 	char *name;
 	char *text;    /* where it leads to, in the mount; of links to links the last one */
 	int partition; /* of the image; -1: the boot partition; VIEW_PARTITION_NONE: as it is written there is none */
+	size_t own_count; /* files of its own (own.h) */
 };
 
 struct view_found {
 	char *name;		  /* in the mount */
 	struct view_image *image; /* a user of it, if it was met before; else NULL */
+	size_t own_count;	  /* files of its own (own.h) */
 	bool gone;		  /* in use, but no name of SOURCE leads to it any more */
 	struct view_board *boards; /* links of SOURCE that lead to it; sorted */
 	size_t board_count;

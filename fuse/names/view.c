@@ -8,6 +8,7 @@
  *   89025d75 -> jammy.img             89025d75 -> jammy
  *   89025d75.img -> /dev/zvol/pi1     89025d75/       an image elsewhere
  *   bootcode.bin -> jammy/bootcode.bin   the same link
+ *   89025d75 -> jammy.img, 89025d75.d/   89025d75/, jammy's with files of its own before it (own.h)
  *
  * When several files would have one name, the link wins, then .img, then .raw.
  */
@@ -23,6 +24,7 @@
 #include "base/cleanup.h"
 #include "fuse/names/images.h"
 #include "fuse/names/links.h"
+#include "fuse/names/own.h"
 
 struct view {
 	struct view_source *source;
@@ -207,7 +209,7 @@ static int check_partition(struct cache_op *op, struct view_target *target)
 	return error == -ENODATA ? -EIO : error;
 }
 
-int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target)
+static int lookup_plain(const struct view_look *look, const char *name, struct view_target *target)
 {
 	char base[NAME_MAX + 1];
 	unsigned number;
@@ -226,6 +228,57 @@ int view_lookup_at(const struct view_look *look, const char *name, struct view_t
 		return -ENOENT;
 	target->number = number;
 	return check_partition(look->op, target);
+}
+
+/* The image that the link leads to, if it does so within SOURCE; else *target stays the link. */
+static int follow_to_image(const struct view_look *look, const char *link, struct view_target *target)
+{
+	char text[PATH_MAX], name[NAME_MAX + 1];
+	struct view_look there = { .view = look->view, .op = look->op, .dir_fd = look->dir_fd, .text = text };
+	struct view_target next = { .kind = VIEW_LINK };
+	int error = 0;
+
+	snprintf(name, sizeof(name), "%s", link);
+	for (int i = 0; i <= VIEW_LINKS_MAX && error == 0 && next.kind == VIEW_LINK; i++) {
+		error = lookup_plain(&there, name, &next);
+		if (error == 0 && next.kind == VIEW_LINK) {
+			if (strchr(text, '/') || strlen(text) > NAME_MAX)
+				return 0;
+			strcpy(name, text);
+		}
+	}
+	if (error == 0 && next.kind == VIEW_IMAGE) {
+		*target = next;
+		target->through_link = true;
+	}
+	return error == -ENOENT ? 0 : error;
+}
+
+int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target)
+{
+	struct stat own;
+	int error = lookup_plain(look, name, target), there;
+
+	if (error != 0)
+		return error;
+	target->own = target->through_link = false;
+	there = own_is_there(look->dir_fd, name, &own);
+	if (there > 0 && target->kind == VIEW_LINK && !look->met_only) {
+		error = follow_to_image(look, name, target);
+		there = target->kind == VIEW_IMAGE; /* else there is nothing that they could stand before */
+	}
+	if (error == 0 && there < 0)
+		error = there;
+	if (error != 0) {
+		if (target->kind == VIEW_IMAGE)
+			view_image_put(target->image);
+		return error;
+	}
+	target->own = there > 0;
+	/* What changes in it changes the directory that is shown. */
+	if (target->own && target->kind == VIEW_IMAGE && own.st_mtim.tv_sec > target->st.st_mtim.tv_sec)
+		target->st.st_mtim = own.st_mtim;
+	return 0;
 }
 
 /* Without its directory there is no saying what is in it: that is not "not there". */
@@ -250,7 +303,13 @@ int view_read_link(struct view *view, struct cache_op *op, const char *name, cha
 	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
 	struct view_target target;
 	int error = dir_fd < 0 ? without_source(op, dir_fd) : target_of_name(&look, name, true, &target);
+	struct stat own;
 
+	if (error != 0)
+		return error;
+	/* One with files of its own is no link any more, if it leads to an image. */
+	if (target.kind == VIEW_LINK && own_is_there(dir_fd, name, &own) > 0)
+		error = follow_to_image(&look, name, &target);
 	if (error != 0 || target.kind == VIEW_LINK)
 		return error;
 	view_image_put(target.image);

@@ -29,7 +29,7 @@ struct view_images *view_images(const struct view *view);
 
 enum view_kind {
 	VIEW_LINK,  /* a symlink: view_read_link */
-	VIEW_IMAGE, /* an image's boot partition, or partition `number` of it */
+	VIEW_IMAGE, /* an image's boot partition, or partition `number` of it; also behind a link that has own files */
 };
 
 struct view_target {
@@ -39,6 +39,8 @@ struct view_target {
 	struct stat st;		  /* of the image file, or of the link itself */
 	size_t link_bytes;	  /* length of the link's text in the mount */
 	bool link_gone;		  /* it leads out of SOURCE, to where nothing is */
+	bool own;		  /* there are files of the name's own (own.h) in its directory */
+	bool through_link;	  /* VIEW_IMAGE: for that reason it stands where a link would be */
 };
 
 /*
@@ -52,7 +54,8 @@ struct view_look {
 	struct view *view;
 	struct cache_op *op;
 	int dir_fd;
-	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL */
+	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL.
+			  A link is a link, also one with files of its own */
 	char *text;    /* PATH_MAX bytes, for the text of a link in the mount; or NULL */
 };
 

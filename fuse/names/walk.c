@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "fuse/names/links.h"
+#include "fuse/names/own.h"
 
 /* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
 #define WINDOW 32
@@ -140,6 +141,18 @@ static void keep_text_of_own(const struct walk *walk, struct walk_name *found)
 	found->text = strdup(strcmp(slash, found->file) == 0 ? found->name : slash);
 }
 
+/* How many it has is for status alone, and what cannot be read has none. */
+static int count_own(struct cache_op *op, struct walk_name *found)
+{
+	char directory[NAME_MAX + 1];
+	struct own_names names = { 0 };
+	int error = own_directory(directory, found->name) ? own_names_read(directory, op, &names) : 0;
+
+	found->own_count = names.count;
+	own_names_free(&names);
+	return error == -EAGAIN ? error : 0;
+}
+
 /* The result; what belongs to it is in `found`, which nobody else reads yet. */
 static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
 {
@@ -155,11 +168,21 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 		keep_text_of_own(walk, found);
 	if (error != 0)
 		return error;
+	found->own = target.own;
+	if (target.own && walk->lanes && (error = count_own(&op, found)) != 0) {
+		if (target.kind == VIEW_IMAGE)
+			view_image_put(target.image);
+		return error;
+	}
 	found->is_link = target.kind == VIEW_LINK;
 	if (found->is_link) {
 		found->gone = target.link_gone;
 		found->text = strdup(text);
 		return found->text ? 0 : -ENOMEM;
+	}
+	if (!walk->lanes && target.through_link) {
+		view_image_put(target.image); /* its partitions are listed with the image */
+		return 0;
 	}
 	if (!walk->lanes)
 		return look_into(target.image, &op, found);

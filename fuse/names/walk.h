@@ -29,6 +29,8 @@ struct walk_name {
 	char *text;		  /* of a link, in the mount; with `lanes` also of one that is not shown, since it would lead to itself */
 	bool gone;		  /* as view_target's link_gone */
 	struct view_image *image; /* of what is met only: a user; NULL: it was not */
+	bool own;		  /* it has files of its own (own.h), and of what is met only: */
+	size_t own_count;	  /* so many */
 	/* By a look into the images: */
 	unsigned *numbers; /* of the partitions; NULL: it has no more than one */
 	size_t number_count;

@@ -83,6 +83,19 @@ Test(fat_name, what_can_be_no_file_name_is_none)
 	cr_assert_str_eq(short_of("\0          ", 0), "");
 }
 
+Test(fat_name, n6_spellings_of_one_name_compare_equal)
+{
+	cr_assert_eq(fat_name_compare("cmdline.txt", "CmdLine.TXT"), 0);
+	cr_assert_eq(fat_name_compare("config.txt...", "config.txt"), 0, "Linux drops trailing dots");
+	cr_assert_eq(fat_name_compare("", "."), 0);
+	cr_assert_lt(fat_name_compare("a", "B"), 0);
+	cr_assert_gt(fat_name_compare("b", "A"), 0);
+	cr_assert_lt(fat_name_compare("a", "A.b"), 0);
+	cr_assert_gt(fat_name_compare("a b", "A"), 0);
+	cr_assert_neq(fat_name_compare("\xc3\xa4", "\xc3\x84"), 0, "only ASCII is folded");
+	cr_assert_lt(fat_name_compare("z", "\xc3\xa4"), 0, "bytes have no sign");
+}
+
 #define SHORT "LONG~1  TXT"
 
 struct slots {

@@ -115,6 +115,60 @@ Test(fuse_separate, s4_opens_names_of_source)
 	cr_expect(S_ISDIR(st.st_mode));
 }
 
+static void make_own(void)
+{
+	cr_assert_eq(mkdir(in(source, "board.d"), 0700), 0);
+	write_file(in(source, "board.d/cmdline.txt"), "own");
+	write_file(in(source, "board.d/.hidden"), "hidden");
+	cr_assert_eq(symlink("../../secret", in(source, "board.d/link")), 0);
+	cr_assert_eq(mkfifo(in(source, "board.d/fifo"), 0600), 0);
+	cr_assert_eq(mkdir(in(source, "board.d/below"), 0700), 0);
+	cr_assert_eq(symlink("board.d", in(source, "link.d")), 0);
+	cr_assert_eq(symlink("..", in(source, "up.d")), 0);
+	cr_assert_eq(mkdir(in(source, "other"), 0700), 0);
+	write_file(in(source, "other/secret"), "secret");
+}
+
+Test(fuse_separate, s4_opens_regular_files_in_a_directory_of_own_files)
+{
+	struct stat st;
+	int fd;
+
+	make_own();
+	fd = opener_own("board.d", "cmdline.txt");
+	cr_expect_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	cr_expect_str_eq(text_of(fd), "own");
+	fd = opener_own("board.d", "");
+	cr_expect_eq(fstat(fd, &st), 0);
+	cr_expect(S_ISDIR(st.st_mode));
+	close(fd);
+	cr_expect_eq(opener_own("none.d", ""), -ENOENT);
+	cr_expect_eq(opener_own("board.d", "none"), -ENOENT);
+}
+
+Test(fuse_separate, s4_nothing_else_through_a_directory_of_own_files)
+{
+	static const char *const directories[] = { "", ".", "..", ".d", "other", "a.img", "../source/board.d", "board.d/", "./board.d",
+						    "..d", ".x.d", "/etc/cron.d" };
+	static const char *const files[] = { ".", "..", "../a.img", "./cmdline.txt", "/etc/passwd", ".hidden", "link", "fifo",
+					      "below", "cmdline.txt/" };
+	char text[PATH_MAX];
+
+	make_own();
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		cr_expect_eq(opener_own(directories[i], ""), -EACCES, "%s", directories[i]);
+		cr_expect_eq(opener_own(directories[i], "secret"), -EACCES, "%s", directories[i]);
+	}
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		cr_expect_eq(opener_own("board.d", files[i]), -ENOENT, "%s", files[i]);
+	cr_expect_eq(opener_own("link.d", "cmdline.txt"), -ENOENT, "a link is not followed");
+	cr_expect_eq(opener_own("link.d", ""), -ENOENT);
+	cr_expect_eq(opener_own("up.d", "secret"), -ENOENT);
+	memset(text, 'x', sizeof(text));
+	text[300] = '\0';
+	cr_expect_eq(opener_own("board.d", text), -ENAMETOOLONG);
+}
+
 Test(fuse_separate, s4_nothing_outside_of_source)
 {
 	static const char *const names[] = { "", ".", "..", "../secret", "./a.img", "/etc/passwd", "a.img/", "x/../../secret" };
@@ -230,10 +284,12 @@ Test(fuse_separate, s4_one_image_is_one_image)
 {
 	int of_source = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC), fanotify_fd, listed;
 
+	make_own();
 	cr_assert_eq(separate_start(source, "board", title, sizeof(title)), 0);
 	cr_expect_str_eq(text_of(opener_open("board")), "a");
 	cr_expect_eq(opener_open("a.img"), -EACCES);
 	cr_expect_eq(opener_open("far.img"), -EACCES);
+	cr_expect_eq(opener_own("board.d", "cmdline.txt"), -EACCES);
 	listed = opener_directory();
 	cr_expect_eq(fcntl(listed, F_GETFL) & O_PATH, O_PATH);
 	fanotify_fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * own: files of one name's own, which stand before the image's.
+ *
+ *   SOURCE                        mount
+ *   jammy.img                     jammy/
+ *   89025d75 -> jammy.img         89025d75/     a directory of its own, since there is
+ *   89025d75.d/cmdline.txt        89025d75/cmdline.txt, and all else that jammy/ has
+ *
+ * NAME.d is a real directory of SOURCE, NAME the name in the mount of an image or of a link that
+ * leads to one. Its regular files are in the root of MOUNTPOINT/NAME, before those of the image that
+ * are spelled alike (N6); what else is in it, and dot files, is not shown. It is read anew for every answer.
+ *
+ * Here is which names there are. What is in the files: own_file.h.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "cache/tree/types.h"
+
+/* More files than these, in the order of their names, answer EIO. */
+#define OWN_FILES_MAX 64
+
+/* The directory of the name in SOURCE, "NAME.d", in NAME_MAX + 1 bytes. False: it would be too long. */
+bool own_directory(char *directory, const char *name);
+
+/* Is there one, by a look that opens nothing? `dir_fd` is SOURCE. 1, and *st is its; 0; -EIO. */
+int own_is_there(int dir_fd, const char *name, struct stat *st);
+
+/* At one moment; of several that are spelled alike the first. Zero is empty. */
+struct own_names {
+	char **list; /* in the order of fat_name_compare */
+	size_t count;
+};
+
+/*
+ * The names in the directory, which is empty when it is not there (any more). Opens it: waits as long as SOURCE does,
+ * and is -EAGAIN when op may not block. -EINPROGRESS: too few descriptors; -ENOMEM; or for own_why_not. Free with
+ * own_names_free.
+ */
+int own_names_read(const char *directory, struct cache_op *op, struct own_names *names);
+void own_names_free(struct own_names *names);
+
+/* The file that `name` is a spelling of: as it is called in its directory, until the names are freed; or NULL. */
+const char *own_names_find(const struct own_names *names, const char *name);
+
+/* Is it one of those that are served? */
+bool own_names_is_served(const struct own_names *names, const char *found);
+
+/*
+ * Errors of own files, of which the reader sees EIO: for people, or NULL for any other. A constant string.
+ */
+#define OWN_UNREADABLE (-EPERM)
+#define OWN_TOO_LARGE (-EFBIG)
+#define OWN_TOO_MANY (-EMLINK)
+#define OWN_TOO_MUCH (-ENOBUFS)
+const char *own_why_not(int error);
