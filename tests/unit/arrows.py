@@ -7,7 +7,8 @@ usage: arrows.py [TOP]
             part; fuse/process < fuse/names < fuse/control < fuse above these. A
             file includes from its own folder and from those below.
   pi        includes base only.
-  tools     may include base, fat, part, pi and cache, never fuse.
+  tools     may include base, fat, part, pi and cache, never fuse; tools/prep not what is
+            in tools.
   libfuse   is included below fuse/ only.
   circles   inside a folder x.c and x.h are one node; the graph has none.
   headers   each .c has a header of its own name, except main.c.
@@ -33,6 +34,8 @@ BELOW = {
     "tools": ["base", "fat", "part", "pi", "cache/device", "cache/changes", "cache/changes/formats", "cache/tree"],
 }
 CORE = [*(folder for folder in BELOW if folder != "tools")]
+BELOW["tools/prep"] = BELOW["tools"]
+BELOW["tools"] = [*BELOW["tools"], "tools/prep"]
 BELOW["fuse/process"] = CORE
 BELOW["fuse/names"] = [*CORE, "fuse/process"]
 BELOW["fuse/control"] = [*CORE, "fuse/process", "fuse/names"]
