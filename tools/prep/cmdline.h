@@ -20,8 +20,8 @@
 #define CMDLINE_BYTES 2048
 
 /*
- * The line that counts of the text of a cmdline.txt: the first, up to a line end or a NUL, without white space
- * around it. `text` may be NULL (no file): an empty line. -EBADMSG: a quote is not closed; -E2BIG.
+ * The line that counts of the text of a cmdline.txt: the first, up to a line end or a NUL, with one blank between
+ * its words and none around them. `text` may be NULL (no file): an empty line. -EBADMSG: a quote is not closed; -E2BIG.
  */
 int cmdline_read(const char *text, size_t length, char **line);
 
@@ -64,7 +64,8 @@ struct cmdline_root {
 /*
  * The root comes from there. NBD with initramfs-tools is the rule of nobodd-prep: `ip=dhcp nbdroot=SERVER/NAME
  * root=/dev/nbd0pN` in front. What said where the root is goes: root= and the words of each kind (nbdroot=, netroot=,
- * nfsroot=, iscsi_*=, ISCSI_*=, rd.iscsi.*=). An ip= that is there stays as it is, and no other is put beside it.
+ * nfsroot=, iscsi_target_name=, iscsi_target_ip=, and an initiator's name that is replaced). An ip= that is there and
+ * is not dhcp stays, and no other is put beside it: it would win, or confuse.
  * -ENODATA: iSCSI, and no root= that would be true there (PARTUUID=, UUID=, LABEL=).
  */
 int cmdline_set_root(char **line, const struct cmdline_root *root);

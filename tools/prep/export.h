@@ -2,8 +2,8 @@
 /*
  * export: what a block server, or dnsmasq, has to be told so that boards get an image.
  *
- * A plan is text and names alone: to be printed, or to be done by export_install(). It agrees with the pages of
- * contrib, which tests follow.
+ * A plan is made of names alone: to be printed, or to be done by export_install(). It agrees with the pages of
+ * contrib, which tests follow. One thread.
  */
 #pragma once
 
@@ -28,10 +28,11 @@ int export_of_word(const char *word, enum export_server *server);
 struct export {
 	enum export_server server;
 	const char *path;    /* of the image, absolute */
+	bool is_device;	     /* a block device: LIO has another backstore for it */
 	const char *board;   /* LIO: the name of the link of the board that may have it; NULL: no board yet */
 	const char *iqn;     /* what iSCSI's names begin with; NULL: EXPORT_IQN */
-	const char *control; /* the image's control file, to which nbd-server reports; the directory of them for nbdkit;
-			      * NULL: the kernel tells, nothing has to be reported */
+	const char *control; /* where imagefs has its control files, for nbd-server and nbdkit to report to; NULL: the kernel
+			      * tells of writes, and nothing has to be reported */
 };
 
 /*
@@ -40,35 +41,46 @@ struct export {
  */
 char *export_name(const struct export *export);
 
-/* The name of an iSCSI board, for cmdline_root.initiator and LIO: IQN:BOARD. For the caller to free. */
+/* The name of an iSCSI board, for cmdline_root.initiator and LIO: IQN:BOARD. For the caller to free; NULL: no memory. */
 char *export_initiator(const struct export *export);
 
 struct export_dnsmasq {
 	const char *mountpoint; /* of imagefs: tftp-root */
-	const char *network;	/* 192.168.1.0: the address of the network that has a DHCP server already */
+	const char *network;	/* 192.168.1.0: the address of the network that has a DHCP server already; NULL: TFTP alone */
 	bool by_mac;		/* boards are found by their MACs */
+	bool dns;		/* dnsmasq is the network's resolver as well, and stays it */
 };
 
-#define EXPORT_COMMANDS_MAX 8
+#define EXPORT_STEPS_MAX 8
 #define EXPORT_WORDS_MAX 8
 
-struct export_plan {
-	char *text; /* the configuration; LIO: the commands as a shell takes them */
-	char *file; /* the drop-in in which the server reads it; NULL: in none */
-	char *commands[EXPORT_COMMANDS_MAX][EXPORT_WORDS_MAX]; /* then: each ends with a NULL, and the list with an empty one */
-	const char *note; /* what else has to be known: a sentence, constant; NULL: nothing */
+struct export_step {
+	char *words[EXPORT_WORDS_MAX]; /* a command; ends with a NULL */
+	char *unless;		       /* where this is there, it was done before; NULL: always */
 };
 
-/* -EINVAL: a path or name that the server's configuration cannot hold; -ENOMEM. */
+struct export_plan {
+	char *text;	 /* the configuration; LIO: the commands as a shell takes them */
+	char *file;	 /* the drop-in in which the server reads it; NULL: in none */
+	struct export_step steps[EXPORT_STEPS_MAX]; /* then */
+	size_t step_count;
+	const char *pidfile; /* at last SIGHUP is sent to the process of that file; constant; NULL: to none */
+	const char *package; /* that has the server; constant */
+	const char *note;    /* what else has to be known: a sentence; constant; NULL: nothing */
+};
+
+/* -EINVAL: a path or name that the server's configuration cannot hold; -ENOMEM. The plan is to be freed after 0 only. */
 int export_plan_make(const struct export *export, struct export_plan *plan);
 int export_plan_dnsmasq(const struct export_dnsmasq *dnsmasq, struct export_plan *plan);
 void export_plan_free(struct export_plan *plan);
 
 /*
- * Do it: write the file (whole or not at all) and run the commands. `say` gets each step as one line before it is
- * done; with `dry` nothing else happens. A file that says the same already is left, and its commands are
- * run. *problem: a sentence for people after an error, for the caller to free; may be NULL.
- * -EEXIST: the file is there and says something else; -ENOENT: the server is not installed; -EIO: a command failed.
+ * Do it: write the file, run the commands, send the signal. `say` gets each step as one line before it is done ("write
+ * /etc/...", "run tgt-admin ...", "send SIGHUP ..."); with `dry` nothing is done. A file that says the same already is left,
+ * and the rest is done. After an error a file that was written is taken away again. *problem: a sentence for
+ * people, for the caller to free; NULL: no memory for one.
+ * -EEXIST: the file is there and says something else; -ENOENT: the server, or a command, is not installed; -ESRCH: the
+ * server does not run; -EIO: a command failed; -ENOMEM, and what the system calls say.
  */
 int export_install(const struct export_plan *plan, bool dry, void (*say)(void *context, const char *line), void *context,
 		   char **problem);
