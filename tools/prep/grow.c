@@ -110,7 +110,7 @@ static int extend_root(struct fdisk_context *context, unsigned number, struct pr
 	if (behind != 0)
 		return problem_set(problem, -EINVAL, "partition %u cannot grow: partition %u stands behind it", number,
 				   behind);
-	if (fdisk_partition_get_parent(root, &container) == 0) {
+	if (fdisk_partition_is_nested(root) && fdisk_partition_get_parent(root, &container) == 0) {
 		error = extend(context, find(table, (unsigned)container + 1));
 		if (error != 0)
 			return error;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -121,6 +120,14 @@ static bool is_left_of(const char *entry, const char *name)
 	       strlen(entry) == 1 + length + 1 + 6 + strlen(SUFFIX) && strcmp(entry + length + 8, SUFFIX) == 0;
 }
 
+/* Not flock(2), which those take who change an image (sole.h). It ends with the process. */
+static bool lock(int fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fcntl(fd, F_OFD_SETLK, &whole) == 0;
+}
+
 /* What one that was killed has left is nobody's: its lock is free. */
 static void remove_left(const char *directory, const char *name)
 {
@@ -131,8 +138,8 @@ static void remove_left(const char *directory, const char *name)
 
 		if (!is_left_of(entry->d_name, name))
 			continue;
-		fd = openat(dirfd(list), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		fd = openat(dirfd(list), entry->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd >= 0 && lock(fd))
 			unlinkat(dirfd(list), entry->d_name, 0);
 	}
 	if (list)
@@ -159,7 +166,7 @@ static int make_file(struct instance *instance, struct problem *problem)
 		instance->fd = mkostemps(instance->work, (int)strlen(SUFFIX), O_CLOEXEC);
 		if (instance->fd < 0)
 			break;
-	} while (flock(instance->fd, LOCK_EX | LOCK_NB) != 0 || fstat(instance->fd, &st) != 0 || st.st_nlink == 0);
+	} while (!lock(instance->fd) || fstat(instance->fd, &st) != 0 || st.st_nlink == 0);
 	if (instance->fd < 0 || fchmod(instance->fd, 0666 & ~mask) != 0)
 		return failed(-errno, instance->work, problem);
 	return 0;

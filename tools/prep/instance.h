@@ -2,7 +2,7 @@
 /*
  * instance: the image that is being made, under a name that nobody knows until it is finished.
  *
- * A file is made as `.NAME.XXXXXX.imagefs-prep` beside its final name, locked by flock(2) while its maker lives;
+ * A file is made as `.NAME.XXXXXX.imagefs-prep` beside its final name, locked (F_OFD_SETLK) while its maker lives;
  * imagefs hides dot files. Finished, it is made durable and renamed. Ended by any signal but SIGKILL it is removed;
  * of one who was killed the next instance_begin for the same name removes it: nobody has its lock.
  * A block device has one name only, and is what it is while it is written; see output.h.

@@ -5,34 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 #include <blkid/blkid.h>
 #include <linux/fs.h>
 
-/* ---- the image as a source ------------------------------------------------ */
-
-struct source_fd {
-	struct source source; /* first */
-	int fd;		      /* borrowed */
-};
-
-static int source_fd_read(struct source *self, uint64_t offset_bytes, void *buffer, size_t length_bytes)
-{
-	unsigned char *to = buffer;
-
-	while (length_bytes > 0) {
-		ssize_t got = pread(((struct source_fd *)self)->fd, to, length_bytes, (off_t)offset_bytes);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return -EIO;
-		to += got;
-		length_bytes -= (size_t)got;
-		offset_bytes += (uint64_t)got;
-	}
-	return 0;
-}
+#include "tools/prep/file_source.h"
 
 /* ---- what a partition holds ----------------------------------------------- */
 
@@ -109,14 +85,12 @@ static int find_given(int fd, unsigned root, struct layout *layout, struct probl
 
 int layout_read(int fd, unsigned root, struct layout *layout, struct problem *problem)
 {
-	struct source_fd source = { .source = { .read = source_fd_read }, .fd = fd };
-	off_t end = lseek(fd, 0, SEEK_END);
-	int sector = 0, error;
+	struct file_source source;
+	int sector = 0, error = file_source_of(fd, &source);
 
 	*layout = (struct layout){ 0 };
-	if (end < 0)
-		return problem_set(problem, -errno, "%s", strerror(errno));
-	source.source.size_bytes = (uint64_t)end;
+	if (error != 0)
+		return problem_set(problem, error, "%s", strerror(-error));
 	if (ioctl(fd, BLKSSZGET, &sector) != 0)
 		sector = 0;
 	error = part_table_read(&source.source, (uint32_t)sector, &layout->table);

@@ -109,6 +109,8 @@ static int step(const struct fat_dir *dir, char *name, struct spot *spot)
 	if (!spot->name || !spot->called)
 		return -ENOMEM;
 	if (!entry) {
+		spot->is_directory = false; /* what is above is */
+		spot->attributes = spot->first_cluster = spot->size_bytes = 0;
 		spot->problem = spot_name_problem(name);
 		if (!spot->problem && leads_elsewhere(dir, name))
 			spot->problem = "mtools takes the name for a pattern of another";
