@@ -134,6 +134,13 @@ static la_ssize_t read_callback(struct archive *archive, void *context, const vo
 	return ARCHIVE_FATAL;
 }
 
+static int reading_failed(const struct input *input, struct problem *problem)
+{
+	if (input->error == EINTR)
+		return problem_set(problem, -EINTR, "interrupted");
+	return problem_set(problem, -input->error, "reading: %s", strerror(input->error));
+}
+
 /* What stands behind the archive's end belongs to what was downloaded. */
 static int drain(struct input *input, struct problem *problem)
 {
@@ -141,7 +148,7 @@ static int drain(struct input *input, struct problem *problem)
 
 	while ((got = read_more(input)) > 0)
 		;
-	return got == 0 ? 0 : problem_set(problem, -input->error, "reading: %s", strerror(input->error));
+	return got == 0 ? 0 : reading_failed(input, problem);
 }
 
 /* ---- libarchive ----------------------------------------------------------- */
@@ -156,7 +163,7 @@ static int broken(struct input *input, struct archive *archive, struct problem *
 	const char *why = archive_error_string(archive);
 
 	if (input->error != 0)
-		return problem_set(problem, -input->error, "reading: %s", strerror(input->error));
+		return reading_failed(input, problem);
 	return problem_set(problem, -EBADMSG, "is damaged, or was not downloaded to its end: %s", why ? why : "no reason given");
 }
 
@@ -212,7 +219,7 @@ static int copy_member(struct input *input, struct archive *archive, struct prob
 			input->crc = (uint32_t)crc32(input->crc, block, (uInt)length);
 		progress_move(&input->progress, input->at, output->at);
 		if (*input->unpack->interrupted)
-			return problem_set(problem, -EINTR, "%s", "interrupted");
+			return problem_set(problem, -EINTR, "interrupted");
 	}
 	return result == ARCHIVE_EOF ? 0 : broken(input, archive, problem); /* a warning is a bad CRC */
 }
