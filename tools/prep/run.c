@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -18,10 +19,11 @@
 
 extern char **environ;
 
-static const char *const settings[] = {
-	"LC_ALL=C.UTF-8", "TZ=UTC", "MTOOLSRC=/dev/null", "MTOOLS_SKIP_CHECK=1",
-};
+static const char *const settings[] = { "LC_ALL=C.UTF-8", "TZ=UTC", "MTOOLS_SKIP_CHECK=1" };
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
+
+/* Short names as Linux writes them by default (mtools: 850). */
+static const char mtoolsrc[] = "default_codepage=437\n";
 
 /* ---- environment ---------------------------------------------------------- */
 
@@ -37,6 +39,22 @@ static bool is_set_by_us(const char *variable)
 	return false;
 }
 
+/* "MTOOLSRC=" and where children, who inherit the descriptor, find it; made once. */
+static char *mtoolsrc_setting(void)
+{
+	static char setting[64] = "MTOOLSRC=/dev/null";
+	static bool made;
+	int fd;
+
+	if (made)
+		return setting;
+	made = true;
+	fd = memfd_create("mtoolsrc", 0);
+	if (fd >= 0 && write(fd, mtoolsrc, strlen(mtoolsrc)) == (ssize_t)strlen(mtoolsrc))
+		snprintf(setting, sizeof(setting), "MTOOLSRC=/proc/self/fd/%d", fd);
+	return setting;
+}
+
 /* An array for the caller to free; *path, which it refers to, as well. NULL: no memory. */
 static char **environment_make(char **path)
 {
@@ -46,7 +64,7 @@ static char **environment_make(char **path)
 
 	while (environ[count])
 		count++;
-	made = calloc(count + SETTING_COUNT + 2, sizeof(*made));
+	made = calloc(count + SETTING_COUNT + 3, sizeof(*made));
 	if (!made || asprintf(path, "PATH=%s:/usr/local/sbin:/usr/sbin:/sbin", old && *old ? old : "/usr/bin:/bin") < 0) {
 		free(made);
 		*path = NULL;
@@ -57,6 +75,7 @@ static char **environment_make(char **path)
 			made[at++] = environ[i];
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		made[at++] = (char *)settings[i];
+	made[at++] = mtoolsrc_setting();
 	made[at] = *path;
 	return made;
 }

@@ -3,7 +3,7 @@
  * run: another program, from a vector of arguments and never by a shell.
  *
  * Its environment is ours with LC_ALL=C.UTF-8, TZ=UTC, and mtools' own settings away from those of the user
- * (MTOOLSRC=/dev/null, MTOOLS_SKIP_CHECK=1); its search path has the sbin directories as well. It gets no other
+ * (MTOOLSRC: code page 437, as Linux has it; MTOOLS_SKIP_CHECK=1); its search path has the sbin directories as well. It gets no other
  * descriptors than 0, 1, 2 and those that are not close-on-exec.
  */
 #pragma once
