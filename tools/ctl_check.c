@@ -316,7 +316,11 @@ int command_check(const char *control, int count, char **arguments)
 	}
 	if (!image)
 		return ctl_misused("check", "which image?");
-	result = image_find(control, image, &check.place) == OK ? run(&check) : USAGE;
+	result = image_find(control, image, &check.place) == OK ? OK : USAGE;
+	if (result == OK) {
+		image_finish_change(&check.place);
+		result = run(&check);
+	}
 	if (result != USAGE && image_has_own(&check.place, image))
 		check_say(&check, FINDING_NOTE, "files", "it has files of its own (a directory .d), which were not looked at");
 	if (result != USAGE && json)

@@ -13,6 +13,7 @@
 #include "cache/tree/cache.h"
 #include "cache/device/disk.h"
 #include "tools/ctl.h"
+#include "tools/prep/journal.h"
 
 /* Links that lead to links: no further than this (view.c has the same bound). */
 #define LINKS_MAX 8
@@ -198,6 +199,15 @@ void image_place_free(struct image_place *place)
 	free(place->directory);
 	free(place->name);
 	*place = (struct image_place){ 0 };
+}
+
+void image_finish_change(const struct image_place *place)
+{
+	CLEANUP_FREE char *said = NULL;
+
+	journal_finish(place->path, &said);
+	if (said)
+		ctl_fail("", said);
 }
 
 /* ---- its bytes ------------------------------------------------------------ */

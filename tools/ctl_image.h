@@ -22,6 +22,9 @@ struct image_place {
 int image_find(const char *control, const char *argument, struct image_place *place);
 void image_place_free(struct image_place *place);
 
+/* Before it is looked into: finish a change of it that was interrupted, if nobody writes to it. What there was to say, was said. */
+void image_finish_change(const struct image_place *place);
+
 /* What the image or board `name` of a directory of images is; false: there is none. */
 bool image_named(const char *directory, const char *name, struct stat *st);
 /* Has what was found as `argument` files of its own, which stand before the image's in the mount? */

@@ -16,12 +16,20 @@
 
 /* ---- messages ------------------------------------------------------------- */
 
-/* `what` may be a name that somebody else gave. */
+/* `what`, and a reason that names something, may be what somebody else gave. Lines of a reason stay lines. */
 static void say(const char *what, const char *why, const char *more)
 {
+	CLEANUP_FREE char *copy = strdup(why);
+	char *rest = copy;
+
 	fputs("imagefsctl: ", stderr);
 	text_write_plain(stderr, what);
-	fprintf(stderr, "%s%s%s\n", *what ? ": " : "", why, more);
+	fputs(*what ? ": " : "", stderr);
+	for (const char *line; copy && (line = strsep(&rest, "\n"));) {
+		text_write_plain(stderr, line);
+		fputs(rest ? "\n" : "", stderr);
+	}
+	fprintf(stderr, "%s\n", more);
 }
 
 int ctl_fail(const char *what, const char *why)
@@ -54,6 +62,15 @@ static void print_help(void)
 	       "  ls [-l] IMAGE[:N] [PATH]       what is in its boot partition, or in partition N\n"
 	       "  cat IMAGE[:N] PATH             a file of it\n"
 	       "\n"
+	       "changes of an image that nobody has open for writing (--force: also else), whole or not at all;\n"
+	       "a FILE of it is IMAGE:PATH or IMAGE:N:PATH:\n"
+	       "\n"
+	       "  cp [-r] SOURCE... DEST         into an image, or out of it; - is standard input or output\n"
+	       "  rm [-r] FILE...                remove files, with -r directories\n"
+	       "  mkdir [-p] FILE...             make directories, with -p those above\n"
+	       "  mv FILE... FILE                give another name, or move into a directory\n"
+	       "  edit FILE                      in $VISUAL or $EDITOR\n"
+	       "\n"
 	       "  -c, --control DIR  the control directory; without it the only one there is\n"
 	       "  -h, --help         this text\n"
 	       "  -V, --version      the version\n"
@@ -78,6 +95,11 @@ static const struct command {
 	{ "check", command_check, { NULL }, true, false, 0, INT_MAX, NULL },
 	{ "ls", command_ls, { NULL }, true, false, 0, INT_MAX, NULL },
 	{ "cat", command_cat, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "cp", command_cp, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "rm", command_rm, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "mkdir", command_mkdir, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "mv", command_mv, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "edit", command_edit, { NULL }, true, false, 0, INT_MAX, NULL },
 };
 
 void ctl_option_first(const char *option, int count, char **arguments)
@@ -167,7 +189,7 @@ static int run(const char *given, int count, char **arguments)
 
 	if (!command)
 		return count > 0 ? ctl_misused(arguments[0], "unknown command") :
-				   ctl_misused("", "status, flush, metrics, check, ls or cat?");
+				   ctl_misused("", "status, flush, metrics, check, ls, cat, cp, rm, mkdir, mv or edit?");
 	if (asks_for_help(count - 1, arguments + 1)) {
 		print_help();
 		return finish(OK, FAILED);
