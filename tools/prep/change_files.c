@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "tools/prep/change.h"
 #include "tools/prep/change_state.h"
+#include "tools/prep/place.h"
 #include "tools/prep/run.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
@@ -317,25 +318,53 @@ static int rename_to(struct change *change, const struct spot *from, const char 
 	return mtools(change, "mren", NULL, from->called, called, RUN_NOTHING, path, &said);
 }
 
+/*
+ * mtools renames a short name and leaves the bits that say which case it is shown in: "a.dtb" may become A.DTB. A file is
+ * written anew then, which sets them. A directory keeps the wrong case, which no lookup minds.
+ */
+static int spell(struct change *change, const struct spot *spot, const char *name, const char *path)
+{
+	CLEANUP_FD int fd = -1;
+	CLEANUP_FREE char *text = NULL;
+	struct spot wanted = *spot;
+	size_t length_bytes;
+	int error;
+
+	if (spot->is_directory || strcmp(spot->name, name) == 0)
+		return 0;
+	error = change_get(change, path, &text, &length_bytes);
+	if (error == -EFBIG)
+		return 0; /* not worth it */
+	if (error != 0)
+		return error;
+	fd = temporary_open(temporary_directory());
+	error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
+	if (error != 0)
+		return change_say(change, error, "%s: %s", path, strerror(-error));
+	wanted.name = (char *)name;
+	return put_spot(change, &wanted, fd, length_bytes, path);
+}
+
 /* Another spelling of its own name: mtools takes that for a clash. */
 static int respell(struct change *change, const struct spot *spot, const char *to)
 {
-	CLEANUP_FREE char *directory = NULL;
-	struct spot between = { 0 };
-	const char *slash = strrchr(to, '/'), *name = slash ? slash + 1 : to;
+	CLEANUP_FREE char *name = place_last_name(to);
+	CLEANUP_FREE char *between = NULL;
+	struct spot temporary = *spot;
 	int error;
 
+	if (!name || asprintf(&between, "%s/%s", spot->parent, TEMPORARY_NAME) < 0)
+		return change_say(change, -ENOMEM, "%s: %s", to, strerror(ENOMEM));
+	spot_cut_dots(name);
 	if (strcmp(spot->name, name) == 0)
 		return 0;
 	if (spot_name_problem(name))
 		return change_say(change, -EINVAL, "%s: %s", to, spot_name_problem(name));
+	if (!spot->is_directory)
+		return spell(change, spot, name, to);
 	error = rename_to(change, spot, spot->parent, TEMPORARY_NAME, to);
-	if (error == 0 && asprintf(&between.called, "%s/%s", spot->parent, TEMPORARY_NAME) < 0)
-		error = change_say(change, change->broken = -ENOMEM, "%s: %s", to, strerror(ENOMEM));
-	if (error == 0)
-		error = rename_to(change, &between, spot->parent, name, to);
-	spot_free(&between);
-	return error;
+	temporary.called = between;
+	return error == 0 ? rename_to(change, &temporary, spot->parent, name, to) : error;
 }
 
 static bool is_below(const char *path, const char *directory)
@@ -376,5 +405,5 @@ int change_move(struct change *change, const char *from_path, const char *to_pat
 		error = find(change, to_path, &now);
 	if (error == 0 && (!now.exists || now.first_cluster != from.first_cluster || now.size_bytes != from.size_bytes))
 		error = fail_step(change, -EIO, to_path, "mtools did not move it");
-	return error;
+	return error == 0 ? spell(change, &now, to.name, to_path) : error;
 }

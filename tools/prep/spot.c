@@ -34,8 +34,7 @@ const char *spot_name_problem(const char *name)
 	return NULL;
 }
 
-/* FAT has no dots at the end of a name; Linux vfat drops them. */
-static void cut_dots(char *name)
+void spot_cut_dots(char *name)
 {
 	size_t length = strlen(name);
 
@@ -102,15 +101,16 @@ static int step(const struct fat_dir *dir, char *name, struct spot *spot)
 	free(spot->name);
 	spot->parent = STEAL_POINTER(spot->called);
 	if (!entry)
-		cut_dots(name);
+		spot_cut_dots(name);
 	spot->exists = entry != NULL;
+	spot->is_directory = false;
+	spot->attributes = 0;
+	spot->first_cluster = spot->size_bytes = 0;
 	spot->name = strdup(entry ? entry->name : name);
 	spot->called = entry ? called_there(spot->parent, entry) : called_new(spot->parent, name);
 	if (!spot->name || !spot->called)
 		return -ENOMEM;
 	if (!entry) {
-		spot->is_directory = false; /* what is above is */
-		spot->attributes = spot->first_cluster = spot->size_bytes = 0;
 		spot->problem = spot_name_problem(name);
 		if (!spot->problem && leads_elsewhere(dir, name))
 			spot->problem = "mtools takes the name for a pattern of another";

@@ -29,5 +29,8 @@ struct spot {
 int spot_find(const struct fat_volume *volume, struct source *source, const char *path, struct spot *spot);
 void spot_free(struct spot *spot);
 
+/* FAT has no dots at the end of a name; Linux vfat drops them. */
+void spot_cut_dots(char *name);
+
 /* Why `name` cannot be a new name; constant. NULL: it can. */
 const char *spot_name_problem(const char *name);
