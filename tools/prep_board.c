@@ -235,7 +235,6 @@ static int plan_failed(const char *server, int error)
 static int export_image(struct prep *prep)
 {
 	const struct prep_options *options = prep->options;
-	CLEANUP_FREE char *name = prep_image_name(prep);
 	CLEANUP_FREE char *control = NULL;
 	char board[LINK_NAME_BYTES];
 	struct export export = { .server = options->export, .path = prep->path, .iqn = options->iqn };
@@ -244,9 +243,7 @@ static int export_image(struct prep *prep)
 	enum link_kind kind;
 	int result, error;
 
-	if (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
-					    options->export == EXPORT_NBDKIT ? "" : "/",
-					    options->export == EXPORT_NBDKIT || !name ? "" : name) < 0)
+	if (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s", prep_last_part(options->mountpoint)) < 0)
 		control = NULL;
 	first_board(prep, board, &kind);
 	export.control = control;
