@@ -56,7 +56,7 @@ Test(prep_export, nbd_server)
 	cr_assert_str_eq(plan.text, "[jammy]\nexportname = /srv/images/jammy.img\nflush = true\nfua = true\ntrim = true\n");
 	cr_assert_str_eq(plan.file, "/etc/nbd-server/conf.d/imagefs-jammy.conf");
 	export_plan_free(&plan);
-	plan = plan_of((struct export){ .server = EXPORT_NBD_SERVER, .path = "/srv/jammy.img", .control = "/run/imagefs/boot" });
+	plan = plan_of((struct export){ .server = EXPORT_NBD_SERVER, .path = "/srv/jammy.img", .control = "/run/imagefs/boot/jammy" });
 	cr_assert_not_null(strstr(plan.text, "\ntransactionlog = /run/imagefs/boot/jammy\n"));
 	export_plan_free(&plan);
 }

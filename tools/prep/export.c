@@ -136,7 +136,7 @@ void export_plan_free(struct export_plan *plan)
 
 static void plan_nbd_server(const struct export *export, const char *name, struct export_plan *plan)
 {
-	CLEANUP_FREE char *report = export->control ? format("transactionlog = %s/%s\n", export->control, name) : strdup("");
+	CLEANUP_FREE char *report = export->control ? format("transactionlog = %s\n", export->control) : strdup("");
 
 	if (!report)
 		return;

@@ -31,8 +31,8 @@ struct export {
 	bool is_device;	     /* a block device: LIO has another backstore for it */
 	const char *board;   /* LIO: the name of the link of the board that may have it; NULL: no board yet */
 	const char *iqn;     /* what iSCSI's names begin with; NULL: EXPORT_IQN */
-	const char *control; /* where imagefs has its control files, for nbd-server and nbdkit to report to; NULL: the kernel
-			      * tells of writes, and nothing has to be reported */
+	const char *control; /* nbd-server: the image's control file, to which it reports; nbdkit: the directory of them;
+			      * NULL: the kernel tells of writes, and nothing has to be reported */
 };
 
 /*
