@@ -132,6 +132,13 @@ static int for_boards(struct prep *prep, bool make)
 
 /* ---- servers -------------------------------------------------------------- */
 
+static bool is_device(const struct prep *prep)
+{
+	struct stat st;
+
+	return stat(prep->path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
 /* Does the kernel tell imagefs of writes, so that no server has to (imagefs(8))? */
 static bool kernel_tells(const struct prep *prep)
 {
@@ -139,12 +146,11 @@ static bool kernel_tells(const struct prep *prep)
 	unsigned major = 0, minor = 0;
 	struct utsname system;
 	struct statfs fs;
-	struct stat st;
 
 	if (!directory || uname(&system) != 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2 ||
 	    statfs(directory, &fs) != 0)
 		return false;
-	if (stat(prep->path, &st) == 0 && S_ISBLK(st.st_mode))
+	if (is_device(prep))
 		return false;
 	return (major > 6 || (major == 6 && minor >= 14)) &&
 	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
@@ -244,11 +250,12 @@ static int export_image(struct prep *prep)
 	enum link_kind kind;
 	int result, error;
 
-	if (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
-					    options->export == EXPORT_NBDKIT ? "" : "/",
-					    options->export == EXPORT_NBDKIT || !name ? "" : name) < 0)
+	if (!name || (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
+						      options->export == EXPORT_NBD_SERVER ? "/" : "",
+						      options->export == EXPORT_NBD_SERVER ? name : "") < 0))
 		control = NULL;
 	first_board(prep, board, &kind);
+	export.is_device = is_device(prep);
 	export.control = control;
 	export.board = *board ? board : NULL;
 	error = export_plan_make(&export, &plan);

@@ -149,10 +149,10 @@ static void plan_nbd_server(const struct export *export, const char *name, struc
 			    name, export->path, report);
 	plan->file = format("/etc/nbd-server/conf.d/imagefs-%s.conf", name);
 	add_step(plan, NULL, "chown", "nbd:nbd", export->path, NULL);
-	plan->pidfile = "/run/nbd-server.pid";
 	plan->package = "nbd-server";
-	plan->note = "nbd-server takes new exports in by SIGHUP; one that it has it does not change before it is restarted, which "
-		     "cuts every board off";
+	/* No SIGHUP: 3.24, told of an export that has `flush`, ends at the next client, whichever export that wants. */
+	plan->note = "nbd-server has to be restarted (systemctl restart nbd-server.service), which cuts boards off that work: "
+		     "after SIGHUP it does not serve anybody any more";
 }
 
 /* It serves a whole directory: the second image needs nothing but its owner. */
