@@ -18,6 +18,7 @@
 #include "tools/ctl_boards.h"
 #include "tools/ctl_check.h"
 #include "tools/ctl_nbd.h"
+#include "tools/prep/cmdline.h"
 
 #define NBD_PORT "10809"
 #define SERVERS_MAX 64 /* that are remembered as silent */
@@ -135,7 +136,7 @@ static bool read_cmdline(const struct boards *boards, const struct board *board,
 			 struct pi_cmdline *cmdline)
 {
 	const char *file = check->has_cmdline ? check->cmdline_path : "cmdline.txt";
-	char text[PI_LINE_BYTES];
+	char text[CMDLINE_BYTES];
 	size_t length = 0;
 
 	if (has_own(boards, board->name))

@@ -53,6 +53,7 @@ static void forget(struct check *check)
 		free(check->findings[i].text);
 	free(check->findings);
 	free(check->table);
+	free(check->cmdline_wanted);
 	pi_config_free(&check->config);
 	*check = fresh;
 }

@@ -49,7 +49,7 @@ struct check {
 	bool has_cmdline;
 	struct pi_cmdline cmdline;
 	char cmdline_path[PI_WORD_BYTES];
-	char cmdline_wanted[PI_LINE_BYTES]; /* the line that would lead here; "": it does, or we do not know */
+	char *cmdline_wanted; /* the line that would lead here; NULL: it does, or we do not know */
 
 	struct finding *findings;
 	size_t finding_count, problem_count;

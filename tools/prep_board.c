@@ -207,8 +207,6 @@ static void print_steps(const struct export_plan *plan)
 			printf(" %s", plan->steps[i].words[word]);
 		putchar('\n');
 	}
-	if (plan->pidfile)
-		printf("# kill -HUP $(cat %s)\n", plan->pidfile);
 }
 
 /* Print it, or do it. */

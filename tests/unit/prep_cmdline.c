@@ -152,7 +152,7 @@ Test(prep_cmdline, nbd_is_the_rule_of_nobodd_prep)
 		{ "ip=dhcp nbdroot=old/other root=/dev/nbd0p3 quiet", "ip=dhcp nbdroot=server/jammy root=/dev/nbd0p2 quiet" },
 		{ "root=/dev/nfs nfsroot=10.0.0.1:/srv ip=dhcp rw", "ip=dhcp nbdroot=server/jammy root=/dev/nbd0p2 rw" },
 		{ "iscsi_initiator=i iscsi_target_name=t iscsi_target_ip=1.2.3.4 iscsi_username=u root=LABEL=x",
-		  "ip=dhcp nbdroot=server/jammy root=/dev/nbd0p2 iscsi_username=u" },
+		  "ip=dhcp nbdroot=server/jammy root=/dev/nbd0p2" },
 		{ "netroot=nbd:a:b rd.iscsi.initiator=i root=UUID=1", "ip=dhcp nbdroot=server/jammy root=/dev/nbd0p2" },
 		/* An address that somebody chose stays the only one. */
 		{ "a ip=10.0.0.7::10.0.0.1:255.255.255.0:pi:eth0:off root=x",
@@ -215,11 +215,11 @@ Test(prep_cmdline, kinds_of_root)
 
 Test(prep_cmdline, an_initiator_that_is_not_given_stays)
 {
-	char *line = line_of("iscsi_initiator=mine root=UUID=1");
+	char *line = line_of("iscsi_initiator=mine iscsi_username=u root=UUID=1");
 	const struct cmdline_root root = { .kind = CMDLINE_ROOT_ISCSI, .server = "s", .name = "t" };
 
 	cr_assert_eq(cmdline_set_root(&line, &root), 0);
-	cr_assert_str_eq(line, "ip=dhcp iscsi_target_name=t iscsi_target_ip=s iscsi_initiator=mine root=UUID=1");
+	cr_assert_str_eq(line, "ip=dhcp iscsi_target_name=t iscsi_target_ip=s iscsi_initiator=mine iscsi_username=u root=UUID=1");
 	free(line);
 }
 

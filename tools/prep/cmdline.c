@@ -273,6 +273,7 @@ struct root_words {
 	char text[CMDLINE_BYTES];
 	bool keeps_root;
 	bool keeps_initiator;
+	bool is_iscsi;
 };
 
 static int write_nbd(const struct cmdline_root *root, const char *server, struct root_words *words)
@@ -310,6 +311,7 @@ static int write_iscsi(const struct cmdline_root *root, const char *server, stru
 		length += snprintf(words->text + length, sizeof(words->text) - (size_t)length, " root=%s", root->root);
 	words->keeps_root = !root->root;
 	words->keeps_initiator = !root->initiator;
+	words->is_iscsi = true;
 	return (size_t)length < sizeof(words->text) ? 0 : -E2BIG;
 }
 
@@ -358,7 +360,19 @@ static int write_root(const struct cmdline_root *root, struct root_words *words)
 	}
 }
 
-/* What said where the root is. Names and passwords for iSCSI do not, and stay. */
+/* What else there is of iSCSI: users and passwords, ports. */
+static bool is_of_iscsi(const struct word *word)
+{
+	static const char *const prefixes[] = { "iscsi_", "ISCSI_", "rd.iscsi." };
+	size_t at = word->text[0] == '"';
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (word->length >= at + strlen(prefixes[i]) && memcmp(word->text + at, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+/* What said where the root is. */
 static bool is_of_root(const struct word *word, const struct root_words *words)
 {
 	static const char *const keys[] = { "nbdroot",	  "nbddev",	     "netroot",		"nfsroot",
@@ -368,6 +382,8 @@ static bool is_of_root(const struct word *word, const struct root_words *words)
 
 	if (is_of_key(word, "root"))
 		return !words->keeps_root;
+	if (!words->is_iscsi && is_of_iscsi(word))
+		return true;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (is_of_key(word, keys[i]))
 			return true;

@@ -64,8 +64,9 @@ struct cmdline_root {
 /*
  * The root comes from there. NBD with initramfs-tools is the rule of nobodd-prep: `ip=dhcp nbdroot=SERVER/NAME
  * root=/dev/nbd0pN` in front. What said where the root is goes: root= and the words of each kind (nbdroot=, netroot=,
- * nfsroot=, iscsi_target_name=, iscsi_target_ip=, and an initiator's name that is replaced). An ip= that is there and
- * is not dhcp stays, and no other is put beside it: it would win, or confuse.
+ * nfsroot=, iscsi_target_name=, iscsi_target_ip=, an initiator's name that is replaced, and users and ports of iSCSI
+ * when the root comes another way). An ip= that is there and is not dhcp stays, and no other is put beside it: it
+ * would win, or confuse.
  * -ENODATA: iSCSI, and no root= that would be true there (PARTUUID=, UUID=, LABEL=).
  */
 int cmdline_set_root(char **line, const struct cmdline_root *root);

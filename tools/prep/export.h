@@ -64,7 +64,6 @@ struct export_plan {
 	char *file;	 /* the drop-in in which the server reads it; NULL: in none */
 	struct export_step steps[EXPORT_STEPS_MAX]; /* then */
 	size_t step_count;
-	const char *pidfile; /* at last SIGHUP is sent to the process of that file; constant; NULL: to none */
 	const char *package; /* that has the server; constant */
 	const char *note;    /* what else has to be known: a sentence; constant; NULL: nothing */
 };
@@ -75,12 +74,12 @@ int export_plan_dnsmasq(const struct export_dnsmasq *dnsmasq, struct export_plan
 void export_plan_free(struct export_plan *plan);
 
 /*
- * Do it: write the file, run the commands, send the signal. `say` gets each step as one line before it is done ("write
- * /etc/...", "run tgt-admin ...", "send SIGHUP ..."); with `dry` nothing is done. A file that says the same already is left,
- * and the rest is done. After an error a file that was written is taken away again. *problem: a sentence for
- * people, for the caller to free; NULL: no memory for one.
- * -EEXIST: the file is there and says something else; -ENOENT: the server, or a command, is not installed; -ESRCH: the
- * server does not run; -EIO: a command failed; -ENOMEM, and what the system calls say.
+ * Do it: write the file, run the commands. `say` gets each step as one line before it is done ("write /etc/...", "run
+ * tgt-admin ..."); with `dry` nothing is done. A file that says the same already is left, and the commands are run all the
+ * same. After an error a file that was written is taken away again. *problem: a sentence for people, for the caller to
+ * free; NULL: no memory for one.
+ * -EEXIST: the file is there and says something else; -ENOENT: the server, or a command, is not installed; -EIO: a
+ * command failed; -ENOMEM, and what the system calls say.
  */
 int export_install(const struct export_plan *plan, bool dry, void (*say)(void *context, const char *line), void *context,
 		   char **problem);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* export_install: a plan is done: a drop-in file, commands, a signal. */
+/* export_install: a plan is done: a drop-in file, then commands. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,52 +164,6 @@ static int run_step(const struct install *install, const struct export_step *ste
 	return error == 0 ? 0 : fails(install, error, sentence(line, said ? said : strerror(-error), ""));
 }
 
-/* ---- the signal ------------------------------------------------------------- */
-
-/* The process of the file, if it is the server; else 0. */
-static pid_t server_of(const struct export_plan *plan)
-{
-	CLEANUP_FREE char *path = NULL;
-	FILE *file = fopen(plan->pidfile, "re");
-	char name[64] = "";
-	int pid = 0;
-
-	if (!file)
-		return 0;
-	if (fscanf(file, "%d", &pid) != 1 || pid <= 1)
-		pid = 0;
-	fclose(file);
-	if (pid == 0 || asprintf(&path, "/proc/%d/comm", pid) < 0)
-		return 0;
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	if (!fgets(name, sizeof(name), file))
-		name[0] = '\0';
-	fclose(file);
-	name[strcspn(name, "\n")] = '\0';
-	return strcmp(name, plan->package) == 0 ? pid : 0;
-}
-
-static int send_signal(const struct install *install)
-{
-	const struct export_plan *plan = install->plan;
-	pid_t pid = server_of(plan);
-	char number[16];
-
-	if (pid == 0 && install->dry) {
-		say(install, "send SIGHUP to", plan->package, ", which does not run now");
-		return 0;
-	}
-	if (pid == 0)
-		return fails(install, -ESRCH, sentence(plan->pidfile, "no such server runs; start ", plan->package));
-	snprintf(number, sizeof(number), " %d", (int)pid);
-	say(install, "send SIGHUP to", plan->package, number);
-	if (install->dry || kill(pid, SIGHUP) == 0)
-		return 0;
-	return fails(install, -errno, sentence(plan->package, strerror(errno), ""));
-}
-
 /* ---- all of it -------------------------------------------------------------- */
 
 int export_install(const struct export_plan *plan, bool dry, void (*say_line)(void *context, const char *line), void *context,
@@ -225,10 +178,7 @@ int export_install(const struct export_plan *plan, bool dry, void (*say_line)(vo
 		error = install_file(&install, &written);
 	for (size_t i = 0; i < plan->step_count && error == 0; i++)
 		error = run_step(&install, &plan->steps[i]);
-	/* What it would have been told it reads when it starts. */
-	if (error == 0 && plan->pidfile)
-		error = send_signal(&install);
-	if (error != 0 && error != -ESRCH && written) {
+	if (error != 0 && written) {
 		say(&install, "remove", plan->file, "");
 		unlink(plan->file);
 	}
