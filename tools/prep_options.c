@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 
 enum {
-	OPTION_SHA256 = 256, OPTION_SIZE, OPTION_GROW_ROOT, OPTION_CMDLINE, OPTION_SET, OPTION_UNSET, OPTION_ROOT,
+	OPTION_SHA256 = 256, OPTION_GROW_ROOT, OPTION_CMDLINE, OPTION_SET, OPTION_UNSET, OPTION_ROOT,
 	OPTION_SERVER, OPTION_NAME, OPTION_INITIATOR, OPTION_INITRAMFS, OPTION_IQN, OPTION_BOOT_PARTITION,
 	OPTION_ROOT_PARTITION, OPTION_CONFIG, OPTION_SSH, OPTION_USER_DATA, OPTION_META_DATA, OPTION_NETWORK_CONFIG,
 	OPTION_BOARD, OPTION_MOVE, OPTION_IMAGES, OPTION_MOUNTPOINT, OPTION_EXPORT, OPTION_DNSMASQ, OPTION_DNS, OPTION_NETWORK,
@@ -23,7 +23,7 @@ enum {
 /* --nbd-host, --nbd-name, --serial, -C and -R are what nobodd-prep calls them. */
 static const struct option long_options[] = {
 	{ "sha256", required_argument, NULL, OPTION_SHA256 },
-	{ "size", required_argument, NULL, OPTION_SIZE },
+	{ "size", required_argument, NULL, 's' },
 	{ "grow-root", no_argument, NULL, OPTION_GROW_ROOT },
 	{ "copy", required_argument, NULL, 'C' },
 	{ "remove", required_argument, NULL, 'R' },
@@ -73,7 +73,7 @@ static void print_help(void)
 	       "boots from. Without INSTANCE an image is changed in place, and an archive unpacked beside itself.\n"
 	       "\n"
 	       "  --sha256 FILE|SUM      what was downloaded must have that sum\n"
-	       "  --size N               make the image larger, never smaller: 16G\n"
+	       "  -s, --size N           make the image larger, never smaller: 16G\n"
 	       "  --grow-root            its root partition as well, in the partition table\n"
 	       "  -C, --copy SRC[:DEST]  a file or a tree into the boot partition\n"
 	       "  -R, --remove PATH      a file or a tree of it\n"
@@ -285,7 +285,7 @@ static int take_value(struct prep_options *options, int option, const char *valu
 		return read_root(options, value);
 	case OPTION_INITRAMFS:
 		return read_initramfs(options, value);
-	case OPTION_SIZE:
+	case 's':
 		return read_size(value, &options->size_bytes) ? PREP_OK : misused(value, "--size is a number like 16G");
 	case OPTION_BOOT_PARTITION:
 	case OPTION_ROOT_PARTITION:
@@ -368,7 +368,7 @@ int prep_options_read(struct prep_options *options, int argc, char **argv, bool 
 	*options = (struct prep_options){ .mountpoint = "/srv/boot" };
 	*done = false;
 	opterr = 0;
-	while (result == PREP_OK && (option = getopt_long(argc, argv, "C:R:fnqhV", long_options, NULL)) != -1) {
+	while (result == PREP_OK && (option = getopt_long(argc, argv, "s:C:R:fnqhV", long_options, NULL)) != -1) {
 		if (option == '?')
 			return misused(argv[optind - 1], "unknown option, or its value is missing");
 		if (option == 'h' || option == 'V') {

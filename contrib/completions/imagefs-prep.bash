@@ -11,10 +11,10 @@ _imagefs-prep() {
 		compopt -o filenames 2>/dev/null
 		return ;;
 	--server) mapfile -t COMPREPLY < <(compgen -A hostname -- "$current") && return ;;
-	--size|--name|--set|--unset|--config|--initiator|--iqn|--network|--board|--boot-partition|--root-partition|-R|--remove) return ;;
+	-s|--size|--name|--set|--unset|--config|--initiator|--iqn|--network|--board|--boot-partition|--root-partition|-R|--remove) return ;;
 	esac
 	if [ -z "$words" ] && [[ $current == -* ]]; then
-		words='--sha256 --size --grow-root -C --copy -R --remove --root --server --name --set --unset --cmdline --initramfs
+		words='--sha256 -s --size --grow-root -C --copy -R --remove --root --server --name --set --unset --cmdline --initramfs
 			--initiator --iqn --config --ssh --user-data --meta-data --network-config --boot-partition --root-partition
 			--board --move --images --export --dnsmasq --dns --network --mountpoint --install
 			--clone -f --force -n --dry-run -q --quiet -h --help -V --version'

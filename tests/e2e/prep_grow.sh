@@ -73,13 +73,18 @@ truncate -s 64M big.img
 loop_device big big.img --sector-size 4096
 printf 'label: gpt\nstart=256, size=2048, type=uefi\nstart=2304, size=4096, type=linux\n' | sfdisk -q "$big"
 losetup -d "$big" && LOOPS=()
-make_fat big.img 2048 8192 12 -S 4096
+truncate -s 8M fat4096 && mkfs.fat -F 12 -S 4096 fat4096 >/dev/null && dd if=fat4096 of=big.img bs=1M seek=1 conv=notrunc status=none
 mkfs.ext4 -q -F -b 4096 -E offset=$((9 * 1048576)) big.img 16M 2>/dev/null
 cp big.img big.old
 "$PREP" -q --size 128M --grow-root big.img || fail "4096"
 loop_device big big.img --sector-size 4096
 sgdisk -v "$big" >out && grep -q 'No problems found' out || fail "4096: sgdisk: $(cat out)"
 [ "$(sfdisk -l -o End "$big" | tail -n1)" -gt 32500 ] || fail "4096: $(sfdisk -l "$big")"
+losetup -d "$big" && LOOPS=()
+put 'quiet' big.img@@1M /cmdline.txt
+"$PREP" -q --ssh --set a=b --config arm_64bit=1 big.img || fail "4096: edits"
+is "4096: edits" "$(mtype -i big.img@@1M ::/cmdline.txt):$(mtype -i big.img@@1M ::/config.txt)" 'quiet a=b:arm_64bit=1'
+dd if=big.img of=fat bs=1M skip=1 count=8 status=none && fsck.fat -n fat >/dev/null || fail "4096: fsck.fat"
 
 # What stands behind the root; a damaged GPT; nothing to grow.
 make behind.img 'label: dos

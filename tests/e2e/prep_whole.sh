@@ -61,6 +61,33 @@ end
 is "an INSTANCE that was there" "$(sha256sum <out/a.img) $(stat -c %i out/a.img)" "$sum $inode"
 rm -f out/.a*
 
+# Killed at any time: not there, or all of it; in place as it was, or all of it.
+whole() { # whole FILE: what the options below make of it
+	is "$1: size" "$(stat -c %s "$1")" $((20 * 1048576))
+	is "$1: the line" "$(mtype -i "$1@@1M" ::/cmdline.txt)" 'root=x rootwait a=b'
+	mtype -i "$1@@1M" ::/b/c/noise | cmp - noise
+}
+options=(-q --size 20M --set a=b --set root=x --copy noise:b/c/noise --ssh)
+begun=$(date +%s%N) && "$PREP" "${options[@]}" jammy.img.xz out/b.img && took=$((($(date +%s%N) - begun) / 1000000))
+rm -f out/b.img
+there=0
+for round in $(seq 24); do
+	rm -f c.img && cp jammy.img c.img
+	for target in "jammy.img.xz out/b.img" c.img; do
+		# shellcheck disable=SC2086 # two names
+		"$PREP" "${options[@]}" $target 2>/dev/null &
+		victim=$!
+		sleep "$(awk -v r="$round" -v t=$took 'BEGIN { print r / 20 * t / 1000 }')"
+		kill -9 $victim 2>/dev/null || true
+		wait $victim || true
+	done
+	[ ! -e out/b.img ] || { whole out/b.img && there=$((there + 1)) && rm out/b.img; }
+	cmp -s jammy.img c.img || whole c.img
+done
+rm -f out/.b* .c*
+echo "killed at 24 times of $took ms: it was there $there times"
+is "names" "$(ls -A out)" a.img
+
 # No space, at many points: while it is unpacked, grown, changed.
 mkdir small
 for mib in 1 5 6 7 13 20; do
