@@ -236,31 +236,38 @@ static int plan_failed(const char *server, int error)
 	return prep_fail(server, error == -EINVAL ? "its configuration cannot hold that path or name" : strerror(-error));
 }
 
-static int export_image(struct prep *prep)
+/* For the caller to free after PREP_OK. */
+static int plan_export(struct prep *prep, struct export_plan *plan)
 {
 	const struct prep_options *options = prep->options;
 	CLEANUP_FREE char *name = prep_image_name(prep);
 	CLEANUP_FREE char *control = NULL;
 	char board[LINK_NAME_BYTES];
 	struct export export = { .server = options->export, .path = prep->path, .iqn = options->iqn };
-	const char *server = export_word(options->export);
-	struct export_plan plan;
+	bool one = options->export == EXPORT_NBD_SERVER; /* it reports to one file, nbdkit to that of each */
 	enum link_kind kind;
-	int result, error;
+	int error;
 
 	if (!name || (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
-						      options->export == EXPORT_NBD_SERVER ? "/" : "",
-						      options->export == EXPORT_NBD_SERVER ? name : "") < 0))
+						      one ? "/" : "", one ? name : "") < 0))
 		control = NULL;
 	first_board(prep, board, &kind);
 	export.is_device = is_device(prep);
 	export.control = control;
 	export.board = *board ? board : NULL;
-	error = export_plan_make(&export, &plan);
-	if (error != 0)
-		return plan_failed(server, error);
-	result = carry_out(prep, server, &plan);
-	export_plan_free(&plan);
+	error = export_plan_make(&export, plan);
+	return error == 0 ? PREP_OK : plan_failed(export_word(options->export), error);
+}
+
+static int export_image(struct prep *prep)
+{
+	struct export_plan plan;
+	int result = plan_export(prep, &plan);
+
+	if (result == PREP_OK) {
+		result = carry_out(prep, export_word(prep->options->export), &plan);
+		export_plan_free(&plan);
+	}
 	return result;
 }
 
@@ -287,7 +294,12 @@ static int tell_dnsmasq(struct prep *prep)
 
 int prep_board_check(struct prep *prep)
 {
-	return for_boards(prep, false);
+	struct export_plan plan;
+	int result = for_boards(prep, false);
+
+	if (result == PREP_OK && prep->options->has_export && (result = plan_export(prep, &plan)) == PREP_OK)
+		export_plan_free(&plan);
+	return result;
 }
 
 int prep_board_link(struct prep *prep)

@@ -34,7 +34,7 @@ for kind in mbr gpt logical; do
 		if [ $where = archive ]; then
 			[ -e $kind.img.xz ] || xz -0 -k $kind.img
 			"$PREP" --size 48M --grow-root $kind.img.xz a.img >steps 2>said || fail "$kind: $(cat said)"
-			grep -qx 'grow it to 48MiB' steps && grep -qx 'extend its root partition to the end' steps || fail "$(cat steps)"
+			grep -qx 'grow it to 48.0MiB' steps && grep -qx 'extend its root partition to the end' steps || fail "$(cat steps)"
 		else
 			cp $kind.img a.img
 			"$PREP" -q --size 48M --grow-root a.img || fail "$kind: in place"

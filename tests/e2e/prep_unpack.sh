@@ -8,7 +8,7 @@ requires xz zstd gzip bzip2 zip script sfdisk mkfs.fat mcopy
 mkdir "$T/disk" && cd "$T/disk"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o size=1G tmpfs . # nothing here is about disks, and they are slow
 cd "$PWD"
-prep() { "$PREP" "$@" >"$T/steps" 2>"$T/said" || { cat "$T/said"; return 1; }; }
+prep() { "$PREP" "$@" >steps 2>said || { cat said; return 1; }; }
 # says TEXT ARGUMENTS...: it fails, with that in its only line, and leaves no file.
 says() {
 	local want=$1 status=0 before

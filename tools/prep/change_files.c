@@ -103,20 +103,40 @@ static int fail_step(struct change *change, int error, const char *path, const c
 	return change_say(change, change->broken, "%s: %s%s%s", path, strerror(-change->broken), said ? ": " : "", said ? said : "");
 }
 
-/* PROGRAM -i COPY [OPTION] FIRST [SECOND]. What it says is kept for later: status 0 means little. */
-static int mtools(struct change *change, const char *program, const char *option, const char *first, const char *second, int input,
-		  const char *path, char **said)
+/*
+ * The code page of short names. With that of ASCII mtools gives all other names a long one; with 437, which Linux reads, it
+ * would not where the page has all characters, and the case would be lost. What others made with 437 is found by 437.
+ */
+#define CODEPAGE_ASCII 367
+#define CODEPAGE_LINUX 437
+
+static bool is_ascii(const char *text)
 {
-	const char *arguments[7] = { program, "-i", change->copy.path };
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	return true;
+}
+
+/* What is run: PROGRAM -i COPY [OPTION] FIRST [SECOND]. */
+struct step {
+	const char *program, *option, *first, *second;
+	const char *there; /* what of these is on the volume already */
+	int input;
+};
+
+/* What it says is kept for later: status 0 means little. */
+static int mtools(struct change *change, const struct step *step, const char *path, char **said)
+{
+	const char *arguments[7] = { step->program, "-i", change->copy.path };
 	size_t count = 3;
 	int error;
 
-	if (option)
-		arguments[count++] = option;
-	arguments[count++] = first;
-	arguments[count++] = second;
-	free(*said);
-	error = run_program(arguments, "mtools", input, RUN_NOTHING, NULL, said);
+	if (step->option)
+		arguments[count++] = step->option;
+	arguments[count++] = step->first;
+	arguments[count++] = step->second;
+	error = run_mtools(arguments, is_ascii(step->there) ? CODEPAGE_ASCII : CODEPAGE_LINUX, step->input, said);
 	if (error == -ENOENT)
 		return change_say(change, change->broken = error, "%s", *said ? *said : strerror(ENOENT));
 	return error == 0 ? 0 : fail_step(change, error, path, *said);
@@ -128,7 +148,13 @@ static int remove_spot(struct change *change, const struct spot *spot, const cha
 {
 	CLEANUP_SPOT struct spot now = { 0 };
 	CLEANUP_FREE char *said = NULL;
-	int error = mtools(change, spot->is_directory ? "mdeltree" : "mdel", NULL, spot->called, NULL, RUN_NOTHING, path, &said);
+	const struct step step = {
+		.program = spot->is_directory ? "mdeltree" : "mdel",
+		.first = spot->called,
+		.there = spot->called,
+		.input = RUN_NOTHING,
+	};
+	int error = mtools(change, &step, path, &said);
 
 	if (error == 0)
 		error = find(change, path, &now);
@@ -218,11 +244,16 @@ static int put_spot(struct change *change, const struct spot *spot, int fd, uint
 
 	if (error == 0 && asprintf(&called, "%s/%s", spot->parent, spot->name) < 0)
 		error = change_say(change, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-	if (error == 0)
-		error = mtools(change, "mcopy", "-Q", "-", called, fd, path, &said);
+	if (error == 0) {
+		const struct step step = { "mcopy", "-Q", "-", called, spot->parent, fd };
+
+		error = mtools(change, &step, path, &said);
+	}
 	if (error == 0)
 		error = find(change, path, &now);
-	if (error == 0 && (!now.exists || now.is_directory || now.size_bytes != length_bytes))
+	if (error == 0 && !now.exists)
+		error = fail_step(change, -EIO, path, said ? said : "mtools cannot write that name (a longer one it can)");
+	if (error == 0 && (now.is_directory || now.size_bytes != length_bytes))
 		error = fail_step(change, -EIO, path, said ? said : "mtools did not write all of it");
 	return error;
 }
@@ -271,12 +302,13 @@ static int make_directory(struct change *change, const struct spot *spot, const 
 {
 	CLEANUP_SPOT struct spot now = { 0 };
 	CLEANUP_FREE char *said = NULL;
-	int error = mtools(change, "mmd", NULL, spot->called, NULL, RUN_NOTHING, path, &said);
+	const struct step step = { "mmd", NULL, spot->called, NULL, spot->parent, RUN_NOTHING };
+	int error = mtools(change, &step, path, &said);
 
 	if (error == 0)
 		error = find(change, path, &now);
 	if (error == 0 && !now.is_directory)
-		error = fail_step(change, -EIO, path, said ? said : "mtools did not make it");
+		error = fail_step(change, -EIO, path, said ? said : "mtools cannot write that name (a longer one it can)");
 	return error;
 }
 
@@ -315,7 +347,26 @@ static int rename_to(struct change *change, const struct spot *from, const char 
 
 	if (asprintf(&called, "%s/%s", parent, name) < 0)
 		return change_say(change, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-	return mtools(change, "mren", NULL, from->called, called, RUN_NOTHING, path, &said);
+	return mtools(change, &(struct step){ "mren", NULL, from->called, called, is_ascii(parent) ? from->called : parent, RUN_NOTHING },
+		      path, &said);
+}
+
+/* Write the file anew, which `spot` is, as `to`: a name or a spelling that mtools cannot give by renaming. */
+static int rewrite(struct change *change, const struct spot *spot, const char *path, const struct spot *to, const char *to_path)
+{
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FD int fd = -1;
+	size_t length_bytes = 0;
+	int error = change_get(change, path, &text, &length_bytes);
+
+	if (error != 0)
+		return error;
+	fd = temporary_open(temporary_directory());
+	error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
+	if (error != 0)
+		return change_say(change, error, "%s: %s", path, strerror(-error));
+	error = remove_spot(change, spot, path);
+	return error == 0 ? put_spot(change, to, fd, length_bytes, to_path) : error;
 }
 
 /*
@@ -324,25 +375,13 @@ static int rename_to(struct change *change, const struct spot *from, const char 
  */
 static int spell(struct change *change, const struct spot *spot, const char *name, const char *path)
 {
-	CLEANUP_FD int fd = -1;
-	CLEANUP_FREE char *text = NULL;
 	struct spot wanted = *spot;
-	size_t length_bytes;
-	int error;
 
-	if (spot->is_directory || strcmp(spot->name, name) == 0)
+	if (spot->is_directory || strcmp(spot->name, name) == 0 || spot->size_bytes > TEXT_BYTES_MAX)
 		return 0;
-	error = change_get(change, path, &text, &length_bytes);
-	if (error == -EFBIG)
-		return 0; /* not worth it */
-	if (error != 0)
-		return error;
-	fd = temporary_open(temporary_directory());
-	error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
-	if (error != 0)
-		return change_say(change, error, "%s: %s", path, strerror(-error));
+	wanted.exists = false;
 	wanted.name = (char *)name;
-	return put_spot(change, &wanted, fd, length_bytes, path);
+	return rewrite(change, spot, path, &wanted, path);
 }
 
 /* Another spelling of its own name: mtools takes that for a clash. */
@@ -399,6 +438,10 @@ int change_move(struct change *change, const char *from_path, const char *to_pat
 	error = see_clash(change, &from, &to, to_path);
 	if (error == 0 && to.exists)
 		error = remove_spot(change, &to, to_path);
+	if (error == 0 && !from.is_directory && !is_ascii(to.name) && from.size_bytes <= TEXT_BYTES_MAX) {
+		to.exists = false;
+		return rewrite(change, &from, from_path, &to, to_path);
+	}
 	if (error == 0)
 		error = rename_to(change, &from, to.parent, to.name, to_path);
 	if (error == 0)

@@ -10,20 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 
 #define SAID_BYTES_MAX 4096
+/* A file of 4 GiB takes a tenth of it. */
+#define CPU_SECONDS_MAX 60
 
 extern char **environ;
 
 static const char *const settings[] = { "LC_ALL=C.UTF-8", "TZ=UTC", "MTOOLS_SKIP_CHECK=1" };
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
-
-/* Short names as Linux writes them by default (mtools: 850). */
-static const char mtoolsrc[] = "default_codepage=437\n";
 
 /* ---- environment ---------------------------------------------------------- */
 
@@ -39,24 +39,8 @@ static bool is_set_by_us(const char *variable)
 	return false;
 }
 
-/* "MTOOLSRC=" and where children, who inherit the descriptor, find it; made once. */
-static char *mtoolsrc_setting(void)
-{
-	static char setting[64] = "MTOOLSRC=/dev/null";
-	static bool made;
-	int fd;
-
-	if (made)
-		return setting;
-	made = true;
-	fd = memfd_create("mtoolsrc", 0);
-	if (fd >= 0 && write(fd, mtoolsrc, strlen(mtoolsrc)) == (ssize_t)strlen(mtoolsrc))
-		snprintf(setting, sizeof(setting), "MTOOLSRC=/proc/self/fd/%d", fd);
-	return setting;
-}
-
 /* An array for the caller to free; *path, which it refers to, as well. NULL: no memory. */
-static char **environment_make(char **path)
+static char **environment_make(const char *mtoolsrc, char **path)
 {
 	const char *old = getenv("PATH");
 	size_t count = 0, at = 0;
@@ -75,7 +59,7 @@ static char **environment_make(char **path)
 			made[at++] = environ[i];
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		made[at++] = (char *)settings[i];
-	made[at++] = mtoolsrc_setting();
+	made[at++] = (char *)mtoolsrc;
 	made[at] = *path;
 	return made;
 }
@@ -173,6 +157,14 @@ static int spawn(const char *program, const char *const arguments[], char **envi
 	return -error;
 }
 
+/* mtools can spin for ever on names that it cannot write in its code page, and does not mind SIGTERM. */
+static void limit(pid_t pid)
+{
+	const struct rlimit seconds = { CPU_SECONDS_MAX, CPU_SECONDS_MAX + 1 };
+
+	prlimit(pid, RLIMIT_CPU, &seconds, NULL);
+}
+
 static int wait_for(pid_t pid, const char *name, int *status, char **said)
 {
 	int how;
@@ -189,10 +181,10 @@ static int wait_for(pid_t pid, const char *name, int *status, char **said)
 	return -EIO;
 }
 
-static int start(const char *const arguments[], const char *package, int input, int output, int errors, pid_t *pid, char **said)
+static int start(const char *const arguments[], const char *mtoolsrc, const char *package, int input, int output, int errors, pid_t *pid, char **said)
 {
 	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FREE char **environment = environment_make(&path);
+	CLEANUP_FREE char **environment = environment_make(mtoolsrc, &path);
 	CLEANUP_FREE char *program = environment ? program_find(arguments[0], path) : NULL;
 	int error = !environment ? -ENOMEM : !program ? -ENOENT : 0;
 
@@ -203,7 +195,8 @@ static int start(const char *const arguments[], const char *package, int input, 
 	return error;
 }
 
-int run_program(const char *const arguments[], const char *package, int input, int output, int *status, char **said)
+static int run(const char *const arguments[], const char *mtoolsrc, const char *package, int input, int output, int *status,
+	       char **said)
 {
 	char *text = NULL;
 	int pipes[2], error, code = 0;
@@ -213,9 +206,11 @@ int run_program(const char *const arguments[], const char *package, int input, i
 		*said = NULL;
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		return -errno;
-	error = start(arguments, package, input, output, pipes[1], &pid, &text);
+	error = start(arguments, mtoolsrc, package, input, output, pipes[1], &pid, &text);
 	close(pipes[1]);
 	if (error == 0) {
+		if (strcmp(package, "mtools") == 0)
+			limit(pid);
 		text = read_said(pipes[0]);
 		error = wait_for(pid, arguments[0], &code, &text);
 	}
@@ -228,4 +223,23 @@ int run_program(const char *const arguments[], const char *package, int input, i
 		*said = STEAL_POINTER(text);
 	free(text);
 	return error;
+}
+
+int run_program(const char *const arguments[], const char *package, int input, int output, int *status, char **said)
+{
+	return run(arguments, "MTOOLSRC=/dev/null", package, input, output, status, said);
+}
+
+int run_mtools(const char *const arguments[], unsigned codepage, int input, char **said)
+{
+	/* Inherited, so a child finds it by its number. */
+	CLEANUP_FD int fd = memfd_create("mtoolsrc", 0);
+	char setting[64];
+
+	if (said)
+		*said = NULL;
+	if (fd < 0 || dprintf(fd, "default_codepage=%u\n", codepage) < 0)
+		return -errno;
+	snprintf(setting, sizeof(setting), "MTOOLSRC=/proc/self/fd/%d", fd);
+	return run(arguments, setting, "mtools", input, RUN_NOTHING, NULL, said);
 }

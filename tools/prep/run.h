@@ -3,7 +3,7 @@
  * run: another program, from a vector of arguments and never by a shell.
  *
  * Its environment is ours with LC_ALL=C.UTF-8, TZ=UTC, and mtools' own settings away from those of the user
- * (MTOOLSRC: code page 437, as Linux has it; MTOOLS_SKIP_CHECK=1); its search path has the sbin directories as well. It gets no other
+ * (MTOOLSRC=/dev/null, MTOOLS_SKIP_CHECK=1); its search path has the sbin directories as well. It gets no other
  * descriptors than 0, 1, 2 and those that are not close-on-exec.
  */
 #pragma once
@@ -19,3 +19,6 @@
  * (unless NULL), or was killed: 128 and the signal. Or what posix_spawn, pipe or malloc say.
  */
 int run_program(const char *const arguments[], const char *package, int input, int output, int *status, char **said);
+
+/* The same for a program of mtools, whose output is thrown away. `codepage` is that of short names which are not ASCII. */
+int run_mtools(const char *const arguments[], unsigned codepage, int input, char **said);

@@ -6,16 +6,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 
 /* ---- new names ------------------------------------------------------------ */
 
+/* Devices of DOS: mtools refuses them. */
+static bool is_device(const char *name)
+{
+	static const char *const devices[] = { "con", "aux", "prn", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3", "lpt4" };
+
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+		if (strcasecmp(name, devices[i]) == 0)
+			return true;
+	return false;
+}
+
 const char *spot_name_problem(const char *name)
 {
 	size_t units = 0;
 
+	if (is_device(name))
+		return "the name of a DOS device";
 	if (!*name)
 		return "a name of dots alone";
 	if (name[strlen(name) - 1] == ' ')
