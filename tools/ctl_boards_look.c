@@ -184,9 +184,12 @@ static void look_at_image(struct looking *looking, size_t first)
 	struct boards *boards = looking->boards;
 	const struct board *board = &boards->list[first];
 	struct check check = { .brief = true, .place = { .partition = board->partition } };
-	bool looked = stat(board->path, &check.place.st) == 0 && image_place_at(&check.place, board->path) == OK &&
-		      check_run(&check) != USAGE;
+	bool looked = stat(board->path, &check.place.st) == 0 && image_place_at(&check.place, board->path) == OK;
 
+	if (looked) {
+		image_finish_change(&check.place);
+		looked = check_run(&check) != USAGE;
+	}
 	for (size_t i = first; i < boards->count; i++) {
 		struct board *other = &boards->list[i];
 

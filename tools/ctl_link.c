@@ -99,9 +99,11 @@ static int check_partition(const char *directory, const char *file, unsigned par
 	if (asprintf(&path, "%s/%s", directory, file) < 0)
 		return ctl_fail(file, strerror(ENOMEM));
 	if (stat(path, &check.place.st) != 0)
-		ctl_fail(path, strerror(errno));
-	else if (image_place_at(&check.place, path) == OK && check_run(&check) != USAGE)
-		result = OK;
+		return ctl_fail(path, strerror(errno));
+	if (image_place_at(&check.place, path) == OK) {
+		image_finish_change(&check.place);
+		result = check_run(&check) != USAGE ? OK : FAILED;
+	}
 	/* Then the table has a problem, or the boot sector; whatever else is wrong `check` says. */
 	for (size_t i = 0; i < check.finding_count && result == OK && !check.has_volume; i++)
 		if (check.findings[i].level == FINDING_PROBLEM)

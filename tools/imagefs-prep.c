@@ -15,6 +15,7 @@
 
 /* ---- saying --------------------------------------------------------------- */
 
+__attribute__((format(printf, 3, 0)))
 static void write_line(FILE *out, const char *before, const char *format, va_list list)
 {
 	CLEANUP_FREE char *text = NULL;
