@@ -83,6 +83,8 @@ static void listen_to_signals(void)
 		sigaction(numbers[i], &action, NULL);
 	/* Larger than the process may write: an error like a full disk. */
 	signal(SIGXFSZ, SIG_IGN);
+	/* Nobody may read what is printed: no reason to leave anything half done. */
+	signal(SIGPIPE, SIG_IGN);
 }
 
 /* As if it had not been caught, now that nothing is left behind. */

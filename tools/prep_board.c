@@ -146,14 +146,16 @@ static bool kernel_tells(const struct prep *prep)
 	unsigned major = 0, minor = 0;
 	struct utsname system;
 	struct statfs fs;
+	uint32_t kind; /* f_type is an int on 32-bit machines */
 
 	if (!directory || uname(&system) != 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2 ||
 	    statfs(directory, &fs) != 0)
 		return false;
 	if (is_device(prep))
 		return false;
+	kind = (uint32_t)fs.f_type;
 	return (major > 6 || (major == 6 && minor >= 14)) &&
-	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC);
+	       (kind == EXT4_SUPER_MAGIC || kind == XFS_MAGIC || kind == BTRFS_SUPER_MAGIC);
 }
 
 /* The first board, as a link; "" if there is none. */

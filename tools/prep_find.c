@@ -194,6 +194,18 @@ int prep_check_holders(struct prep *prep, bool *leased)
 	return prep_fail(prep->template, why ? why : strerror(ENOMEM));
 }
 
+/* Who has the one that is replaced open goes on with a file that has no name any more. */
+static void note_replaced(const struct prep *prep)
+{
+	CLEANUP_FREE char *who = NULL;
+	struct stat st;
+
+	if (stat(prep->path, &st) == 0)
+		who = holder_names(&st, prep->path);
+	if (who)
+		prep_note(prep->options, "%s is open for writing by %s, whose changes from now on are lost", prep->shown, who);
+}
+
 static bool is_to_grow(const struct prep *prep)
 {
 	const struct prep_options *options = prep->options;
@@ -221,6 +233,8 @@ int prep_image_find(struct prep *prep)
 	prep->makes = !prep->in_place || (S_ISREG(prep->template_st.st_mode) && is_to_grow(prep));
 	if (!prep->in_place && instance_allowed(prep->path, prep->options->force, &problem) != 0)
 		return prep_fail("", problem.text);
+	if (!prep->in_place && prep->options->force)
+		note_replaced(prep);
 	if (!prep->makes || prep_is_archive(prep))
 		return PREP_OK;
 	result = prep_check_holders(prep, &leased);

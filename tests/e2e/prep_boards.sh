@@ -35,7 +35,8 @@ is "the link" "$(readlink /srv/images/abcd1234)" jammy.img
 nbd-server -C /etc/nbd-server/config -p /run/nbd-server.pid 2>"$T/nbd-server.log"
 wait_until 10 test -s /run/nbd-server.pid
 PIDS+=("$(cat /run/nbd-server.pid)")
-nbdcopy nbd://127.0.0.1/jammy disk.img && cmp disk.img /srv/images/jammy.img
+nbdcopy nbd://127.0.0.1/jammy disk.img
+cmp disk.img /srv/images/jammy.img
 
 # What is printed for dnsmasq serves the board.
 "$PREP" -q --dnsmasq /srv/images/jammy.img >dnsmasq.conf

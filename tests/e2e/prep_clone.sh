@@ -34,7 +34,8 @@ for kind in xfs btrfs; do
 	more=$(($(used) - before))
 	[ $more -lt $((40 * 1048576)) ] || fail "$kind: three instances take $more bytes"
 	# A/B: by their names.
-	chown 12:34 fs/jammy.img && chmod 640 fs/jammy.img
+	chown 12:34 fs/jammy.img
+	chmod 640 fs/jammy.img
 	"$PREP" --images "$T/fs" --clone jammy jammy-new >steps
 	is "$kind: the clone" "$(stat -c '%u:%g %a' fs/jammy-new.img)" '12:34 640'
 	cmp fs/jammy.img fs/jammy-new.img
@@ -77,6 +78,15 @@ is "as it was" "$(sha256sum <plain.img)" "$sum"
 "$PREP" --force plain.img b.img >steps 2>said || fail "--force: $(cat said)"
 grep -q 'may be half of a change' said || fail "--force names no risk: $(cat said)"
 cmp plain.img b.img
+"$PREP" -f full.img b.img >/dev/full 2>said && fail "a full disk for the steps"
+cmp full.img b.img || fail "and yet it is to be done: $(cat said)"
+sleep 1000 9<>b.img &
+wait_until 10 grep -q sleep "/proc/$!/comm"
+PIDS+=($!)
+"$PREP" -f full.img b.img >steps 2>said || fail "--force: $(cat said)"
+grep -q "b.img is open for writing by sleep.*lost" said || fail "a replaced one that is in use: $(cat said)"
+{ "$PREP" -f full.img b.img 2>/dev/null || true; } | true
+is "nobody reads the steps: what is left" "$(ls -A | grep -c imagefs-prep$ || true)" 0
 # Who reads does no harm.
 exec 7<full.img
 "$PREP" -q --clone full.img c.img

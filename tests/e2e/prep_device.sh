@@ -5,7 +5,9 @@
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
 requires root netns loop xz sfdisk sgdisk mkfs.fat mcopy mkfs.ext4
-mkdir "$T/disk" && mount -t tmpfs -o size=1G tmpfs "$T/disk" && cd "$T/disk"
+mkdir "$T/disk"
+mount -t tmpfs -o size=1G tmpfs "$T/disk"
+cd "$T/disk"
 truncate -s 24M gpt.img
 sfdisk -q gpt.img <<<'label: gpt
 	start=2048, size=14336, type=uefi
@@ -16,8 +18,14 @@ head -c 3M /dev/urandom >noise
 put @noise gpt.img /kernel8.img
 put 'root=/dev/mmcblk0p2' gpt.img /cmdline.txt
 xz -0 -k gpt.img
-truncate -s 40M back && tr '\0' x <back >back.x && loop_device empty back && truncate -s 40M full && cp back.x full && loop_device full full
-truncate -s 16M little && loop_device little little
+truncate -s 40M back
+tr '\0' x <back >back.x
+loop_device empty back
+truncate -s 40M full
+cp back.x full
+loop_device full full
+truncate -s 16M little
+loop_device little little
 
 "$PREP" -q --grow-root --root nbd --server s --name pi1 gpt.img.xz "$empty"
 sgdisk -v "$empty" >out && grep -q 'No problems found' out || fail "sgdisk: $(cat out)"
@@ -47,16 +55,22 @@ cmp out.img "$empty" && [ "$(stat -c %b out.img)" -lt 10000 ] || fail "from a de
 "$PREP" -q gpt.img.xz "$little" 2>said && fail "too small"
 grep -q 'larger than the device' said || fail "too small: says $(cat said)"
 is "too small: what it says of itself" "$(head -c 1048576 "$little" | tr -d '\0' | wc -c)" 0
+echo keep >"$little"
+"$PREP" -q -f gpt.img "$little" 2>said && fail "too small"
+is "too small, and known before: as it was" "$(head -c 4 "$little"):$(grep -c 'larger than the device' said)" keep:1
 "$PREP" -q --size 100M -f gpt.img.xz "$full" 2>said && fail "--size over the device's"
 grep -q 'smaller than that --size' said || fail "says $(cat said)"
 "$PREP" -q -f --sha256 "$(sha256sum <noise | cut -d' ' -f1)" gpt.img.xz "$full" 2>said && fail "a wrong sum"
 is "a wrong sum: what it says of itself" "$(head -c 1048576 "$full" | tr -d '\0' | wc -c)" 0
 
 # Mounted.
-mkfs.ext4 -q -F "$little" && mkdir mounted && mount "$little" mounted
+mkfs.ext4 -q -F "$little"
+mkdir mounted
+mount "$little" mounted
 "$PREP" -q -f gpt.img "$little" 2>said && fail "a mounted one"
 grep -q 'is it mounted' said || fail "mounted: says $(cat said)"
 umount mounted
 # The link of a board leads to a device by a link of its own.
-mkdir links && "$PREP" -q --images links --board DC:A6:32:01:36:C2 "$empty"
+mkdir links
+"$PREP" -q --images links --board DC:A6:32:01:36:C2 "$empty"
 is "links" "$(readlink links/dc-a6-32-01-36-c2) $(readlink "links/$(readlink links/dc-a6-32-01-36-c2)")" "${empty##*/}.img $empty"

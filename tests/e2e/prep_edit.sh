@@ -5,7 +5,8 @@
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
 requires sfdisk mkfs.fat mcopy mkfs.ext4 fsck.fat
-mkdir "$T/disk" && cd "$T/disk"
+mkdir "$T/disk"
+cd "$T/disk"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o size=1G tmpfs . # nothing here is about disks, and they are slow
 cd "$PWD"
 # make NAME FATBITS: a FAT of 34 MiB from 1 MiB on, an ext4 behind it.
@@ -25,8 +26,11 @@ make() {
 cmdline() { mtype -i "$1@@1M" ::/cmdline.txt; }
 tail='console=serial0,115200 console=tty1 rootfstype=ext4 rootwait fixrtc quiet splash'
 sound() { dd if="$1" of=fat bs=1M skip=1 count=34 status=none && fsck.fat -n fat >fsck.log || fail "$1: $(cat fsck.log)"; }
-mkdir -p tree/below && echo one >tree/one.dtbo && echo two >tree/below/two.txt
-echo '#cloud-config # mine' >user && echo 'version: 2' >network
+mkdir -p tree/below
+echo one >tree/one.dtbo
+echo two >tree/below/two.txt
+echo '#cloud-config # mine' >user
+echo 'version: 2' >network
 
 for bits in 12 16 32; do
 	make jammy.img $bits

@@ -5,7 +5,8 @@
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
 requires root netns loop sfdisk sgdisk mkfs.fat mcopy mkfs.ext4 fsck.fat xz
-mkdir "$T/disk" && cd "$T/disk"
+mkdir "$T/disk"
+cd "$T/disk"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o size=1G tmpfs . # nothing here is about disks, and they are slow
 cd "$PWD"
 size_of() { stat -c %s "$1"; }
@@ -72,15 +73,19 @@ done
 truncate -s 64M big.img
 loop_device big big.img --sector-size 4096
 printf 'label: gpt\nstart=256, size=2048, type=uefi\nstart=2304, size=4096, type=linux\n' | sfdisk -q "$big"
-losetup -d "$big" && LOOPS=()
-truncate -s 8M fat4096 && mkfs.fat -F 12 -S 4096 fat4096 >/dev/null && dd if=fat4096 of=big.img bs=1M seek=1 conv=notrunc status=none
+losetup -d "$big"
+LOOPS=()
+truncate -s 8M fat4096
+mkfs.fat -F 12 -S 4096 fat4096 >/dev/null
+dd if=fat4096 of=big.img bs=1M seek=1 conv=notrunc status=none
 mkfs.ext4 -q -F -b 4096 -E offset=$((9 * 1048576)) big.img 16M 2>/dev/null
 cp big.img big.old
 "$PREP" -q --size 128M --grow-root big.img || fail "4096"
 loop_device big big.img --sector-size 4096
 sgdisk -v "$big" >out && grep -q 'No problems found' out || fail "4096: sgdisk: $(cat out)"
 [ "$(sfdisk -l -o End "$big" | tail -n1)" -gt 32500 ] || fail "4096: $(sfdisk -l "$big")"
-losetup -d "$big" && LOOPS=()
+losetup -d "$big"
+LOOPS=()
 put 'quiet' big.img@@1M /cmdline.txt
 "$PREP" -q --ssh --set a=b --config arm_64bit=1 big.img || fail "4096: edits"
 is "4096: edits" "$(mtype -i big.img@@1M ::/cmdline.txt):$(mtype -i big.img@@1M ::/config.txt)" 'quiet a=b:arm_64bit=1'
@@ -95,7 +100,8 @@ sum=$(sha256sum <behind.img)
 "$PREP" -q --size 64M --grow-root behind.img 2>said && fail "over what stands behind"
 grep -q 'partition 3 stands behind it' said || fail "says $(cat said)"
 is "as it was" "$(sha256sum <behind.img) $(ls -A | grep -c imagefs-prep || true)" "$sum 0"
-cp gpt.img bad.img && printf XXXXXXXX | dd of=bad.img bs=1 seek=600 conv=notrunc status=none
+cp gpt.img bad.img
+printf XXXXXXXX | dd of=bad.img bs=1 seek=600 conv=notrunc status=none
 sum=$(sha256sum <bad.img)
 "$PREP" -q --size 64M bad.img 2>said && fail "a damaged GPT grew: $(sgdisk -v bad.img)"
 is "a damaged GPT: as it was" "$(sha256sum <bad.img)" "$sum"

@@ -4,7 +4,8 @@
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
 requires root netns loop xz sfdisk mkfs.fat mcopy
-mkdir "$T/disk" && cd "$T/disk"
+mkdir "$T/disk"
+cd "$T/disk"
 [ "$(id -u)" != 0 ] || mount -t tmpfs -o size=1G tmpfs . # nothing here is about disks, and they are slow
 cd "$PWD"
 make_image jammy.img 16 16
@@ -17,7 +18,8 @@ mkdir out
 
 # half_way: an unpacking that has written something, and waits for the rest; $victim.
 half_way() {
-	rm -f fifo && mkfifo fifo
+	rm -f fifo
+	mkfifo fifo
 	"$PREP" "$@" - out/a.img <fifo >steps 2>said &
 	victim=$!
 	exec 8>fifo
@@ -68,11 +70,14 @@ whole() { # whole FILE: what the options below make of it
 	mtype -i "$1@@1M" ::/b/c/noise | cmp - noise
 }
 options=(-q --size 20M --set a=b --set root=x --copy noise:b/c/noise --ssh)
-begun=$(date +%s%N) && "$PREP" "${options[@]}" jammy.img.xz out/b.img && took=$((($(date +%s%N) - begun) / 1000000))
+begun=$(date +%s%N)
+"$PREP" "${options[@]}" jammy.img.xz out/b.img
+took=$((($(date +%s%N) - begun) / 1000000))
 rm -f out/b.img
 there=0
 for round in $(seq 24); do
-	rm -f c.img && cp jammy.img c.img
+	rm -f c.img
+	cp jammy.img c.img
 	for target in "jammy.img.xz out/b.img" c.img; do
 		# shellcheck disable=SC2086 # two names
 		"$PREP" "${options[@]}" $target 2>/dev/null &
@@ -110,12 +115,15 @@ for mib in 1 5 6 7 13 20; do
 		done
 	done
 	# With an INSTANCE that was there.
-	rm -f small/other && echo old >small/a.img
+	rm -f small/other
+	echo old >small/a.img
 	"$PREP" -q -f jammy.img.xz small/a.img 2>said && [ $mib -lt 6 ] && fail "$mib MiB were enough"
 	[ $mib -gt 5 ] || is "$mib MiB: what was there" "$(cat small/a.img) $(ls -A small)" "old a.img"
 	umount small
 done
-truncate -s 30M disk && mkfs.ext4 -q disk && mount -o loop disk small
+truncate -s 30M disk
+mkfs.ext4 -q disk
+mount -o loop disk small
 echo old >small/a.img
 (ulimit -f 4096 && exec "$PREP" -q -f jammy.img.xz small/a.img) 2>said && fail "more than the limit of a file"
 grep -q 'File too large' said || fail "a limit: $(cat said)"

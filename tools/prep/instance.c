@@ -269,15 +269,21 @@ int instance_copy(struct instance *instance, int from, const char *name, bool pr
 {
 	struct progress bar;
 	struct output output;
-	uint64_t size;
+	uint64_t size, room;
 	int error;
 
 	*reflinked = !instance->is_device && ioctl(instance->fd, FICLONE, from) == 0;
 	if (*reflinked)
 		return 0;
 	error = size_of(from, &size);
+	if (error == 0)
+		error = size_of(instance->fd, &room);
 	if (error != 0)
 		return failed(error, name, problem);
+	/* As long as nothing is lost. */
+	if (instance->is_device && size > room)
+		return problem_set(problem, -ENOSPC, "the image is larger than the device, which has %llu bytes",
+				   (unsigned long long)room);
 	error = output_begin(&output, instance->fd, problem);
 	if (error == 0) {
 		progress_begin(&bar, progress, name, size);
