@@ -62,6 +62,8 @@ static bool leads_elsewhere(const struct fat_dir *dir, const char *name)
 	for (size_t i = 0; strchr(name, '[') && i < fat_dir_count(dir); i++) {
 		const struct fat_entry *entry = fat_dir_entry(dir, i);
 
+		if (!(entry->attributes & FAT_ATTR_DIRECTORY))
+			continue;
 		if (fnmatch(name, entry->name, FNM_CASEFOLD) == 0 || fnmatch(name, entry->short_name, FNM_CASEFOLD) == 0)
 			return true;
 	}
