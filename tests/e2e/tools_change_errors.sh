@@ -38,12 +38,14 @@ for directory in "$T/small" /proc "$T/nothing"; do
 	same "TMPDIR $directory"
 done
 mount -o remount,size=8m "$T/small"
-cp "$image" "$T/small"
+cp --sparse=never "$image" "$T/small"
 image=$T/small/jammy.img
 head -c 8M /dev/zero >"$T/small/fill" 2>/dev/null || true
-refuses 'nothing was changed: the journal' ctl cp "$T/file" "$image:kernel8.img"
+head -c 100000 /dev/urandom >"$T/other"
+refuses 'No space left' ctl cp "$T/other" "$image:kernel8.img" # for its bytes, or the journal
+refuses 'nothing was changed: the journal' ctl cp -r "$T/tree/1" "$T/tree/2" "$image:" # for one whose bytes are there
 is "a journal that had no space" "$(ls -A "$T/small" | tr '\n' ' ')" 'fill jammy.img '
-cmp "$image" "$SRC/jammy.img" # what was written of it went to free clusters, and here there is none
+extract "$image" "$T/left" && extract "$SRC/jammy.img" "$T/was" && same_tree "$T/was" "$T/left"
 rm "$T/small/fill"
 mount -o remount,ro "$T/small"
 refuses EROFS ctl cp "$T/file" "$image:other"
