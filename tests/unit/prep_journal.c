@@ -41,7 +41,8 @@ static void setup(void)
 	for (size_t i = 0; i < COUNT; i++)
 		for (size_t at = 0; at < records[i].length_bytes; at++)
 			new[records[i].offset_bytes + at] ^= 0x5a;
-	memcpy(old + 40 * JOURNAL_SECTOR_BYTES, new + 40 * JOURNAL_SECTOR_BYTES, (size_t)4 * JOURNAL_SECTOR_BYTES);
+	memcpy(old + 40 * JOURNAL_SECTOR_BYTES, new + 40 * JOURNAL_SECTOR_BYTES,
+	       (size_t)4 * JOURNAL_SECTOR_BYTES);
 	cr_assert(eq(int, file_write_all(image, 0, old, BYTES), 0));
 	cr_assert(eq(int, file_write_all(copy, 0, new, BYTES), 0));
 	cr_assert(eq(int, journal_write(path, image, copy, 0, records, COUNT), 0));
@@ -66,8 +67,10 @@ static bool has(const unsigned char *bytes)
 
 static void put_sector(size_t sector, const unsigned char *bytes)
 {
-	cr_assert(eq(int, file_write_all(image, sector * JOURNAL_SECTOR_BYTES, bytes + sector * JOURNAL_SECTOR_BYTES,
-					 JOURNAL_SECTOR_BYTES), 0));
+	cr_assert(eq(int,
+		     file_write_all(image, sector * JOURNAL_SECTOR_BYTES,
+				    bytes + sector * JOURNAL_SECTOR_BYTES, JOURNAL_SECTOR_BYTES),
+		     0));
 }
 
 Test(prep_journal, every_mixture_becomes_the_new_version)
@@ -78,7 +81,8 @@ Test(prep_journal, every_mixture_becomes_the_new_version)
 		srand(seed);
 		for (size_t sector = 0; sector < SECTORS; sector++)
 			put_sector(sector, rand() % 2 ? old : new);
-		cr_assert(eq(int, journal_write(path, copy, copy, 0, records, 0), 0)); /* another, which is replaced */
+		cr_assert(eq(int, journal_write(path, copy, copy, 0, records, 0),
+			     0)); /* another, which is replaced */
 		cr_assert(eq(int, file_write_all(image, 0, old, BYTES), 0));
 		cr_assert(eq(int, journal_write(path, image, copy, 0, records, COUNT), 0));
 		for (size_t sector = 0; sector < SECTORS; sector++)

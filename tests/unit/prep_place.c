@@ -73,7 +73,8 @@ Test(prep_place, a_directory_is_said_to_be_one)
 	static const struct {
 		const char *text;
 		bool is_directory;
-	} cases[] = { { "jammy:", true }, { "jammy:2", true }, { "jammy:a/", true }, { "jammy:a", false }, { "a/", true }, { "a", false } };
+	} cases[] = { { "jammy:", true },   { "jammy:2", true }, { "jammy:a/", true },
+		      { "jammy:a", false }, { "a/", true },	 { "a", false } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct place place;
@@ -86,7 +87,8 @@ Test(prep_place, a_directory_is_said_to_be_one)
 
 Test(prep_place, the_last_name)
 {
-	static const char *const cases[][2] = { { "a", "a" }, { "a/b", "b" }, { "a/b//", "b" }, { "/", "" }, { "", "" }, { "/a", "a" } };
+	static const char *const cases[][2] = { { "a", "a" }, { "a/b", "b" }, { "a/b//", "b" },
+						{ "/", "" },  { "", "" },     { "/a", "a" } };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *name = place_last_name(cases[i][0]);
