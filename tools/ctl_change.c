@@ -19,15 +19,16 @@ static bool read_option(const char *option, const char *letters, struct change_o
 
 	if (strcmp(option, "--force") == 0)
 		return options->force = true;
-	if (r && (strcmp(option, "-r") == 0 || strcmp(option, "-R") == 0 || strcmp(option, "--recursive") == 0))
+	if (r &&
+	    (strcmp(option, "-r") == 0 || strcmp(option, "-R") == 0 || strcmp(option, "--recursive") == 0))
 		return options->recursive = true;
 	if (p && (strcmp(option, "-p") == 0 || strcmp(option, "--parents") == 0))
 		return options->parents = true;
 	return false;
 }
 
-int change_arguments_read(const char *command, const char *letters, int count, char **arguments, struct change_options *options,
-			  struct places *places)
+int change_arguments_read(const char *command, const char *letters, int count, char **arguments,
+			  struct change_options *options, struct places *places)
 {
 	bool names = false;
 
@@ -62,7 +63,9 @@ int places_in_one_image(const struct places *places)
 		const struct place *place = &places->list[i];
 
 		if (!place->is_image)
-			return ctl_misused(place->path, "is a local file: one in an image is IMAGE:PATH, without ./ before it");
+			return ctl_misused(
+				place->path,
+				"is a local file: one in an image is IMAGE:PATH, without ./ before it");
 		if (strcmp(place->image, places->list[0].image) != 0)
 			return ctl_misused(place->image, "one image at a time");
 	}
@@ -71,7 +74,8 @@ int places_in_one_image(const struct places *places)
 
 /* ---- the change ----------------------------------------------------------- */
 
-int change_open(const char *control, const struct place *place, const struct change_options *options, struct change **change)
+int change_open(const char *control, const struct place *place, const struct change_options *options,
+		struct change **change)
 {
 	struct image_place image;
 	int result = image_find(control, place->image, &image);
@@ -108,5 +112,7 @@ char *path_join(const char *path, const char *name)
 	size_t length = strlen(path);
 	char *joined;
 
-	return asprintf(&joined, "%s%s%s", path, length > 0 && path[length - 1] != '/' ? "/" : "", name) < 0 ? NULL : joined;
+	return asprintf(&joined, "%s%s%s", path, length > 0 && path[length - 1] != '/' ? "/" : "", name) < 0
+		       ? NULL
+		       : joined;
 }

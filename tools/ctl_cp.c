@@ -197,8 +197,9 @@ static int cp(const char *control, const struct places *places, const struct cha
 		return cp_into(control, places, options);
 	if (images + 1 == places->count)
 		return cp_out(control, places, options->recursive);
-	return ctl_misused(places->list[places->count - 1].path,
-			   "neither source nor destination is in an image (that is IMAGE:PATH, without ./ before it)");
+	return ctl_misused(
+		places->list[places->count - 1].path,
+		"neither source nor destination is in an image (that is IMAGE:PATH, without ./ before it)");
 }
 
 int command_cp(const char *control, int count, char **arguments)

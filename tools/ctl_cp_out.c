@@ -57,8 +57,8 @@ static int replace(const struct out *out, const char *path, const char *to, cons
 	char temporary[PATH_MAX];
 	int fd, result;
 
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%.*s.imagefs-XXXXXX", slash ? (int)(slash + 1 - to) : 0, to) >=
-	    sizeof(temporary))
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%.*s.imagefs-XXXXXX",
+			     slash ? (int)(slash + 1 - to) : 0, to) >= sizeof(temporary))
 		return ctl_fail(to, strerror(ENAMETOOLONG));
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
@@ -95,7 +95,8 @@ static int save_file(const struct out *out, const char *path, const char *to)
 
 static int save(struct out *out, const char *path, const char *to, bool recursive, int depth);
 
-static int save_entries(struct out *out, const char *path, const char *to, const struct cache_listing *listing, int depth)
+static int save_entries(struct out *out, const char *path, const char *to,
+			const struct cache_listing *listing, int depth)
 {
 	int result = OK;
 
@@ -105,7 +106,8 @@ static int save_entries(struct out *out, const char *path, const char *to, const
 
 		if (++out->entries > ENTRIES_MAX)
 			return ctl_fail(path, "too many files");
-		result = below && target ? save(out, below, target, true, depth + 1) : ctl_fail(path, strerror(ENOMEM));
+		result = below && target ? save(out, below, target, true, depth + 1)
+					 : ctl_fail(path, strerror(ENOMEM));
 	}
 	return result;
 }
@@ -147,10 +149,13 @@ static int save(struct out *out, const char *path, const char *to, bool recursiv
 
 /* ---- out of images -------------------------------------------------------- */
 
-static int save_place(struct out *out, const struct place *source, const struct place *target, bool into, bool recursive)
+static int save_place(struct out *out, const struct place *source, const struct place *target, bool into,
+		      bool recursive)
 {
 	CLEANUP_FREE char *name = place_last_name(source->path);
-	CLEANUP_FREE char *to = !name ? NULL : into && *name ? path_join(target->path, name) : strdup(target->path);
+	CLEANUP_FREE char *to = !name		? NULL
+				: into && *name ? path_join(target->path, name)
+						: strdup(target->path);
 
 	if (!to)
 		return ctl_fail(source->path, strerror(ENOMEM));

@@ -2,8 +2,9 @@
 /*
  * edit: a file of an image in an editor.
  *
- * The image is free while the editor runs, which may be for hours. What comes out of it is written if the file in the
- * image is then what went in; if not, or if writing fails, the edited text is kept, and it is said where.
+ * The image is free while the editor runs, which may be for hours. What comes out of it is written if the
+ * file in the image is then what went in; if not, or if writing fails, the edited text is kept, and it is
+ * said where.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +35,8 @@ struct edited {
 /* ---- the text ------------------------------------------------------------- */
 
 /* As the image has it now. */
-static int get(const char *control, const struct place *place, const struct change_options *options, char **text, size_t *length,
-	       bool *is_new)
+static int get(const char *control, const struct place *place, const struct change_options *options,
+	       char **text, size_t *length, bool *is_new)
 {
 	struct change *change;
 	int error, result = change_open(control, place, options, &change);
@@ -79,7 +80,8 @@ static int read_file(struct edited *edited)
 
 static bool is_changed(const struct edited *edited)
 {
-	return edited->new && (edited->new_bytes != edited->old_bytes || memcmp(edited->new, edited->old, edited->old_bytes) != 0);
+	return edited->new && (edited->new_bytes != edited->old_bytes ||
+			       memcmp(edited->new, edited->old, edited->old_bytes) != 0);
 }
 
 /* ---- the editor ----------------------------------------------------------- */
@@ -169,7 +171,8 @@ static int put(const char *control, const struct edited *edited, const struct ch
 	error = change_get(change, edited->place->path, &now, &now_bytes);
 	if (error == -ENOENT && edited->is_new)
 		error = 0;
-	else if (error == 0 && (edited->is_new || now_bytes != edited->old_bytes || memcmp(now, edited->old, now_bytes) != 0)) {
+	else if (error == 0 && (edited->is_new || now_bytes != edited->old_bytes ||
+				memcmp(now, edited->old, now_bytes) != 0)) {
 		change_end(change);
 		return ctl_fail(edited->place->path, "was changed by somebody else meanwhile");
 	}

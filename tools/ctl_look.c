@@ -23,7 +23,8 @@ bool look_again(int error, const struct cache_op *op, int64_t deadline_ns)
 	int64_t pause_ns = op->retry_ns > 1000000 ? op->retry_ns : 1000000;
 	struct timespec pause = { pause_ns / 1000000000, pause_ns % 1000000000 };
 
-	if ((error != -EINPROGRESS && error != -EAGAIN) || clock_now_ns(CLOCK_MONOTONIC) + pause_ns > deadline_ns)
+	if ((error != -EINPROGRESS && error != -EAGAIN) ||
+	    clock_now_ns(CLOCK_MONOTONIC) + pause_ns > deadline_ns)
 		return false;
 	nanosleep(&pause, NULL);
 	return true;

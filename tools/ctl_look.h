@@ -27,7 +27,8 @@ struct look {
 int look_open(struct look *look, const char *control, const char *argument);
 void look_close(struct look *look);
 
-/* What a path of the partition leads to, for look_put. 0 or -errno. The root's `dir` is NULL: see look->root. */
+/* What a path of the partition leads to, for look_put. 0 or -errno. The root's `dir` is NULL: see look->root.
+ */
 int look_find(struct look *look, const char *path, struct cache_node *node);
 void look_put(struct cache_node *node);
 
@@ -41,12 +42,12 @@ const char *look_reason(const struct look *look, int error);
 bool look_again(int error, const struct cache_op *op, int64_t deadline_ns);
 
 /* Calls of the cache wait for an image in flux: repeat until it is settled. */
-#define PATIENTLY(error, call)                                       \
-	do {                                                         \
-		int64_t patient_until_ns = clock_now_ns(CLOCK_MONOTONIC) + LOOK_PATIENCE_NS;   \
-		struct cache_op op;                                  \
-		do {                                                 \
-			op = (struct cache_op){ .may_block = true }; \
-			error = (call);                              \
-		} while (look_again(error, &op, patient_until_ns));       \
+#define PATIENTLY(error, call)                                                               \
+	do {                                                                                 \
+		int64_t patient_until_ns = clock_now_ns(CLOCK_MONOTONIC) + LOOK_PATIENCE_NS; \
+		struct cache_op op;                                                          \
+		do {                                                                         \
+			op = (struct cache_op){ .may_block = true };                         \
+			error = (call);                                                      \
+		} while (look_again(error, &op, patient_until_ns));                          \
 	} while (0)

@@ -29,12 +29,14 @@ static int move_all(struct change *change, const struct places *places, bool *mi
 		error = change_look(change, first, &moved);
 	if (error != 0)
 		return error;
-	if (kind != CHANGE_DIRECTORY && (places->count > 2 || (place_is_directory(last) && moved == CHANGE_FILE))) {
+	if (kind != CHANGE_DIRECTORY &&
+	    (places->count > 2 || (place_is_directory(last) && moved == CHANGE_FILE))) {
 		*misused = true;
 		return -ENOTDIR;
 	}
 	if (kind != CHANGE_DIRECTORY ||
-	    (places->count == 2 && strcasecmp(first + strspn(first, "/"), last->path + strspn(last->path, "/")) == 0))
+	    (places->count == 2 &&
+	     strcasecmp(first + strspn(first, "/"), last->path + strspn(last->path, "/")) == 0))
 		return change_move(change, first, last->path);
 	for (size_t i = 0; i + 1 < places->count && error == 0; i++)
 		error = move_into(change, places->list[i].path, last->path);

@@ -15,8 +15,8 @@
 
 /* ---- saying --------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 0)))
-static void write_line(FILE *out, const char *before, const char *format, va_list list)
+__attribute__((format(printf, 3, 0))) static void write_line(FILE *out, const char *before,
+							     const char *format, va_list list)
 {
 	CLEANUP_FREE char *text = NULL;
 
@@ -98,7 +98,9 @@ static void end_by_signal(void)
 
 static int run(const struct prep_options *options)
 {
-	struct prep prep = { .options = options, .template_fd = -1, .instance = { .fd = -1 }, .interrupted = &interrupted };
+	struct prep prep = {
+		.options = options, .template_fd = -1, .instance = { .fd = -1 }, .interrupted = &interrupted
+	};
 	int result = prep_image_find(&prep);
 
 	if (result == PREP_OK)

@@ -2,9 +2,10 @@
 /*
  * imagefs-prep: from an image as it was downloaded to one that a board boots from.
  *
- * The options are read into a struct, everything that can be known to fail is looked at, and then the steps are
- * done in one order, each said in a line before it is done; --dry-run says the same lines. What is made has a temporary
- * name until all of it is done (tools/prep/instance.h); an image in place is changed as a whole (tools/prep/change.h).
+ * The options are read into a struct, everything that can be known to fail is looked at, and then the steps
+ * are done in one order, each said in a line before it is done; --dry-run says the same lines. What is made
+ * has a temporary name until all of it is done (tools/prep/instance.h); an image in place is changed as a
+ * whole (tools/prep/change.h).
  */
 #pragma once
 
@@ -55,10 +56,10 @@ struct prep_word {
 struct prep_options {
 	const char *template, *instance; /* instance NULL: in place, or beside the archive */
 	bool clone, dry_run, quiet, force, move, install, grow_root, ssh, dnsmasq, dns, has_root, has_export;
-	const char *sum;		 /* as given: a sum or a file */
-	uint64_t size_bytes;		 /* 0: as it is */
+	const char *sum;			 /* as given: a sum or a file */
+	uint64_t size_bytes;			 /* 0: as it is */
 	unsigned boot_partition, root_partition; /* 0: by content */
-	const char *cmdline;		 /* the file; NULL: cmdline.txt */
+	const char *cmdline;			 /* the file; NULL: cmdline.txt */
 	enum cmdline_root_kind root;
 	enum cmdline_initramfs initramfs;
 	enum export_server export;
@@ -77,9 +78,11 @@ bool prep_options_have(const struct prep_options *options, enum prep_word_kind k
 /* ---- saying --------------------------------------------------------------- */
 
 /* A step, in one line on standard output, before it is done. */
-void prep_say(const struct prep_options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void prep_say(const struct prep_options *options, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* What was found while it was done: standard error. */
-void prep_note(const struct prep_options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void prep_note(const struct prep_options *options, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* One line on standard error; PREP_FAILED. `what` NULL or "": nothing stands before it. */
 int prep_fail(const char *what, const char *why);
 
@@ -87,16 +90,16 @@ int prep_fail(const char *what, const char *why);
 
 struct prep {
 	const struct prep_options *options;
-	char *template;	     /* owned: the path; "-" is standard input */
-	int template_fd;     /* owned */
+	char *template;	 /* owned: the path; "-" is standard input */
+	int template_fd; /* owned */
 	struct stat template_st;
 	enum unpack_kind kind;
-	char *path;	     /* owned: of the image that is made or changed, absolute, links followed */
-	char *shown;	     /* owned: how it is called in what is said */
-	bool in_place;	     /* it is the template itself */
-	bool makes;	     /* a file under a temporary name, or a device, is written; else it is changed in place */
-	bool root_said;	     /* which partition is the root */
-	bool leased;	     /* nobody can open the template for writing until that ends */
+	char *path;    /* owned: of the image that is made or changed, absolute, links followed */
+	char *shown;   /* owned: how it is called in what is said */
+	bool in_place; /* it is the template itself */
+	bool makes; /* a file under a temporary name, or a device, is written; else it is changed in place */
+	bool root_said;		 /* which partition is the root */
+	bool leased;		 /* nobody can open the template for writing until that ends */
 	char sum[SUM_HEX_BYTES]; /* what options->sum says */
 	struct instance instance;
 	struct layout layout; /* of the image, once it is there; table NULL: not yet */
@@ -107,7 +110,8 @@ struct prep {
 int prep_image_find(struct prep *prep);
 bool prep_is_pipe(const struct prep *prep);
 bool prep_is_archive(const struct prep *prep); /* or from a pipe: unpack() looks what it is */
-/* Does somebody write to the template? PREP_FAILED: it was said who. *leased: nobody can, until holder_lease_end. */
+/* Does somebody write to the template? PREP_FAILED: it was said who. *leased: nobody can, until
+ * holder_lease_end. */
 int prep_check_holders(struct prep *prep, bool *leased);
 
 /* prep_image.c. The image, under its temporary name: unpacked or copied, and grown. */
@@ -142,5 +146,6 @@ int prep_board_check(struct prep *prep);
 int prep_board_link(struct prep *prep);
 /* The name under which the server exports the image, for the caller to free; NULL: no memory. */
 char *prep_board_export(const struct prep *prep);
-/* What the board calls itself to an iSCSI server: as given, or after the first --board. For the caller to free; NULL: nobody knows. */
+/* What the board calls itself to an iSCSI server: as given, or after the first --board. For the caller to
+ * free; NULL: nobody knows. */
 char *prep_board_initiator(const struct prep *prep);

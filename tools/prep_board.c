@@ -27,7 +27,9 @@ static char *directory_of_links(const struct prep *prep)
 		return strdup(prep->options->images);
 	if (stat(prep->path, &st) == 0 && S_ISBLK(st.st_mode))
 		return strdup(PREP_IMAGES);
-	return strndup(prep->path, prep_last_part(prep->path) == prep->path + 1 ? 1 : (size_t)(prep_last_part(prep->path) - prep->path - 1));
+	return strndup(prep->path, prep_last_part(prep->path) == prep->path + 1
+					   ? 1
+					   : (size_t)(prep_last_part(prep->path) - prep->path - 1));
 }
 
 /* Is the image's own file in that directory? */
@@ -85,7 +87,9 @@ static int check_link(struct prep *prep, int directory, const char *board, const
 	ssize_t length;
 
 	if (link_board(board, name, &kind) != 0)
-		return prep_fail(board, "is no name for a board: a serial, a MAC address, or a file's name without .img");
+		return prep_fail(
+			board,
+			"is no name for a board: a serial, a MAC address, or a file's name without .img");
 	if (link_target(file, prep->options->boot_partition, target) != 0)
 		return prep_fail(file, strerror(ENAMETOOLONG));
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -164,7 +168,8 @@ static void first_board(const struct prep *prep, char name[LINK_NAME_BYTES], enu
 	name[0] = '\0';
 	*kind = LINK_NAME;
 	for (size_t i = 0; i < prep->options->word_count && !*name; i++)
-		if (prep->options->words[i].kind == PREP_BOARD && link_board(prep->options->words[i].text, name, kind) != 0)
+		if (prep->options->words[i].kind == PREP_BOARD &&
+		    link_board(prep->options->words[i].text, name, kind) != 0)
 			name[0] = '\0';
 }
 
@@ -178,7 +183,9 @@ static enum export_server server_of(const struct prep_options *options)
 
 char *prep_board_export(const struct prep *prep)
 {
-	struct export export = { .server = server_of(prep->options), .path = prep->path, .iqn = prep->options->iqn };
+	struct export export = { .server = server_of(prep->options),
+				 .path = prep->path,
+				 .iqn = prep->options->iqn };
 
 	return export_name(&export);
 }
@@ -187,7 +194,10 @@ char *prep_board_initiator(const struct prep *prep)
 {
 	char board[LINK_NAME_BYTES];
 	enum link_kind kind;
-	struct export export = { .server = server_of(prep->options), .path = prep->path, .iqn = prep->options->iqn, .board = board };
+	struct export export = { .server = server_of(prep->options),
+				 .path = prep->path,
+				 .iqn = prep->options->iqn,
+				 .board = board };
 
 	if (prep->options->initiator)
 		return strdup(prep->options->initiator);
@@ -221,8 +231,9 @@ static int carry_out(struct prep *prep, const char *server, const struct export_
 	if (options->install) {
 		error = export_install(plan, options->dry_run, say_line, (void *)options, &problem);
 	} else {
-		prep_say(options, plan->file ? "print what %s has to be told, for %s" : "print what %s has to be told", server,
-			 plan->file);
+		prep_say(options,
+			 plan->file ? "print what %s has to be told, for %s" : "print what %s has to be told",
+			 server, plan->file);
 		if (!options->dry_run) {
 			fputs(plan->text, stdout);
 			print_steps(plan);
@@ -235,7 +246,8 @@ static int carry_out(struct prep *prep, const char *server, const struct export_
 
 static int plan_failed(const char *server, int error)
 {
-	return prep_fail(server, error == -EINVAL ? "its configuration cannot hold that path or name" : strerror(-error));
+	return prep_fail(server, error == -EINVAL ? "its configuration cannot hold that path or name"
+						  : strerror(-error));
 }
 
 /* For the caller to free after PREP_OK. */
@@ -250,8 +262,9 @@ static int plan_export(struct prep *prep, struct export_plan *plan)
 	enum link_kind kind;
 	int error;
 
-	if (!name || (!kernel_tells(prep) && asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
-						      one ? "/" : "", one ? name : "") < 0))
+	if (!name || (!kernel_tells(prep) &&
+		      asprintf(&control, "/run/imagefs/%s%s%s", prep_last_part(options->mountpoint),
+			       one ? "/" : "", one ? name : "") < 0))
 		control = NULL;
 	first_board(prep, board, &kind);
 	export.is_device = is_device(prep);
@@ -275,7 +288,8 @@ static int export_image(struct prep *prep)
 
 static int tell_dnsmasq(struct prep *prep)
 {
-	struct export_dnsmasq dnsmasq = { .mountpoint = prep->options->mountpoint, .network = prep->options->network,
+	struct export_dnsmasq dnsmasq = { .mountpoint = prep->options->mountpoint,
+					  .network = prep->options->network,
 					  .dns = prep->options->dns };
 	struct export_plan plan;
 	char board[LINK_NAME_BYTES];

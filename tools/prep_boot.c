@@ -14,7 +14,6 @@
 #include "tools/prep/change.h"
 #include "tools/prep/config.h"
 
-
 /* ---- SRC[:DEST] ----------------------------------------------------------- */
 
 struct copy {
@@ -78,7 +77,8 @@ static int check_word(const struct prep_word *word)
 	if (word->kind == PREP_SET || word->kind == PREP_UNSET) {
 		error = cmdline_read(NULL, 0, &text);
 		if (error == 0)
-			error = word->kind == PREP_SET ? cmdline_set_word(&text, word->text) : cmdline_unset_word(&text, word->text);
+			error = word->kind == PREP_SET ? cmdline_set_word(&text, word->text)
+						       : cmdline_unset_word(&text, word->text);
 	} else if (word->kind == PREP_CONFIG) {
 		text = calloc(1, 1);
 		error = text ? config_set_line(&text, &length, word->text) : -ENOMEM;
@@ -89,11 +89,13 @@ static int check_word(const struct prep_word *word)
 	}
 	if (error == 0)
 		return PREP_OK;
-	return prep_fail(word->text, error == -EINVAL ?
-					     (word->kind == PREP_CONFIG ? "is no line of config.txt: KEY=VALUE, or 'KEY=VALUE [SECTION]'" :
-									  "is no word of a command line: KEY=VALUE, or KEY") :
-				     error == -E2BIG ? "is too long" :
-						       strerror(-error));
+	return prep_fail(word->text,
+			 error == -EINVAL
+				 ? (word->kind == PREP_CONFIG
+					    ? "is no line of config.txt: KEY=VALUE, or 'KEY=VALUE [SECTION]'"
+					    : "is no word of a command line: KEY=VALUE, or KEY")
+			 : error == -E2BIG ? "is too long"
+					   : strerror(-error));
 }
 
 int prep_boot_check(struct prep *prep)
@@ -181,9 +183,9 @@ static int put_tree(struct prep *prep, struct change *change, char *source, cons
 
 		if (asprintf(&to, "%s%s", path, *path ? below : below + (*below == '/')) < 0)
 			to = NULL;
-		result = *prep->interrupted ? prep_fail("", "interrupted") :
-			 to		    ? put_entry(change, entry, to) :
-					      prep_fail("", strerror(ENOMEM));
+		result = *prep->interrupted ? prep_fail("", "interrupted")
+			 : to		    ? put_entry(change, entry, to)
+					    : prep_fail("", strerror(ENOMEM));
 	}
 	fts_close(tree);
 	return result;
@@ -212,11 +214,13 @@ static int do_copy(struct prep *prep, struct change *change, const char *text)
 	/* A file goes into a directory. A tree becomes it, so that a second time is as the first. */
 	inside = length == 0 || (to[length - 1] == '/' && strspn(to, "/") < length) ||
 		 (kind == CHANGE_DIRECTORY && !is_directory(copy.source));
-	if (asprintf(&path, "%s%s%s", to, inside && length > 0 && to[length - 1] != '/' ? "/" : "", inside ? name : "") < 0) {
+	if (asprintf(&path, "%s%s%s", to, inside && length > 0 && to[length - 1] != '/' ? "/" : "",
+		     inside ? name : "") < 0) {
 		path = NULL;
 		return prep_fail("", strerror(ENOMEM));
 	}
-	return is_directory(copy.source) ? put_tree(prep, change, copy.source, path) : put_file(change, copy.source, path);
+	return is_directory(copy.source) ? put_tree(prep, change, copy.source, path)
+					 : put_file(change, copy.source, path);
 }
 
 static int do_remove(struct prep *prep, struct change *change, const char *path)
@@ -283,7 +287,8 @@ static int do_config(struct prep *prep, struct change *change)
 		return prep_fail(PREP_CONFIG_FILE, strerror(-error));
 	if (!change || (length == old_length && memcmp(text, old, length) == 0))
 		return PREP_OK;
-	return change_put_text(change, PREP_CONFIG_FILE, text, length) == 0 ? PREP_OK : prep_boot_failed(change);
+	return change_put_text(change, PREP_CONFIG_FILE, text, length) == 0 ? PREP_OK
+									    : prep_boot_failed(change);
 }
 
 /* ---- first boot ----------------------------------------------------------- */
@@ -318,14 +323,16 @@ static int do_cloud(struct prep *prep, struct change *change)
 		result = do_cloud_file(prep, change, options->meta_data, "meta-data");
 	if (result == PREP_OK)
 		result = do_cloud_file(prep, change, options->network_config, "network-config");
-	if (result != PREP_OK || !change || !(options->user_data || options->network_config) || prep_boot_is_file(change, "meta-data"))
+	if (result != PREP_OK || !change || !(options->user_data || options->network_config) ||
+	    prep_boot_is_file(change, "meta-data"))
 		return result;
 	if (!name || asprintf(&text, "instance-id: %s\n", name) < 0) {
 		text = NULL;
 		return prep_fail("", strerror(ENOMEM));
 	}
 	prep_note(options, "there is no meta-data, which cloud-init needs: made, with instance-id: %s", name);
-	return change_put_text(change, "meta-data", text, strlen(text)) == 0 ? PREP_OK : prep_boot_failed(change);
+	return change_put_text(change, "meta-data", text, strlen(text)) == 0 ? PREP_OK
+									     : prep_boot_failed(change);
 }
 
 /* ---- all of it ------------------------------------------------------------ */
@@ -357,10 +364,10 @@ static int do_all(struct prep *prep, struct change *change)
 
 static bool is_wanted(const struct prep_options *options)
 {
-	return options->has_root || options->ssh || options->user_data || options->meta_data || options->network_config ||
-	       prep_options_have(options, PREP_COPY) || prep_options_have(options, PREP_REMOVE) ||
-	       prep_options_have(options, PREP_SET) || prep_options_have(options, PREP_UNSET) ||
-	       prep_options_have(options, PREP_CONFIG);
+	return options->has_root || options->ssh || options->user_data || options->meta_data ||
+	       options->network_config || prep_options_have(options, PREP_COPY) ||
+	       prep_options_have(options, PREP_REMOVE) || prep_options_have(options, PREP_SET) ||
+	       prep_options_have(options, PREP_UNSET) || prep_options_have(options, PREP_CONFIG);
 }
 
 int prep_boot_change(struct prep *prep)
@@ -377,7 +384,8 @@ int prep_boot_change(struct prep *prep)
 	result = prep_image_look(prep);
 	if (result != PREP_OK)
 		return result;
-	if (change_begin(&change, prep->makes ? prep->instance.work : prep->path, options->boot_partition, flags) != 0) {
+	if (change_begin(&change, prep->makes ? prep->instance.work : prep->path, options->boot_partition,
+			 flags) != 0) {
 		result = prep_fail("", change ? change_problem(change) : strerror(ENOMEM));
 	} else {
 		if (change_notice(change))

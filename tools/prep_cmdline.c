@@ -26,7 +26,8 @@ static char *read_config(void *context, const char *name, size_t *length)
 	return text;
 }
 
-/* The name that config.txt gives it for that model, if there is such a file: for the caller to free, else NULL. */
+/* The name that config.txt gives it for that model, if there is such a file: for the caller to free, else
+ * NULL. */
 static char *named_by(struct change *change, const struct pi_config *config, enum pi_model model)
 {
 	const struct pi_setting *prefix = pi_config_find(config, model, "os_prefix");
@@ -103,12 +104,14 @@ static int set_root(struct prep *prep, char **line)
 
 static void say_root(struct prep *prep)
 {
-	static const char *const kinds[] = { [CMDLINE_ROOT_NBD] = "NBD", [CMDLINE_ROOT_ISCSI] = "iSCSI", [CMDLINE_ROOT_NFS] = "NFS" };
+	static const char *const kinds[] = {
+		[CMDLINE_ROOT_NBD] = "NBD", [CMDLINE_ROOT_ISCSI] = "iSCSI", [CMDLINE_ROOT_NFS] = "NFS"
+	};
 	const struct prep_options *options = prep->options;
 	CLEANUP_FREE char *export = options->name ? strdup(options->name) : prep_board_export(prep);
 
-	prep_say(options, "set the command line: root over %s, %s of %s", kinds[options->root], export ? export : "?",
-		 options->server);
+	prep_say(options, "set the command line: root over %s, %s of %s", kinds[options->root],
+		 export ? export : "?", options->server);
 }
 
 static int change_line(struct prep *prep, char **line)
@@ -157,13 +160,15 @@ int prep_cmdline_change(struct prep *prep, struct change *change)
 	const struct prep_options *options = prep->options;
 	CLEANUP_FREE char *path = NULL;
 
-	if (!options->has_root && !prep_options_have(options, PREP_SET) && !prep_options_have(options, PREP_UNSET))
+	if (!options->has_root && !prep_options_have(options, PREP_SET) &&
+	    !prep_options_have(options, PREP_UNSET))
 		return PREP_OK;
 	if (options->has_root)
 		say_root(prep);
 	for (size_t i = 0; i < options->word_count; i++)
 		if (options->words[i].kind == PREP_SET || options->words[i].kind == PREP_UNSET)
-			prep_say(options, "%s the command line: %s", options->words[i].kind == PREP_SET ? "set" : "take out of",
+			prep_say(options, "%s the command line: %s",
+				 options->words[i].kind == PREP_SET ? "set" : "take out of",
 				 options->words[i].text);
 	if (!change)
 		return PREP_OK;

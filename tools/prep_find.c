@@ -52,7 +52,8 @@ char *prep_image_name(const struct prep *prep)
 	return name;
 }
 
-/* `jammy` is jammy.img of the directory of images, if there is no file `jammy` here. For the caller to free. */
+/* `jammy` is jammy.img of the directory of images, if there is no file `jammy` here. For the caller to free.
+ */
 static char *find_template(const struct prep_options *options)
 {
 	const char *given = options->template, *directory = options->images ? options->images : PREP_IMAGES;
@@ -87,14 +88,17 @@ static char *beside_archive(const char *template)
 /* The copy of a name is beside it, and called as it is. */
 static char *beside_template(const struct prep *prep, const char *name)
 {
-	const char *slash = strrchr(prep->template, '/'), *suffix = strrchr(prep_last_part(prep->template), '.');
+	const char *slash = strrchr(prep->template, '/'),
+		   *suffix = strrchr(prep_last_part(prep->template), '.');
 	char *path = NULL;
 
-	if (strchr(name, '/') || strchr(prep->options->template, '/') || strcmp(prep->template, prep->options->template) == 0)
+	if (strchr(name, '/') || strchr(prep->options->template, '/') ||
+	    strcmp(prep->template, prep->options->template) == 0)
 		return strdup(name);
 	if (has_image_suffix(name) || !has_image_suffix(prep->template))
 		suffix = "";
-	if (asprintf(&path, "%.*s%s%s", slash ? (int)(slash + 1 - prep->template) : 0, prep->template, name, suffix) < 0)
+	if (asprintf(&path, "%.*s%s%s", slash ? (int)(slash + 1 - prep->template) : 0, prep->template, name,
+		     suffix) < 0)
 		return NULL;
 	return path;
 }
@@ -108,12 +112,13 @@ static int open_template(struct prep *prep)
 	prep->template = find_template(prep->options);
 	if (!prep->template)
 		return prep_fail("", strerror(ENOMEM));
-	prep->template_fd = strcmp(prep->template, "-") == 0 ?
-				    dup(STDIN_FILENO) :
-				    open(prep->template, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	prep->template_fd = strcmp(prep->template, "-") == 0
+				    ? dup(STDIN_FILENO)
+				    : open(prep->template, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (prep->template_fd < 0 || fstat(prep->template_fd, &prep->template_st) != 0)
 		return prep_fail(prep->template, strerror(errno));
-	if (!S_ISREG(prep->template_st.st_mode) && !S_ISBLK(prep->template_st.st_mode) && strcmp(prep->template, "-") != 0)
+	if (!S_ISREG(prep->template_st.st_mode) && !S_ISBLK(prep->template_st.st_mode) &&
+	    strcmp(prep->template, "-") != 0)
 		return prep_fail(prep->template, "is neither a regular file nor a block device");
 	error = unpack_kind_of(prep->template_fd, &prep->kind);
 	return error == 0 ? PREP_OK : prep_fail(prep->template, strerror(-error));
@@ -137,7 +142,8 @@ static int check_kind(const struct prep *prep)
 		return prep_fail(prep->template, "is no image; --clone is for images: leave it out");
 	if (prep->kind != UNPACK_FOREIGN)
 		return PREP_OK;
-	if (asprintf(&why, "is a %s: qemu-img convert -O raw %s NAME.img", unpack_kind_name(prep->kind), prep->template) < 0)
+	if (asprintf(&why, "is a %s: qemu-img convert -O raw %s NAME.img", unpack_kind_name(prep->kind),
+		     prep->template) < 0)
 		why = NULL;
 	return prep_fail(prep->template, why ? why : strerror(ENOMEM));
 }
@@ -150,7 +156,8 @@ static int find_path(struct prep *prep)
 	if (!options->instance && prep_is_pipe(prep))
 		return prep_fail("", "what comes from a pipe needs an INSTANCE");
 	if (options->instance)
-		prep->shown = options->clone ? beside_template(prep, options->instance) : strdup(options->instance);
+		prep->shown =
+			options->clone ? beside_template(prep, options->instance) : strdup(options->instance);
 	else
 		prep->shown = prep_is_archive(prep) ? beside_archive(prep->template) : strdup(prep->template);
 	prep->path = prep->shown ? instance_path(prep->shown, &problem) : NULL;
@@ -184,11 +191,14 @@ int prep_check_holders(struct prep *prep, bool *leased)
 	if (error != -EBUSY && !who)
 		return PREP_OK;
 	if (prep->options->force) {
-		prep_note(prep->options, "%s is open for writing (%s): what is copied may be half of a change", prep->template,
-			  who ? who : "nobody knows by whom");
+		prep_note(prep->options,
+			  "%s is open for writing (%s): what is copied may be half of a change",
+			  prep->template, who ? who : "nobody knows by whom");
 		return PREP_OK;
 	}
-	if (asprintf(&why, "is open for writing by %s: a copy could have half of a change (--force copies all the same)",
+	if (asprintf(&why,
+		     "is open for writing by %s: a copy could have half of a change (--force copies all the "
+		     "same)",
 		     who ? who : "somebody whom this system does not show") < 0)
 		why = NULL;
 	return prep_fail(prep->template, why ? why : strerror(ENOMEM));
@@ -203,7 +213,8 @@ static void note_replaced(const struct prep *prep)
 	if (stat(prep->path, &st) == 0)
 		who = holder_names(&st, prep->path);
 	if (who)
-		prep_note(prep->options, "%s is open for writing by %s, whose changes from now on are lost", prep->shown, who);
+		prep_note(prep->options, "%s is open for writing by %s, whose changes from now on are lost",
+			  prep->shown, who);
 }
 
 static bool is_to_grow(const struct prep *prep)

@@ -28,10 +28,13 @@ static void note_root(struct prep *prep)
 		return;
 	prep->root_said = true;
 	for (size_t i = 0; layout->others[i] != 0; i++)
-		used += (size_t)snprintf(others + used, sizeof(others) - used, "%s%u", i == 0 ? "" : ", ", layout->others[i]);
+		used += (size_t)snprintf(others + used, sizeof(others) - used, "%s%u", i == 0 ? "" : ", ",
+					 layout->others[i]);
 	if (*others)
-		prep_note(prep->options, "the root is taken to be partition %u (%s); it might be %s: --root-partition says",
-			  layout->root, *layout->root_type ? layout->root_type : "of no kind that is known", others);
+		prep_note(prep->options,
+			  "the root is taken to be partition %u (%s); it might be %s: --root-partition says",
+			  layout->root, *layout->root_type ? layout->root_type : "of no kind that is known",
+			  others);
 	else
 		prep_note(prep->options, "the root is partition %u (%s)", layout->root,
 			  *layout->root_type ? layout->root_type : "of no kind that is known");
@@ -61,7 +64,8 @@ static int read_sum(struct prep *prep)
 	struct problem problem;
 
 	if (!prep->options->sum ||
-	    sum_wanted(prep->options->sum, prep_is_pipe(prep) ? prep->shown : prep->template, prep->sum, &problem) == 0)
+	    sum_wanted(prep->options->sum, prep_is_pipe(prep) ? prep->shown : prep->template, prep->sum,
+		       &problem) == 0)
 		return PREP_OK;
 	return prep_fail("", problem.text);
 }
@@ -83,7 +87,9 @@ static int unpack_template(struct prep *prep)
 	output_end(&output);
 	if (error == 0)
 		return PREP_OK;
-	return prep_fail(error == -ENOSPC || error == -EDQUOT || error == -EFBIG ? prep->shown : prep->template, problem.text);
+	return prep_fail(error == -ENOSPC || error == -EDQUOT || error == -EFBIG ? prep->shown
+										 : prep->template,
+			 problem.text);
 }
 
 /* Of an image, the copy is what counts: nobody else can change it. */
@@ -104,7 +110,8 @@ static int check_sum(struct prep *prep, int fd)
 	}
 	if (got != 0)
 		return prep_fail(prep->template, *prep->interrupted ? "interrupted" : strerror(errno));
-	return sum_compare(&sum, prep->sum, &problem) == 0 ? PREP_OK : prep_fail(prep->template, problem.text);
+	return sum_compare(&sum, prep->sum, &problem) == 0 ? PREP_OK
+							   : prep_fail(prep->template, problem.text);
 }
 
 /* A change of the template that was interrupted is finished first: a copy would be half of it. */
@@ -130,17 +137,19 @@ static int copy_template(struct prep *prep)
 		error = prep_check_holders(prep, &prep->leased);
 	if (error != PREP_OK)
 		return error;
-	error = instance_copy(&prep->instance, prep->template_fd, prep->template, !prep->options->quiet, prep->interrupted,
-			      &reflinked, &problem);
+	error = instance_copy(&prep->instance, prep->template_fd, prep->template, !prep->options->quiet,
+			      prep->interrupted, &reflinked, &problem);
 	if (error != 0)
-		return prep_fail(error == -ENOSPC || error == -EDQUOT ? prep->shown : prep->template, problem.text);
+		return prep_fail(error == -ENOSPC || error == -EDQUOT ? prep->shown : prep->template,
+				 problem.text);
 	if (prep->options->clone || prep->in_place)
 		instance_look_like(&prep->instance, prep->template_fd);
 	/* An image in place stays ours until it is replaced. */
 	if (prep->leased && !prep->in_place) {
 		prep->leased = false;
 		if (!holder_lease_end(prep->template_fd) && !reflinked)
-			return prep_fail(prep->template, "somebody wanted to write to it while it was copied");
+			return prep_fail(prep->template,
+					 "somebody wanted to write to it while it was copied");
 	}
 	return check_sum(prep, prep->instance.fd);
 }
@@ -160,8 +169,8 @@ static int grow_image(struct prep *prep, const char *path, bool device)
 		return prep_fail(prep->shown, "the device is smaller than that --size");
 	if (options->size_bytes != 0 && !device && options->size_bytes <= (uint64_t)size)
 		prep_note(options, "it is that large already, or larger");
-	if (grow(path, options->size_bytes, options->grow_root ? prep->layout.root : 0, prep->layout.table->sector_bytes,
-		 &problem) != 0)
+	if (grow(path, options->size_bytes, options->grow_root ? prep->layout.root : 0,
+		 prep->layout.table->sector_bytes, &problem) != 0)
 		return prep_fail(prep->shown, problem.text);
 	layout_free(&prep->layout); /* it is another now */
 	return PREP_OK;
@@ -189,10 +198,11 @@ static void say_making(struct prep *prep)
 	if (prep_is_pipe(prep))
 		prep_say(options, "unpack standard input to %s", prep->shown);
 	else if (prep_is_archive(prep))
-		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, unpack_kind_name(prep->kind), size ? size : "?",
-			 prep->shown);
+		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, unpack_kind_name(prep->kind),
+			 size ? size : "?", prep->shown);
 	else if (prep->in_place && prep->makes)
-		prep_say(options, "copy %s to a temporary name, to replace it when all is done", prep->template);
+		prep_say(options, "copy %s to a temporary name, to replace it when all is done",
+			 prep->template);
 	else if (prep->makes)
 		prep_say(options, "copy %s to %s", prep->template, prep->shown);
 }
@@ -215,7 +225,8 @@ static int make(struct prep *prep)
 	struct problem problem;
 	int result;
 
-	if (instance_begin(&prep->instance, prep->path, prep->options->force || prep->in_place, &problem) != 0)
+	if (instance_begin(&prep->instance, prep->path, prep->options->force || prep->in_place, &problem) !=
+	    0)
 		return prep_fail("", problem.text);
 	result = prep_is_archive(prep) ? unpack_template(prep) : copy_template(prep);
 	return result == PREP_OK ? grow_image(prep, prep->instance.work, prep->instance.is_device) : result;
@@ -227,13 +238,15 @@ static int fit_device(struct prep *prep)
 	CLEANUP_FD int fd = -1;
 	bool leased;
 
-	if (!S_ISBLK(prep->template_st.st_mode) || (prep->options->size_bytes == 0 && !prep->options->grow_root))
+	if (!S_ISBLK(prep->template_st.st_mode) ||
+	    (prep->options->size_bytes == 0 && !prep->options->grow_root))
 		return PREP_OK;
 	if (prep_check_holders(prep, &leased) != PREP_OK)
 		return PREP_FAILED;
 	fd = open(prep->path, O_RDONLY | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
-		return prep_fail(prep->shown, errno == EBUSY ? "is mounted, or part of another device" : strerror(errno));
+		return prep_fail(prep->shown,
+				 errno == EBUSY ? "is mounted, or part of another device" : strerror(errno));
 	return grow_image(prep, prep->path, true);
 }
 
@@ -275,7 +288,8 @@ int prep_image_publish(struct prep *prep)
 		return prep_fail("", "interrupted");
 	if (prep->leased && !holder_lease_end(prep->template_fd)) {
 		prep->leased = false;
-		return prep_fail(prep->template, "somebody wanted to write to it meanwhile: it stays as it is");
+		return prep_fail(prep->template,
+				 "somebody wanted to write to it meanwhile: it stays as it is");
 	}
 	prep->leased = false;
 	if (instance_publish(&prep->instance, &problem) != 0)

@@ -13,11 +13,34 @@
 #include "base/cleanup.h"
 
 enum {
-	OPTION_SHA256 = 256, OPTION_GROW_ROOT, OPTION_CMDLINE, OPTION_SET, OPTION_UNSET, OPTION_ROOT,
-	OPTION_SERVER, OPTION_NAME, OPTION_INITIATOR, OPTION_INITRAMFS, OPTION_IQN, OPTION_BOOT_PARTITION,
-	OPTION_ROOT_PARTITION, OPTION_CONFIG, OPTION_SSH, OPTION_USER_DATA, OPTION_META_DATA, OPTION_NETWORK_CONFIG,
-	OPTION_BOARD, OPTION_MOVE, OPTION_IMAGES, OPTION_MOUNTPOINT, OPTION_EXPORT, OPTION_DNSMASQ, OPTION_DNS, OPTION_NETWORK,
-	OPTION_INSTALL, OPTION_CLONE,
+	OPTION_SHA256 = 256,
+	OPTION_GROW_ROOT,
+	OPTION_CMDLINE,
+	OPTION_SET,
+	OPTION_UNSET,
+	OPTION_ROOT,
+	OPTION_SERVER,
+	OPTION_NAME,
+	OPTION_INITIATOR,
+	OPTION_INITRAMFS,
+	OPTION_IQN,
+	OPTION_BOOT_PARTITION,
+	OPTION_ROOT_PARTITION,
+	OPTION_CONFIG,
+	OPTION_SSH,
+	OPTION_USER_DATA,
+	OPTION_META_DATA,
+	OPTION_NETWORK_CONFIG,
+	OPTION_BOARD,
+	OPTION_MOVE,
+	OPTION_IMAGES,
+	OPTION_MOUNTPOINT,
+	OPTION_EXPORT,
+	OPTION_DNSMASQ,
+	OPTION_DNS,
+	OPTION_NETWORK,
+	OPTION_INSTALL,
+	OPTION_CLONE,
 };
 
 /* --nbd-host, --nbd-name, --serial, -C and -R are what nobodd-prep calls them. */
@@ -69,8 +92,10 @@ static void print_help(void)
 	printf("usage: imagefs-prep [options] TEMPLATE [INSTANCE]\n"
 	       "       imagefs-prep --clone IMAGE NEW\n"
 	       "\n"
-	       "From an image as it was downloaded (.img, .xz, .zst, .gz, .bz2, .zip, - is a pipe) to one that a board\n"
-	       "boots from. Without INSTANCE an image is changed in place, and an archive unpacked beside itself.\n"
+	       "From an image as it was downloaded (.img, .xz, .zst, .gz, .bz2, .zip, - is a pipe) to one "
+	       "that a board\n"
+	       "boots from. Without INSTANCE an image is changed in place, and an archive unpacked beside "
+	       "itself.\n"
 	       "\n"
 	       "  --sha256 FILE|SUM      what was downloaded must have that sum\n"
 	       "  -s, --size N           make the image larger, never smaller: 16G\n"
@@ -95,7 +120,8 @@ static void print_help(void)
 	       "  --boot-partition N     not the one that is found by content\n"
 	       "  --root-partition N\n"
 	       "\n"
-	       "  --board BOARD          its link: a serial, a MAC, or any name; as often as there are boards\n"
+	       "  --board BOARD          its link: a serial, a MAC, or any name; as often as there are "
+	       "boards\n"
 	       "  --move                 also if it leads to another image\n"
 	       "  --images DIR           where images and links are (that of INSTANCE, else /srv/images)\n"
 	       "  --export SERVER        print what nbd-server, nbdkit, tgt or lio has to be told\n"
@@ -105,7 +131,8 @@ static void print_help(void)
 	       "  --mountpoint DIR       where imagefs shows them (/srv/boot)\n"
 	       "  --install              do that: write the files, reload the servers\n"
 	       "\n"
-	       "  --clone                a copy, by reflink where the filesystem can; names of images are enough\n"
+	       "  --clone                a copy, by reflink where the filesystem can; names of images are "
+	       "enough\n"
 	       "  -f, --force            replace INSTANCE; take an image that somebody has open for writing\n"
 	       "  -n, --dry-run          say the steps, and do nothing\n"
 	       "  -q, --quiet            say nothing but what is wrong\n"
@@ -155,7 +182,9 @@ static bool read_number(const char *text, unsigned *number)
 
 static int read_root(struct prep_options *options, const char *text)
 {
-	static const char *const words[] = { [CMDLINE_ROOT_NBD] = "nbd", [CMDLINE_ROOT_ISCSI] = "iscsi", [CMDLINE_ROOT_NFS] = "nfs" };
+	static const char *const words[] = {
+		[CMDLINE_ROOT_NBD] = "nbd", [CMDLINE_ROOT_ISCSI] = "iscsi", [CMDLINE_ROOT_NFS] = "nfs"
+	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(text, words[i]) == 0) {
@@ -286,17 +315,19 @@ static int take_value(struct prep_options *options, int option, const char *valu
 	case OPTION_INITRAMFS:
 		return read_initramfs(options, value);
 	case 's':
-		return read_size(value, &options->size_bytes) ? PREP_OK : misused(value, "--size is a number like 16G");
+		return read_size(value, &options->size_bytes) ? PREP_OK
+							      : misused(value, "--size is a number like 16G");
 	case OPTION_BOOT_PARTITION:
 	case OPTION_ROOT_PARTITION:
-		return read_number(value, option == OPTION_BOOT_PARTITION ? &options->boot_partition : &options->root_partition) ?
-			       PREP_OK :
-			       misused(value, "is no number of a partition");
+		return read_number(value, option == OPTION_BOOT_PARTITION ? &options->boot_partition
+									  : &options->root_partition)
+			       ? PREP_OK
+			       : misused(value, "is no number of a partition");
 	default: /* OPTION_EXPORT */
 		options->has_export = true;
-		return export_of_word(value, &options->export) == 0 ?
-			       PREP_OK :
-			       misused(value, "--export is nbd-server, nbdkit, tgt or lio");
+		return export_of_word(value, &options->export) == 0
+			       ? PREP_OK
+			       : misused(value, "--export is nbd-server, nbdkit, tgt or lio");
 	}
 }
 
@@ -368,7 +399,8 @@ int prep_options_read(struct prep_options *options, int argc, char **argv, bool 
 	*options = (struct prep_options){ .mountpoint = "/srv/boot" };
 	*done = false;
 	opterr = 0;
-	while (result == PREP_OK && (option = getopt_long(argc, argv, "s:C:R:fnqhV", long_options, NULL)) != -1) {
+	while (result == PREP_OK &&
+	       (option = getopt_long(argc, argv, "s:C:R:fnqhV", long_options, NULL)) != -1) {
 		if (option == '?')
 			return misused(argv[optind - 1], "unknown option, or its value is missing");
 		if (option == 'h' || option == 'V') {

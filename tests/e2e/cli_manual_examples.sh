@@ -10,7 +10,7 @@ mount -t tmpfs tmpfs /etc/imagefs 2>/dev/null || true
 mount -t tmpfs tmpfs "$HOME"
 mkdir "$T/bin" /srv/images /srv/boot "$HOME/mnt"
 for program in "$IMAGEFS" "$(dirname "$IMAGEFS")"/imagefs{ctl,-prep} "$TOP/tools/nobodd-boards"; do ln -s "$program" "$T/bin/"; done
-export PATH=$T/bin:$PATH
+export PATH=$T/bin:$PATH VISUAL=true
 for name in jammy noble; do board /srv/images/$name.img $name; done
 printf 'label: dos\nstart=2048, size=6144, type=c\nstart=8192, size=2048, type=83\nstart=10240, size=6144, type=c\n' >"$T/three"
 rm /srv/images/jammy.img && truncate -s 8M /srv/images/jammy.img && sfdisk -q /srv/images/jammy.img <"$T/three"

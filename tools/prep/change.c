@@ -37,12 +37,15 @@ int change_say(struct change *change, int error, const char *format, ...)
 
 static int say_error(struct change *change, int error, const char *what)
 {
-	return change_say(change, error, "%s: %s%s%s", change->sole.path, what, *what ? ": " : "", strerror(-error));
+	return change_say(change, error, "%s: %s%s%s", change->sole.path, what, *what ? ": " : "",
+			  strerror(-error));
 }
 
 const char *change_problem(const struct change *change)
 {
-	return !change ? strerror(ENOMEM) : change->problem ? change->problem : "no memory to say what is wrong";
+	return !change		 ? strerror(ENOMEM)
+	       : change->problem ? change->problem
+				 : "no memory to say what is wrong";
 }
 
 const char *change_notice(const struct change *change)
@@ -81,15 +84,18 @@ static int find_partition(struct change *change, struct source *image, unsigned 
 	int error = part_table_read(image, 0, &table);
 
 	if (error == -ENODATA)
-		return change_say(change, error, "%s: neither a partition table nor a FAT", change->sole.path);
+		return change_say(change, error, "%s: neither a partition table nor a FAT",
+				  change->sole.path);
 	if (error != 0)
 		return say_error(change, error, "its partition table");
 	if (number == 0) {
 		error = part_choose_boot(image, table, &choice);
 		if (error != 0 || !choice.entry)
-			return change_say(change, error != 0 ? error : -EIO, "%s: %s", change->sole.path,
-					  error == -ENODATA ? "no partition is a FAT" :
-							      "its boot partition cannot be chosen: name it, as in IMAGE:1");
+			return change_say(
+				change, error != 0 ? error : -EIO, "%s: %s", change->sole.path,
+				error == -ENODATA
+					? "no partition is a FAT"
+					: "its boot partition cannot be chosen: name it, as in IMAGE:1");
 		entry = choice.entry;
 	} else {
 		entry = part_table_find(table, number);
@@ -110,9 +116,12 @@ static int read_volume(struct change *change, struct source *partition)
 
 	if (error != 0)
 		return say_error(change, error, "its boot sector is not that of a FAT");
-	end = change->volume.data_offset_bytes + (uint64_t)change->volume.cluster_count * change->volume.cluster_bytes;
+	end = change->volume.data_offset_bytes +
+	      (uint64_t)change->volume.cluster_count * change->volume.cluster_bytes;
 	if (end > change->length_bytes)
-		return change_say(change, -EUCLEAN, "%s: the file system is larger than what there is of its partition", change->sole.path);
+		return change_say(change, -EUCLEAN,
+				  "%s: the file system is larger than what there is of its partition",
+				  change->sole.path);
 	error = clusters_read(&change->volume, partition, &change->before);
 	return error == 0 ? 0 : say_error(change, error, "its FAT");
 }
@@ -120,10 +129,12 @@ static int read_volume(struct change *change, struct source *partition)
 static int make_copy(struct change *change)
 {
 	const char *where;
-	int error = copy_make(&change->copy, change->sole.reading, change->sole.path, change->offset_bytes, change->length_bytes,
-			      &change->before, &where);
+	int error = copy_make(&change->copy, change->sole.reading, change->sole.path, change->offset_bytes,
+			      change->length_bytes, &change->before, &where);
 
-	return error == 0 ? 0 : change_say(change, error, "%s: its private copy in %s: %s", change->sole.path, where, strerror(-error));
+	return error == 0 ? 0
+			  : change_say(change, error, "%s: its private copy in %s: %s", change->sole.path,
+				       where, strerror(-error));
 }
 
 /* For a shell. */
@@ -144,8 +155,11 @@ static int say_unclean(struct change *change, int error, const char *found)
 
 	if (!out)
 		return change_say(change, error, "%s", strerror(ENOMEM));
-	fprintf(out, "%s: its FAT has errors already (%s): mend it first, as root:\nd=$(losetup -f --show -o %llu --sizelimit %llu ",
-		change->sole.path, found, (unsigned long long)change->offset_bytes, (unsigned long long)change->length_bytes);
+	fprintf(out,
+		"%s: its FAT has errors already (%s): mend it first, as root:\nd=$(losetup -f --show -o %llu "
+		"--sizelimit %llu ",
+		change->sole.path, found, (unsigned long long)change->offset_bytes,
+		(unsigned long long)change->length_bytes);
 	write_quoted(out, change->sole.path);
 	fprintf(out, ") && fsck.fat -a $d; losetup -d $d");
 	fclose(out);
@@ -161,7 +175,9 @@ static int judge_first(struct change *change)
 
 	if (error == -EUCLEAN)
 		return say_unclean(change, error, found);
-	return error == 0 ? 0 : change_say(change, error, "%s: %s", change->sole.path, found ? found : strerror(-error));
+	return error == 0 ? 0
+			  : change_say(change, error, "%s: %s", change->sole.path,
+				       found ? found : strerror(-error));
 }
 
 int change_begin(struct change **made, const char *image_path, unsigned partition_number, unsigned flags)
@@ -194,7 +210,8 @@ int change_begin(struct change **made, const char *image_path, unsigned partitio
 /* ---- bringing it over ----------------------------------------------------- */
 
 /* Write those records that are, or are not, placed. */
-static int write_records(const struct change *change, const struct journal_record *records, size_t count, bool placed)
+static int write_records(const struct change *change, const struct journal_record *records, size_t count,
+			 bool placed)
 {
 	CLEANUP_FREE char *buffer = malloc(JOURNAL_RECORD_BYTES_MAX);
 	int error = buffer ? 0 : -ENOMEM;
@@ -204,24 +221,31 @@ static int write_records(const struct change *change, const struct journal_recor
 
 		if (record->placed != placed)
 			continue;
-		error = file_read_all(change->copy.fd, record->offset_bytes - change->offset_bytes, buffer, (size_t)record->length_bytes);
+		error = file_read_all(change->copy.fd, record->offset_bytes - change->offset_bytes, buffer,
+				      (size_t)record->length_bytes);
 		if (error == 0)
-			error = file_write_all(change->sole.writing, record->offset_bytes, buffer, (size_t)record->length_bytes);
+			error = file_write_all(change->sole.writing, record->offset_bytes, buffer,
+					       (size_t)record->length_bytes);
 	}
 	return error;
 }
 
-static int stage_two(struct change *change, const char *journal, const struct journal_record *records, size_t count)
+static int stage_two(struct change *change, const char *journal, const struct journal_record *records,
+		     size_t count)
 {
-	int error = journal_write(journal, change->sole.writing, change->copy.fd, change->offset_bytes, records, count);
+	int error = journal_write(journal, change->sole.writing, change->copy.fd, change->offset_bytes,
+				  records, count);
 
 	if (error != 0)
-		return change_say(change, error, "%s: nothing was changed: the journal %s: %s", change->sole.path, journal, strerror(-error));
+		return change_say(change, error, "%s: nothing was changed: the journal %s: %s",
+				  change->sole.path, journal, strerror(-error));
 	error = write_records(change, records, count, false);
 	if (error == 0)
 		error = journal_remove(journal, change->sole.writing);
 	if (error != 0)
-		return change_say(change, error, "%s: %s: what is left to write is in %s, and written when imagefsctl opens the image next",
+		return change_say(change, error,
+				  "%s: %s: what is left to write is in %s, and written when imagefsctl opens "
+				  "the image next",
 				  change->sole.path, strerror(-error), journal);
 	return 0;
 }
@@ -279,7 +303,8 @@ static int find_difference(struct change *change, struct journal_record **record
 	if (error != 0)
 		return error;
 	slice = source_slice_of(&image.source, change->offset_bytes, change->length_bytes);
-	error = difference_find(&slice.source, &copy.source, &change->before, &after, change->offset_bytes, records, count);
+	error = difference_find(&slice.source, &copy.source, &change->before, &after, change->offset_bytes,
+				records, count);
 	clusters_free(&after);
 	return error;
 }
@@ -295,8 +320,8 @@ int change_commit(struct change *change)
 		return change->broken; /* and its problem stands */
 	error = judge_after(&change->copy, &change->volume, &found);
 	if (error != 0)
-		return change_say(change, error, "%s: nothing was changed: its FAT would not be whole: %s", change->sole.path,
-				  found ? found : strerror(-error));
+		return change_say(change, error, "%s: nothing was changed: its FAT would not be whole: %s",
+				  change->sole.path, found ? found : strerror(-error));
 	error = find_difference(change, &records, &count);
 	if (error != 0)
 		return say_error(change, error, "comparing");

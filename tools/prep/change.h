@@ -42,21 +42,21 @@
 struct change;
 
 enum change_flags {
-	/* Also while somebody else has the image open for writing: two writers who do not know of each other. */
+	/* Also while somebody else has it open for writing: two writers who do not know of each other. */
 	CHANGE_FORCE = 1,
-	/* The image has a temporary name that nobody else knows: no journal, no look at who has it open. After an
-	   error, or killed, its caller throws it away. What change_commit wrote is not made durable. */
+	/* The image has a temporary name that nobody else knows: no journal, no look at who has it open.
+	   After an error, or killed, its caller throws it away. What change_commit wrote is not durable. */
 	CHANGE_NEW = 2,
 };
 
 /*
  * Begin a change of partition `partition_number` of the image (regular file or block device); 0 is the
- * boot partition, by content, as imagefs chooses it (or the image itself, if it is one FAT). A journal that is
- * left of an interrupted change is finished first (change_notice). *change is NULL after -ENOMEM only, so that
- * change_problem says what was wrong after any other error; the caller ends it with change_end always.
+ * boot partition, by content, as imagefs chooses it (or the image itself, if it is one FAT). A journal that
+ * is left of an interrupted change is finished first (change_notice). *change is NULL after -ENOMEM only, so
+ * that change_problem says what was wrong after any other error; the caller ends it with change_end always.
  * Errors, of this and of the others:
  *   -EBUSY    somebody has the image open for writing, or is changing it just now
- *   -EACCES   it cannot be known whether somebody has (it is another user's); -EROFS, -EPERM, -EACCES: of open
+ *   -EACCES   it cannot be known whether somebody has: it is another user's
  *   -ENODATA  neither a partition table nor a FAT
  *   -ENOENT   no such partition, file, or program (mtools, fsck.fat)
  *   -EUCLEAN  the FAT has errors already
@@ -65,7 +65,8 @@ enum change_flags {
  */
 int change_begin(struct change **change, const char *image_path, unsigned partition_number, unsigned flags);
 
-/* What an interrupted change, which change_begin finished, has left to say; NULL: there was none. Lives as long as the change. */
+/* What an interrupted change, which change_begin finished, has left to say; NULL: there was none. Lives as
+ * long as the change. */
 const char *change_notice(const struct change *change);
 
 /* A sentence for people on the last error of this change; never NULL. Lives until the next call. */
@@ -79,8 +80,8 @@ enum change_kind { CHANGE_NOTHING, CHANGE_FILE, CHANGE_DIRECTORY };
 int change_look(struct change *change, const char *path, enum change_kind *kind);
 
 /*
- * All of a file as text, with a NUL behind it that is not counted; *text is for the caller to free. -ENOENT, -EISDIR,
- * -EFBIG (over 64 MiB).
+ * All of a file as text, with a NUL behind it that is not counted; *text is for the caller to free. -ENOENT,
+ * -EISDIR, -EFBIG (over 64 MiB).
  */
 int change_get(struct change *change, const char *path, char **text, size_t *length_bytes);
 
@@ -88,7 +89,8 @@ int change_get(struct change *change, const char *path, char **text, size_t *len
 
 /*
  * Make or replace a file: by what can be read from `fd`, from where it stands to the end; by what the local
- * file has; by text. -ENOENT: its directory is not there. -EISDIR: a directory has that name. -EINVAL: FAT cannot have such a name.
+ * file has; by text. -ENOENT: its directory is not there. -EISDIR: a directory has that name. -EINVAL: FAT
+ * cannot have such a name.
  */
 int change_put_fd(struct change *change, int fd, const char *path);
 int change_put(struct change *change, const char *local_path, const char *path);

@@ -93,19 +93,21 @@ int change_get(struct change *change, const char *path, char **text, size_t *len
 
 static bool says_full(const char *said)
 {
-	return said && (strstr(said, "No space") || strstr(said, "No free cluster") || strstr(said, "No directory slots") ||
-			strstr(said, "full"));
+	return said && (strstr(said, "No space") || strstr(said, "No free cluster") ||
+			strstr(said, "No directory slots") || strstr(said, "full"));
 }
 
 static int fail_step(struct change *change, int error, const char *path, const char *said)
 {
 	change->broken = error == -EIO && says_full(said) ? -ENOSPC : error;
-	return change_say(change, change->broken, "%s: %s%s%s", path, strerror(-change->broken), said ? ": " : "", said ? said : "");
+	return change_say(change, change->broken, "%s: %s%s%s", path, strerror(-change->broken),
+			  said ? ": " : "", said ? said : "");
 }
 
 /*
- * The code page of short names. With that of ASCII mtools gives all other names a long one; with 437, which Linux reads, it
- * would not where the page has all characters, and the case would be lost. What others made with 437 is found by 437.
+ * The code page of short names. With that of ASCII mtools gives all other names a long one; with 437, which
+ * Linux reads, it would not where the page has all characters, and the case would be lost. What others made
+ * with 437 is found by 437.
  */
 #define CODEPAGE_ASCII 367
 #define CODEPAGE_LINUX 437
@@ -136,7 +138,8 @@ static int mtools(struct change *change, const struct step *step, const char *pa
 		arguments[count++] = step->option;
 	arguments[count++] = step->first;
 	arguments[count++] = step->second;
-	error = run_mtools(arguments, is_ascii(step->there) ? CODEPAGE_ASCII : CODEPAGE_LINUX, step->input, said);
+	error = run_mtools(arguments, is_ascii(step->there) ? CODEPAGE_ASCII : CODEPAGE_LINUX, step->input,
+			   said);
 	if (error == -ENOENT)
 		return change_say(change, change->broken = error, "%s", *said ? *said : strerror(ENOENT));
 	return error == 0 ? 0 : fail_step(change, error, path, *said);
@@ -179,7 +182,8 @@ int change_remove(struct change *change, const char *path, bool recursive)
 
 /* ---- making files --------------------------------------------------------- */
 
-/* How many bytes are to come. `*fd` becomes a file of its own (*spool, for the caller to close) where that is not known of what it is. */
+/* How many bytes are to come. `*fd` becomes a file of its own (*spool, for the caller to close) where that is
+ * not known of what it is. */
 static int know_length(int *fd, int *spool, uint64_t *length_bytes)
 {
 	CLEANUP_FREE char *buffer = NULL;
@@ -229,13 +233,16 @@ static int see_room(struct change *change, const struct spot *spot, uint64_t len
 	if (length_bytes > UINT32_MAX)
 		return change_say(change, -EFBIG, "%s: a file on a FAT is smaller than 4 GiB", path);
 	if ((length_bytes + cluster_bytes - 1) / cluster_bytes > room)
-		return change_say(change, -ENOSPC, "%s: there is no space for it on the partition: it has %llu bytes, free are %llu", path,
-				  (unsigned long long)length_bytes, (unsigned long long)(room * cluster_bytes));
+		return change_say(
+			change, -ENOSPC,
+			"%s: there is no space for it on the partition: it has %llu bytes, free are %llu",
+			path, (unsigned long long)length_bytes, (unsigned long long)(room * cluster_bytes));
 	return 0;
 }
 
 /* What is there goes first: its name is kept, its clusters may be needed. */
-static int put_spot(struct change *change, const struct spot *spot, int fd, uint64_t length_bytes, const char *path)
+static int put_spot(struct change *change, const struct spot *spot, int fd, uint64_t length_bytes,
+		    const char *path)
 {
 	CLEANUP_SPOT struct spot now = { 0 };
 	CLEANUP_FREE char *called = NULL;
@@ -252,7 +259,8 @@ static int put_spot(struct change *change, const struct spot *spot, int fd, uint
 	if (error == 0)
 		error = find(change, path, &now);
 	if (error == 0 && !now.exists)
-		error = fail_step(change, -EIO, path, said ? said : "mtools cannot write that name (a longer one it can)");
+		error = fail_step(change, -EIO, path,
+				  said ? said : "mtools cannot write that name (a longer one it can)");
 	if (error == 0 && (now.is_directory || now.size_bytes != length_bytes))
 		error = fail_step(change, -EIO, path, said ? said : "mtools did not write all of it");
 	return error;
@@ -293,7 +301,8 @@ int change_put_text(struct change *change, const char *path, const void *text, s
 	CLEANUP_FD int fd = temporary_open(temporary_directory());
 	int error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
 
-	return error == 0 ? change_put_fd(change, fd, path) : change_say(change, error, "%s: %s", path, strerror(-error));
+	return error == 0 ? change_put_fd(change, fd, path)
+			  : change_say(change, error, "%s: %s", path, strerror(-error));
 }
 
 /* ---- directories ---------------------------------------------------------- */
@@ -308,7 +317,8 @@ static int make_directory(struct change *change, const struct spot *spot, const 
 	if (error == 0)
 		error = find(change, path, &now);
 	if (error == 0 && !now.is_directory)
-		error = fail_step(change, -EIO, path, said ? said : "mtools cannot write that name (a longer one it can)");
+		error = fail_step(change, -EIO, path,
+				  said ? said : "mtools cannot write that name (a longer one it can)");
 	return error;
 }
 
@@ -318,7 +328,9 @@ static int make_one(struct change *change, const char *path, bool may_exist)
 	int error = find(change, path, &spot);
 
 	if (error == 0 && spot.exists)
-		return may_exist && spot.is_directory ? 0 : change_say(change, -EEXIST, "%s: %s", path, strerror(EEXIST));
+		return may_exist && spot.is_directory
+			       ? 0
+			       : change_say(change, -EEXIST, "%s: %s", path, strerror(EEXIST));
 	return error == 0 ? make_directory(change, &spot, path) : error;
 }
 
@@ -340,19 +352,23 @@ int change_mkdir(struct change *change, const char *path, bool parents)
 
 /* ---- moving --------------------------------------------------------------- */
 
-static int rename_to(struct change *change, const struct spot *from, const char *parent, const char *name, const char *path)
+static int rename_to(struct change *change, const struct spot *from, const char *parent, const char *name,
+		     const char *path)
 {
 	CLEANUP_FREE char *called = NULL;
 	CLEANUP_FREE char *said = NULL;
 
 	if (asprintf(&called, "%s/%s", parent, name) < 0)
 		return change_say(change, -ENOMEM, "%s: %s", path, strerror(ENOMEM));
-	return mtools(change, &(struct step){ "mren", NULL, from->called, called, is_ascii(parent) ? from->called : parent, RUN_NOTHING },
+	return mtools(change,
+		      &(struct step){ "mren", NULL, from->called, called,
+				      is_ascii(parent) ? from->called : parent, RUN_NOTHING },
 		      path, &said);
 }
 
 /* Write the file anew, which `spot` is, as `to`: a name or a spelling that mtools cannot give by renaming. */
-static int rewrite(struct change *change, const struct spot *spot, const char *path, const struct spot *to, const char *to_path)
+static int rewrite(struct change *change, const struct spot *spot, const char *path, const struct spot *to,
+		   const char *to_path)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FD int fd = -1;
@@ -370,8 +386,9 @@ static int rewrite(struct change *change, const struct spot *spot, const char *p
 }
 
 /*
- * mtools renames a short name and leaves the bits that say which case it is shown in: "a.dtb" may become A.DTB. A file is
- * written anew then, which sets them. A directory keeps the wrong case, which no lookup minds.
+ * mtools renames a short name and leaves the bits that say which case it is shown in: "a.dtb" may become
+ * A.DTB. A file is written anew then, which sets them. A directory keeps the wrong case, which no lookup
+ * minds.
  */
 static int spell(struct change *change, const struct spot *spot, const char *name, const char *path)
 {
@@ -446,7 +463,8 @@ int change_move(struct change *change, const char *from_path, const char *to_pat
 		error = rename_to(change, &from, to.parent, to.name, to_path);
 	if (error == 0)
 		error = find(change, to_path, &now);
-	if (error == 0 && (!now.exists || now.first_cluster != from.first_cluster || now.size_bytes != from.size_bytes))
+	if (error == 0 &&
+	    (!now.exists || now.first_cluster != from.first_cluster || now.size_bytes != from.size_bytes))
 		error = fail_step(change, -EIO, to_path, "mtools did not move it");
 	return error == 0 ? spell(change, &now, to.name, to_path) : error;
 }

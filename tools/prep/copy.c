@@ -47,7 +47,9 @@ static int clone_beside(int image_fd, const char *path, uint64_t offset_bytes, u
 {
 	const char *slash = strrchr(path, '/');
 	CLEANUP_FREE char *directory = !slash ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-	struct file_clone_range range = { .src_fd = image_fd, .src_offset = offset_bytes, .src_length = length_bytes };
+	struct file_clone_range range = { .src_fd = image_fd,
+					  .src_offset = offset_bytes,
+					  .src_length = length_bytes };
 	CLEANUP_FD int fd = directory ? temporary_open(directory) : -ENOMEM;
 
 	if (fd < 0)
@@ -77,7 +79,8 @@ static int write_sparse(int fd, uint64_t offset_bytes, const char *bytes, size_t
 }
 
 /* The bytes from `start` to `end` of the partition. */
-static int copy_range(int fd, int image_fd, uint64_t partition_bytes, uint64_t start, uint64_t end, char *buffer)
+static int copy_range(int fd, int image_fd, uint64_t partition_bytes, uint64_t start, uint64_t end,
+		      char *buffer)
 {
 	int error = 0;
 
@@ -90,7 +93,8 @@ static int copy_range(int fd, int image_fd, uint64_t partition_bytes, uint64_t s
 	return error;
 }
 
-static int copy_used(int fd, int image_fd, uint64_t offset_bytes, uint64_t length_bytes, const struct clusters *clusters)
+static int copy_used(int fd, int image_fd, uint64_t offset_bytes, uint64_t length_bytes,
+		     const struct clusters *clusters)
 {
 	CLEANUP_FREE char *buffer = malloc(PIECE_BYTES);
 	int error = buffer ? 0 : -ENOMEM;

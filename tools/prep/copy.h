@@ -18,8 +18,8 @@ struct copy {
 };
 
 /*
- * Copy `length_bytes` at `offset_bytes` of the image at `path`, open as `image_fd`. 0, -ENOSPC, or another -errno. *where is the directory
- * that did not have it, for messages; constant, or of the environment.
+ * Copy `length_bytes` at `offset_bytes` of the image at `path`, open as `image_fd`. 0, -ENOSPC, or another
+ * -errno. *where is the directory that did not have it, for messages; constant, or of the environment.
  */
 int copy_make(struct copy *copy, int image_fd, const char *path, uint64_t offset_bytes, uint64_t length_bytes,
 	      const struct clusters *clusters, const char **where);

@@ -34,7 +34,8 @@ static int add(struct found *found, uint64_t offset_bytes, bool placed)
 	return 0;
 }
 
-static int compare(struct found *found, const char *old, const char *new, uint64_t length, uint64_t at_bytes, bool placed)
+static int compare(struct found *found, const char *old, const char *new, uint64_t length, uint64_t at_bytes,
+		   bool placed)
 {
 	int error = 0;
 
@@ -46,10 +47,12 @@ static int compare(struct found *found, const char *old, const char *new, uint64
 	return error;
 }
 
-int difference_find(struct source *image, struct source *copy, const struct clusters *before, const struct clusters *after,
-		    uint64_t base_bytes, struct journal_record **records, size_t *count)
+int difference_find(struct source *image, struct source *copy, const struct clusters *before,
+		    const struct clusters *after, uint64_t base_bytes, struct journal_record **records,
+		    size_t *count)
 {
-	uint64_t length_bytes = round_down_u64(min_u64(image->size_bytes, copy->size_bytes), JOURNAL_SECTOR_BYTES);
+	uint64_t length_bytes =
+		round_down_u64(min_u64(image->size_bytes, copy->size_bytes), JOURNAL_SECTOR_BYTES);
 	CLEANUP_FREE char *old = malloc(PIECE_BYTES), *new = malloc(PIECE_BYTES);
 	struct found found = { 0 };
 	int error = old && new ? 0 : -ENOMEM;

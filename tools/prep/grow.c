@@ -33,7 +33,8 @@ static void unref_partition(struct fdisk_partition **partition)
 #define CLEANUP_TABLE CLEANUP(unref_table)
 #define CLEANUP_PARTITION CLEANUP(unref_partition)
 
-/* What libfdisk says last, as an error or a warning, is the reason. It asks nothing that is worth an answer. */
+/* What libfdisk says last, as an error or a warning, is the reason. It asks nothing that is worth an answer.
+ */
 static int listen(struct fdisk_context *context, struct fdisk_ask *ask, void *data)
 {
 	struct problem *said = data;
@@ -42,7 +43,9 @@ static int listen(struct fdisk_context *context, struct fdisk_ask *ask, void *da
 	(void)context;
 	if (type == FDISK_ASKTYPE_WARN || type == FDISK_ASKTYPE_WARNX)
 		problem_set(said, 0, "%s", fdisk_ask_print_get_mesg(ask));
-	return type == FDISK_ASKTYPE_INFO || type == FDISK_ASKTYPE_WARN || type == FDISK_ASKTYPE_WARNX ? 0 : -EINVAL;
+	return type == FDISK_ASKTYPE_INFO || type == FDISK_ASKTYPE_WARN || type == FDISK_ASKTYPE_WARNX
+		       ? 0
+		       : -EINVAL;
 }
 
 /* ---- the root ------------------------------------------------------------- */
@@ -52,13 +55,15 @@ static struct fdisk_partition *find(struct fdisk_table *table, unsigned number)
 	return fdisk_table_get_partition_by_partno(table, number - 1);
 }
 
-/* The number of what stands behind it, 0: nothing does. Containers of logical partitions that began before do not count. */
+/* The number of what stands behind it, 0: nothing does. Containers of logical partitions that began before do
+ * not count. */
 static unsigned what_follows(struct fdisk_table *table, struct fdisk_partition *root)
 {
 	for (size_t i = 0; i < fdisk_table_get_nents(table); i++) {
 		struct fdisk_partition *other = fdisk_table_get_partition(table, i);
 
-		if (other != root && !fdisk_partition_is_freespace(other) && fdisk_partition_has_start(other) &&
+		if (other != root && !fdisk_partition_is_freespace(other) &&
+		    fdisk_partition_has_start(other) &&
 		    fdisk_partition_get_start(other) > fdisk_partition_get_start(root))
 			return (unsigned)fdisk_partition_get_partno(other) + 1;
 	}
@@ -90,7 +95,8 @@ static int extend(struct fdisk_context *context, struct fdisk_partition *partiti
 	error = fdisk_partition_set_size(wanted, end - start);
 	if (error == 0)
 		error = fdisk_partition_size_explicit(wanted, 1);
-	return error == 0 ? fdisk_set_partition(context, fdisk_partition_get_partno(partition), wanted) : error;
+	return error == 0 ? fdisk_set_partition(context, fdisk_partition_get_partno(partition), wanted)
+			  : error;
 }
 
 static int extend_root(struct fdisk_context *context, unsigned number, struct problem *problem)
@@ -108,8 +114,8 @@ static int extend_root(struct fdisk_context *context, unsigned number, struct pr
 		return problem_set(problem, -ENOENT, "there is no partition %u", number);
 	behind = what_follows(table, root);
 	if (behind != 0)
-		return problem_set(problem, -EINVAL, "partition %u cannot grow: partition %u stands behind it", number,
-				   behind);
+		return problem_set(problem, -EINVAL,
+				   "partition %u cannot grow: partition %u stands behind it", number, behind);
 	if (fdisk_partition_is_nested(root) && fdisk_partition_get_parent(root, &container) == 0) {
 		error = extend(context, find(table, (unsigned)container + 1));
 		if (error != 0)
@@ -137,7 +143,8 @@ static bool is_gpt_below(int fd, uint32_t sector_bytes)
 	       memcmp(signature, "EFI PART", sizeof(signature)) == 0;
 }
 
-static int fit_table(const char *path, unsigned root, uint32_t sector_bytes, bool gpt, struct problem *problem)
+static int fit_table(const char *path, unsigned root, uint32_t sector_bytes, bool gpt,
+		     struct problem *problem)
 {
 	__attribute__((cleanup(unref_context))) struct fdisk_context *context = fdisk_new_context();
 	struct problem said = { "" };
@@ -150,14 +157,16 @@ static int fit_table(const char *path, unsigned root, uint32_t sector_bytes, boo
 	if (error == 0)
 		error = fdisk_assign_device(context, path, 0);
 	if (error == 0 && !fdisk_is_label(context, GPT) && (gpt || !fdisk_is_label(context, DOS)))
-		error = problem_set(&said, -EINVAL, "its partition table is damaged: sgdisk --verify says how");
+		error = problem_set(&said, -EINVAL,
+				    "its partition table is damaged: sgdisk --verify says how");
 	*problem = (struct problem){ "" };
 	if (error == 0)
 		error = write_table(context, root, problem);
 	if (context)
 		fdisk_deassign_device(context, 0);
 	if (error != 0 && !*problem->text)
-		problem_set(problem, error, "the partition table: %s", *said.text ? said.text : strerror(-error));
+		problem_set(problem, error, "the partition table: %s",
+			    *said.text ? said.text : strerror(-error));
 	return error;
 }
 

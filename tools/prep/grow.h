@@ -12,9 +12,10 @@
 #include "tools/prep/problem.h"
 
 /*
- * `size_bytes` (0: it stays) is the new size of the file `path`; of a device it must not be more than it has, and a GPT
- * takes all of that. `root` (0: none) is the partition whose entry is extended to the end of the disk.
- * `sector_bytes`: the unit of the table. -EINVAL: something stands behind the root, or the table is damaged; -errno.
- * After an error the image is to be thrown away.
+ * `size_bytes` (0: it stays) is the new size of the file `path`; of a device it must not be more than it has,
+ * and a GPT takes all of that. `root` (0: none) is the partition whose entry is extended to the end of the
+ * disk. `sector_bytes`: the unit of the table. -EINVAL: something stands behind the root, or the table is
+ * damaged; -errno. After an error the image is to be thrown away.
  */
-int grow(const char *path, uint64_t size_bytes, unsigned root, uint32_t sector_bytes, struct problem *problem);
+int grow(const char *path, uint64_t size_bytes, unsigned root, uint32_t sector_bytes,
+	 struct problem *problem);

@@ -96,12 +96,13 @@ static bool is_related(const struct search *search, unsigned long long number)
 		return false;
 	ours = strlen(search->device);
 	theirs = strlen(other);
-	return ours < theirs ? strncmp(search->device, other, ours) == 0 && other[ours] == '/' :
-			       strncmp(search->device, other, theirs) == 0 && search->device[theirs] == '/';
+	return ours < theirs ? strncmp(search->device, other, ours) == 0 && other[ours] == '/'
+			     : strncmp(search->device, other, theirs) == 0 && search->device[theirs] == '/';
 }
 
 /* Filesystems that the kernel has mounted from it. */
-static void find_mounts(struct search *search, bool (*is_it)(const struct search *search, unsigned long long number))
+static void find_mounts(struct search *search,
+			bool (*is_it)(const struct search *search, unsigned long long number))
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
 	CLEANUP_FREE struct mountinfo *mount = malloc(sizeof(*mount));
@@ -209,10 +210,12 @@ static bool is_image(const struct search *search, int process, const char *numbe
 	struct statx stx;
 
 	snprintf(path, sizeof(path), "fd/%s", number);
-	if (statx_or_stat(process, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &stx) != 0)
+	if (statx_or_stat(process, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO,
+			  &stx) != 0)
 		return false;
 	if (S_ISBLK(search->st->st_mode))
-		return S_ISBLK(stx.stx_mode) && is_related(search, makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
+		return S_ISBLK(stx.stx_mode) &&
+		       is_related(search, makedev(stx.stx_rdev_major, stx.stx_rdev_minor));
 	return S_ISREG(stx.stx_mode) && stx.stx_ino == search->st->st_ino &&
 	       makedev(stx.stx_dev_major, stx.stx_dev_minor) == search->st->st_dev;
 }
@@ -228,7 +231,8 @@ static void find_in_process(struct search *search, int proc, const char *pid)
 	if (!directory)
 		return;
 	for (const struct dirent *entry; !found && (entry = readdir(directory));)
-		found = isdigit((unsigned char)entry->d_name[0]) && is_image(search, process, entry->d_name) &&
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			is_image(search, process, entry->d_name) &&
 			is_open_for_writing(process, entry->d_name);
 	closedir(directory);
 	if (!found)

@@ -14,15 +14,17 @@
 #include <sys/stat.h>
 
 /*
- * Ask the kernel, with a descriptor that was opened read-only; the lease lasts until holder_lease_end, or its end. 0: nobody writes.
- * -EBUSY: somebody does. -EACCES: the file is another user's, and we are not root. -EOPNOTSUPP: no leases here.
+ * Ask the kernel, with a descriptor that was opened read-only; the lease lasts until holder_lease_end, or its
+ * end. 0: nobody writes. -EBUSY: somebody does. -EACCES: the file is another user's, and we are not root.
+ * -EOPNOTSUPP: no leases here.
  */
 int holder_lease(int fd);
 /* False: somebody wants to open it for writing, and waits. */
 bool holder_lease_end(int fd);
 
 /*
- * Those who have it open for writing, beside this process, as a list for people ("nbd-server (process 712), /dev/loop3,
- * mounted on /mnt"): for the caller to free. NULL: none is seen. `path` is the image's, without links.
+ * Those who have it open for writing, beside this process, as a list for people ("nbd-server (process 712),
+ * /dev/loop3, mounted on /mnt"): for the caller to free. NULL: none is seen. `path` is the image's, without
+ * links.
  */
 char *holder_names(const struct stat *st, const char *path);

@@ -62,8 +62,9 @@ char *instance_path(const char *path, struct problem *problem)
 		failed(-errno, directory ? directory : path, problem);
 		return NULL;
 	}
-	if (!*last_part(path) || asprintf(&joined, "%s/%s", strcmp(real_directory, "/") == 0 ? "" : real_directory,
-					  last_part(path)) < 0) {
+	if (!*last_part(path) ||
+	    asprintf(&joined, "%s/%s", strcmp(real_directory, "/") == 0 ? "" : real_directory,
+		     last_part(path)) < 0) {
 		problem_set(problem, -EINVAL, "%s: is no name of a file", path);
 		return NULL;
 	}
@@ -96,7 +97,8 @@ int instance_allowed(const char *path, bool replace, struct problem *problem)
 	if (stat(path, &st) != 0)
 		return errno == ENOENT ? 0 : failed(-errno, path, problem);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return problem_set(problem, -EINVAL, "%s: is neither a regular file nor a block device", path);
+		return problem_set(problem, -EINVAL, "%s: is neither a regular file nor a block device",
+				   path);
 	if (replace)
 		return 0;
 	if (S_ISREG(st.st_mode))
@@ -104,8 +106,9 @@ int instance_allowed(const char *path, bool replace, struct problem *problem)
 	error = is_device_empty(path, &empty);
 	if (error != 0)
 		return failed(error, path, problem);
-	return empty ? 0 :
-		       problem_set(problem, -EEXIST, "%s: the device holds something already; --force overwrites all of it",
+	return empty ? 0
+		     : problem_set(problem, -EEXIST,
+				   "%s: the device holds something already; --force overwrites all of it",
 				   path);
 }
 
@@ -117,7 +120,8 @@ static bool is_left_of(const char *entry, const char *name)
 	size_t length = strlen(name);
 
 	return entry[0] == '.' && strncmp(entry + 1, name, length) == 0 && entry[1 + length] == '.' &&
-	       strlen(entry) == 1 + length + 1 + 6 + strlen(SUFFIX) && strcmp(entry + length + 8, SUFFIX) == 0;
+	       strlen(entry) == 1 + length + 1 + 6 + strlen(SUFFIX) &&
+	       strcmp(entry + length + 8, SUFFIX) == 0;
 }
 
 /* Not flock(2), which those take who change an image (sole.h). It ends with the process. */
@@ -217,13 +221,14 @@ static void find_data(int fd, uint64_t at, uint64_t size, uint64_t *data, uint64
 	*end = found >= 0 ? min_u64((uint64_t)found, size) : size;
 }
 
-static int copy_range(int from, uint64_t end, struct output *output, unsigned char *buffer, struct progress *progress,
-		      volatile sig_atomic_t *interrupted, struct problem *problem)
+static int copy_range(int from, uint64_t end, struct output *output, unsigned char *buffer,
+		      struct progress *progress, volatile sig_atomic_t *interrupted, struct problem *problem)
 {
 	int error = 0;
 
 	while (output->at < end && error == 0) {
-		ssize_t got = pread(from, buffer, (size_t)min_u64(COPY_BYTES, end - output->at), (off_t)output->at);
+		ssize_t got =
+			pread(from, buffer, (size_t)min_u64(COPY_BYTES, end - output->at), (off_t)output->at);
 
 		if (*interrupted)
 			return problem_set(problem, -EINTR, "interrupted");
@@ -264,8 +269,8 @@ static int size_of(int fd, uint64_t *size)
 	return end < 0 ? -errno : 0;
 }
 
-int instance_copy(struct instance *instance, int from, const char *name, bool progress, volatile sig_atomic_t *interrupted,
-		  bool *reflinked, struct problem *problem)
+int instance_copy(struct instance *instance, int from, const char *name, bool progress,
+		  volatile sig_atomic_t *interrupted, bool *reflinked, struct problem *problem)
 {
 	struct progress bar;
 	struct output output;
@@ -282,7 +287,8 @@ int instance_copy(struct instance *instance, int from, const char *name, bool pr
 		return failed(error, name, problem);
 	/* As long as nothing is lost. */
 	if (instance->is_device && size > room)
-		return problem_set(problem, -ENOSPC, "the image is larger than the device, which has %llu bytes",
+		return problem_set(problem, -ENOSPC,
+				   "the image is larger than the device, which has %llu bytes",
 				   (unsigned long long)room);
 	error = output_begin(&output, instance->fd, problem);
 	if (error == 0) {
@@ -302,7 +308,8 @@ void instance_look_like(struct instance *instance, int like)
 
 	if (fstat(like, &st) != 0 || !S_ISREG(st.st_mode))
 		return;
-	if (fchown(instance->fd, st.st_uid, st.st_gid) == 0 || fchown(instance->fd, (uid_t)-1, st.st_gid) == 0)
+	if (fchown(instance->fd, st.st_uid, st.st_gid) == 0 ||
+	    fchown(instance->fd, (uid_t)-1, st.st_gid) == 0)
 		fchmod(instance->fd, st.st_mode & 07777);
 	for (const char *at = names; length > 0 && at < names + length; at += strlen(at) + 1) {
 		ssize_t got = fgetxattr(like, at, value, sizeof(value));
@@ -316,7 +323,8 @@ void instance_look_like(struct instance *instance, int like)
 
 static int rename_over(const struct instance *instance)
 {
-	if (renameat2(AT_FDCWD, instance->work, AT_FDCWD, instance->path, instance->replace ? 0 : RENAME_NOREPLACE) == 0)
+	if (renameat2(AT_FDCWD, instance->work, AT_FDCWD, instance->path,
+		      instance->replace ? 0 : RENAME_NOREPLACE) == 0)
 		return 0;
 	/* A filesystem that does not know the flag (NFS): the moment between these two is what it costs. */
 	if (errno != EINVAL || instance->replace)

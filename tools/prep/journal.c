@@ -31,7 +31,8 @@ struct stream {
 	int fd;
 	uint64_t at_bytes;
 	XXH3_state_t *hash;
-	unsigned char *bytes, *old, *hashes; /* of one record: new bytes, those of the image, and hashes of its sectors */
+	unsigned char *bytes, *old,
+		*hashes; /* of one record: new bytes, those of the image, and hashes of its sectors */
 };
 
 /* ---- where ---------------------------------------------------------------- */
@@ -43,7 +44,9 @@ char *journal_path(const struct stat *st, const char *path)
 
 	if (!S_ISBLK(st->st_mode))
 		return asprintf(&made, "%.*s.%s.imagefs-journal", slash ? (int)(slash + 1 - path) : 0, path,
-				slash ? slash + 1 : path) < 0 ? NULL : made;
+				slash ? slash + 1 : path) < 0
+			       ? NULL
+			       : made;
 	if (asprintf(&made, DEVICE_DIRECTORY "/%s.imagefs-journal", path + (*path == '/')) < 0)
 		return NULL;
 	for (char *at = made + sizeof(DEVICE_DIRECTORY); *at; at++)
@@ -109,7 +112,8 @@ static int stream_get(struct stream *stream, void *bytes, size_t length)
 
 /* ---- writing -------------------------------------------------------------- */
 
-static int put_record(struct stream *stream, int image_fd, int copy_fd, uint64_t base_bytes, const struct journal_record *record)
+static int put_record(struct stream *stream, int image_fd, int copy_fd, uint64_t base_bytes,
+		      const struct journal_record *record)
 {
 	unsigned char header[RECORD_BYTES];
 	size_t length = (size_t)record->length_bytes, sectors = length / JOURNAL_SECTOR_BYTES;
@@ -133,8 +137,8 @@ static int put_record(struct stream *stream, int image_fd, int copy_fd, uint64_t
 	return error == 0 ? stream_put(stream, stream->bytes, length) : error;
 }
 
-static int put_all(struct stream *stream, int image_fd, int copy_fd, uint64_t base_bytes, const struct journal_record *records,
-		   size_t count)
+static int put_all(struct stream *stream, int image_fd, int copy_fd, uint64_t base_bytes,
+		   const struct journal_record *records, size_t count)
 {
 	unsigned char header[HEADER_BYTES], end[HASH_BYTES];
 	int error;
@@ -157,8 +161,8 @@ static int make_directory_of_devices(const char *path)
 	return mkdir(DEVICE_DIRECTORY, 0755) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-int journal_write(const char *path, int image_fd, int copy_fd, uint64_t base_bytes, const struct journal_record *records,
-		  size_t count)
+int journal_write(const char *path, int image_fd, int copy_fd, uint64_t base_bytes,
+		  const struct journal_record *records, size_t count)
 {
 	CLEANUP_FREE char *unfinished = NULL;
 	struct stream stream;
@@ -198,9 +202,11 @@ int journal_remove(const char *path, int image_fd)
 /* ---- applying ------------------------------------------------------------- */
 
 /* What is done with each record, whose new bytes, if they follow, are in stream->bytes. */
-typedef int record_found(struct stream *stream, int image_fd, const struct journal_record *record, uint64_t hash);
+typedef int record_found(struct stream *stream, int image_fd, const struct journal_record *record,
+			 uint64_t hash);
 
-static int check_record(struct stream *stream, int image_fd, const struct journal_record *record, uint64_t hash)
+static int check_record(struct stream *stream, int image_fd, const struct journal_record *record,
+			uint64_t hash)
 {
 	size_t length = (size_t)record->length_bytes;
 	int error = file_read_all(image_fd, record->offset_bytes, stream->old, length);
@@ -221,10 +227,13 @@ static int check_record(struct stream *stream, int image_fd, const struct journa
 	return 0;
 }
 
-static int write_record(struct stream *stream, int image_fd, const struct journal_record *record, uint64_t hash)
+static int write_record(struct stream *stream, int image_fd, const struct journal_record *record,
+			uint64_t hash)
 {
 	(void)hash;
-	return record->placed ? 0 : file_write_all(image_fd, record->offset_bytes, stream->bytes, (size_t)record->length_bytes);
+	return record->placed ? 0
+			      : file_write_all(image_fd, record->offset_bytes, stream->bytes,
+					       (size_t)record->length_bytes);
 }
 
 /* Its lengths are checked, so that a damaged journal can do no harm. */
@@ -239,11 +248,14 @@ static int get_record(struct stream *stream, struct journal_record *record, uint
 	record->length_bytes = get_le64(header + RECORD_LENGTH);
 	record->placed = get_le64(header + RECORD_FOLLOWS) == 0;
 	*hash = get_le64(header + RECORD_HASH);
-	if (record->length_bytes > JOURNAL_RECORD_BYTES_MAX || record->length_bytes % JOURNAL_SECTOR_BYTES != 0)
+	if (record->length_bytes > JOURNAL_RECORD_BYTES_MAX ||
+	    record->length_bytes % JOURNAL_SECTOR_BYTES != 0)
 		return -EUCLEAN;
 	if (!record->placed)
-		error = stream_get(stream, stream->hashes, record->length_bytes / JOURNAL_SECTOR_BYTES * HASH_BYTES);
-	return error == 0 && !record->placed ? stream_get(stream, stream->bytes, (size_t)record->length_bytes) : error;
+		error = stream_get(stream, stream->hashes,
+				   record->length_bytes / JOURNAL_SECTOR_BYTES * HASH_BYTES);
+	return error == 0 && !record->placed ? stream_get(stream, stream->bytes, (size_t)record->length_bytes)
+					     : error;
 }
 
 /* Each record from the first; and is the journal what was written? */
@@ -284,10 +296,10 @@ static int see_owner(int fd, int image_fd)
 
 	if (fstat(fd, &journal) != 0 || fstat(image_fd, &image) != 0)
 		return -errno;
-	return S_ISREG(journal.st_mode) &&
-			       (journal.st_uid == 0 || journal.st_uid == image.st_uid || journal.st_uid == geteuid()) ?
-		       0 :
-		       -EPERM;
+	return S_ISREG(journal.st_mode) && (journal.st_uid == 0 || journal.st_uid == image.st_uid ||
+					    journal.st_uid == geteuid())
+		       ? 0
+		       : -EPERM;
 }
 
 int journal_apply(const char *path, int image_fd, bool *done)
@@ -330,12 +342,17 @@ int journal_finish_sole(struct sole *sole, char **said)
 	if (error != 0)
 		return error;
 	error = journal_apply(journal, sole->writing, &done);
-	if (error == -EUCLEAN && asprintf(said, "%s: an earlier change of it was interrupted, and somebody wrote to it since: see with "
-				"fsck.fat whether it is whole, then remove %s", sole->path, journal) < 0)
+	if (error == -EUCLEAN &&
+	    asprintf(said,
+		     "%s: an earlier change of it was interrupted, and somebody wrote to it since: see with "
+		     "fsck.fat whether it is whole, then remove %s",
+		     sole->path, journal) < 0)
 		*said = NULL;
 	else if (error != 0 && error != -EUCLEAN)
 		return say(said, error, journal, "an interrupted change cannot be finished from ");
-	if (error == 0 && done && asprintf(said, "%s: an earlier change of it was interrupted, and is finished now", sole->path) < 0)
+	if (error == 0 && done &&
+	    asprintf(said, "%s: an earlier change of it was interrupted, and is finished now", sole->path) <
+		    0)
 		*said = NULL;
 	return error;
 }
@@ -358,7 +375,8 @@ int journal_finish(const char *image_path, char **said)
 	error = sole_open(&sole, real, false, &why);
 	if (error == 0)
 		error = journal_finish_sole(&sole, said);
-	else if (asprintf(said, "an earlier change of it was interrupted, and cannot be finished: %s", why ? why : strerror(-error)) < 0)
+	else if (asprintf(said, "an earlier change of it was interrupted, and cannot be finished: %s",
+			  why ? why : strerror(-error)) < 0)
 		*said = NULL;
 	sole_close(&sole);
 	return error;

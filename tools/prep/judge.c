@@ -45,10 +45,18 @@ static int read_health(const struct copy *copy, const struct fat_volume *volume,
 static bool is_harmless(const char *line)
 {
 	static const char *const starts[] = {
-		"fsck.fat ", "Dirty bit is set", " Automatically removing dirty bit", "Free cluster summary ",
-		"  Auto-correcting", "There are differences between boot sector and its backup",
-		"This is mostly harmless", "  Not automatically fixing this", "Leaving filesystem unchanged", "/proc/self/fd/",
-		"Automatically removing dirty bit", "  Auto-setting",
+		"fsck.fat ",
+		"Dirty bit is set",
+		" Automatically removing dirty bit",
+		"Free cluster summary ",
+		"  Auto-correcting",
+		"There are differences between boot sector and its backup",
+		"This is mostly harmless",
+		"  Not automatically fixing this",
+		"Leaving filesystem unchanged",
+		"/proc/self/fd/",
+		"Automatically removing dirty bit",
+		"  Auto-setting",
 	};
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
@@ -112,8 +120,8 @@ int judge_before(const struct copy *copy, const struct fat_volume *volume, char 
 
 	*problem = NULL;
 	if (volume->type == FAT_TYPE_32 && volume->cluster_count < FAT32_CLUSTERS_MIN) {
-		if (asprintf(problem, "a FAT32 of %u clusters: mtools writes to those of %u and more only", volume->cluster_count,
-			     FAT32_CLUSTERS_MIN) < 0)
+		if (asprintf(problem, "a FAT32 of %u clusters: mtools writes to those of %u and more only",
+			     volume->cluster_count, FAT32_CLUSTERS_MIN) < 0)
 			*problem = NULL;
 		return -EOPNOTSUPP;
 	}

@@ -7,9 +7,10 @@
 #include "tools/prep/copy.h"
 
 /*
- * Before a change. What a board leaves that was switched off (the dirty flag, a wrong count of free clusters, a backup
- * boot sector that differs in it) is mended in the copy, by fsck.fat; more than that is -EUCLEAN. -EOPNOTSUPP: mtools cannot write such a
- * volume. -ENOENT: no fsck.fat. *problem is a sentence, for the caller to free, after an error.
+ * Before a change. What a board leaves that was switched off (the dirty flag, a wrong count of free clusters,
+ * a backup boot sector that differs in it) is mended in the copy, by fsck.fat; more than that is -EUCLEAN.
+ * -EOPNOTSUPP: mtools cannot write such a volume. -ENOENT: no fsck.fat. *problem is a sentence, for the
+ * caller to free, after an error.
  */
 int judge_before(const struct copy *copy, const struct fat_volume *volume, char **problem);
 

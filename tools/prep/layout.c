@@ -24,14 +24,16 @@ static void take(blkid_probe probe, const char *name, char to[LAYOUT_WORD_BYTES]
 	}
 }
 
-static void look_at(int fd, const struct part_entry *entry, char type[LAYOUT_WORD_BYTES], char uuid[LAYOUT_WORD_BYTES])
+static void look_at(int fd, const struct part_entry *entry, char type[LAYOUT_WORD_BYTES],
+		    char uuid[LAYOUT_WORD_BYTES])
 {
 	blkid_probe probe = blkid_new_probe();
 
 	type[0] = uuid[0] = '\0';
 	if (!probe)
 		return;
-	if (blkid_probe_set_device(probe, fd, (blkid_loff_t)entry->offset_bytes, (blkid_loff_t)entry->length_bytes) == 0) {
+	if (blkid_probe_set_device(probe, fd, (blkid_loff_t)entry->offset_bytes,
+				   (blkid_loff_t)entry->length_bytes) == 0) {
 		blkid_probe_enable_superblocks(probe, 1);
 		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID);
 		if (blkid_do_safeprobe(probe) == 0) {
@@ -95,10 +97,12 @@ int layout_read(int fd, unsigned root, struct layout *layout, struct problem *pr
 		sector = 0;
 	error = part_table_read(&source.source, (uint32_t)sector, &layout->table);
 	if (error != 0)
-		return problem_set(problem, error, "%s",
-				   error == -ENODATA ? "has neither a partition table nor a FAT: is it an image of a disk?" :
-				   error == -EIO     ? "has a partition table that cannot be believed" :
-						       strerror(-error));
+		return problem_set(
+			problem, error, "%s",
+			error == -ENODATA
+				? "has neither a partition table nor a FAT: is it an image of a disk?"
+			: error == -EIO ? "has a partition table that cannot be believed"
+					: strerror(-error));
 	if (root != 0)
 		error = find_given(fd, root, layout, problem);
 	else

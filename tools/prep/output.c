@@ -20,7 +20,8 @@ static int failed(int error, const char *what, struct problem *problem)
 	return problem_set(problem, error, "%s: %s", what, strerror(-error));
 }
 
-static int write_at(int fd, const unsigned char *bytes, size_t length, uint64_t offset, struct problem *problem)
+static int write_at(int fd, const unsigned char *bytes, size_t length, uint64_t offset,
+		    struct problem *problem)
 {
 	while (length > 0) {
 		ssize_t written = pwrite(fd, bytes, length, (off_t)offset);
@@ -36,7 +37,8 @@ static int write_at(int fd, const unsigned char *bytes, size_t length, uint64_t 
 	return 0;
 }
 
-/* A device may hold anything there. Discarding is tried first: it is quick, and reads as zero by the kernel's promise. */
+/* A device may hold anything there. Discarding is tried first: it is quick, and reads as zero by the kernel's
+ * promise. */
 static int clear_device(int fd, uint64_t offset, uint64_t length, struct problem *problem)
 {
 	static const unsigned char zeros[1 << 16];
@@ -93,7 +95,8 @@ static int has_room(const struct output *output, uint64_t length, struct problem
 
 int output_add_zeros(struct output *output, uint64_t length_bytes, struct problem *problem)
 {
-	uint64_t in_head = output->at < OUTPUT_HEAD_BYTES ? min_u64(length_bytes, OUTPUT_HEAD_BYTES - output->at) : 0;
+	uint64_t in_head =
+		output->at < OUTPUT_HEAD_BYTES ? min_u64(length_bytes, OUTPUT_HEAD_BYTES - output->at) : 0;
 	int error = has_room(output, length_bytes, problem);
 
 	if (error != 0)
@@ -112,7 +115,8 @@ static bool is_zero(const unsigned char *bytes, size_t length)
 	return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
 }
 
-/* How many bytes from here on are the same kind: all zero, or not. A piece ends at a multiple of its size in the image. */
+/* How many bytes from here on are the same kind: all zero, or not. A piece ends at a multiple of its size in
+ * the image. */
 static size_t run_of(const struct output *output, const unsigned char *bytes, size_t length, bool *zero)
 {
 	size_t run = 0;

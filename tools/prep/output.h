@@ -18,7 +18,7 @@
 #define OUTPUT_HEAD_BYTES ((size_t)1 << 20)
 
 struct output {
-	int fd;		     /* borrowed; a file is empty, and of nobody else */
+	int fd; /* borrowed; a file is empty, and of nobody else */
 	bool is_device;
 	uint64_t size_bytes; /* of the device: there is no more room */
 	uint64_t at;	     /* bytes taken so far */

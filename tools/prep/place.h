@@ -8,8 +8,8 @@
  *	-               standard input or output
  *	anything else   a local file; one that has ':' in its name is written ./a:b, as for scp
  *
- * IMAGE is a path, or a name of a running imagefs, and ends at the first ':'; if what is before that is no file, at the first
- * one that a file or device stands before (/dev/disk/by-path/pci-0000:00:1f.2:config.txt).
+ * IMAGE is a path, or a name of a running imagefs, and ends at the first ':'; if what is before that is no
+ *file, at the first one that a file or device stands before (/dev/disk/by-path/pci-0000:00:1f.2:config.txt).
  */
 #pragma once
 
@@ -17,8 +17,8 @@
 
 struct place {
 	bool is_image, is_stream; /* neither: local */
-	char *image; /* owned: IMAGE or IMAGE:N; or NULL */
-	char *path;  /* owned: on the volume ("" is its root); or the local one */
+	char *image;		  /* owned: IMAGE or IMAGE:N; or NULL */
+	char *path;		  /* owned: on the volume ("" is its root); or the local one */
 };
 
 /* 0, or -ENOMEM. place_free in any case. */

@@ -40,11 +40,13 @@ static void write_time(FILE *out, uint64_t seconds)
 		fprintf(out, "%llu:%02llu:%02llu", (unsigned long long)(seconds / 3600),
 			(unsigned long long)(seconds / 60 % 60), (unsigned long long)(seconds % 60));
 	else
-		fprintf(out, "%llu:%02llu", (unsigned long long)(seconds / 60), (unsigned long long)(seconds % 60));
+		fprintf(out, "%llu:%02llu", (unsigned long long)(seconds / 60),
+			(unsigned long long)(seconds % 60));
 }
 
 /* "1.2GiB  85MiB/s  0:12 left" */
-static void write_figures(FILE *out, const struct progress *progress, uint64_t in, uint64_t bytes, int64_t now)
+static void write_figures(FILE *out, const struct progress *progress, uint64_t in, uint64_t bytes,
+			  int64_t now)
 {
 	double seconds = (double)(now - progress->begun_ns) / NS_PER_S;
 
@@ -76,7 +78,8 @@ void progress_move(struct progress *progress, uint64_t in, uint64_t out)
 	int64_t now;
 	FILE *text;
 
-	if (!progress->shown || (now = clock_now_ns(CLOCK_MONOTONIC)) - progress->last_ns < STEP_NS || now == progress->begun_ns)
+	if (!progress->shown || (now = clock_now_ns(CLOCK_MONOTONIC)) - progress->last_ns < STEP_NS ||
+	    now == progress->begun_ns)
 		return;
 	progress->last_ns = now;
 	text = open_memstream(&figures, &length);

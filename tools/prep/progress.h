@@ -9,8 +9,8 @@
 
 struct progress {
 	bool shown;
-	const char *what;    /* borrowed */
-	uint64_t total;	     /* of the input, in bytes; 0: not known */
+	const char *what; /* borrowed */
+	uint64_t total;	  /* of the input, in bytes; 0: not known */
 	int64_t begun_ns, last_ns;
 };
 

@@ -49,7 +49,8 @@ static char **environment_make(const char *mtoolsrc, char **path)
 	while (environ[count])
 		count++;
 	made = calloc(count + SETTING_COUNT + 3, sizeof(*made));
-	if (!made || asprintf(path, "PATH=%s:/usr/local/sbin:/usr/sbin:/sbin", old && *old ? old : "/usr/bin:/bin") < 0) {
+	if (!made || asprintf(path, "PATH=%s:/usr/local/sbin:/usr/sbin:/sbin",
+			      old && *old ? old : "/usr/bin:/bin") < 0) {
 		free(made);
 		*path = NULL;
 		return NULL;
@@ -64,7 +65,8 @@ static char **environment_make(const char *mtoolsrc, char **path)
 	return made;
 }
 
-/* The path of a program, for the caller to free: posix_spawnp searches by our PATH, which lacks sbin for users. */
+/* The path of a program, for the caller to free: posix_spawnp searches by our PATH, which lacks sbin for
+ * users. */
 static char *program_find(const char *name, const char *path)
 {
 	CLEANUP_FREE char *copy = strdup(path + strlen("PATH="));
@@ -84,15 +86,16 @@ static char *program_find(const char *name, const char *path)
 
 /* ---- what it says --------------------------------------------------------- */
 
-/* All that comes, of which the beginning is kept: the writer must not wait for us. NULL: nothing, or no memory. */
+/* All that comes, of which the beginning is kept: the writer must not wait for us. NULL: nothing, or no
+ * memory. */
 static char *read_said(int fd)
 {
 	char *text = calloc(1, SAID_BYTES_MAX + 1), rest[512];
 	size_t length = 0;
 	ssize_t got;
 
-	while ((got = text && length < SAID_BYTES_MAX ? read(fd, text + length, SAID_BYTES_MAX - length) :
-							read(fd, rest, sizeof(rest))) != 0) {
+	while ((got = text && length < SAID_BYTES_MAX ? read(fd, text + length, SAID_BYTES_MAX - length)
+						      : read(fd, rest, sizeof(rest))) != 0) {
 		if (got < 0 && errno != EINTR)
 			break;
 		if (got > 0 && text && length < SAID_BYTES_MAX)
@@ -129,8 +132,8 @@ static void make_plain_lines(char *text)
 
 /* ---- running -------------------------------------------------------------- */
 
-static int spawn(const char *program, const char *const arguments[], char **environment, int input, int output, int errors,
-		 pid_t *pid)
+static int spawn(const char *program, const char *const arguments[], char **environment, int input,
+		 int output, int errors, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -142,16 +145,18 @@ static int spawn(const char *program, const char *const arguments[], char **envi
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setsigmask(&attributes, &none);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	error = input == RUN_NOTHING ? posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) :
-				       posix_spawn_file_actions_adddup2(&actions, input, 0);
+	error = input == RUN_NOTHING ? posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+				     : posix_spawn_file_actions_adddup2(&actions, input, 0);
 	if (error == 0)
-		error = output == RUN_NOTHING ? posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) :
-						posix_spawn_file_actions_adddup2(
-							&actions, output == RUN_WITH_ERRORS ? errors : output, 1);
+		error = output == RUN_NOTHING
+				? posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+				: posix_spawn_file_actions_adddup2(
+					  &actions, output == RUN_WITH_ERRORS ? errors : output, 1);
 	if (error == 0)
 		error = posix_spawn_file_actions_adddup2(&actions, errors, 2);
 	if (error == 0)
-		error = posix_spawn(pid, program, &actions, &attributes, (char *const *)arguments, environment);
+		error = posix_spawn(pid, program, &actions, &attributes, (char *const *)arguments,
+				    environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -error;
@@ -175,13 +180,15 @@ static int wait_for(pid_t pid, const char *name, int *status, char **said)
 	*status = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
 	if (*status == 0)
 		return 0;
-	if (!*said && asprintf(said, WIFSIGNALED(how) ? "%s was ended by signal %d" : "%s failed with exit status %d", name,
-			       WIFSIGNALED(how) ? WTERMSIG(how) : *status) < 0)
+	if (!*said &&
+	    asprintf(said, WIFSIGNALED(how) ? "%s was ended by signal %d" : "%s failed with exit status %d",
+		     name, WIFSIGNALED(how) ? WTERMSIG(how) : *status) < 0)
 		*said = NULL;
 	return -EIO;
 }
 
-static int start(const char *const arguments[], const char *mtoolsrc, const char *package, int input, int output, int errors, pid_t *pid, char **said)
+static int start(const char *const arguments[], const char *mtoolsrc, const char *package, int input,
+		 int output, int errors, pid_t *pid, char **said)
 {
 	CLEANUP_FREE char *path = NULL;
 	CLEANUP_FREE char **environment = environment_make(mtoolsrc, &path);
@@ -190,13 +197,14 @@ static int start(const char *const arguments[], const char *mtoolsrc, const char
 
 	if (error == 0)
 		error = spawn(program, arguments, environment, input, output, errors, pid);
-	if (error == -ENOENT && asprintf(said, "%s is not installed: it is in Debian's package %s", arguments[0], package) < 0)
+	if (error == -ENOENT &&
+	    asprintf(said, "%s is not installed: it is in Debian's package %s", arguments[0], package) < 0)
 		*said = NULL;
 	return error;
 }
 
-static int run(const char *const arguments[], const char *mtoolsrc, const char *package, int input, int output, int *status,
-	       char **said)
+static int run(const char *const arguments[], const char *mtoolsrc, const char *package, int input,
+	       int output, int *status, char **said)
 {
 	char *text = NULL;
 	int pipes[2], error, code = 0;
@@ -225,7 +233,8 @@ static int run(const char *const arguments[], const char *mtoolsrc, const char *
 	return error;
 }
 
-int run_program(const char *const arguments[], const char *package, int input, int output, int *status, char **said)
+int run_program(const char *const arguments[], const char *package, int input, int output, int *status,
+		char **said)
 {
 	return run(arguments, "MTOOLSRC=/dev/null", package, input, output, status, said);
 }

@@ -14,7 +14,8 @@
 
 /* ---- messages ------------------------------------------------------------- */
 
-static int say(char **problem, int error, const char *path, const char *before, const char *what, const char *after)
+static int say(char **problem, int error, const char *path, const char *before, const char *what,
+	       const char *after)
 {
 	free(*problem);
 	if (asprintf(problem, "%s: %s%s%s", path, before, what, after) < 0)
@@ -32,15 +33,18 @@ static int say_held(const struct sole *sole, char **problem)
 {
 	CLEANUP_FREE char *names = holder_names(&sole->st, sole->path);
 
-	return say(problem, -EBUSY, sole->path, "is open for writing by ",
-		   names ? names : "somebody whom /proc does not show (a server in the kernel, or in another container)",
-		   ": end that first (--force writes all the same, and both may destroy the filesystem)");
+	return say(
+		problem, -EBUSY, sole->path, "is open for writing by ",
+		names ? names
+		      : "somebody whom /proc does not show (a server in the kernel, or in another container)",
+		": end that first (--force writes all the same, and both may destroy the filesystem)");
 }
 
 static int say_unknown(const struct sole *sole, char **problem)
 {
-	return say(problem, -EACCES, sole->path, "is another user's, so it is not known whether somebody has it open for writing",
-		   "", ": be that user or root (--force writes all the same)");
+	return say(problem, -EACCES, sole->path,
+		   "is another user's, so it is not known whether somebody has it open for writing", "",
+		   ": be that user or root (--force writes all the same)");
 }
 
 /* ---- looking -------------------------------------------------------------- */
@@ -88,12 +92,15 @@ int sole_open(struct sole *sole, const char *path, bool force, char **problem)
 	if (sole->reading < 0 || fstat(sole->reading, &sole->st) != 0)
 		return say_error(sole, problem, -errno);
 	if (!S_ISREG(sole->st.st_mode) && !S_ISBLK(sole->st.st_mode))
-		return say(problem, -EINVAL, sole->path, "is neither a regular file nor a block device", "", "");
+		return say(problem, -EINVAL, sole->path, "is neither a regular file nor a block device", "",
+			   "");
 	if (access(sole->path, W_OK) != 0)
 		return say_error(sole, problem, -errno);
 	if (flock(sole->reading, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? say(problem, -EBUSY, sole->path, "is being changed by another imagefsctl or imagefs-prep", "", "") :
-					      say_error(sole, problem, -errno);
+		return errno == EWOULDBLOCK
+			       ? say(problem, -EBUSY, sole->path,
+				     "is being changed by another imagefsctl or imagefs-prep", "", "")
+			       : say_error(sole, problem, -errno);
 	if (S_ISBLK(sole->st.st_mode))
 		return see_device(sole, problem);
 	return force ? 0 : see_lease(sole, problem);
@@ -105,7 +112,8 @@ int sole_writable(struct sole *sole, char **problem)
 
 	sole->leased = false;
 	if (wanted)
-		return say(problem, -EBUSY, sole->path, "is just being opened for writing by somebody else: nothing was changed", "", "");
+		return say(problem, -EBUSY, sole->path,
+			   "is just being opened for writing by somebody else: nothing was changed", "", "");
 	if (sole->writing < 0) {
 		sole->writing = open(sole->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (sole->writing < 0)

@@ -3,8 +3,8 @@
  * sole: an image that we alone write to, as far as that can be known (holder.h). Of us, who all take a lock
  * (flock) of the image, there is one at a time.
  *
- * What remains: between sole_writable, which must give the lease back to open the image for writing, and sole_close,
- * nothing keeps others from opening it. That is as long as the changed bytes take to be written.
+ * What remains: between sole_writable, which must give the lease back to open the image for writing, and
+ * sole_close, nothing keeps others from opening it. That is as long as the changed bytes take to be written.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct sole {
 };
 
 /*
- * Open it for reading, and see that nobody writes to it (unless `force`). 0; -EBUSY, -EACCES as holder_lease; or of open. After
- * an error *problem (for the caller to free) is a sentence. sole_close in any case.
+ * Open it for reading, and see that nobody writes to it (unless `force`). 0; -EBUSY, -EACCES as holder_lease;
+ * or of open. After an error *problem (for the caller to free) is a sentence. sole_close in any case.
  */
 int sole_open(struct sole *sole, const char *path, bool force, char **problem);
 

@@ -16,7 +16,8 @@
 /* Devices of DOS: mtools refuses them. */
 static bool is_device(const char *name)
 {
-	static const char *const devices[] = { "con", "aux", "prn", "nul", "com1", "com2", "com3", "com4", "lpt1", "lpt2", "lpt3", "lpt4" };
+	static const char *const devices[] = { "con",  "aux",  "prn",  "nul",  "com1", "com2",
+					       "com3", "com4", "lpt1", "lpt2", "lpt3", "lpt4" };
 
 	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
 		if (strcasecmp(name, devices[i]) == 0)
@@ -62,7 +63,10 @@ static bool leads_elsewhere(const struct fat_dir *dir, const char *name)
 	for (size_t i = 0; strchr(name, '[') && i < fat_dir_count(dir); i++) {
 		const struct fat_entry *entry = fat_dir_entry(dir, i);
 
-		if (fnmatch(name, entry->name, FNM_CASEFOLD) == 0 || fnmatch(name, entry->short_name, FNM_CASEFOLD) == 0)
+		if (!(entry->attributes & FAT_ATTR_DIRECTORY))
+			continue;
+		if (fnmatch(name, entry->name, FNM_CASEFOLD) == 0 ||
+		    fnmatch(name, entry->short_name, FNM_CASEFOLD) == 0)
 			return true;
 	}
 	return false;

@@ -2,9 +2,9 @@
 /*
  * spot: what a path of a FAT volume leads to, there or not, and what mtools calls it.
  *
- * mtools takes '[', '*' and '?' in names for patterns, of what it is to delete as well. So what is there is called by
- * its short name, which has none of these; only where that is not ASCII, by its long name with a backslash before a '['.
- * A name that is new is checked here, since mtools changes some without a word.
+ * mtools takes '[', '*' and '?' in names for patterns, of what it is to delete as well. So what is there is
+ * called by its short name, which has none of these; only where that is not ASCII, by its long name with a
+ * backslash before a '['. A name that is new is checked here, since mtools changes some without a word.
  */
 #pragma once
 
@@ -22,9 +22,9 @@ struct spot {
 };
 
 /*
- * Find it. `path` is UTF-8 with '/'; empty components and "." are passed over. 0 also where only the last name is missing.
- * -ENOENT, -ENOTDIR: a directory before it is missing, or none. -EINVAL (problem): FAT, or mtools, cannot have a file of that
- * name, or "..". Errors of fat_dir_read. spot_free in any case.
+ * Find it. `path` is UTF-8 with '/'; empty components and "." are passed over. 0 also where only the last
+ * name is missing. -ENOENT, -ENOTDIR: a directory before it is missing, or none. -EINVAL (problem): FAT, or
+ * mtools, cannot have a file of that name, or "..". Errors of fat_dir_read. spot_free in any case.
  */
 int spot_find(const struct fat_volume *volume, struct source *source, const char *path, struct spot *spot);
 void spot_free(struct spot *spot);

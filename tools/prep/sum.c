@@ -28,7 +28,8 @@ static const char *last_part(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* A line "SUM  NAME", "SUM *NAME", "SUM" or "SHA256 (NAME) = SUM", cut at its end. *name: "" if there is none. */
+/* A line "SUM  NAME", "SUM *NAME", "SUM" or "SHA256 (NAME) = SUM", cut at its end. *name: "" if there is
+ * none. */
 static bool read_line(char *line, char sum[SUM_HEX_BYTES], const char **name)
 {
 	char *close;
@@ -57,8 +58,9 @@ int sum_wanted(const char *given, const char *name, char wanted[SUM_HEX_BYTES], 
 		return 0;
 	file = fopen(given, "re");
 	if (!file)
-		return problem_set(problem, -errno, "%s: is no SHA-256 (64 hexadecimal digits), and as a file: %s",
-				   given, strerror(errno));
+		return problem_set(problem, -errno,
+				   "%s: is no SHA-256 (64 hexadecimal digits), and as a file: %s", given,
+				   strerror(errno));
 	while (!found && getline(&line, &room, file) > 0) {
 		const char *of;
 

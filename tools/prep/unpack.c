@@ -25,7 +25,9 @@ static const struct {
 	size_t length;
 	const char *magic;
 } magics[] = {
-	{ UNPACK_XZ, 6, "\xfd" "7zXZ" },
+	{ UNPACK_XZ, 6,
+	  "\xfd"
+	  "7zXZ" },
 	{ UNPACK_ZSTD, 4, "\x28\xb5\x2f\xfd" },
 	{ UNPACK_GZIP, 3, "\x1f\x8b\x08" },
 	{ UNPACK_BZIP2, 3, "BZh" },
@@ -37,7 +39,9 @@ static const struct {
 
 const char *unpack_kind_name(enum unpack_kind kind)
 {
-	static const char *const names[] = { "image", "xz", "zstd", "gzip", "bzip2", "zip", "disk image of a virtual machine" };
+	static const char *const names[] = {
+		"image", "xz", "zstd", "gzip", "bzip2", "zip", "disk image of a virtual machine"
+	};
 
 	return names[kind];
 }
@@ -92,7 +96,9 @@ static ssize_t fill(struct input *input)
 	size_t used = 0;
 
 	while (used < READ_BYTES) {
-		ssize_t got = *input->unpack->interrupted ? -1 : read(input->fd, input->buffer + used, READ_BYTES - used);
+		ssize_t got = *input->unpack->interrupted
+				      ? -1
+				      : read(input->fd, input->buffer + used, READ_BYTES - used);
 
 		if (got == 0)
 			break;
@@ -164,7 +170,8 @@ static int broken(struct input *input, struct archive *archive, struct problem *
 
 	if (input->error != 0)
 		return reading_failed(input, problem);
-	return problem_set(problem, -EBADMSG, "is damaged, or was not downloaded to its end: %s", why ? why : "no reason given");
+	return problem_set(problem, -EBADMSG, "is damaged, or was not downloaded to its end: %s",
+			   why ? why : "no reason given");
 }
 
 static struct archive *new_archive(void)
@@ -186,7 +193,8 @@ static bool is_image_name(const char *path)
 {
 	size_t length = path ? strlen(path) : 0;
 
-	return length > 4 && (strcasecmp(path + length - 4, ".img") == 0 || strcasecmp(path + length - 4, ".raw") == 0);
+	return length > 4 &&
+	       (strcasecmp(path + length - 4, ".img") == 0 || strcasecmp(path + length - 4, ".raw") == 0);
 }
 
 static bool is_image(const struct input *input, struct archive_entry *entry)
@@ -234,7 +242,8 @@ static int copy_members(struct input *input, struct archive *archive, struct pro
 		if (!is_image(input, entry))
 			continue;
 		if (found++ > 0)
-			return problem_set(problem, -EINVAL, "holds more than one image: unpack the one that is meant");
+			return problem_set(problem, -EINVAL,
+					   "holds more than one image: unpack the one that is meant");
 		error = copy_member(input, archive, problem);
 		if (error != 0)
 			return error;

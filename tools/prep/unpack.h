@@ -32,9 +32,9 @@ const char *unpack_kind_name(enum unpack_kind kind);
 int unpack_kind_of(int fd, enum unpack_kind *kind);
 
 struct unpack {
-	const char *name;		 /* for the bar */
-	const char *sum;		 /* wanted, in lower case; NULL: any */
-	bool progress;			 /* a bar, if there is a terminal */
+	const char *name;		    /* for the bar */
+	const char *sum;		    /* wanted, in lower case; NULL: any */
+	bool progress;			    /* a bar, if there is a terminal */
 	volatile sig_atomic_t *interrupted; /* stop when it is set: -EINTR */
 };
 
