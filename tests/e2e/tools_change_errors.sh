@@ -53,6 +53,32 @@ umount "$T/small"
 image=$SRC/jammy.img
 same "elsewhere"
 
+# The disk is full, and what is to be changed are holes of a sparse image: known before anything of it is written.
+make_image "$T/holes.img" 40 16
+put config "$T/holes.img" /config.txt
+mkdir "$T/empty" "$T/full"
+for i in {1..100}; do : >"$T/empty/a-file-with-a-long-name.$i"; done
+mount -t tmpfs -o size=2m full "$T/full"
+outcomes=
+for kib in 4 8 12 16 20 24 28 32 40; do
+	rm -f "$T"/full/*
+	cp --sparse=always "$T/holes.img" "$T/full/jammy.img"
+	holes=$(sha256sum <"$T/full/jammy.img")
+	head -c 2M /dev/zero >"$T/full/fill" 2>/dev/null || true
+	truncate -s "-${kib}K" "$T/full/fill"
+	if ctl cp "$T"/empty/* "$T/full/jammy.img:" 2>"$T/said"; then
+		outcomes+=y
+		is "with $kib KiB free" "$(ctl ls "$T/full/jammy.img" | wc -l)" 101
+	else
+		outcomes+=n
+		grep -q 'nothing was changed.*No space' "$T/said" || fail "with $kib KiB free it says $(cat "$T/said")"
+		is "with $kib KiB free" "$(sha256sum <"$T/full/jammy.img")" "$holes"
+	fi
+	is "beside it" "$(ls -A "$T/full" | tr '\n' ' ')" 'fill jammy.img '
+done
+[[ $outcomes == n*y ]] || fail "too little space and enough: $outcomes"
+umount "$T/full"
+
 # Programs that are missing are named with their packages.
 mkdir "$T/bin"
 for program in bash env fsck.fat; do cp "$(command -v $program)" "$T/bin"; done

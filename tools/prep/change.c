@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/falloc.h>
 
 #include "base/cleanup.h"
 #include "part/part.h"
@@ -230,12 +231,37 @@ static int write_records(const struct change *change, const struct journal_recor
 	return error;
 }
 
+/* What is not placed gets its blocks, of its own where it shares them: of a sparse image that is half written
+ * when the disk is full there would be no way back. */
+static int reserve(const struct change *change, const struct journal_record *records, size_t count)
+{
+	int fd = change->sole.writing;
+
+	for (size_t i = 0; i < count; i++) {
+		off_t offset = (off_t)records[i].offset_bytes, length = (off_t)records[i].length_bytes;
+
+		if (records[i].placed || fallocate(fd, FALLOC_FL_UNSHARE_RANGE, offset, length) == 0 ||
+		    errno == ENODEV)
+			continue;
+		/* Most filesystems know the plain one only, some none: those have no holes that could be filled. */
+		if (errno != ENOSPC && errno != EDQUOT && fallocate(fd, 0, offset, length) == 0)
+			continue;
+		if (errno == ENOSPC || errno == EDQUOT)
+			return -errno;
+	}
+	return 0;
+}
+
 static int stage_two(struct change *change, const char *journal, const struct journal_record *records,
 		     size_t count)
 {
-	int error = journal_write(journal, change->sole.writing, change->copy.fd, change->offset_bytes,
-				  records, count);
+	int error = reserve(change, records, count);
 
+	if (error != 0)
+		return change_say(change, error, "%s: nothing was changed: %s", change->sole.path,
+				  strerror(-error));
+	error = journal_write(journal, change->sole.writing, change->copy.fd, change->offset_bytes, records,
+			      count);
 	if (error != 0)
 		return change_say(change, error, "%s: nothing was changed: the journal %s: %s",
 				  change->sole.path, journal, strerror(-error));
