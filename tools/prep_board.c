@@ -78,6 +78,23 @@ static int make_link(struct prep *prep, int directory, const char *name, const c
 	return PREP_OK;
 }
 
+/* The mount would show one of the two only. */
+static bool is_an_image(int directory, const char *name, const char *file)
+{
+	static const char *const suffixes[] = { ".img", ".raw" };
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		CLEANUP_FREE char *image = NULL;
+
+		if (asprintf(&image, "%s%s", name, suffixes[i]) < 0)
+			image = NULL;
+		if (image && (strcmp(image, file) == 0 ||
+			      faccessat(directory, image, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
+			return true;
+	}
+	return false;
+}
+
 /* What would fail later, when the image is there already. */
 static int check_link(struct prep *prep, int directory, const char *board, const char *file)
 {
@@ -92,6 +109,8 @@ static int check_link(struct prep *prep, int directory, const char *board, const
 			"is no name for a board: a serial, a MAC address, or a file's name without .img");
 	if (link_target(file, prep->options->boot_partition, target) != 0)
 		return prep_fail(file, strerror(ENAMETOOLONG));
+	if (is_an_image(directory, name, file))
+		return prep_fail(name, "is the name of an image");
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return PREP_OK;
 	if (!S_ISLNK(st.st_mode))

@@ -57,6 +57,12 @@ grep -q 'it says so already' steps || fail "again: $(cat steps)"
 is "moved" "$(readlink /srv/images/abcd1234 /srv/images/dc-a6-32-01-36-c2 | tr '\n' ' ')" 'noble.img noble.img '
 grep -q 'abcd1234 led to jammy.img' said
 "$PREP" -q --board first.img /srv/images/noble.img 2>said && fail "an image's name"
+for name in first noble; do
+	"$PREP" -q --board $name --move /srv/images/noble.img 2>said && fail "a board called as the image $name"
+	grep -q "^imagefs-prep: $name: is the name of an image" said || fail "says $(cat said)"
+done
+"$PREP" -q --board third raspios.img.xz /srv/images/third.img 2>said && fail "a board called as its image"
+[ ! -e /srv/images/third.img ] || fail "a board called as its image: it was made"
 mkdir /srv/images/x1
 "$PREP" -q --board x1 --move /srv/images/noble.img 2>said && fail "a directory"
 grep -q 'is no link' said
