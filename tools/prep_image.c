@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -133,6 +134,10 @@ static int copy_template(struct prep *prep)
 	bool reflinked;
 	int error = finish_journal(prep);
 
+	/* As sole.h has it: changes of one that is being replaced would be lost. */
+	if (error == PREP_OK && prep->in_place && flock(prep->template_fd, LOCK_EX | LOCK_NB) != 0 &&
+	    errno == EWOULDBLOCK)
+		return prep_fail(prep->template, "is being changed by another imagefsctl or imagefs-prep");
 	if (error == PREP_OK)
 		error = prep_check_holders(prep, &prep->leased);
 	if (error != PREP_OK)
@@ -220,6 +225,16 @@ static void say_growing(struct prep *prep)
 		prep_say(options, "extend its root partition to the end");
 }
 
+/* What was left of a change of the image that is replaced would not fit the new one. */
+static void forget_journal(const struct prep *prep)
+{
+	struct stat st;
+	CLEANUP_FREE char *path = stat(prep->path, &st) == 0 ? journal_path(&st, prep->path) : NULL;
+
+	if (path)
+		unlink(path);
+}
+
 static int make(struct prep *prep)
 {
 	struct problem problem;
@@ -229,6 +244,9 @@ static int make(struct prep *prep)
 	    0)
 		return prep_fail("", problem.text);
 	result = prep_is_archive(prep) ? unpack_template(prep) : copy_template(prep);
+	/* Of a device: what was there is gone, and changes of what comes may need one of their own. */
+	if (result == PREP_OK && prep->instance.is_device)
+		forget_journal(prep);
 	return result == PREP_OK ? grow_image(prep, prep->instance.work, prep->instance.is_device) : result;
 }
 
@@ -268,16 +286,6 @@ int prep_image_make(struct prep *prep)
 
 /* ---- the end -------------------------------------------------------------- */
 
-/* What was left of a change of the image that is replaced would not fit the new one. */
-static void forget_journal(const struct prep *prep)
-{
-	struct stat st;
-	CLEANUP_FREE char *path = stat(prep->path, &st) == 0 ? journal_path(&st, prep->path) : NULL;
-
-	if (path)
-		unlink(path);
-}
-
 int prep_image_publish(struct prep *prep)
 {
 	struct problem problem;
@@ -286,6 +294,9 @@ int prep_image_publish(struct prep *prep)
 		return PREP_OK;
 	if (*prep->interrupted)
 		return prep_fail("", "interrupted");
+	if (instance_settle(&prep->instance, &problem) != 0)
+		return prep_fail("", problem.text);
+	/* Between these two nobody may come: who opens it for writing would write to what has no name. */
 	if (prep->leased && !holder_lease_end(prep->template_fd)) {
 		prep->leased = false;
 		return prep_fail(prep->template,
@@ -294,7 +305,8 @@ int prep_image_publish(struct prep *prep)
 	prep->leased = false;
 	if (instance_publish(&prep->instance, &problem) != 0)
 		return prep_fail("", problem.text);
-	forget_journal(prep);
+	if (!prep->instance.is_device)
+		forget_journal(prep);
 	return PREP_OK;
 }
 

@@ -334,14 +334,17 @@ static int rename_over(const struct instance *instance)
 	return rename(instance->work, instance->path) == 0 ? 0 : -errno;
 }
 
+int instance_settle(struct instance *instance, struct problem *problem)
+{
+	return fsync(instance->fd) == 0 ? 0 : failed(-errno, instance->work, problem);
+}
+
 int instance_publish(struct instance *instance, struct problem *problem)
 {
 	CLEANUP_FREE char *directory = directory_of(instance->path);
 	CLEANUP_FD int parent = -1;
 	int error;
 
-	if (fsync(instance->fd) != 0)
-		return failed(-errno, instance->work, problem);
 	if (instance->is_device) {
 		ioctl(instance->fd, BLKRRPART);
 		instance->published = true;

@@ -44,7 +44,9 @@ int instance_copy(struct instance *instance, int from, const char *name, bool pr
  */
 void instance_look_like(struct instance *instance, int like);
 
-/* Durable, and under its final name. -EEXIST: somebody else made one meanwhile, and not `replace`. */
+/* Durable: what takes time, before instance_publish. */
+int instance_settle(struct instance *instance, struct problem *problem);
+/* Under its final name. -EEXIST: somebody else made one meanwhile, and not `replace`. */
 int instance_publish(struct instance *instance, struct problem *problem);
 
 /* What was not published is gone. */

@@ -106,8 +106,23 @@ int sole_open(struct sole *sole, const char *path, bool force, char **problem)
 	return force ? 0 : see_lease(sole, problem);
 }
 
+/* What was looked at has that name no more: a change of it would be written over another. */
+static int see_same(const struct sole *sole, char **problem)
+{
+	struct stat now;
+
+	if (fstat(sole->writing, &now) != 0)
+		return say_error(sole, problem, -errno);
+	if (S_ISBLK(now.st_mode) || (now.st_dev == sole->st.st_dev && now.st_ino == sole->st.st_ino))
+		return 0;
+	return say(problem, -EBUSY, sole->path, "was replaced by another meanwhile: nothing was changed", "",
+		   "");
+}
+
 int sole_writable(struct sole *sole, char **problem)
 {
+	int error;
+
 	bool wanted = sole->leased && !holder_lease_end(sole->reading);
 
 	sole->leased = false;
@@ -119,7 +134,8 @@ int sole_writable(struct sole *sole, char **problem)
 		if (sole->writing < 0)
 			return say_error(sole, problem, -errno);
 	}
-	return sole->forced ? 0 : see_names(sole, problem);
+	error = see_same(sole, problem);
+	return error != 0 || sole->forced ? error : see_names(sole, problem);
 }
 
 void sole_close(struct sole *sole)
