@@ -124,6 +124,8 @@ int prep_image_look(struct prep *prep);
 
 /* The name of the image without its directory, .img or .raw: for the caller to free. */
 char *prep_image_name(const struct prep *prep);
+/* The same of the one that it is made of. */
+char *prep_template_name(const struct prep *prep);
 
 /* What is asked for can be done, as far as can be known before (prep_boot.c): files to copy, words. */
 int prep_boot_check(struct prep *prep);

@@ -370,23 +370,41 @@ static bool is_wanted(const struct prep_options *options)
 	       prep_options_have(options, PREP_UNSET) || prep_options_have(options, PREP_CONFIG);
 }
 
+/* A device has its name already, so that its change is as one in place, but that it is ours (instance.c). */
+static unsigned flags_of(const struct prep *prep)
+{
+	if (prep->makes)
+		return prep->instance.is_device ? CHANGE_FORCE : CHANGE_NEW;
+	return prep->options->force ? CHANGE_FORCE : 0;
+}
+
+/* What is cloned is copied as it is, whatever that is: where there is nothing that could be changed, it is said. */
+static int not_followed(struct prep *prep, const char *why)
+{
+	prep_note(prep->options, "whether its root is that of the one it is a copy of was not looked at: %s", why);
+	return PREP_OK;
+}
+
 int prep_boot_change(struct prep *prep)
 {
 	const struct prep_options *options = prep->options;
 	struct change *change = NULL;
-	unsigned flags = prep->makes ? CHANGE_NEW : options->force ? CHANGE_FORCE : 0;
+	unsigned flags = flags_of(prep);
+	bool clone_only = options->clone && !is_wanted(options);
 	int result;
 
-	if (!is_wanted(options))
+	if (!is_wanted(options) && !options->clone)
 		return PREP_OK;
 	if (options->dry_run)
 		return do_all(prep, NULL);
-	result = prep_image_look(prep);
+	result = clone_only ? PREP_OK : prep_image_look(prep);
 	if (result != PREP_OK)
 		return result;
 	if (change_begin(&change, prep->makes ? prep->instance.work : prep->path, options->boot_partition,
 			 flags) != 0) {
-		result = prep_fail("", change ? change_problem(change) : strerror(ENOMEM));
+		const char *why = change ? change_problem(change) : strerror(ENOMEM);
+
+		result = clone_only ? not_followed(prep, why) : prep_fail("", why);
 	} else {
 		if (change_notice(change))
 			prep_note(options, "%s", change_notice(change));

@@ -114,6 +114,29 @@ static void say_root(struct prep *prep)
 		 export ? export : "?", options->server);
 }
 
+/* The root of a clone is the clone's, or a board that is switched to it writes to the one that it was made of. */
+static bool follows_clone(const struct prep_options *options)
+{
+	return options->clone && !options->has_root;
+}
+
+static int follow_clone(struct prep *prep, char **line)
+{
+	CLEANUP_FREE char *from = prep_template_name(prep);
+	CLEANUP_FREE char *to = prep_image_name(prep);
+
+	return from && to ? cmdline_rename_export(line, from, to) : -ENOMEM;
+}
+
+static void say_clone(struct prep *prep)
+{
+	CLEANUP_FREE char *from = prep_template_name(prep);
+	CLEANUP_FREE char *to = prep_image_name(prep);
+
+	prep_say(prep->options, "set the command line: where its root is the export %s, it becomes %s",
+		 from ? from : "?", to ? to : "?");
+}
+
 static int change_line(struct prep *prep, char **line)
 {
 	const struct prep_options *options = prep->options;
@@ -121,6 +144,8 @@ static int change_line(struct prep *prep, char **line)
 
 	if (options->has_root)
 		error = set_root(prep, line);
+	else if (follows_clone(options))
+		error = follow_clone(prep, line);
 	for (size_t i = 0; i < options->word_count && error == 0; i++) {
 		if (options->words[i].kind == PREP_SET)
 			error = cmdline_set_word(line, options->words[i].text);
@@ -141,6 +166,9 @@ static int put_line(struct prep *prep, struct change *change, const char *path)
 
 	if (result != PREP_OK)
 		return result;
+	if (!text && follows_clone(prep->options) && !prep_options_have(prep->options, PREP_SET) &&
+	    !prep_options_have(prep->options, PREP_UNSET))
+		return PREP_OK;
 	if (!text)
 		return prep_fail(path, "is not in the boot partition: --cmdline names the file");
 	error = cmdline_read(text, length, &old);
@@ -160,11 +188,13 @@ int prep_cmdline_change(struct prep *prep, struct change *change)
 	const struct prep_options *options = prep->options;
 	CLEANUP_FREE char *path = NULL;
 
-	if (!options->has_root && !prep_options_have(options, PREP_SET) &&
+	if (!options->has_root && !options->clone && !prep_options_have(options, PREP_SET) &&
 	    !prep_options_have(options, PREP_UNSET))
 		return PREP_OK;
 	if (options->has_root)
 		say_root(prep);
+	else if (options->clone)
+		say_clone(prep);
 	for (size_t i = 0; i < options->word_count; i++)
 		if (options->words[i].kind == PREP_SET || options->words[i].kind == PREP_UNSET)
 			prep_say(options, "%s the command line: %s",

@@ -52,6 +52,16 @@ char *prep_image_name(const struct prep *prep)
 	return name;
 }
 
+char *prep_template_name(const struct prep *prep)
+{
+	CLEANUP_FREE char *real = realpath(prep->template, NULL);
+	char *name = strdup(prep_last_part(real ? real : prep->template));
+
+	if (name)
+		cut_suffix(name, image_suffixes, COUNT(image_suffixes));
+	return name;
+}
+
 /* `jammy` is jammy.img of the directory of images, if there is no file `jammy` here. For the caller to free.
  */
 static char *find_template(const struct prep_options *options)

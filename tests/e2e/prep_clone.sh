@@ -57,6 +57,41 @@ cp --sparse=never plain.img full.img
 cmp plain.img copy.img
 [ "$(stat -c %b copy.img)" -lt 8000 ] || fail "not sparse: $(stat -c %b copy.img) blocks"
 
+# The root of a clone is its own, however it is exported; what names another, or is init's, stays.
+for words in 'nbdroot=10.0.0.1:10809/NAME,persist root=/dev/nbd0p2' 'nbdroot=[fe80::1]:10809/NAME' 'nbdroot=s/NAME.img' \
+	'iscsi_target_name=iqn.2026-01.org.example:NAME iscsi_target_ip=s' 'netroot=nbd:s:NAME' 'netroot=iscsi:s::::iqn.2026-01.org:NAME'; do
+	put "ip=dhcp ${words//NAME/plain} x=plain nbdroot2=s/plain -- nbdroot=s/plain" plain.img /cmdline.txt
+	"$PREP" --clone plain.img next.img >steps 2>said || fail "$words: $(cat said)"
+	is "a clone's root" "$(mtype -i next.img@@1M ::/cmdline.txt)" "ip=dhcp ${words//NAME/next} x=plain nbdroot2=s/plain -- nbdroot=s/plain"
+	is "--dry-run" "$(rm next.img && "$PREP" -n --clone plain.img next.img)" "$(cat steps)"
+done
+put 'nbdroot=s/plainer root=/dev/nbd0p2' plain.img /cmdline.txt
+"$PREP" -q --clone plain.img next.img
+cmp plain.img next.img || fail "a root elsewhere"
+rm next.img
+echo 'no disk' >note.img
+"$PREP" --clone note.img next.img >steps 2>said || fail "what is no disk: $(cat said)"
+cmp note.img next.img && grep -q 'was not looked at' said || fail "what is no disk: $(cat said)"
+
+# Two at once: who changes the image now is not overtaken, and changes nothing that has taken its place.
+make_image twice.img 40 16
+mkfifo input
+"$(dirname "$IMAGEFS")/imagefsctl" cp - twice.img:piped.txt <input 2>piped &
+PIDS+=($!)
+exec 8>input
+wait_until 10 grep -q FLOCK.*"$(stat -c %i twice.img)" /proc/locks
+"$PREP" -q --size 50M twice.img 2>said && fail "replaced under who changes it"
+grep -q 'being changed by another' said || fail "says $(cat said)"
+make_image thrice.img 40 16
+put other thrice.img /other.txt
+cp thrice.img was.img
+mv thrice.img twice.img
+echo piped >&8
+exec 8>&-
+! wait "${PIDS[-1]}" || fail "it changed what it had not looked at"
+grep -q 'was replaced by another' piped || fail "says $(cat piped)"
+cmp twice.img was.img || fail "and wrote to it"
+
 # Somebody writes to it.
 "$PYTHON" -c 'import os, sys, time
 fd = os.open(sys.argv[1], os.O_RDWR)

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
-requires root netns loop xz sfdisk sgdisk mkfs.fat mcopy mkfs.ext4
+requires root netns loop strace fsck.fat xz sfdisk sgdisk mkfs.fat mcopy mkfs.ext4
 mkdir "$T/disk"
 mount -t tmpfs -o size=1G tmpfs "$T/disk"
 cd "$T/disk"
@@ -62,6 +62,28 @@ is "too small, and known before: as it was" "$(head -c 4 "$little"):$(grep -c 'l
 grep -q 'smaller than that --size' said || fail "says $(cat said)"
 "$PREP" -q -f --sha256 "$(sha256sum <noise | cut -d' ' -f1)" gpt.img.xz "$full" 2>said && fail "a wrong sum"
 is "a wrong sum: what it says of itself" "$(head -c 1048576 "$full" | tr -d '\0' | wc -c)" 0
+
+# Killed while its boot partition is changed: all of the change, or nothing of it, once it is opened again.
+add=(--set c=d --config a=b --copy "noise:kernel8.img" --copy noise:other)
+prep_traced() { strace -qq "$@" "$PREP" -q -f "${add[@]}" gpt.img "$full"; }
+prep_traced -o calls -e trace=pwrite64
+calls=$(grep -c pwrite64 calls)
+was=0 new=0
+for ((n = calls; n > 0 && was < 3; n--)); do
+	! prep_traced -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=$n 2>/dev/null || fail "not killed at $n"
+	"$(dirname "$IMAGEFS")/imagefsctl" cat "$full" cmdline.txt >line 2>said || fail "killed at $n: $(cat said)"
+	if [[ $(cat line) == *c=d ]]; then
+		new=$((new + 1))
+		mtype -i "$full@@1M" ::/other | cmp - noise || fail "killed at $n: half of it"
+	else
+		was=$((was + 1))
+		is "killed at $n" "$(mdir -b -i "$full@@1M" ::/ | tr '\n' ' ')" '::/kernel8.img ::/cmdline.txt '
+	fi
+	dd if="$full" of=fat bs=1M skip=1 count=7 status=none
+	fsck.fat -n fat >fsck.log || fail "killed at $n: $(cat fsck.log)"
+done
+echo "killed: $new with the change, $was without, of $calls writes"
+[ $new -gt 0 ] || fail "never after its journal"
 
 # Mounted.
 mkfs.ext4 -q -F "$little"

@@ -432,3 +432,60 @@ int cmdline_set_root(char **line, const struct cmdline_root *root)
 	}
 	return finish(&changed, line);
 }
+
+/* ---- the same root of another name ------------------------------------------ */
+
+/* The export in the value of a word, [*start, *end): behind the last '/' or ':', up to the options. */
+static bool find_export(const struct word *word, const char **start, const char **end)
+{
+	static const char *const keys[] = { "nbdroot", "netroot", "iscsi_target_name", "ISCSI_TARGET_NAME" };
+	const char *equals = memchr(word->text, '=', word->length);
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]) && equals; i++)
+		found = found || is_of_key(word, keys[i]);
+	if (!found)
+		return false;
+	*start = equals + 1;
+	for (*end = equals + 1; *end < word->text + word->length && !strchr(",\"", **end); (*end)++)
+		if (**end == '/' || **end == ':')
+			*start = *end + 1;
+	return true;
+}
+
+/* `jammy`, or `jammy.img`; what is behind the name is *suffix. */
+static bool is_export(const char *start, const char *end, const char *name, const char **suffix)
+{
+	size_t length = strlen(name), left;
+
+	if ((size_t)(end - start) < length || memcmp(start, name, length) != 0)
+		return false;
+	*suffix = start + length;
+	left = (size_t)(end - *suffix);
+	return left == 0 || (left == 4 && (memcmp(*suffix, ".img", 4) == 0 || memcmp(*suffix, ".raw", 4) == 0));
+}
+
+int cmdline_rename_export(char **line, const char *from, const char *to)
+{
+	struct line changed = { .used = 0 };
+	const char *at = *line, *start, *end, *suffix;
+	bool init = false;
+	struct word word;
+
+	if (!is_plain(to) || strpbrk(to, "/:,"))
+		return -EINVAL;
+	while (next_word(&at, &word)) {
+		CLEANUP_FREE char *renamed = NULL;
+
+		init = init || is_end_of_options(&word);
+		if (init || !find_export(&word, &start, &end) || !is_export(start, end, from, &suffix)) {
+			add(&changed, word.text, word.length);
+			continue;
+		}
+		if (asprintf(&renamed, "%.*s%s%.*s", (int)(start - word.text), word.text, to,
+			     (int)(word.text + word.length - suffix), suffix) < 0)
+			return -ENOMEM;
+		add(&changed, renamed, strlen(renamed));
+	}
+	return finish(&changed, line);
+}

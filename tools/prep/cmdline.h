@@ -70,3 +70,9 @@ struct cmdline_root {
  * -ENODATA: iSCSI, and no root= that would be true there (PARTUUID=, UUID=, LABEL=).
  */
 int cmdline_set_root(char **line, const struct cmdline_root *root);
+
+/*
+ * What names the export `from` of a server (nbdroot=, netroot=, iscsi_target_name=; `from`, or that with .img or .raw) names
+ * `to` instead: for a copy of the image `from`. All else stays as it is.
+ */
+int cmdline_rename_export(char **line, const char *from, const char *to);
