@@ -92,17 +92,6 @@ struct pi_cmdline {
 	bool more_lines;	  /* only the first line counts */
 };
 
-#define PI_LINE_BYTES 2048 /* what arm64 kernels take (COMMAND_LINE_SIZE) */
-
-/*
- * The same line, for a board whose root is partition `partition` of the export `name` of the NBD
- * server `host`, as Debian's nbd-client and nobodd write it: what says where the root is or how the
- * network is set up is replaced, the rest is kept. False, and "": it does not fit, or `name` has characters
- * that end a word there.
- */
-bool pi_cmdline_for_nbd(const char *text, size_t length, const char *host, const char *name, unsigned partition,
-			char out[PI_LINE_BYTES]);
-
 void pi_cmdline_read(struct pi_cmdline *cmdline, const char *text, size_t length);
 
 /* ---- the files (pi/boot.c) ------------------------------------------------ */

@@ -49,6 +49,7 @@ int command_metrics(const char *control, int count, char **arguments);
 int command_check(const char *control, int count, char **arguments); /* ctl_check.c */
 int command_ls(const char *control, int count, char **arguments);    /* ctl_read.c */
 int command_cat(const char *control, int count, char **arguments);
+int command_diff(const char *control, int count, char **arguments); /* ctl_diff.c */
 
 /* ---- commands that change an image ------------------------------------------ */
 
@@ -57,3 +58,9 @@ int command_edit(const char *control, int count, char **arguments);
 int command_mkdir(const char *control, int count, char **arguments);
 int command_mv(const char *control, int count, char **arguments);
 int command_rm(const char *control, int count, char **arguments);
+
+/* ---- commands on a directory of images --------------------------------------- */
+
+int command_boards(const char *control, int count, char **arguments);
+int command_link(const char *control, int count, char **arguments);
+int command_unlink(const char *control, int count, char **arguments); /* ctl_link.c */

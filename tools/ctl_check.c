@@ -47,12 +47,13 @@ void check_say(struct check *check, enum finding_level level, const char *about,
 /* Forget what was found, for another look. */
 static void forget(struct check *check)
 {
-	struct check fresh = { .place = check->place, .size_bytes = check->size_bytes, .asked = check->asked };
+	struct check fresh = { .place = check->place, .brief = check->brief, .size_bytes = check->size_bytes, .asked = check->asked };
 
 	for (size_t i = 0; i < check->finding_count; i++)
 		free(check->findings[i].text);
 	free(check->findings);
 	free(check->table);
+	free(check->cmdline_wanted);
 	pi_config_free(&check->config);
 	*check = fresh;
 }
@@ -203,10 +204,11 @@ static int look_at_volume(struct check *check, struct source *image)
 	}
 	check->has_volume = true;
 	look_at_end(check);
-	error = look_at_health(check, &slice.source);
+	error = check->brief ? 0 : look_at_health(check, &slice.source);
 	if (error != 0)
 		return error;
-	say_flags(check);
+	if (!check->brief)
+		say_flags(check);
 	if (volume_files_open(&files, &check->volume, &slice.source) == 0) {
 		snprintf(check->label, sizeof(check->label), "%s", fat_dir_label(files.root));
 		say_label(check);
@@ -252,7 +254,7 @@ static int look_until_quiet(struct check *check, struct cache_device *device, ui
 	}
 }
 
-static int run(struct check *check)
+int check_run(struct check *check)
 {
 	struct watch *watch = NULL;
 	struct cache_device *device;
@@ -276,6 +278,12 @@ static int run(struct check *check)
 	if (check->changed)
 		check_say(check, FINDING_NOTE, "image", "it was written to meanwhile: this may be of two moments");
 	return check->problem_count > 0 ? FAILED : OK;
+}
+
+void check_end(struct check *check)
+{
+	image_place_free(&check->place);
+	forget(check);
 }
 
 /* ---- the command line ----------------------------------------------------- */
@@ -319,7 +327,7 @@ int command_check(const char *control, int count, char **arguments)
 	result = image_find(control, image, &check.place) == OK ? OK : USAGE;
 	if (result == OK) {
 		image_finish_change(&check.place);
-		result = run(&check);
+		result = check_run(&check);
 	}
 	if (result != USAGE && image_has_own(&check.place, image))
 		check_say(&check, FINDING_NOTE, "files", "it has files of its own (a directory .d), which were not looked at");
@@ -327,8 +335,6 @@ int command_check(const char *control, int count, char **arguments)
 		check_write_json(stdout, &check);
 	else if (result != USAGE)
 		check_write_text(stdout, &check, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
-	image_place_free(&check.place);
-	check.place = (struct image_place){ 0 };
-	forget(&check);
+	check_end(&check);
 	return result;
 }

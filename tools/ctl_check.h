@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ctl_check: what was found out about one image. Inside of `check` only.
+ * ctl_check: what was found out about one image. For `check` and `boards`.
  */
 #pragma once
 
@@ -26,6 +26,7 @@ struct finding {
 
 struct check {
 	struct image_place place;
+	bool brief; /* the FAT's chains and flags are not looked at: a few reads instead of all of the FAT */
 	uint64_t size_bytes;
 	bool changed; /* somebody wrote to it meanwhile */
 
@@ -48,7 +49,7 @@ struct check {
 	bool has_cmdline;
 	struct pi_cmdline cmdline;
 	char cmdline_path[PI_WORD_BYTES];
-	char cmdline_wanted[PI_LINE_BYTES]; /* the line that would lead here; "": it does, or we do not know */
+	char *cmdline_wanted; /* the line that would lead here; NULL: it does, or we do not know */
 
 	struct finding *findings;
 	size_t finding_count, problem_count;
@@ -57,6 +58,13 @@ struct check {
 
 __attribute__((format(printf, 4, 5)))
 void check_say(struct check *check, enum finding_level level, const char *about, const char *format, ...);
+
+/*
+ * Look at the image of check->place: whatever else is in `check` is zero, but for what is asked for. OK: no problems; FAILED: some;
+ * USAGE: it could not be looked at, and that was said. check_end frees all of it, the place as well.
+ */
+int check_run(struct check *check);
+void check_end(struct check *check);
 
 /* ctl_check_boot.c: what a Pi needs, and what config.txt and cmdline.txt point to. -ENOMEM */
 int check_boot_files(struct check *check, struct source *image, struct volume_files *files);

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "tools/prep/cmdline.h"
+
 /* ---- boards --------------------------------------------------------------- */
 
 static bool matters(const struct check *check, const struct pi_boot *boot)
@@ -206,12 +209,18 @@ static unsigned root_partition(const struct check *check)
 /* The root is elsewhere, or nowhere: what to write instead. */
 static void say_line(struct check *check, const char *text, size_t length)
 {
-	const char *host = *check->cmdline.host ? check->cmdline.host : "SERVER";
 	unsigned number = root_partition(check);
+	const struct cmdline_root root = {
+		.kind = CMDLINE_ROOT_NBD,
+		.server = *check->cmdline.host ? check->cmdline.host : "SERVER",
+		.name = check->place.name,
+		.partition = number,
+	};
+	CLEANUP_FREE char *line = NULL;
 
-	if (number == 0 ||
-	    !pi_cmdline_for_nbd(text, length, host, check->place.name, number, check->cmdline_wanted))
+	if (number == 0 || cmdline_read(text, length, &line) != 0 || cmdline_set_root(&line, &root) != 0)
 		return;
+	check->cmdline_wanted = STEAL_POINTER(line);
 	check_say(check, FINDING_NOTE, "cmdline.txt", "for a root that is partition %u of this image, by NBD%s, write: %s", number,
 		  *check->cmdline.host ? "" : " from SERVER", check->cmdline_wanted);
 }
@@ -261,7 +270,8 @@ static void look_at_line(struct check *check, struct source *image, const char *
 
 	pi_cmdline_read(&check->cmdline, text, length);
 	snprintf(check->cmdline_path, sizeof(check->cmdline_path), "%s", path);
-	check->cmdline_wanted[0] = '\0';
+	free(check->cmdline_wanted);
+	check->cmdline_wanted = NULL;
 	check->has_cmdline = true;
 	elsewhere = say_cmdline(check, image);
 	for (unsigned model = 0; model < PI_MODELS && check->problem_count > problems; model++)

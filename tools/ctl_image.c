@@ -58,9 +58,7 @@ static void look_up(const char *directory, const char *name, char path[PATH_MAX]
 	path[0] = '\0';
 }
 
-/* As the mount has it: `89025d75 -> jammy:3` is partition 3, whatever it goes through. */
-static bool find_in_directory(const char *directory, const char *wanted, char path[PATH_MAX], unsigned *partition,
-			      struct stat *st)
+bool image_find_in(const char *directory, const char *wanted, char path[PATH_MAX], unsigned *partition, struct stat *st)
 {
 	char name[PATH_MAX], link[PATH_MAX];
 	unsigned number;
@@ -90,7 +88,7 @@ bool image_named(const char *directory, const char *name, struct stat *st)
 	char path[PATH_MAX];
 	unsigned partition;
 
-	return find_in_directory(directory, name, path, &partition, st);
+	return image_find_in(directory, name, path, &partition, st);
 }
 
 bool image_same(const struct stat *a, const struct stat *b)
@@ -112,7 +110,7 @@ static void cut_suffix(char *name)
 			name[length - 4] = '\0';
 }
 
-static int settle(struct image_place *place, const char *path)
+int image_place_at(struct image_place *place, const char *path)
 {
 	CLEANUP_FREE char *real = realpath(path, NULL);
 	const char *slash = strrchr(path, '/');
@@ -135,7 +133,7 @@ static bool find_in_source(const char *source, const char *name, char path[PATH_
 	if (!file || stat(source, &st) != 0)
 		return false;
 	if (S_ISDIR(st.st_mode))
-		return find_in_directory(source, name, path, &place->partition, &place->st);
+		return image_find_in(source, name, path, &place->partition, &place->st);
 	place->st = st;
 	snprintf(path, PATH_MAX, "%s", source);
 	if (strcmp(++file, name) == 0)
@@ -167,12 +165,12 @@ int image_find(const char *control, const char *argument, struct image_place *pl
 	if (strlen(argument) >= sizeof(path))
 		return ctl_fail(argument, strerror(ENAMETOOLONG));
 	if (is_image_file(path, &place->st))
-		return settle(place, path);
+		return image_place_at(place, path);
 	if (split_number(path, &place->partition) && is_image_file(path, &place->st))
-		return settle(place, path);
+		return image_place_at(place, path);
 	place->partition = CACHE_PARTITION_BOOT;
 	if (find_by_name(control, argument, path, place))
-		return settle(place, path);
+		return image_place_at(place, path);
 	if (stat(argument, &st) == 0)
 		return ctl_fail(argument, "is neither a regular file nor a block device");
 	return ctl_fail(argument, errno == ENOENT && !strchr(argument, '/') ?

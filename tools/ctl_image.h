@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -20,7 +21,15 @@ struct image_place {
 
 /* IMAGE, IMAGE:N or BOARD: a path, else a name of a running imagefs. Else it was said why not. */
 int image_find(const char *control, const char *argument, struct image_place *place);
+/* A file or device by its path: all but *place's partition and st, which the caller has set. OK, or it was said why not. */
+int image_place_at(struct image_place *place, const char *path);
 void image_place_free(struct image_place *place);
+
+/*
+ * The file or device that the image or board `name` of a directory of images is, as the mount has it: `89025d75 ->
+ * jammy:3` is partition 3, whatever it goes through; without a number *partition stays as it was. *st is followed. False: there is none.
+ */
+bool image_find_in(const char *directory, const char *name, char path[PATH_MAX], unsigned *partition, struct stat *st);
 
 /* Before it is looked into: finish a change of it that was interrupted, if nobody writes to it. What there was to say, was said. */
 void image_finish_change(const struct image_place *place);

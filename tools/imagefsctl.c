@@ -61,6 +61,7 @@ static void print_help(void)
 	       "  check [--json] [--pi 3|4|5] IMAGE|BOARD   will a Pi boot from it? If not, why\n"
 	       "  ls [-l] IMAGE[:N] [PATH]       what is in its boot partition, or in partition N\n"
 	       "  cat IMAGE[:N] PATH             a file of it\n"
+	       "  diff IMAGE[:N] IMAGE[:N]       what two boot partitions have that is not the same\n"
 	       "\n"
 	       "changes of an image that nobody has open for writing (--force: also else), whole or not at all;\n"
 	       "a FILE of it is IMAGE:PATH or IMAGE:N:PATH:\n"
@@ -70,6 +71,12 @@ static void print_help(void)
 	       "  mkdir [-p] FILE...             make directories, with -p those above\n"
 	       "  mv FILE... FILE                give another name, or move into a directory\n"
 	       "  edit FILE                      in $VISUAL or $EDITOR\n"
+	       "\n"
+	       "boards, of the directory of images of a running imagefs (--images DIR: of that one):\n"
+	       "\n"
+	       "  boards [--json]                all of them, what is wrong, and who asked and has no link\n"
+	       "  link [--move] BOARD IMAGE[:N]  a board by its serial number, MAC or name\n"
+	       "  unlink BOARD                   its link goes\n"
 	       "\n"
 	       "  -c, --control DIR  the control directory; without it the only one there is\n"
 	       "  -h, --help         this text\n"
@@ -100,6 +107,10 @@ static const struct command {
 	{ "mkdir", command_mkdir, { NULL }, true, false, 0, INT_MAX, NULL },
 	{ "mv", command_mv, { NULL }, true, false, 0, INT_MAX, NULL },
 	{ "edit", command_edit, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "diff", command_diff, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "boards", command_boards, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "link", command_link, { NULL }, true, false, 0, INT_MAX, NULL },
+	{ "unlink", command_unlink, { NULL }, true, false, 0, INT_MAX, NULL },
 };
 
 void ctl_option_first(const char *option, int count, char **arguments)
@@ -157,7 +168,10 @@ static int check_arguments(const struct command *command, int count, char **argu
 /* Not known is another answer than that there are problems. */
 static int failure_of(const struct command *command, int count, char **arguments)
 {
-	return command->run == command_check || (count > 0 && strcmp(arguments[0], "--problems") == 0) ? USAGE : FAILED;
+	bool says_problems = command->run == command_check || command->run == command_diff || command->run == command_boards ||
+			     (count > 0 && strcmp(arguments[0], "--problems") == 0);
+
+	return says_problems ? USAGE : FAILED;
 }
 
 static int run_with_control(const struct command *command, const char *given, int count, char **arguments)
@@ -189,7 +203,7 @@ static int run(const char *given, int count, char **arguments)
 
 	if (!command)
 		return count > 0 ? ctl_misused(arguments[0], "unknown command") :
-				   ctl_misused("", "status, flush, metrics, check, ls, cat, cp, rm, mkdir, mv or edit?");
+				   ctl_misused("", "status, flush, metrics, check, ls, cat, cp, rm, mkdir, mv, edit, diff, boards, link or unlink?");
 	if (asks_for_help(count - 1, arguments + 1)) {
 		print_help();
 		return finish(OK, FAILED);

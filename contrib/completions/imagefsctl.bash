@@ -25,30 +25,33 @@ _imagefsctl() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word command=
 	COMPREPLY=()
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-		case $word in status|flush|metrics|check|ls|cat|cp|rm|mkdir|mv|edit) command=$word && break ;; esac
+		case $word in status|flush|metrics|check|ls|cat|cp|rm|mkdir|mv|edit|diff|boards|link|unlink) command=$word && break ;; esac
 	done
-	if [[ $previous == -c || $previous == --control ]]; then
+	if [[ $previous == -c || $previous == --control || $previous == --images ]]; then
 		mapfile -t COMPREPLY < <(compgen -d -- "$current")
 		compopt -o filenames 2>/dev/null
 	elif [[ $command == check && $previous == --pi ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '3 4 5' -- "$current")
 	elif [ -z "$command" ]; then
-		mapfile -t COMPREPLY < <(compgen -W 'status flush metrics check ls cat cp rm mkdir mv edit -c --control -h --help -V --version' -- "$current")
+		mapfile -t COMPREPLY < <(compgen -W 'status flush metrics check ls cat cp rm mkdir mv edit diff boards link unlink -c --control -h --help -V --version' -- "$current")
 	elif [[ $current == -* ]]; then
 		case $command in
 		status) word='--json --problems --follow' ;;
 		check) word='--json --pi' ;;
 		flush) word=--all ;;
 		ls) word=-l ;;
+		boards) word='--images --json' ;;
+		link) word='--images --move' ;;
+		unlink) word=--images ;;
 		cp|rm) word='-r --force' ;;
 		mkdir) word='-p --force' ;;
 		mv|edit) word=--force ;;
 		*) word= ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$word -h --help" -- "$current")
-	elif [ "$command" != metrics ]; then
+	elif [ "$command" != metrics ] && [ "$command" != boards ]; then
 		_imagefsctl_complete_names "$current"
-		case $command in check|ls|cat|cp|rm|mkdir|mv|edit) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current") ;; esac
+		case $command in check|ls|cat|cp|rm|mkdir|mv|edit|diff) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$current") ;; esac
 		compopt -o filenames 2>/dev/null
 	fi
 }

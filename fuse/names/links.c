@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,18 +64,6 @@ static void show_name(char *text, const char *name)
 	snprintf(partition, sizeof(partition), "%s", end);
 	snprintf(base, sizeof(base), "%.*s", (int)(end - name), name);
 	sprintf(text, "%.*s%s", (int)view_shown_length(base), base, partition);
-}
-
-bool view_is_archive(const char *name)
-{
-	static const char *const suffixes[] = { ".xz",	".gz", ".zst", ".bz2", ".zip", ".7z",
-						".lz4", ".lzma", ".tgz", ".txz", ".tar", ".rar" };
-	const char *dot = strrchr(name, '.');
-
-	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-		if (strcasecmp(dot, suffixes[i]) == 0)
-			return true;
-	return false;
 }
 
 bool view_can_be_shown(const char *name)

@@ -46,6 +46,3 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 
 /* The text of the link `file` of SOURCE as it is, in `target` (PATH_MAX bytes). -ENAMETOOLONG, -errno. */
 int view_read_target(int dir_fd, const char *file, char *target);
-
-/* Is it called as an archive is, from which an image would have to be unpacked? */
-bool view_is_archive(const char *name);

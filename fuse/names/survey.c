@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/archive.h"
 #include "base/cleanup.h"
 #include "fuse/names/links.h"
 
@@ -185,7 +186,7 @@ static void end_at_other(const struct gathering *gathering, const char *name, st
 	if (end->bad)
 		return;
 	end->why = VIEW_BAD_ARCHIVE;
-	end->bad = view_is_archive(name);
+	end->bad = archive_is_named(name);
 	if (end->bad || !(image = known_by_file(gathering, name)))
 		return;
 	end->why = VIEW_BAD_NO_IMAGE;
@@ -205,7 +206,7 @@ static void end_outside(const struct gathering *gathering, const struct link *li
 	size_t length;
 
 	end->why = link->gone ? VIEW_BAD_GONE : VIEW_BAD_ARCHIVE;
-	end->bad = link->gone || view_is_archive(text);
+	end->bad = link->gone || archive_is_named(text);
 	while (text[0] == '.' && text[1] == '/')
 		text += 1 + strspn(text + 1, "/");
 	length = strcspn(text, "/");

@@ -9,7 +9,7 @@ awk '$3 ~ /^fuse\.imagefs/ { print $2 }' /proc/self/mounts | while read -r point
 mount -t tmpfs tmpfs /etc/imagefs 2>/dev/null || true
 mount -t tmpfs tmpfs "$HOME"
 mkdir "$T/bin" /srv/images /srv/boot "$HOME/mnt"
-for program in "$IMAGEFS" "$(dirname "$IMAGEFS")/imagefsctl" "$TOP/tools/nobodd-boards"; do ln -s "$program" "$T/bin/"; done
+for program in "$IMAGEFS" "$(dirname "$IMAGEFS")"/imagefs{ctl,-prep} "$TOP/tools/nobodd-boards"; do ln -s "$program" "$T/bin/"; done
 export PATH=$T/bin:$PATH VISUAL=true
 for name in jammy noble; do board /srv/images/$name.img $name; done
 printf 'label: dos\nstart=2048, size=6144, type=c\nstart=8192, size=2048, type=83\nstart=10240, size=6144, type=c\n' >"$T/three"
@@ -17,12 +17,13 @@ rm /srv/images/jammy.img && truncate -s 8M /srv/images/jammy.img && sfdisk -q /s
 make_fat /srv/images/jammy.img 2048 3072 12
 make_fat /srv/images/jammy.img 10240 3072 12
 for sector in 2048 10240; do mcopy -o -Q -i "/srv/images/jammy.img@@$((sector * 512))" - ::/config.txt <<<"jammy $sector"; done
+put "root=/dev/mmcblk0p2 quiet" /srv/images/jammy.img@@1M /cmdline.txt
 ln -s jammy.img /srv/images/89025d75
 
 # What stands in the EXAMPLES of a page, as somebody would copy it from the terminal.
 examples() {
 	groff -man -Tascii -rLL=200n -P-cbou "$1" | sed -n '/^EXAMPLES/,/^[A-Z]/p' | sed -n 's/^       *\([a-z].*\)/\1/p' |
-		grep -E '^(imagefs|imagefsctl|nobodd-boards|dnsmasq|ln|ls|cat|fusermount3|umount|mkdir|zfs|printf|systemctl) '
+		grep -E '^(imagefs|imagefsctl|imagefs-prep|nobodd-boards|dnsmasq|ln|ls|cat|fusermount3|umount|mkdir|zfs|printf|systemctl) '
 }
 run() { # run COMMAND: as it stands, with what lasts in the background
 	echo "+ $1"
@@ -46,7 +47,7 @@ run() { # run COMMAND: as it stands, with what lasts in the background
 	esac
 }
 printf '[board:10000000abcd1234]\nimage = /srv/images/noble.img\n' >"$T/nobodd.conf"
-for page in fuse/imagefs.8 tools/imagefsctl.8 tools/nobodd-boards.1; do
+for page in fuse/imagefs.8 tools/imagefsctl.8 tools/imagefs-prep.8 tools/nobodd-boards.1; do
 	echo "== $page"
 	examples "$TOP/$page" >"$T/commands"
 	[ "$(wc -l <"$T/commands")" -ge 2 ] || fail "$page: no examples found"

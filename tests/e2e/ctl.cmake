@@ -2,6 +2,8 @@
 imagefs_e2e(tools_check HOSTILE)
 imagefs_e2e(tools_check_oracles)
 imagefs_e2e(tools_ls_cat HOSTILE)
+imagefs_e2e(tools_boards HOSTILE)
+imagefs_e2e(tools_diff HOSTILE)
 # What changes images: tools/prep/.
 imagefs_e2e(tools_change_edit HOSTILE)
 imagefs_e2e(tools_change_errors)

@@ -50,6 +50,19 @@ table() {
 2 | --pi | imagefsctl check --pi 9 ./full/a.img
 1 | nowhere.txt | imagefsctl cat ./full/a.img nowhere.txt
 1 | a.img | imagefsctl ls ./full/a.img:7
+2 | TEMPLATE | imagefs-prep
+2 | --nonsense | imagefs-prep --nonsense full/a.img b.img
+2 | 16G | imagefs-prep --size x full/a.img b.img
+2 | server | imagefs-prep --root nbd full/a.img b.img
+1 | nowhere | imagefs-prep nowhere b.img
+1 | nowhere | imagefs-prep full/a.img nowhere/b.img
+1 | full | imagefs-prep full b.img
+1 | is there already | imagefs-prep full/a.img text
+1 | nowhere | imagefs-prep --copy nowhere full/a.img b.img
+1 | SHA-256 | imagefs-prep --sha256 text full/a.img b.img
+1 | partition table | imagefs-prep --ssh noise b.img
+1 | partition table | imagefs-prep --ssh noise
+1 | =x | imagefs-prep --config =x full/a.img b.img
 1 | nowhere | nobodd-boards nowhere
 2 | --nonsense | nobodd-boards --nonsense
 1 | text | nobodd-boards text
@@ -86,7 +99,7 @@ is "wrong" $failures 0
 not_mounted || fail "mounted"
 
 # What is asked for and cannot be written is an error.
-for words in 'imagefs --help' 'imagefs --version' 'imagefsctl --help' 'imagefsctl --version' 'imagefsctl ls --help'; do
+for words in 'imagefs --help' 'imagefs --version' 'imagefs-prep --help' 'imagefs-prep --version' 'imagefsctl --help' 'imagefsctl --version' 'imagefsctl ls --help'; do
 	status=0
 	# shellcheck disable=SC2086 # a list
 	$words >/dev/full 2>stderr || status=$?

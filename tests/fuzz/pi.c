@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "pi/pi.h"
 #include "tests/fuzz/promise.h"
+#include "tools/prep/cmdline.h"
+#include "tools/prep/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,20 +62,58 @@ static void check_config(const struct pi_config *config)
 	}
 }
 
+/* Set twice is set once; other words are as many as they were. */
+static void check_setting(char **line)
+{
+	CLEANUP_FREE char *once = NULL;
+
+	if (cmdline_set(line, "quiet", "a b") != 0)
+		return;
+	once = strdup(*line);
+	promise(cmdline_set(line, "quiet", "a b") == 0 && strcmp(*line, once) == 0);
+	promise(cmdline_unset(line, "quiet", NULL) == 0);
+	free(once);
+	once = strdup(*line);
+	promise(cmdline_unset(line, "quiet", NULL) == 0 && strcmp(*line, once) == 0);
+}
+
 /* What is to be written instead leads where it says. */
 static void check_line(const char *text, size_t size)
 {
-	char line[PI_LINE_BYTES];
+	const struct cmdline_root root = { .kind = CMDLINE_ROOT_NBD, .server = "10.0.0.1", .name = "jammy", .partition = 5 };
+	CLEANUP_FREE char *line = NULL, *once = NULL;
 	struct pi_cmdline cmdline;
 
-	if (!pi_cmdline_for_nbd(text, size, "10.0.0.1", "jammy", 5, line)) {
-		promise(line[0] == '\0');
+	if (cmdline_read(text, size, &line) != 0)
 		return;
-	}
-	promise(strlen(line) < PI_LINE_BYTES && !strchr(line, '\n'));
+	promise(strlen(line) < CMDLINE_BYTES && !strchr(line, '\n'));
+	check_setting(&line);
+	if (cmdline_set_root(&line, &root) != 0)
+		return;
+	once = strdup(line);
+	promise(cmdline_set_root(&line, &root) == 0 && strcmp(line, once) == 0);
 	pi_cmdline_read(&cmdline, line, strlen(line));
+	/* Who reads it knows no quotes, and not what is init's. */
+	if (strchr(line, '"') || strstr(line, "--"))
+		return;
 	promise(cmdline.root == PI_ROOT_NBD && strcmp(cmdline.export, "jammy") == 0 && strcmp(cmdline.host, "10.0.0.1") == 0);
 	promise(strcmp(cmdline.root_text, "/dev/nbd0p5") == 0);
+}
+
+/* What was there is there still, and twice is once; what was added, is read. */
+static void check_written(const char *data, size_t size, const char *section, const char *key, const char *value)
+{
+	CLEANUP_FREE char *text = malloc(size + 1), *once = NULL;
+	size_t length = size, first;
+
+	memcpy(text, data, size);
+	promise(config_set(&text, &length, section, key, value) == 0);
+	once = malloc(length + 1);
+	memcpy(once, text, length);
+	first = length;
+	promise(config_set(&text, &length, section, key, value) == 0);
+	promise(length == first && memcmp(text, once, length) == 0);
+	promise(config_unset(&text, &length, section, key, value) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -87,5 +128,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pi_cmdline_read(&cmdline, (const char *)data, size);
 	promise(strlen(cmdline.export) < PI_WORD_BYTES && strlen(cmdline.host) < PI_WORD_BYTES);
 	check_line((const char *)data, size);
+	check_written((const char *)data, size, NULL, "kernel", "vmlinuz");
+	check_written((const char *)data, size, "pi4", "dtparam", "audio=on");
+	check_written((const char *)data, size, "0x1", "dtoverlay", "vc4-kms-v3d");
 	return 0;
 }

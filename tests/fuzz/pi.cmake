@@ -1,1 +1,1 @@
-imagefs_fuzz(pi LIBS imagefs_pi)
+imagefs_fuzz(pi LIBS imagefs_pi imagefs_prep)

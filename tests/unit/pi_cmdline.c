@@ -85,35 +85,3 @@ Test(pi_cmdline, long_words_are_cut)
 	cr_assert_lt(strlen(cmdline.host), PI_WORD_BYTES);
 	cr_assert_eq(cmdline.root, PI_ROOT_NBD);
 }
-
-Test(pi_cmdline, the_line_for_a_root_from_nbd)
-{
-	static const struct {
-		const char *text, *line;
-	} cases[] = {
-		{ "console=tty1 root=PARTUUID=1-02 rootwait\n", "ip=dhcp nbdroot=10.0.0.1/jammy root=/dev/nbd0p2 console=tty1 rootwait" },
-		{ "", "ip=dhcp nbdroot=10.0.0.1/jammy root=/dev/nbd0p2" },
-		{ "  quiet\t splash\r\nsecond line", "ip=dhcp nbdroot=10.0.0.1/jammy root=/dev/nbd0p2 quiet splash" },
-		{ "ip=10.0.0.2 nbdroot=x/y root=/dev/nbd0p7 nfsroot=z netroot=nbd:a:b rootdelay=5",
-		  "ip=dhcp nbdroot=10.0.0.1/jammy root=/dev/nbd0p2 rootdelay=5" },
-	};
-	char line[PI_LINE_BYTES], again[PI_LINE_BYTES], text[3000];
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct pi_cmdline cmdline;
-
-		cr_expect(pi_cmdline_for_nbd(cases[i].text, strlen(cases[i].text), "10.0.0.1", "jammy", 2, line));
-		cr_expect_str_eq(line, cases[i].line);
-		/* It says what it should, and is the same when made again. */
-		cmdline = read_line(line);
-		cr_expect(cmdline.root == PI_ROOT_NBD && strcmp(cmdline.export, "jammy") == 0);
-		cr_expect(pi_cmdline_for_nbd(line, strlen(line), "10.0.0.1", "jammy", 2, again));
-		cr_expect_str_eq(again, line);
-	}
-	memset(text, 'a', sizeof(text));
-	cr_expect(!pi_cmdline_for_nbd(text, sizeof(text), "10.0.0.1", "jammy", 2, line));
-	cr_expect_str_eq(line, "");
-	cr_expect(pi_cmdline_for_nbd(text, PI_LINE_BYTES - 50, "10.0.0.1", "jammy", 2, line));
-	cr_expect(!pi_cmdline_for_nbd("quiet", 5, "10.0.0.1", "my image", 2, line));
-	cr_expect(!pi_cmdline_for_nbd("quiet", 5, "10.0.0.1", "", 2, line));
-}
