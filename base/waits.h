@@ -121,6 +121,9 @@
 /* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
 #define WAIT_TAKE_OVER_NS (5 * WAIT_S)
 
+/* At the end the process that opens images is waited for so long; then it is continued, and then killed. */
+#define WAIT_OPENER_NS (1 * WAIT_S)
+
 /* Whether one image can be served at all is waited for so long, before it is served. */
 #define WAIT_CHECK_NS (5 * WAIT_S)
 

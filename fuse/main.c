@@ -277,6 +277,7 @@ static void *signal_thread(void *argument)
 {
 	struct daemon *daemon = argument;
 	struct timespec grace = { .tv_sec = GRACE_SECONDS };
+	bool detached;
 	sigset_t signals;
 	int signal;
 
@@ -291,9 +292,10 @@ static void *signal_thread(void *argument)
 	} else {
 		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 		atomic_store(&daemon->ending, true);
-		separate_detach(SEPARATE_MAIN, true);
+		detached = separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
-		sigtimedwait(&signals, NULL, &grace);
+		if (detached)
+			sigtimedwait(&signals, NULL, &grace);
 	}
 	fuse_session_exit(daemon->session);
 	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */

@@ -402,7 +402,7 @@ static int64_t job_run(struct job *job)
 		return 0;
 	}
 	if ((error == -EINPROGRESS || error == -EAGAIN) && !is_answered(request) && may_wait(request, &op))
-		return op.retry_ns > 0 ? op.retry_ns : 1;
+		return op.retry_ns > 0 ? op.retry_ns : error == -EAGAIN ? WAIT_RETRY_BUSY_NS : 1;
 	/* On an image that is never quiet care is in vain. */
 	if (error == -EINPROGRESS && op.final_retry && !is_answered(request)) {
 		op = (struct cache_op){ .may_block = true };
