@@ -193,12 +193,15 @@ static bool make_view(struct daemon *daemon)
 		.let_go = let_go,
 		.let_go_context = daemon,
 	};
+	size_t held_max;
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.keep_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_files = descriptors / 8;
 	cache.partition = options->partition;
-	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
+	held_max = view.open_max / 3 * 2;
+	daemon->fs.holds = holds_new(held_max > HELD_IMAGES_MIN ? held_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)

@@ -21,6 +21,7 @@ struct cache_version;
 struct cache_settings {
 	int64_t settle_ns;	    /* new content younger than this is waited for */
 	uint64_t keep_bytes;	    /* of memory for copies; more go to temporary files, in shares of it (tree.c) */
+	uint64_t keep_files;	    /* so many of these at most, of all images: each is a descriptor */
 	uint64_t keep_limit_bytes;  /* a larger file is never copied */
 	uint64_t image_memory_bytes; /* what the content of one image may make us hold, beside kept bytes, */
 	uint64_t all_memory_bytes;   /* and that of all */

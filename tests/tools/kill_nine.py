@@ -21,7 +21,7 @@ of which version it is. What must hold:
     the image was silent for about the settle time in the midst of one (a busy machine stops the
     client or the server): two writes are at most as far apart as the reply to the second one is
     from that to the one before the first;
-  - a second after all is up again the newest version is read.
+  - when all is up again the newest version is read, once the client rests.
 """
 import errno
 import os
@@ -329,7 +329,8 @@ class Board:
 
     def settled(self):
         """The newest version is read in time."""
-        until("a read of the newest version", lambda: self.look() is not None, 3)
+        # The client rests for a quarter of a second after every other version, which take their time on a busy machine.
+        until("a read of the newest version", lambda: self.look() is not None, 2 * TIMEOUT)
 
 
 def main():
