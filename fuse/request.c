@@ -321,6 +321,8 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
+	/* The first look may be another's who came later; the next ones are to see whether content lasted. */
+	op->came_ns = may_block && request->looks <= 1 && request->start_ns ? request->start_ns : queue_now_ns();
 	request->looks++;
 	error = request->call->attempt(request, op);
 	/* Before it waits, which gives the reader time to come here. */

@@ -42,6 +42,7 @@ struct cache_op {
 	/* and this is what the last of them looked at. For image_enter. */
 	const struct cache_image *entered;
 	uint64_t entered_generation;
+	int64_t came_ns; /* CLOCK_MONOTONIC: where nothing is believed, what was looked at since then for others; 0: nothing */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant
