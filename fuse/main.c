@@ -197,7 +197,8 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.keep_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_limit_bytes = 2 * cache.keep_bytes;
 	cache.keep_files = descriptors / 8;
 	cache.partition = options->partition;
 	held_max = view.open_max / 3 * 2;
