@@ -193,13 +193,16 @@ static bool make_view(struct daemon *daemon)
 		.let_go = let_go,
 		.let_go_context = daemon,
 	};
+	size_t held_max;
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.keep_bytes = (uint64_t)options->keep_mib << 20;
 	cache.keep_limit_bytes = 2 * cache.keep_bytes;
+	cache.keep_files = descriptors / 8;
 	cache.partition = options->partition;
-	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
+	held_max = view.open_max / 3 * 2;
+	daemon->fs.holds = holds_new(held_max > HELD_IMAGES_MIN ? held_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
@@ -278,6 +281,7 @@ static void *signal_thread(void *argument)
 {
 	struct daemon *daemon = argument;
 	struct timespec grace = { .tv_sec = GRACE_SECONDS };
+	bool detached;
 	sigset_t signals;
 	int signal;
 
@@ -292,9 +296,10 @@ static void *signal_thread(void *argument)
 	} else {
 		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 		atomic_store(&daemon->ending, true);
-		separate_detach(SEPARATE_MAIN, true);
+		detached = separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
-		sigtimedwait(&signals, NULL, &grace);
+		if (detached)
+			sigtimedwait(&signals, NULL, &grace);
 	}
 	fuse_session_exit(daemon->session);
 	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */

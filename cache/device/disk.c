@@ -188,7 +188,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
-	int64_t now_ns;
+	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
 	int believable;
 	bool writeback;
 
@@ -226,6 +226,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.size_bytes = signs.size_bytes,
 		.quiet_ns = now_ns - disk->changed_ns,
 		.now_ns = now_ns,
+		.looked_ns = looked_ns,
 		.steady = believable > 0,
 		.blind = disk->kind == DISK_NOTHING,
 		.stamp_ns = signs.ctime_ns,
