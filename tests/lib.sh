@@ -39,14 +39,15 @@ if [ -n "${IMAGEFS_TEST_IN_NAMESPACES:-}" ]; then
 	awk 'index($2, "/run/imagefs/") == 1 { print $2 }' /proc/self/mounts | while read -r point; do umount -l "$point"; done
 	mount -t tmpfs -o mode=755 imagefs-test /run/imagefs
 	# CTest ends a test that hangs without a word: say where it stands just before. It ends with the namespace.
-	[ "${TEST_SECONDS:-0}" -le 20 ] || {
+	if [ "${TEST_SECONDS:-0}" -gt 20 ]; then
 		sleep $((TEST_SECONDS - 10))
 		echo "$NAME: after $((TEST_SECONDS - 10)) s it is still at:"
 		ps -eo pid,ppid,stat,wchan:24,args
 		for task in /proc/[0-9]*/task/*; do
 			! grep -q '^State:.*D ' "$task/status" || { echo "$task:" && cat "$task/stack"; }
 		done
-	} 2>/dev/null &
+	fi 2>/dev/null &
+	disown # `wait` is for what the test itself started
 fi
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/imagefs-$NAME.XXXXXX")
