@@ -168,9 +168,8 @@ passed=()
 for name in TESTS SANITIZE CTEST_ARGS CMAKE_BUILD_PARALLEL_LEVEL; do
 	[ -z "${!name+set}" ] || passed+=("$name=${!name}")
 done
-# Tests work on the disk: of writes to a tmpfs the kernel tells nothing.
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-	DEBIAN_FRONTEND=noninteractive TMPDIR=/var/tmp "${passed[@]}" bash /root/imagefs/tests/distro.sh --inside "$@"
+	DEBIAN_FRONTEND=noninteractive "${passed[@]}" bash /root/imagefs/tests/distro.sh --inside "$@"
 ENTER
 unshare --mount --pid --fork --kill-child --propagation private \
 	bash "$work/enter" "$tree" "$cache/$release-debs" "$@" &

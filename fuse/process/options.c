@@ -88,7 +88,7 @@ static const struct fuse_opt specification[] = {
 static const char *const dropped[] = {
 	"ro", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
 	"defaults", "auto", "noauto", "user", "user=", "nouser", "users", "owner", "group", "_netdev", "nofail",
-	"comment=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
+	"comment=", "helper=", "uhelper=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
 	"nostrictatime", "lazytime", "nolazytime", "async", "sync", "dirsync", "mand", "nomand", "iversion",
 	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
 };
