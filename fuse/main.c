@@ -433,6 +433,7 @@ static int serve(struct daemon *daemon)
 	if (daemon->control)
 		separate_mounted(SEPARATE_CONTROL);
 	separate_seal();
+	mount_say_if_private(daemon->options.mountpoint);
 	mount_name_helper(view_source_path(daemon->source), daemon->options.mountpoint);
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);

@@ -12,6 +12,7 @@
 #include "tools/ctl_files.h"
 #include "tools/ctl_identity.h"
 #include "tools/ctl_image.h"
+#include "tools/ctl_own.h"
 
 enum finding_level {
 	FINDING_NOTE,	 /* worth knowing */
@@ -26,6 +27,7 @@ struct finding {
 
 struct check {
 	struct image_place place;
+	struct own own; /* files that stand before the image's */
 	uint64_t size_bytes;
 	bool changed; /* somebody wrote to it meanwhile */
 

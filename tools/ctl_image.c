@@ -101,8 +101,7 @@ bool image_same(const struct stat *a, const struct stat *b)
 
 /* ---- finding it ----------------------------------------------------------- */
 
-/* Without .img or .raw, unless nothing is left. */
-static void cut_suffix(char *name)
+void image_cut_suffix(char *name)
 {
 	size_t length = strlen(name);
 
@@ -121,7 +120,7 @@ static int settle(struct image_place *place, const char *path)
 	place->name = strdup(real ? strrchr(real, '/') + 1 : path);
 	if (!place->path || !place->directory || !place->name)
 		return ctl_fail(path, strerror(ENOMEM));
-	cut_suffix(place->name);
+	image_cut_suffix(place->name);
 	return OK;
 }
 
@@ -139,7 +138,7 @@ static bool find_in_source(const char *source, const char *name, char path[PATH_
 	snprintf(path, PATH_MAX, "%s", source);
 	if (strcmp(++file, name) == 0)
 		return true;
-	cut_suffix(file);
+	image_cut_suffix(file);
 	return strcmp(file, name) == 0;
 }
 
@@ -177,19 +176,6 @@ int image_find(const char *control, const char *argument, struct image_place *pl
 	return ctl_fail(argument, errno == ENOENT && !strchr(argument, '/') ?
 					  "no such file, and no image or board of a running imagefs" :
 					  strerror(errno));
-}
-
-bool image_has_own(const struct image_place *place, const char *argument)
-{
-	const char *slash = strrchr(argument, '/');
-	char name[NAME_MAX + 1], path[PATH_MAX];
-	struct stat st;
-
-	if ((size_t)snprintf(name, sizeof(name), "%s", slash ? slash + 1 : argument) >= sizeof(name))
-		return false;
-	cut_suffix(name);
-	return (size_t)snprintf(path, sizeof(path), "%s/%s.d", place->directory, name) < sizeof(path) &&
-	       lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 void image_place_free(struct image_place *place)

@@ -3,8 +3,10 @@
  * ls and cat: one image without a mount, through the code that serves mounts, so
  * that what they show is what a TFTP server would get: fresh and whole, or an
  * error. They wait longer for an image that is being written than a server may.
+ * Of a board with files of its own, these as they are just now.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "cache/device/watch.h"
 #include "tools/ctl.h"
 #include "tools/ctl_image.h"
+#include "tools/ctl_own.h"
 
 #define PATIENCE_NS (10 * INT64_C(1000000000))
 /* As the daemon has it (fuse/main.c): a younger change may not be there yet. */
@@ -28,6 +31,7 @@
 /* An image that is looked into. */
 struct opened {
 	struct image_place place;
+	struct own own;
 	struct watch *watch; /* or NULL */
 	struct cache *cache;
 	struct cache_image *image;
@@ -79,6 +83,7 @@ static void close_all(struct opened *opened)
 	if (opened->cache)
 		cache_free(opened->cache);
 	watch_free(opened->watch);
+	own_close(&opened->own);
 	image_place_free(&opened->place);
 }
 
@@ -86,8 +91,10 @@ static int open_root(struct opened *opened, const char *argument)
 {
 	struct cache_device *device;
 	uint32_t sector_bytes;
-	int error;
+	int error = own_open(&opened->place, argument, &opened->own);
 
+	if (error != 0)
+		return ctl_fail(opened->own.directory, strerror(-error));
 	if (watch_new(&opened->watch) != 0)
 		opened->watch = NULL;
 	opened->cache = cache_new(&cache_settings_default);
@@ -162,16 +169,36 @@ static void print_name(const char *name)
 }
 
 /* Times are the board's own: FAT knows no time zone. */
-static void print_long(const char *name, const struct cache_node *node)
+static void print_details(char kind, uint64_t size_bytes, const time_t *modified)
 {
 	char when[32] = "-";
 	struct tm parts;
 
-	if (!node->attributes.is_root && gmtime_r(&node->attributes.times.modified.tv_sec, &parts))
+	if (modified && gmtime_r(modified, &parts))
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &parts);
-	printf("%c %10llu  %-19s  ", node->kind == CACHE_NODE_DIR ? 'd' : '-',
-	       node->kind == CACHE_NODE_DIR ? 0ULL : (unsigned long long)node->attributes.size_bytes, when);
+	printf("%c %10" PRIu64 "  %-19s  ", kind, size_bytes, when);
+}
+
+static void print_long(const char *name, const struct cache_node *node)
+{
+	bool is_dir = node->kind == CACHE_NODE_DIR;
+
+	print_details(is_dir ? 'd' : '-', is_dir ? 0 : node->attributes.size_bytes,
+		      node->attributes.is_root ? NULL : &node->attributes.times.modified.tv_sec);
 	print_name(name);
+}
+
+static int print_own(const struct own *own, const char *name, bool details)
+{
+	struct stat st;
+	CLEANUP_FD int fd = details ? own_file(own, name, &st) : -1;
+
+	if (details && fd < 0)
+		return ctl_fail(name, strerror(-fd));
+	if (details)
+		print_details('-', (uint64_t)st.st_size, &st.st_mtim.tv_sec);
+	print_name(name);
+	return OK;
 }
 
 static int print_entry(struct cache_dir *dir, const char *name, bool details)
@@ -191,14 +218,33 @@ static int print_entry(struct cache_dir *dir, const char *name, bool details)
 	return OK;
 }
 
+/* The own file that a path of the root means; `node`, unless NULL, is what it is in the image, where it may be the short name. */
+static const char *own_of(const struct opened *opened, const char *path, const struct cache_node *node)
+{
+	const char *own = own_find(&opened->own, path);
+
+	while (*path == '/' || strncmp(path, "./", 2) == 0)
+		path++;
+	return own || strchr(path, '/') || !node ? own : own_find(&opened->own, node->name);
+}
+
 static int list(struct opened *opened, const char *path, bool details)
 {
 	struct cache_listing listing;
 	struct cache_node node;
-	int result = OK, error = find(opened, path, &node);
+	const char *own = own_of(opened, path, NULL);
+	int result = OK, error;
 
+	if (own)
+		return print_own(&opened->own, own, details);
+	error = find(opened, path, &node);
 	if (error != 0)
 		return ctl_fail(path, reason(opened, error));
+	own = node.kind == CACHE_NODE_FILE ? own_of(opened, path, &node) : NULL;
+	if (own) {
+		put_node(&node);
+		return print_own(&opened->own, own, details);
+	}
 	if (node.kind == CACHE_NODE_FILE) {
 		if (details)
 			print_long(path, &node);
@@ -208,8 +254,12 @@ static int list(struct opened *opened, const char *path, bool details)
 		return OK;
 	}
 	PATIENTLY(error, cache_dir_list(node.dir ? node.dir : opened->root, &op, &listing));
+	for (size_t i = 0; error == 0 && !node.dir && i < opened->own.count; i++)
+		if (print_own(&opened->own, opened->own.names[i], details) != OK)
+			result = FAILED;
 	for (size_t i = 0; error == 0 && i < listing.count; i++)
-		if (print_entry(node.dir ? node.dir : opened->root, listing.entries[i].name, details) != OK)
+		if ((node.dir || !own_find(&opened->own, listing.entries[i].name)) &&
+		    print_entry(node.dir ? node.dir : opened->root, listing.entries[i].name, details) != OK)
 			result = FAILED;
 	if (error == 0)
 		cache_listing_free(&listing);
@@ -221,13 +271,15 @@ int command_ls(const char *control, int count, char **arguments)
 {
 	struct opened opened = { 0 };
 	bool details;
-	int result;
+	int result, before;
 
-	ctl_option_first("-l", count, arguments);
-	details = count > 0 && strcmp(arguments[0], "-l") == 0;
+	before = ctl_end_of_options(&count, arguments);
+	ctl_option_first("-l", before, arguments);
+	details = before > 0 && strcmp(arguments[0], "-l") == 0;
 	count -= details;
+	before -= details;
 	arguments += details;
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < before; i++)
 		if (arguments[i][0] == '-')
 			return ctl_misused(arguments[i], "unknown option");
 	if (count < 1 || count > 2)
@@ -267,19 +319,35 @@ static int copy_out(struct cache_version *version, bool *started)
 	}
 }
 
+static int cat_own(const struct own *own, const char *name)
+{
+	struct stat st;
+	CLEANUP_FD int fd = own_file(own, name, &st);
+
+	return fd < 0 ? ctl_fail(name, strerror(-fd)) : control_copy_to_stdout(fd, name);
+}
+
 /* A version that goes while nothing of it was shown is followed by the next: for a while. */
 static int cat(struct opened *opened, const char *path)
 {
 	int64_t deadline_ns = clock_now_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+	const char *own = own_of(opened, path, NULL);
 	bool started = false;
 	int error;
 
+	if (own)
+		return cat_own(&opened->own, own);
 	do {
 		struct cache_node node;
 
 		error = find(opened, path, &node);
 		if (error != 0)
 			break;
+		own = own_of(opened, path, &node);
+		if (own) {
+			put_node(&node);
+			return cat_own(&opened->own, own);
+		}
 		if (node.kind == CACHE_NODE_DIR) {
 			put_node(&node);
 			error = -EISDIR;
@@ -298,9 +366,9 @@ static int cat(struct opened *opened, const char *path)
 int command_cat(const char *control, int count, char **arguments)
 {
 	struct opened opened = { 0 };
-	int result;
+	int result, before = ctl_end_of_options(&count, arguments);
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < before; i++)
 		if (arguments[i][0] == '-')
 			return ctl_misused(arguments[i], "unknown option");
 	if (count != 2)

@@ -258,6 +258,28 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
 	return true;
 }
 
+void mount_say_if_private(const char *mountpoint)
+{
+	FILE *file = fopen("/proc/1/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	struct mountinfo ours, mount;
+	bool known = file && find_mount(mountpoint, &ours), any = false, seen = false;
+	size_t size = 0;
+
+	while (known && !seen && getline(&line, &size, file) > 0) {
+		if (!mountinfo_parse(line, &mount))
+			continue;
+		any = true;
+		seen = strcmp(mount.device, ours.device) == 0;
+	}
+	if (file)
+		fclose(file);
+	if (any && !seen)
+		log_line(LOG_LEVEL_WARNING,
+			 "%s: is mounted in a mount namespace of its own, and not seen outside: in a service, PrivateMounts=no "
+			 "(and no ProtectSystem=, PrivateTmp= or the like) changes that", mountpoint);
+}
+
 bool mount_is_answered(int fd)
 {
 	struct stat st;

@@ -37,6 +37,12 @@ char *mount_of_source(const char *type, const char *source);
 /* Is `inner` (which is there) the directory of `outer`, or below it? */
 bool mount_is_below(const char *inner, const struct stat *outer);
 
+/*
+ * Warn if init has no sight of what is mounted there: it is in a mount namespace of somebody's own, as a service with
+ * PrivateMounts= has, and nothing that propagates. Nobody at the mountpoint is asked; says nothing when in doubt.
+ */
+void mount_say_if_private(const char *mountpoint);
+
 /* Does a request for its root (O_PATH) go through the kernel and come back? Waits for it. */
 bool mount_is_answered(int fd);
 

@@ -41,6 +41,10 @@ cp "$T"/*.img "$SRC"
 quickly() { local before=$SECONDS; "$@" || fail "$*: exit $?"; [ $((SECONDS - before)) -le 3 ] || fail "$*: $((SECONDS - before)) s"; }
 mkdir "$T/copy"
 mount_imagefs
+ln -s "$MNT" "$T/link"
+umount.fuse.imagefs "$T/link" || fail "by a symlink: exit $?"
+not_mounted || fail "by a symlink: still mounted"
+mount_imagefs
 mount --bind "$MNT" "$T/copy"
 quickly umount -c "$T/copy"
 mount --bind "$MNT" "$T/copy"
