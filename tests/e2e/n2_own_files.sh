@@ -188,6 +188,8 @@ cat "$CONTROL/status" >"$T/status"
 unfolded "$T/status" >"$T/status.lines"
 grep -q 'huge: EIO: it is larger' "$T/status.lines" || fail "status does not say it"
 grep -q '^89025d75: own files: 3$' "$T/status.lines" || fail "status does not count them"
+is "status.json" "$("$PYTHON" -c 'import json, sys; print([i["own_files"] for i in json.load(open(sys.argv[1]))["images"] if i["name"] == "jammy"][0]["89025d75"])' "$CONTROL/status.json")" 3
+grep -qxF 'imagefs_own_files{image="jammy",board="89025d75"} 3' "$CONTROL/metrics" || fail "metrics do not count them: $(grep own_files "$CONTROL/metrics")"
 is "beside it" "$(cat "$MNT/89025d75/cmdline.txt")" away
 rm "$own/huge"
 for i in 1 2 3 4; do cp "$own/max" "$own/max$i"; done
