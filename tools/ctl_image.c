@@ -57,6 +57,15 @@ static void look_up(const char *directory, const char *name, char path[PATH_MAX]
 	path[0] = '\0';
 }
 
+const char *image_name_in(const char *directory, const char *link)
+{
+	size_t length = strlen(directory);
+
+	if (strncmp(link, directory, length) == 0 && link[length] == '/')
+		return link + length + 1;
+	return strncmp(link, "./", 2) == 0 ? link + 2 : link;
+}
+
 /* As the mount has it: `89025d75 -> jammy:3` is partition 3, whatever it goes through. */
 static bool find_in_directory(const char *directory, const char *wanted, char path[PATH_MAX], unsigned *partition,
 			      struct stat *st)
@@ -66,15 +75,11 @@ static bool find_in_directory(const char *directory, const char *wanted, char pa
 
 	snprintf(name, sizeof(name), "%s", wanted);
 	for (int i = 0; i < LINKS_MAX && *name && *name != '.' && !strchr(name, '/'); i++) {
-		const char *rest = link;
-
 		look_up(directory, name, path, link, st);
 		if (*path)
 			return true;
 		if (*link) {
-			if (strncmp(link, directory, strlen(directory)) == 0 && link[strlen(directory)] == '/')
-				rest = link + strlen(directory) + 1;
-			snprintf(name, sizeof(name), "%s", strncmp(rest, "./", 2) == 0 ? rest + 2 : rest);
+			snprintf(name, sizeof(name), "%s", image_name_in(directory, link));
 		} else if (split_number(name, &number)) {
 			*partition = number;
 		} else {

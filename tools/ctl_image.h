@@ -24,6 +24,9 @@ void image_place_free(struct image_place *place);
 
 /* What the image or board `name` of a directory of images is; false: there is none. */
 bool image_named(const char *directory, const char *name, struct stat *st);
+/* The name in the directory that a link of it leads to; or the link as it is, if that leads elsewhere. */
+const char *image_name_in(const char *directory, const char *link);
+
 /* Without .img or .raw, unless nothing is left; in place. */
 void image_cut_suffix(char *name);
 bool image_same(const struct stat *a, const struct stat *b);

@@ -37,7 +37,6 @@ static bool follow(const char *parent, char name[PATH_MAX])
 {
 	static const char *const suffixes[] = { "", ".img", ".raw" };
 	char target[PATH_MAX];
-	size_t parent_length = strlen(parent);
 	ssize_t length = -1;
 
 	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]) && length <= 0; i++) {
@@ -49,10 +48,7 @@ static bool follow(const char *parent, char name[PATH_MAX])
 	if (length <= 0)
 		return false;
 	target[length] = '\0';
-	if (strncmp(target, parent, parent_length) == 0 && target[parent_length] == '/')
-		strcpy(name, target + parent_length + 1);
-	else
-		strcpy(name, strncmp(target, "./", 2) == 0 ? target + 2 : target);
+	strcpy(name, image_name_in(parent, target));
 	return *name != '.' && !strchr(name, '/');
 }
 
