@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/check.h"
@@ -207,27 +206,6 @@ static bool make_view(struct daemon *daemon)
 	return error == 0 || check_say(options->source, error);
 }
 
-/* libfuse's own complaints, in our form. Its trace of requests is as it is. */
-__attribute__((format(printf, 2, 0)))
-static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
-{
-	char line[512];
-	size_t length;
-	bool ended;
-
-	vsnprintf(line, sizeof(line), format, arguments);
-	length = strlen(line);
-	ended = length > 0 && line[length - 1] == '\n';
-	if (ended)
-		line[length - 1] = '\0';
-	if (level != FUSE_LOG_DEBUG) {
-		log_line(LOG_LEVEL_ERROR, "%s", line);
-		return;
-	}
-	text_make_plain(line); /* names are in it */
-	fprintf(stderr, "%s%s", line, ended ? "\n" : "");
-}
-
 static bool make_session(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
@@ -241,7 +219,7 @@ static bool make_session(struct daemon *daemon)
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		fuse_opt_add_arg(arguments, "-odebug");
-	fuse_set_log_func(log_of_libfuse);
+	session_take_log();
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	daemon->fs.session = daemon->session;
 	return daemon->session != NULL;

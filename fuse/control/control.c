@@ -263,8 +263,10 @@ bool control_mount(struct control **control)
 	/* The daemon before us may take the directory away only now: between these two at worst, and only once. */
 	for (int tries = 0; !mounted && tries < MOUNT_TRIES; tries++) {
 		mkdir((*control)->directory, 0755);
+		session_hush(tries + 1 < MOUNT_TRIES);
 		mounted = fuse_session_mount((*control)->session, (*control)->directory) == 0;
 	}
+	session_hush(false);
 	if (!mounted)
 		return refuse(control, "cannot be mounted");
 	parallel_arrange((*control)->session);
