@@ -103,6 +103,13 @@
 /* The same for a read, which has to see all that is known again before it may hand out more of the file. */
 #define WAIT_COMPARE_READ_NS (100 * WAIT_MS)
 
+/*
+ * The same where nothing else tells, and all that is known is compared for each read of more; and to read ahead what is
+ * compared with it. Whoever comes when it takes longer would begin anew.
+ */
+#define WAIT_COMPARE_ALL_NS (250 * WAIT_MS)
+#define WAIT_READ_ON_NS (75 * WAIT_MS)
+
 /* What lasts where nothing tells of changes is looked at again this often. */
 #define WAIT_LOOK_AGAIN_NS (50 * WAIT_MS)
 
@@ -144,6 +151,7 @@ _Static_assert(WAIT_SETTLE_NS + WAIT_COMPARE_READ_NS + WAIT_LOOK_AGAIN_NS < WAIT
 	       "content that nothing tells of, and the comparison behind it, fit into one request's wait");
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
 	       "one request may use its whole wait, and an image no more than half of a thread's second");
+_Static_assert(WAIT_READ_ON_NS + WAIT_COMPARE_ALL_NS < WAIT_REQUEST_NS, "what is compared for a read is not in vain");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
 _Static_assert(WAIT_NAMES_NS + WAIT_NAME_NS < WAIT_LISTING_NS, "a listing is answered with what is known by then");
 _Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,

@@ -195,7 +195,8 @@ static bool make_view(struct daemon *daemon)
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
-	cache.keep_bytes = cache.keep_limit_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_bytes = (uint64_t)options->keep_mib << 20;
+	cache.keep_limit_bytes = 2 * cache.keep_bytes;
 	cache.partition = options->partition;
 	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);

@@ -383,6 +383,9 @@ static bool may_wait(struct request *request, const struct cache_op *op)
 {
 	int64_t until_ns = queue_now_ns() + op->retry_ns, start_ns = request->start_ns;
 
+	/* For our own reading, which keeps nobody else waiting: each of many reads in a row may. */
+	if (op->busy && !request->serves_others)
+		return until_ns < request->deadline_ns;
 	atomic_store(&request->waiting, true);
 	lane_of(request)->flux_ns = queue_now_ns();
 	return until_ns < request->deadline_ns && until_ns - start_ns <= share_left(request, start_ns);

@@ -12,6 +12,7 @@
 #include "cache/tree/copy.h"
 #include "cache/tree/open.h"
 #include "cache/tree/path.h"
+#include "cache/tree/read_on.h"
 #include "cache/tree/settle.h"
 
 void cache_bytes_release(struct cache_bytes *bytes)
@@ -154,7 +155,9 @@ static int compare_unless_exact(struct reading *reading)
 	if (version->comparing)
 		return come_back_soon(reading, "another reader compares it");
 	version->comparing = true;
-	error = compare_known(version, reading->op, COMPARE_HANDED_OUT, WAIT_COMPARE_READ_NS);
+	error = read_on(version, reading->op, &reading->span, reading->guard);
+	if (error == 0)
+		error = compare_known(version, reading->op, COMPARE_HANDED_OUT, WAIT_COMPARE_ALL_NS);
 	version->comparing = false;
 	reading->op->rule = "guarded, and compared with what was handed out";
 	return error;
@@ -190,6 +193,7 @@ static int read_guarded(struct reading *reading)
 	int64_t start_ns = image->seen.now_ns;
 	uint64_t generation = image->seen.generation;
 	int error, stands = guard_stands(reading);
+	bool known;
 
 	reading->op->rule = "exact: guarded";
 	if (stands == 0) {
@@ -205,10 +209,12 @@ static int read_guarded(struct reading *reading)
 		/* A write may have grown or cut the image meanwhile: not this guard's matter, if it stands. */
 		if (stands == 0 && error == 0 && may_be_half(reading, start_ns, generation))
 			return come_back(reading, reading->op->retry_ns, "new content has not lasted yet");
+		known = span_known(version, &reading->span);
 		if (stands == 0 && error == 0)
 			error = overlay(reading, data);
+		/* What was handed out before mixes with nothing new. */
 		if (stands == 0)
-			return error != 0 ? error : compare_unless_exact(reading);
+			return error != 0 || known ? error : compare_unless_exact(reading);
 	}
 	if (stands == -EAGAIN)
 		return come_back_soon(reading, "exact: being written, or in doubt");
@@ -302,8 +308,10 @@ static int compare_for_all(struct reading *reading)
 	int error;
 
 	version->comparing = true;
+	error = read_on(version, reading->op, &reading->span, NULL);
 	chunks_join(version);
-	error = compare_known(version, reading->op, COMPARE_ALL, WAIT_COMPARE_READ_NS);
+	if (error == 0)
+		error = compare_known(version, reading->op, COMPARE_ALL, WAIT_COMPARE_ALL_NS);
 	if (error == 0)
 		error = path_refresh_version(version, reading->op);
 	/* What was quiet before the first of the reads must have been so until now. */

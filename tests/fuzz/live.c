@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/waits.h"
 #include "cache/changes/reporter.h"
 #include "cache/tree/dir.h"
 #include "cache/tree/image.h"
@@ -66,7 +67,7 @@ struct handle {
 	struct cache_version *version; /* NULL: not open */
 	struct known *known;
 	unsigned since; /* the first state that it may be of */
-	bool exact;	/* all writes were told when it was opened */
+	bool exact;	/* all writes were told when it was opened, and had been for a while */
 };
 
 struct held_dir {
@@ -89,6 +90,7 @@ struct run {
 	const unsigned char *put_off; /* a record for the midst of the next read of data, or NULL */
 	bool in_midst;
 	const struct handle *busy; /* the call outside uses it */
+	struct memory_feed *feed; /* or NULL; the log's */
 	bool keeps; /* all writes are told before they are done, to who has looked before, and believes them */
 	bool trace;
 	unsigned turns; /* of this call */
@@ -310,6 +312,16 @@ static int walk(struct run *run, unsigned *number, enum path path, struct cache_
 	return error == 0 ? walk_from(run, root, *number, PATH_ROOT, path, node) : error;
 }
 
+/*
+ * Are all writes told? What is written just after listening began is not taken for all: others may have been at it
+ * (write_log.c), and who opened it in between has what C1 to C3 promise.
+ */
+static bool is_exact(const struct run *run)
+{
+	return run->reader.image->seen.exact &&
+	       (!run->feed || run->memory.now_ns - memory_feed_since_ns(run->feed) > WAIT_SETTLE_NS);
+}
+
 /* Takes over the node. */
 static int open_node(struct run *run, struct handle *handle, unsigned number, enum path path, struct cache_node *node)
 {
@@ -336,7 +348,7 @@ static int open_node(struct run *run, struct handle *handle, unsigned number, en
 		PROMISE(known->bytes && known->have, "memory of the test");
 	}
 	PROMISE(is_whole(run, since, known), "fresh");
-	*handle = (struct handle){ node->version, known, since, run->reader.image->seen.exact };
+	*handle = (struct handle){ node->version, known, since, is_exact(run) };
 	return 0;
 }
 
@@ -650,7 +662,8 @@ static void begin_to_tell(struct run *run, bool unheard)
 	write_log_set_clock(log, clock_ns);
 	cache_image_set_log(run->reader.image, log);
 	if (kernel_tells(run->memory.kind)) {
-		writer_set_feed(run->writer, memory_feed_new(&run->memory, log));
+		run->feed = memory_feed_new(&run->memory, log);
+		writer_set_feed(run->writer, run->feed);
 	} else {
 		PROMISE(reporter_new(log, &run->reporter) == 0, "memory of the test");
 		writer_set_reporter(run->writer, run->reporter);

@@ -100,3 +100,8 @@ void memory_feed_modified(struct memory_feed *feed, pid_t thread)
 		abort();
 	feed->ended[feed->ended_count++] = thread;
 }
+
+int64_t memory_feed_since_ns(const struct memory_feed *feed)
+{
+	return feed->since_ns;
+}

@@ -21,3 +21,6 @@ void memory_feed_announce(struct memory_feed *feed, pid_t thread, const struct c
 
 /* It has written. */
 void memory_feed_modified(struct memory_feed *feed, pid_t thread);
+
+/* Since when it is listened to. */
+int64_t memory_feed_since_ns(const struct memory_feed *feed);

@@ -696,6 +696,21 @@ static void overwrite_at_second_reading(struct memory_device *self)
 	memory_device_land(self, small_volume_offset(&volume, 3), content_of(2) + 131072, 512);
 }
 
+Test(cache_version, c7_what_was_read_on_is_not_handed_out)
+{
+	struct cache_node node;
+
+	start_with(DEVICE_NOTHING, 0, 0);
+	node = open_file("small.bin");
+	cr_assert_eq(read_at(&node, 1, 0, CLUSTER), 0);
+	cr_assert_eq(read_at(&node, 1, CLUSTER, CLUSTER), 0);
+	/* It was looked at, and has not lasted: nobody has seen it. */
+	overwrite_cluster(2, 3);
+	cr_expect_eq(read_at(&node, 3, 2 * (uint64_t)CLUSTER, 150000 - 2 * CLUSTER), 0);
+	close_file(&node);
+	end();
+}
+
 Test(cache_version, c7_two_readings_that_differ_are_not_believed)
 {
 	struct cache_op op = { .may_block = true };

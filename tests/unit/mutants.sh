@@ -153,7 +153,7 @@ mutant "content lasts from when it was last seen" model tree/chunk.c \
 mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \
 	's/if \(seen->generation != generation \|\| seen->in_flight != 0 \|\| version->data_checked != generation\)/if (0)/'
 mutant "what is known is not compared after the read" version tree/read.c \
-	's/error = compare_known\(version, reading->op, COMPARE_ALL, WAIT_COMPARE_READ_NS\);/chunks_join(version); error = 0;/'
+	's/error = compare_known\(version, reading->op, COMPARE_ALL, WAIT_COMPARE_ALL_NS\);/chunks_join(version); error = 0;/'
 mutant "entry and chain are not looked at after the read" version tree/read.c \
 	's/(error = compare_known.*?)error = path_refresh_version\(version, reading->op\);/$1error = 0;/s'
 mutant "known bytes may be others" model tree/read.c \
@@ -161,6 +161,10 @@ mutant "known bytes may be others" model tree/read.c \
 mutant "a copy is not used" version tree/read.c 's/if \(version->kept\)\n\t\treturn read_copy\(/if (0)\n\t\treturn read_copy(/'
 mutant "a read goes on beyond the end" version tree/read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
+
+# ---- versions: reading on ----
+mutant "what is read on need not last" version tree/read_on.c \
+	's/lasting.lasted_ns = .*?;/lasting.lasted_ns = must_ns;/'
 
 # ---- versions: copies ----
 mutant "a copy stays for ever" version tree/tree.c \

@@ -287,21 +287,24 @@ static void move(struct timeline *timeline, struct writer *writer, unsigned from
 	latest_state = to;
 	last_ns = timeline->steps[timeline->step_count - 1].start_ns;
 	for (size_t i = 0; i < count; i++) {
-		int64_t reply_ns;
+		int64_t asked_ns;
 
 		if (reported)
 			sleep_ns(timeline->steps[timeline->step_count - 1].start_ns +
 				 burst * (int64_t)i / (int64_t)count - now_ns());
 		else if (i > 0)
 			sleep_ns(pause_ns(pace, random, i, count));
+		asked_ns = now_ns();
 		writer_write(writer, parts[i].offset, want + parts[i].offset, parts[i].length);
 		for (size_t at = 0; at < parts[i].length; at += SECTOR)
 			written_ns[(parts[i].offset + at) / SECTOR] = now_ns();
-		/* This machine may have paused us longer than we asked for. */
-		reply_ns = now_ns();
-		if (reply_ns - last_ns >= settle_ns * 9 / 10)
-			timeline_silence(timeline, last_ns + settle_ns * 9 / 10, reply_ns);
-		last_ns = reply_ns;
+		/*
+		 * This machine may have paused us longer than we asked for, or the server: the last write landed
+		 * after it was asked for, this one before it was replied to.
+		 */
+		if (now_ns() - last_ns >= settle_ns * 9 / 10)
+			timeline_silence(timeline, last_ns + settle_ns * 9 / 10, now_ns());
+		last_ns = asked_ns;
 	}
 	writer_end(writer);
 	timeline_end(timeline);
