@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/check.h"
@@ -211,27 +210,6 @@ static bool make_view(struct daemon *daemon)
 	return error == 0 || check_say(options->source, error);
 }
 
-/* libfuse's own complaints, in our form. Its trace of requests is as it is. */
-__attribute__((format(printf, 2, 0)))
-static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
-{
-	char line[512];
-	size_t length;
-	bool ended;
-
-	vsnprintf(line, sizeof(line), format, arguments);
-	length = strlen(line);
-	ended = length > 0 && line[length - 1] == '\n';
-	if (ended)
-		line[length - 1] = '\0';
-	if (level != FUSE_LOG_DEBUG) {
-		log_line(LOG_LEVEL_ERROR, "%s", line);
-		return;
-	}
-	text_make_plain(line); /* names are in it */
-	fprintf(stderr, "%s%s", line, ended ? "\n" : "");
-}
-
 static bool make_session(struct daemon *daemon)
 {
 	struct options *options = &daemon->options;
@@ -245,7 +223,7 @@ static bool make_session(struct daemon *daemon)
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		fuse_opt_add_arg(arguments, "-odebug");
-	fuse_set_log_func(log_of_libfuse);
+	session_take_log();
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	daemon->fs.session = daemon->session;
 	return daemon->session != NULL;
@@ -439,6 +417,8 @@ static int serve(struct daemon *daemon)
 	if (daemon->control)
 		separate_mounted(SEPARATE_CONTROL);
 	separate_seal();
+	mount_say_if_private(daemon->options.mountpoint);
+	mount_name_helper(view_source_path(daemon->source), daemon->options.mountpoint);
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */

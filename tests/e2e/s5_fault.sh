@@ -247,11 +247,13 @@ no-notify | no-watches | no-io-uring | no-statx)
 	well disk
 	;;
 var-tmp-full | var-tmp-read-only)
+	mount --rbind "$T" /mnt
+	mount -t tmpfs -o size=64k imagefs-test /var/tmp
+	[[ $T != /var/tmp/* ]] || { mkdir "$T" && mount --rbind /mnt "$T"; }
 	if [ "$fault" = var-tmp-full ]; then
-		mount -t tmpfs -o size=64k imagefs-test /var/tmp
 		head -c 64k /dev/zero >/var/tmp/fill 2>/dev/null || true
 	else
-		mount -t tmpfs -o ro imagefs-test /var/tmp
+		mount -o remount,ro /var/tmp
 	fi
 	CHANGES=events
 	serve mount_imagefs -o keep=1 "$SRC" "$MNT"
@@ -262,7 +264,7 @@ var-tmp-full | var-tmp-read-only)
 	for round in 1 2 3 4 5; do either good/kernel8.img; done
 	: >"$T/rest"
 	well good
-	umount /var/tmp
+	mount -o remount,rw,size=64m /var/tmp
 	well good
 	;;
 run-read-only)
