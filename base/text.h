@@ -11,6 +11,24 @@
 #include <stdio.h>
 #include <string.h>
 
+static inline bool text_is_blank(char character)
+{
+	return character == ' ' || character == '\t' || character == '\r';
+}
+
+/* In place: without blanks at both ends, and what comes of a line that ends as DOS's do. */
+static inline char *text_trim(char *text)
+{
+	size_t length;
+
+	while (text_is_blank(*text))
+		text++;
+	length = strlen(text);
+	while (length > 0 && text_is_blank(text[length - 1]))
+		text[--length] = '\0';
+	return text;
+}
+
 /* For hash tables; `seed` tells apart what has the same name. */
 static inline size_t text_hash(const char *text, size_t seed)
 {

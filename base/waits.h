@@ -76,6 +76,13 @@
 /* So long after an image did not answer, the next report of its server may ask again. */
 #define WAIT_CONTROL_AGAIN_NS (1 * WAIT_S)
 
+/*
+ * Storage of which nothing is believed, and where one had to wait so long for others who read: the next to read waits this much
+ * more, so that those who were just answered, and ask on, are in time for it.
+ */
+#define WAIT_CROWD_NS (50 * WAIT_MS)
+#define WAIT_GATHER_NS (20 * WAIT_MS)
+
 /* New content must have been there this long, with nothing written around it (-o settle=). */
 #define WAIT_SETTLE_NS (200 * WAIT_MS)
 
@@ -127,6 +134,9 @@
 
 /* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
 #define WAIT_TAKE_OVER_NS (5 * WAIT_S)
+
+/* At the end the process that opens images is waited for so long; then it is continued, and then killed. */
+#define WAIT_OPENER_NS (1 * WAIT_S)
 
 /* Whether one image can be served at all is waited for so long, before it is served. */
 #define WAIT_CHECK_NS (5 * WAIT_S)

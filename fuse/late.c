@@ -15,6 +15,13 @@ struct late {
 	int rounds;
 };
 
+/*
+ * No user's hold (holds.h) is taken: this opens nothing for a user. It has a user of the place, which
+ * keeps the version, the image and its lane until late_done; the version, once open, refuses no other who opens it, and
+ * one that is no more the file's cannot be opened (-ESTALE), which is the end here. What it costs others of the image
+ * is the room for one copy in the image's own share; for others than that it is one image that cannot be closed, for
+ * WAIT_KEEP_LATE_NS at most.
+ */
 static int64_t late_run(struct job *job)
 {
 	struct late *late = (struct late *)job;

@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/text.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "fuse/check.h"
@@ -193,40 +192,22 @@ static bool make_view(struct daemon *daemon)
 		.let_go = let_go,
 		.let_go_context = daemon,
 	};
+	size_t held_max;
 	int error;
 
 	cache.settle_ns = (int64_t)options->settle_ms * 1000000;
 	cache.keep_bytes = (uint64_t)options->keep_mib << 20;
 	cache.keep_limit_bytes = 2 * cache.keep_bytes;
+	cache.keep_files = descriptors / 8;
 	cache.partition = options->partition;
-	daemon->fs.holds = holds_new(view.open_max > HELD_IMAGES_MIN ? view.open_max : HELD_IMAGES_MIN);
+	held_max = view.open_max / 3 * 2;
+	daemon->fs.holds = holds_new(held_max > HELD_IMAGES_MIN ? held_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return check_say(options->source, error);
 	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
 	return error == 0 || check_say(options->source, error);
-}
-
-/* libfuse's own complaints, in our form. Its trace of requests is as it is. */
-__attribute__((format(printf, 2, 0)))
-static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
-{
-	char line[512];
-	size_t length;
-	bool ended;
-
-	vsnprintf(line, sizeof(line), format, arguments);
-	length = strlen(line);
-	ended = length > 0 && line[length - 1] == '\n';
-	if (ended)
-		line[length - 1] = '\0';
-	if (level != FUSE_LOG_DEBUG) {
-		log_line(LOG_LEVEL_ERROR, "%s", line);
-		return;
-	}
-	text_make_plain(line); /* names are in it */
-	fprintf(stderr, "%s%s", line, ended ? "\n" : "");
 }
 
 static bool make_session(struct daemon *daemon)
@@ -242,7 +223,7 @@ static bool make_session(struct daemon *daemon)
 	fuse_opt_add_arg(arguments, getuid() == 0 ? "-odefault_permissions,allow_other" : "-odefault_permissions");
 	if (options->debug & LOG_DEBUG_REQUESTS)
 		fuse_opt_add_arg(arguments, "-odebug");
-	fuse_set_log_func(log_of_libfuse);
+	session_take_log();
 	daemon->session = fuse_session_new(arguments, &imagefs_operations, sizeof(imagefs_operations), &daemon->fs);
 	daemon->fs.session = daemon->session;
 	return daemon->session != NULL;
@@ -278,6 +259,7 @@ static void *signal_thread(void *argument)
 {
 	struct daemon *daemon = argument;
 	struct timespec grace = { .tv_sec = GRACE_SECONDS };
+	bool detached;
 	sigset_t signals;
 	int signal;
 
@@ -292,9 +274,10 @@ static void *signal_thread(void *argument)
 	} else {
 		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 		atomic_store(&daemon->ending, true);
-		separate_detach(SEPARATE_MAIN, true);
+		detached = separate_detach(SEPARATE_MAIN, true);
 		control_end(daemon->control);
-		sigtimedwait(&signals, NULL, &grace);
+		if (detached)
+			sigtimedwait(&signals, NULL, &grace);
 	}
 	fuse_session_exit(daemon->session);
 	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */
@@ -434,6 +417,8 @@ static int serve(struct daemon *daemon)
 	if (daemon->control)
 		separate_mounted(SEPARATE_CONTROL);
 	separate_seal();
+	mount_say_if_private(daemon->options.mountpoint);
+	mount_name_helper(view_source_path(daemon->source), daemon->options.mountpoint);
 	parallel_arrange(daemon->session);
 	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/separate.h"
@@ -77,6 +78,7 @@ static bool same_source(const char *running, const char *wanted)
 	struct stat a, b;
 
 	snprintf(path, sizeof(path), "%.*s", (int)strcspn(running, "\n"), running);
+	mountinfo_unescape(path);
 	return strcmp(path, wanted) == 0 || (stat(path, &a) == 0 && stat(wanted, &b) == 0 && a.st_dev == b.st_dev &&
 					     a.st_ino == b.st_ino);
 }

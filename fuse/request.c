@@ -321,6 +321,8 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
+	/* The first look may be another's who came later; the next ones are to see whether content lasted. */
+	op->came_ns = may_block && request->looks <= 1 && request->start_ns ? request->start_ns : queue_now_ns();
 	request->looks++;
 	error = request->call->attempt(request, op);
 	/* Before it waits, which gives the reader time to come here. */
@@ -405,7 +407,7 @@ static int64_t job_run(struct job *job)
 		return 0;
 	}
 	if ((error == -EINPROGRESS || error == -EAGAIN) && !is_answered(request) && may_wait(request, &op))
-		return op.retry_ns > 0 ? op.retry_ns : 1;
+		return op.retry_ns > 0 ? op.retry_ns : error == -EAGAIN ? WAIT_RETRY_BUSY_NS : 1;
 	/* On an image that is never quiet care is in vain. */
 	if (error == -EINPROGRESS && op.final_retry && !is_answered(request)) {
 		op = (struct cache_op){ .may_block = true };

@@ -157,8 +157,17 @@ static int unmount(const char *mountpoint, int flags)
 	return FAILED;
 }
 
+/* umount(8) hands over what a symlink leads to; who calls us himself may name the link. To be freed; NULL: as it was given. */
+static char *behind_link(const char *mountpoint)
+{
+	char target[2];
+
+	return readlink(mountpoint, target, sizeof(target)) > 0 ? realpath(mountpoint, NULL) : NULL;
+}
+
 int umount_run(int argc, char **argv)
 {
+	CLEANUP_FREE char *resolved = NULL;
 	int ends[2] = { -1, -1 };
 	const char *mountpoint = NULL;
 	int flags = UMOUNT_NOFOLLOW, option, status;
@@ -178,6 +187,9 @@ int umount_run(int argc, char **argv)
 		log_line(LOG_LEVEL_ERROR, "usage: " NAME " [-fl] MOUNTPOINT");
 		return USAGE;
 	}
+	resolved = behind_link(mountpoint);
+	if (resolved)
+		mountpoint = resolved;
 	if (!(flags & (MNT_FORCE | MNT_DETACH)) && ask_server(mountpoint, &server) && is_imagefs(server.pids[0])) {
 		connection = connection_of(server.device);
 		for (int i = 0; i < 2; i++)

@@ -4,8 +4,8 @@
  *
  * The kernel takes a FUSE mount away without a word to its daemon, which has files of SOURCE open for
  * some moments more: who unmounts their storage next would find it busy. So who unmounts by this waits for
- * the daemon to end: systemd does, whose umount(8) is told not to guess the type (-c); root's plain one takes it
- * from statfs(2), is told "fuse" and finds no helper. A lazy umount does not wait: who is in there may stay.
+ * the daemon to end: systemd does, whose umount(8) is told not to guess the type (-c), and so does root's plain one,
+ * for which mount_name_helper leaves word. A lazy umount does not wait: who is in there may stay.
  */
 #pragma once
 

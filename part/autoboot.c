@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/text.h"
 
 /* Larger than any partition's number; a number that is larger still is none either. */
 #define NUMBER_MAX 100000
@@ -14,24 +15,6 @@ struct filters {
 	bool others;  /* [none], or one that we do not know: for nobody here */
 	bool tryboot; /* only when the tryboot flag is set */
 };
-
-static bool is_space(char character)
-{
-	return character == ' ' || character == '\t' || character == '\r';
-}
-
-/* In place: without white space at both ends. */
-static char *trim(char *text)
-{
-	size_t length;
-
-	while (is_space(*text))
-		text++;
-	length = strlen(text);
-	while (length > 0 && is_space(text[length - 1]))
-		text[--length] = '\0';
-	return text;
-}
 
 static void set_filter(struct filters *filters, const char *name)
 {
@@ -56,20 +39,20 @@ static unsigned number_of(const char *text)
 
 static void take_line(char *line, struct filters *filters, struct autoboot *autoboot)
 {
-	char *name = trim(line), *value;
+	char *name = text_trim(line), *value;
 
 	if (*name == '[') {
 		name[strcspn(name, "]")] = '\0';
-		set_filter(filters, trim(name + 1));
+		set_filter(filters, text_trim(name + 1));
 		return;
 	}
 	value = strchr(name, '=');
 	if (!value || filters->others)
 		return;
 	*value++ = '\0';
-	if (strcmp(trim(name), "boot_partition") != 0)
+	if (strcmp(text_trim(name), "boot_partition") != 0)
 		return;
-	autoboot->tryboot = number_of(trim(value));
+	autoboot->tryboot = number_of(text_trim(value));
 	if (!filters->tryboot)
 		autoboot->partition = autoboot->tryboot;
 }

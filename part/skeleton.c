@@ -169,10 +169,40 @@ static bool entry_position(const struct walk *walk, uint64_t base, const unsigne
 	       add_u64(base, scaled, units);
 }
 
+/* libblkid leaves a logical partition out that begins where one it knows of does, be it a container. */
+static bool start_is_taken(const struct walk *walk, uint64_t base, uint64_t start)
+{
+	bool taken = start == base;
+
+	for (unsigned i = 0; i < walk->skeleton->seen_count && !taken; i++)
+		taken = walk->skeleton->seen[i].told_start == (uint32_t)start;
+	return taken;
+}
+
 /*
- * Write down the partitions of a sector whose entries count from `base`. A logical one whose sum
- * wraps has its number in Linux; libblkid 2.38 numbers it, 2.41 leaves it out. So the copy says that
- * it begins behind its EBR. The third and fourth entry stay: Linux counts these only if they are inside.
+ * Where the copy says that a logical partition begins. One whose sum wraps, or that begins where another
+ * one does, has its number in Linux; libblkid 2.38 numbers the former, 2.41 leaves it out, and both leave
+ * the latter out. So the copy has it behind its EBR, where none is: one turn for each that was seen, and one.
+ */
+static uint32_t tell_start(struct walk *walk, unsigned char *entry, uint64_t base, uint64_t start)
+{
+	uint32_t sector_units = walk->skeleton->sector_bytes / UNIT_BYTES;
+
+	if (start <= UINT32_MAX && !start_is_taken(walk, base, start))
+		return (uint32_t)start;
+	for (uint32_t sector = 1; sector <= SKELETON_SEEN_MAX + 1; sector++) {
+		start = base + sector * (uint64_t)sector_units;
+		if (start_is_taken(walk, base, start))
+			continue;
+		put_le32(entry + MBR_ENTRY_START, sector);
+		break;
+	}
+	return (uint32_t)start;
+}
+
+/*
+ * Write down the partitions of a sector whose entries count from `base`. The third and fourth entry of an
+ * EBR stay as they are: Linux counts these only if they are inside.
  */
 static void note_partitions(struct walk *walk, unsigned char *mbr, uint64_t base, bool primary)
 {
@@ -187,11 +217,7 @@ static void note_partitions(struct walk *walk, unsigned char *mbr, uint64_t base
 		    !entry_position(walk, base, entry + MBR_ENTRY_START, &range.start) ||
 		    !entry_position(walk, 0, entry + MBR_ENTRY_LENGTH, &range.length))
 			continue;
-		told_start = (uint32_t)range.start;
-		if (!primary && i < 2 && range.start > UINT32_MAX) {
-			put_le32(entry + MBR_ENTRY_START, 1);
-			told_start = (uint32_t)base + walk->skeleton->sector_bytes / UNIT_BYTES;
-		}
+		told_start = !primary && i < 2 ? tell_start(walk, entry, base, range.start) : (uint32_t)range.start;
 		if (skeleton->seen_count < SKELETON_SEEN_MAX) {
 			skeleton->seen[skeleton->seen_count].range = range;
 			skeleton->seen[skeleton->seen_count++].told_start = told_start;

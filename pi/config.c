@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "pi/pi.h"
 
 #define ALL_MODELS ((1U << PI_MODELS) - 1)
@@ -76,24 +77,6 @@ static void set_filter(struct reading *reading, const char *name)
 
 /* ---- lines ---------------------------------------------------------------- */
 
-static bool is_space(char character)
-{
-	return character == ' ' || character == '\t' || character == '\r';
-}
-
-/* In place: without white space at both ends. */
-static char *trim(char *text)
-{
-	size_t length;
-
-	while (is_space(*text))
-		text++;
-	length = strlen(text);
-	while (length > 0 && is_space(text[length - 1]))
-		text[--length] = '\0';
-	return text;
-}
-
 static void fold(char *text)
 {
 	for (; *text; text++)
@@ -137,12 +120,12 @@ static int read_file(struct reading *reading, const char *name);
 /* Recursion is bounded: each file takes one of PI_CONFIG_FILES_MAX places, and so does each time it is included. */
 static int read_line(struct reading *reading, unsigned file, unsigned number, char *line)
 {
-	char *value, *name = trim(line);
+	char *value, *name = text_trim(line);
 
 	if (*name == '[') {
 		name[strcspn(name, "]")] = '\0';
 		fold(++name);
-		set_filter(reading, trim(name));
+		set_filter(reading, text_trim(name));
 		return 0;
 	}
 	if (*name == '\0' || *name == '#')
@@ -150,9 +133,9 @@ static int read_line(struct reading *reading, unsigned file, unsigned number, ch
 	value = name + strcspn(name, "= \t");
 	if (*value != '\0') {
 		*value++ = '\0';
-		value = trim(value);
+		value = text_trim(value);
 		if (*value == '=') /* `name = value` */
-			value = trim(value + 1);
+			value = text_trim(value + 1);
 	}
 	fold(name);
 	if (strcmp(name, "include") == 0)
@@ -174,7 +157,7 @@ static int read_lines(struct reading *reading, unsigned file, const char *text, 
 		memcpy(line, text + at, taken);
 		line[taken] = '\0'; /* and where there is a NUL the line ends, too */
 		at += whole + 1;
-		if (taken < whole && *trim(line) != '#' && !(taken + 1 == whole && text[at - 2] == '\r'))
+		if (taken < whole && *text_trim(line) != '#' && !(taken + 1 == whole && text[at - 2] == '\r'))
 			reading->config->long_lines++;
 		error = read_line(reading, file, number, line);
 	}

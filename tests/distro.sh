@@ -7,8 +7,9 @@
 #   build       tools/install-deps build, then CMake as README says
 #   package     tools/build-deb; the package installed, mounted, removed
 #   unit        the unit and the package under a systemd of the release's
-#   tests       tests/run $TESTS (all)
-# Without a PART: all five, in this order, TESTS being the units.
+#   tests       tests/run $TESTS (full: every test that CI runs; "unit n8_" takes minutes)
+# Without a PART: all five, in this order.
+#   TESTS, SANITIZE, CTEST_ARGS, CMAKE_BUILD_PARALLEL_LEVEL  are passed on to tests/run
 #   IMAGEFS_CACHE  where the bare tree and packages are kept (/var/cache/imagefs)
 #   TMPDIR         where the tree is while it is used (/var/tmp): three gigabytes
 #   KEEP=1         leaves the tree there, and says where
@@ -89,7 +90,7 @@ part_package() {
 part_unit() { SANITIZE='no' tests/run inst_ contrib_pages_systemd 2>&1 | log && says_not '(Skipped)' /run/log; }
 
 # shellcheck disable=SC2086 # TESTS is a list
-part_tests() { tests/run ${TESTS-unit}; }
+part_tests() { tests/run ${TESTS-full}; }
 
 inside() {
 	local part begin
@@ -163,8 +164,12 @@ mount -t tmpfs tmpfs tmp
 shift 2
 pivot_root . mnt
 umount -l mnt
+passed=()
+for name in TESTS SANITIZE CTEST_ARGS CMAKE_BUILD_PARALLEL_LEVEL; do
+	[ -z "${!name+set}" ] || passed+=("$name=${!name}")
+done
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
-	DEBIAN_FRONTEND=noninteractive "TESTS=${TESTS-unit}" bash /root/imagefs/tests/distro.sh --inside "$@"
+	DEBIAN_FRONTEND=noninteractive "${passed[@]}" bash /root/imagefs/tests/distro.sh --inside "$@"
 ENTER
 unshare --mount --pid --fork --kill-child --propagation private \
 	bash "$work/enter" "$tree" "$cache/$release-debs" "$@" &

@@ -13,6 +13,9 @@ enum { OK = 0, FAILED = 1, USAGE = 2 };
 int ctl_fail(const char *what, const char *why);
 int ctl_misused(const char *what, const char *why);
 
+/* What is behind "--" is a name, whatever it begins with. It is taken out; how many stand before it, which may be options. */
+int ctl_end_of_options(int *count, char **arguments);
+
 /* If `option` is one of the arguments it becomes the first; the others keep their order. */
 void ctl_option_first(const char *option, int count, char **arguments);
 

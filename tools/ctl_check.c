@@ -47,7 +47,7 @@ void check_say(struct check *check, enum finding_level level, const char *about,
 /* Forget what was found, for another look. */
 static void forget(struct check *check)
 {
-	struct check fresh = { .place = check->place, .brief = check->brief, .size_bytes = check->size_bytes, .asked = check->asked };
+	struct check fresh = { .place = check->place, .own = check->own, .brief = check->brief, .size_bytes = check->size_bytes, .asked = check->asked };
 
 	for (size_t i = 0; i < check->finding_count; i++)
 		free(check->findings[i].text);
@@ -209,7 +209,7 @@ static int look_at_volume(struct check *check, struct source *image)
 		return error;
 	if (!check->brief)
 		say_flags(check);
-	if (volume_files_open(&files, &check->volume, &slice.source) == 0) {
+	if (volume_files_open(&files, &check->volume, &slice.source, &check->own) == 0) {
 		snprintf(check->label, sizeof(check->label), "%s", fat_dir_label(files.root));
 		say_label(check);
 		error = check_boot_files(check, image, &files);
@@ -282,6 +282,7 @@ int check_run(struct check *check)
 
 void check_end(struct check *check)
 {
+	own_close(&check->own);
 	image_place_free(&check->place);
 	forget(check);
 }
@@ -301,21 +302,30 @@ static bool read_model(struct check *check, const char *text)
 	return false;
 }
 
+static int find_own(struct check *check, const char *argument)
+{
+	int error = own_open(&check->place, argument, &check->own);
+
+	if (error == 0)
+		return OK;
+	ctl_fail(check->own.directory, strerror(-error));
+	return USAGE;
+}
+
 int command_check(const char *control, int count, char **arguments)
 {
 	struct check check = { 0 };
 	const char *image = NULL;
 	bool json = false;
-	int result;
+	int result, before = ctl_end_of_options(&count, arguments);
 
 	for (int i = 0; i < count; i++) {
-		if (strcmp(arguments[i], "--json") == 0)
+		if (i < before && strcmp(arguments[i], "--json") == 0)
 			json = true;
-		else if (strcmp(arguments[i], "--pi") == 0 && !read_model(&check, i + 1 < count ? arguments[i + 1] : NULL))
-			return ctl_misused("--pi", "3, 4 or 5");
-		else if (strcmp(arguments[i], "--pi") == 0)
-			i++;
-		else if (arguments[i][0] == '-' && arguments[i][1])
+		else if (i < before && strcmp(arguments[i], "--pi") == 0) {
+			if (!read_model(&check, ++i < before ? arguments[i] : NULL))
+				return ctl_misused("--pi", "3, 4 or 5");
+		} else if (i < before && arguments[i][0] == '-' && arguments[i][1])
 			return ctl_misused(arguments[i], "unknown option");
 		else if (image)
 			return ctl_misused(arguments[i], "one image at a time");
@@ -324,13 +334,13 @@ int command_check(const char *control, int count, char **arguments)
 	}
 	if (!image)
 		return ctl_misused("check", "which image?");
-	result = image_find(control, image, &check.place) == OK ? OK : USAGE;
+	result = image_find(control, image, &check.place) == OK ? find_own(&check, image) : USAGE;
 	if (result == OK) {
 		image_finish_change(&check.place);
 		result = check_run(&check);
 	}
-	if (result != USAGE && image_has_own(&check.place, image))
-		check_say(&check, FINDING_NOTE, "files", "it has files of its own (a directory .d), which were not looked at");
+	for (size_t i = 0; i < check.own.count && result != USAGE; i++)
+		check_say(&check, FINDING_NOTE, "files", "%s: is a file of its own, in %s", check.own.names[i], check.own.directory);
 	if (result != USAGE && json)
 		check_write_json(stdout, &check);
 	else if (result != USAGE)

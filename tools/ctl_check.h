@@ -12,6 +12,7 @@
 #include "tools/ctl_files.h"
 #include "tools/ctl_identity.h"
 #include "tools/ctl_image.h"
+#include "tools/ctl_own.h"
 
 enum finding_level {
 	FINDING_NOTE,	 /* worth knowing */
@@ -27,6 +28,7 @@ struct finding {
 struct check {
 	struct image_place place;
 	bool brief; /* the FAT's chains and flags are not looked at: a few reads instead of all of the FAT */
+	struct own own; /* files that stand before the image's */
 	uint64_t size_bytes;
 	bool changed; /* somebody wrote to it meanwhile */
 

@@ -121,7 +121,8 @@ static void say_config(struct check *check, struct volume_files *files)
 		check_say(check, FINDING_NOTE, "config.txt", "there is none");
 	for (unsigned i = 1; i < config->file_count; i++)
 		if (config->absent[i])
-			check_say(check, FINDING_PROBLEM, "config.txt", "%s: is included, and not there", config->files[i]);
+			check_say(check, FINDING_NOTE, "config.txt", "%s: is included, and not there: the board goes on without it",
+				  config->files[i]);
 	if (config->long_lines > 0)
 		check_say(check, FINDING_NOTE, "config.txt", "%u lines are longer than the %d characters the firmware reads",
 			  config->long_lines, PI_CONFIG_LINE_BYTES);

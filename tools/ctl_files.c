@@ -10,9 +10,10 @@
 #include "base/cleanup.h"
 #include "pi/pi.h"
 
-int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source)
+int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source,
+		      const struct own *own)
 {
-	*files = (struct volume_files){ .volume = volume, .source = source };
+	*files = (struct volume_files){ .volume = volume, .source = source, .own = own };
 	return fat_dir_read(volume, source, 0, &files->root);
 }
 
@@ -84,20 +85,23 @@ static const struct fat_entry *find_file(struct volume_files *files, const char 
 
 bool volume_files_exists(void *context, const char *path)
 {
-	return find_file(context, path) != NULL;
+	const struct volume_files *files = context;
+
+	return own_find(files->own, path) || find_file(context, path);
 }
 
 bool volume_files_whole(void *context, const char *path)
 {
 	struct volume_files *files = context;
-	const struct fat_entry *entry = find_file(files, path);
+	bool is_own = own_find(files->own, path) != NULL;
+	const struct fat_entry *entry = is_own ? NULL : find_file(files, path);
 	uint64_t left = entry ? entry->size_bytes : 0;
 	struct fat_extents extents;
 	bool whole = entry && fat_extents_of_file(files->volume, files->source, entry->first_cluster, entry->size_bytes,
 						  &extents) == 0;
 
 	if (!whole)
-		return false;
+		return is_own;
 	for (size_t i = 0; i < extents.count && whole; i++) {
 		const struct fat_extent *run = &extents.list[i];
 		uint64_t bytes = min_u64(left, (uint64_t)run->cluster_count * files->volume->cluster_bytes);
@@ -110,29 +114,42 @@ bool volume_files_whole(void *context, const char *path)
 	return whole;
 }
 
+static bool has_ends(const char *text, const char *prefix, const char *suffix)
+{
+	size_t length = strlen(text);
+
+	return length >= strlen(prefix) + strlen(suffix) && strncasecmp(text, prefix, strlen(prefix)) == 0 &&
+	       strcasecmp(text + length - strlen(suffix), suffix) == 0;
+}
+
 bool volume_files_any(void *context, const char *prefix, const char *suffix)
 {
+	const struct volume_files *files = context;
 	const char *name;
 	const struct fat_dir *dir = parent_of(context, prefix, &name);
 
 	for (size_t i = 0; dir && i < fat_dir_count(dir); i++) {
 		const struct fat_entry *entry = fat_dir_entry(dir, i);
-		size_t length = strlen(entry->name);
 
-		if (!(entry->attributes & FAT_ATTR_DIRECTORY) && length >= strlen(name) + strlen(suffix) &&
-		    strncasecmp(entry->name, name, strlen(name)) == 0 &&
-		    strcasecmp(entry->name + length - strlen(suffix), suffix) == 0)
+		if (!(entry->attributes & FAT_ATTR_DIRECTORY) && has_ends(entry->name, name, suffix))
 			return true;
 	}
+	for (size_t i = 0; i < files->own->count && name == prefix; i++)
+		if (has_ends(files->own->names[i], prefix, suffix))
+			return true;
 	return false;
 }
 
 char *volume_files_read(void *context, const char *path, size_t *length)
 {
 	struct volume_files *files = context;
-	const struct fat_entry *entry = find_file(files, path);
+	const char *own = own_find(files->own, path);
+	const struct fat_entry *entry;
 	char *text;
 
+	if (own)
+		return own_read(files->own, own, PI_CONFIG_BYTES_MAX, length);
+	entry = find_file(files, path);
 	if (!entry)
 		return NULL;
 	*length = entry->size_bytes < PI_CONFIG_BYTES_MAX ? entry->size_bytes : PI_CONFIG_BYTES_MAX;

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ctl_files: is a file there, and what is in it: on a FAT volume, by path.
+ * ctl_files: is a file there, and what is in it: on a FAT volume, by path; with files of a board's own before its root's.
  */
 #pragma once
 
 #include "fat/fat.h"
+#include "tools/ctl_own.h"
 
 struct volume_files {
 	const struct fat_volume *volume; /* borrowed */
 	struct source *source;		 /* borrowed */
+	const struct own *own;		 /* borrowed */
 	struct fat_dir *root, *last;	 /* owned: the root, and the directory that was asked of last */
 	char last_path[1024];
 };
 
 /* 0, or as fat_dir_read. */
-int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source);
+int volume_files_open(struct volume_files *files, const struct fat_volume *volume, struct source *source,
+		      const struct own *own);
 void volume_files_close(struct volume_files *files);
 
 /* For pi.h: `context` is the volume_files. */

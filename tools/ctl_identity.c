@@ -87,7 +87,7 @@ static bool is_filesystem(struct source *source, const struct part_entry *entry,
 			return fat.volume_id != 0 && strcasecmp(text, id) == 0;
 		}
 		/* As udev has it: the root directory's, not the boot sector's. */
-		if (volume_files_open(&files, &fat, &slice.source) == 0)
+		if (volume_files_open(&files, &fat, &slice.source, &(const struct own){ 0 }) == 0)
 			snprintf(text, sizeof(text), "%s", fat_dir_label(files.root));
 		volume_files_close(&files);
 		return *text && strcmp(text, id) == 0;

@@ -58,6 +58,16 @@ static void look_up(const char *directory, const char *name, char path[PATH_MAX]
 	path[0] = '\0';
 }
 
+const char *image_name_in(const char *directory, const char *link)
+{
+	size_t length = strlen(directory);
+
+	if (strncmp(link, directory, length) == 0 && link[length] == '/')
+		return link + length + 1;
+	return strncmp(link, "./", 2) == 0 ? link + 2 : link;
+}
+
+/* As the mount has it: `89025d75 -> jammy:3` is partition 3, whatever it goes through. */
 bool image_find_in(const char *directory, const char *wanted, char path[PATH_MAX], unsigned *partition, struct stat *st)
 {
 	char name[PATH_MAX], link[PATH_MAX];
@@ -65,15 +75,11 @@ bool image_find_in(const char *directory, const char *wanted, char path[PATH_MAX
 
 	snprintf(name, sizeof(name), "%s", wanted);
 	for (int i = 0; i < LINKS_MAX && *name && *name != '.' && !strchr(name, '/'); i++) {
-		const char *rest = link;
-
 		look_up(directory, name, path, link, st);
 		if (*path)
 			return true;
 		if (*link) {
-			if (strncmp(link, directory, strlen(directory)) == 0 && link[strlen(directory)] == '/')
-				rest = link + strlen(directory) + 1;
-			snprintf(name, sizeof(name), "%s", strncmp(rest, "./", 2) == 0 ? rest + 2 : rest);
+			snprintf(name, sizeof(name), "%s", image_name_in(directory, link));
 		} else if (split_number(name, &number)) {
 			*partition = number;
 		} else {
@@ -100,8 +106,7 @@ bool image_same(const struct stat *a, const struct stat *b)
 
 /* ---- finding it ----------------------------------------------------------- */
 
-/* Without .img or .raw, unless nothing is left. */
-static void cut_suffix(char *name)
+void image_cut_suffix(char *name)
 {
 	size_t length = strlen(name);
 
@@ -120,7 +125,7 @@ int image_place_at(struct image_place *place, const char *path)
 	place->name = strdup(real ? strrchr(real, '/') + 1 : path);
 	if (!place->path || !place->directory || !place->name)
 		return ctl_fail(path, strerror(ENOMEM));
-	cut_suffix(place->name);
+	image_cut_suffix(place->name);
 	return OK;
 }
 
@@ -138,7 +143,7 @@ static bool find_in_source(const char *source, const char *name, char path[PATH_
 	snprintf(path, PATH_MAX, "%s", source);
 	if (strcmp(++file, name) == 0)
 		return true;
-	cut_suffix(file);
+	image_cut_suffix(file);
 	return strcmp(file, name) == 0;
 }
 
@@ -176,19 +181,6 @@ int image_find(const char *control, const char *argument, struct image_place *pl
 	return ctl_fail(argument, errno == ENOENT && !strchr(argument, '/') ?
 					  "no such file, and no image or board of a running imagefs" :
 					  strerror(errno));
-}
-
-bool image_has_own(const struct image_place *place, const char *argument)
-{
-	const char *slash = strrchr(argument, '/');
-	char name[NAME_MAX + 1], path[PATH_MAX];
-	struct stat st;
-
-	if ((size_t)snprintf(name, sizeof(name), "%s", slash ? slash + 1 : argument) >= sizeof(name))
-		return false;
-	cut_suffix(name);
-	return (size_t)snprintf(path, sizeof(path), "%s/%s.d", place->directory, name) < sizeof(path) &&
-	       lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 void image_place_free(struct image_place *place)

@@ -36,8 +36,11 @@ void image_finish_change(const struct image_place *place);
 
 /* What the image or board `name` of a directory of images is; false: there is none. */
 bool image_named(const char *directory, const char *name, struct stat *st);
-/* Has what was found as `argument` files of its own, which stand before the image's in the mount? */
-bool image_has_own(const struct image_place *place, const char *argument);
+/* The name in the directory that a link of it leads to; or the link as it is, if that leads elsewhere. */
+const char *image_name_in(const char *directory, const char *link);
+
+/* Without .img or .raw, unless nothing is left; in place. */
+void image_cut_suffix(char *name);
 bool image_same(const struct stat *a, const struct stat *b);
 
 /* Open what stands there, for the cache; NULL: it was said why not. */

@@ -303,9 +303,20 @@ static int follow(const char *control, const char *name)
 
 /* ---- the command ------------------------------------------------------------ */
 
+/* One that it knows, or "": the rest are names. */
+static const char *option_of(const char *argument)
+{
+	static const char *const options[] = { "--json", "--problems", "--follow" };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (strcmp(argument, options[i]) == 0)
+			return options[i];
+	return "";
+}
+
 int command_status(const char *control, int count, char **arguments)
 {
-	const char *option = count > 0 && arguments[0][0] == '-' ? arguments[0] : "";
+	const char *option = count > 0 ? option_of(arguments[0]) : "";
 	const char *name = count > (*option != '\0') ? arguments[*option != '\0'] : NULL;
 
 	if (strcmp(option, "--problems") == 0)

@@ -126,6 +126,18 @@ void ctl_option_first(const char *option, int count, char **arguments)
 	}
 }
 
+int ctl_end_of_options(int *count, char **arguments)
+{
+	for (int i = 0; i < *count; i++) {
+		if (strcmp(arguments[i], "--") != 0)
+			continue;
+		(*count)--;
+		memmove(arguments + i, arguments + i + 1, (size_t)(*count - i) * sizeof(*arguments));
+		return i;
+	}
+	return *count;
+}
+
 static bool asks_for_help(int count, char **arguments)
 {
 	for (int i = 0; i < count; i++)
@@ -150,12 +162,13 @@ static bool has_option(const struct command *command, const char *argument)
 	return false;
 }
 
-static int check_arguments(const struct command *command, int count, char **arguments)
+/* The first `before` of them may be options. */
+static int check_arguments(const struct command *command, int count, int before, char **arguments)
 {
-	bool option = count > 0 && has_option(command, arguments[0]);
+	bool option = before > 0 && has_option(command, arguments[0]);
 	int names = count - option;
 
-	for (int i = option; i < count && !command->looks_itself; i++)
+	for (int i = option; i < before && !command->looks_itself; i++)
 		if (arguments[i][0] == '-')
 			return ctl_misused(arguments[i], "unknown option");
 	if (names > command->most)
@@ -199,26 +212,29 @@ static int finish(int result, int failed)
 static int run(const char *given, int count, char **arguments)
 {
 	const struct command *command = count > 0 ? command_of(arguments[0]) : NULL;
-	int result;
+	int result, before;
 
 	if (!command)
 		return count > 0 ? ctl_misused(arguments[0], "unknown command") :
 				   ctl_misused("", "status, flush, metrics, check, ls, cat, cp, rm, mkdir, mv, edit, diff, boards, link or unlink?");
-	if (asks_for_help(count - 1, arguments + 1)) {
+	count--;
+	arguments++;
+	before = command->looks_itself ? count : ctl_end_of_options(&count, arguments);
+	if (asks_for_help(before, arguments)) {
 		print_help();
 		return finish(OK, FAILED);
 	}
 	for (size_t i = 0; i < sizeof(command->options) / sizeof(command->options[0]); i++)
 		if (command->options[i])
-			ctl_option_first(command->options[i], count - 1, arguments + 1);
-	result = check_arguments(command, count - 1, arguments + 1);
+			ctl_option_first(command->options[i], before, arguments);
+	result = check_arguments(command, count, before, arguments);
 	if (result != OK)
 		return result;
 	if (command->needs_control)
-		result = run_with_control(command, given, count - 1, arguments + 1);
+		result = run_with_control(command, given, count, arguments);
 	else
-		result = command->run(given, count - 1, arguments + 1);
-	return finish(result, failure_of(command, count - 1, arguments + 1));
+		result = command->run(given, count, arguments);
+	return finish(result, failure_of(command, count, arguments));
 }
 
 int main(int argc, char **argv)

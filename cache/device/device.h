@@ -48,6 +48,7 @@ struct cache_observation {
 	uint64_t size_bytes;
 	int64_t quiet_ns;
 	int64_t now_ns; /* of a clock that never steps back; the device's, so that a model can own time */
+	int64_t looked_ns; /* CLOCK_MONOTONIC, before all that this rests on and that is read from now on; 0: not known */
 	bool steady; /* the generation stays until something changes */
 	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
 	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */

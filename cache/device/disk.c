@@ -51,6 +51,7 @@ struct disk {
 	struct cache_device device; /* first: a cache_device is a disk */
 	enum disk_kind kind;
 	bool is_block;
+	bool in_memory;	   /* constant: a tmpfs */
 	int fd;		   /* O_RDONLY */
 	_Atomic int direct_fd; /* O_RDONLY | O_DIRECT, opened when first needed */
 	int stat_fd;	   /* block: sysfs stat, or -1 */
@@ -188,7 +189,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
-	int64_t now_ns;
+	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
 	int believable;
 	bool writeback;
 
@@ -226,6 +227,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.size_bytes = signs.size_bytes,
 		.quiet_ns = now_ns - disk->changed_ns,
 		.now_ns = now_ns,
+		.looked_ns = looked_ns,
 		.steady = believable > 0,
 		.blind = disk->kind == DISK_NOTHING,
 		.stamp_ns = signs.ctime_ns,
@@ -270,7 +272,10 @@ static ssize_t read_buffered(struct disk *disk, uint64_t offset_bytes, void *buf
 	return read_all(disk->fd, offset_bytes, buffer, length_bytes);
 }
 
-/* How much of the range the page cache has, read without waiting; 0 when in doubt. */
+/*
+ * How much of the range the page cache has, read without waiting; 0 when in doubt. A tmpfs
+ * is the page cache, and refuses RWF_NOWAIT; what it swapped out is read back, as we may be.
+ */
 static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
 {
 	struct iovec iov = { buffer, length_bytes };
@@ -279,7 +284,7 @@ static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer
 	/* On anything but a local file the page cache may hold what is no longer true. */
 	if (disk->kind != DISK_FILE)
 		return 0;
-	got = preadv2(disk->fd, &iov, 1, (off_t)offset_bytes, RWF_NOWAIT);
+	got = preadv2(disk->fd, &iov, 1, (off_t)offset_bytes, disk->in_memory ? 0 : RWF_NOWAIT);
 	return got > 0 ? (size_t)got : 0;
 }
 
@@ -299,6 +304,8 @@ static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, siz
 	} state;
 	const long cachestat_number = 451; /* one for all architectures, and not in Debian 12's headers */
 
+	if (disk->in_memory)
+		return true;
 	if (disk->kind != DISK_FILE || syscall(cachestat_number, disk->fd, &range, &state, 0) != 0)
 		return false;
 	return state.cached >= (length_bytes + CACHE_BLOCK_BYTES - 1) / CACHE_BLOCK_BYTES;
@@ -491,17 +498,14 @@ static const struct cache_device_ops disk_ops = {
 };
 
 /* Filesystems whose inotify and ctime were seen to tell the truth about every writer they can have. */
-static bool tells_changes(int fd)
+static bool tells_changes(uint32_t filesystem)
 {
 	static const uint32_t known[] = {
 		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
 	};
-	struct statfs fs;
 
-	if (fstatfs(fd, &fs) != 0)
-		return false;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if ((uint32_t)fs.f_type == known[i])
+		if (filesystem == known[i])
 			return true;
 	return false;
 }
@@ -529,11 +533,15 @@ static void become_block(struct disk *disk, const struct disk_options *options)
 
 static void become_file(struct disk *disk, const struct disk_options *options)
 {
-	if (options->believe_nothing || !disk->watch || !tells_changes(disk->fd))
+	struct statfs fs;
+
+	if (options->believe_nothing || !disk->watch || fstatfs(disk->fd, &fs) != 0 || !tells_changes((uint32_t)fs.f_type))
 		return;
 	/* No watch left: the limit is the administrator's to raise; until then nothing is believed. */
-	if (watch_add(disk->watch, disk->fd, &disk->target) == 0)
-		disk->kind = DISK_FILE;
+	if (watch_add(disk->watch, disk->fd, &disk->target) != 0)
+		return;
+	disk->kind = DISK_FILE;
+	disk->in_memory = fs.f_type == TMPFS_MAGIC;
 }
 
 /* From here on it reads through a descriptor that raises no events, where there is one. */

@@ -16,7 +16,7 @@
 struct kept_budget {
 	_Atomic unsigned references;
 	struct kept_budget *whole; /* a reference; NULL: it is one */
-	struct share memory, file;
+	struct share memory, file, files;
 	const char *directory;
 };
 
@@ -39,6 +39,7 @@ struct kept_budget *kept_budget_new(const struct kept_amount *limit, const char 
 		atomic_store(&budget->references, 1);
 		budget->memory.limit_bytes = limit->memory_bytes;
 		budget->file.limit_bytes = limit->file_bytes;
+		budget->files.limit_bytes = limit->files;
 		budget->directory = directory;
 	}
 	return budget;
@@ -52,6 +53,7 @@ struct kept_budget *kept_budget_share(struct kept_budget *whole, const struct ke
 		budget->whole = kept_budget_ref(whole);
 		budget->memory.whole = &whole->memory;
 		budget->file.whole = &whole->file;
+		budget->files.whole = &whole->files;
 	}
 	return budget;
 }
@@ -77,8 +79,10 @@ void kept_budget_add(const struct kept_budget *budget, struct kept_amount *used,
 {
 	used->memory_bytes += share_used(&budget->memory);
 	used->file_bytes += share_used(&budget->file);
+	used->files += share_used(&budget->files);
 	limit->memory_bytes += budget->memory.limit_bytes;
 	limit->file_bytes += budget->file.limit_bytes;
+	limit->files += budget->files.limit_bytes;
 }
 
 /* Half of what the file system has left: others want to write there too. */
@@ -88,6 +92,19 @@ static uint64_t room_in(int fd)
 	uint64_t bytes;
 
 	return fstatvfs(fd, &fs) == 0 && mul_u64(fs.f_bavail, fs.f_frsize, &bytes) ? bytes / 2 : UINT64_MAX;
+}
+
+/* A descriptor, or a negative error. */
+static int new_file(struct kept_budget *budget)
+{
+	int fd;
+
+	if (!share_take(&budget->files, 1))
+		return -EMFILE;
+	fd = opener_temporary(budget->directory);
+	if (fd < 0)
+		share_give(&budget->files, 1);
+	return fd;
 }
 
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **out)
@@ -105,7 +122,7 @@ int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place pl
 			share_give(&budget->memory, size_bytes);
 	}
 	if (!kept->memory && place != KEPT_IN_MEMORY)
-		kept->fd = opener_temporary(budget->directory);
+		kept->fd = new_file(budget);
 	if (kept->fd >= 0)
 		kept->room_bytes = room_in(kept->fd);
 	if (!kept->memory && kept->fd < 0) {
@@ -132,6 +149,7 @@ void kept_unref(struct kept *kept)
 		share_give(&kept->budget->memory, kept->size_bytes);
 	} else {
 		close(kept->fd);
+		share_give(&kept->budget->files, 1);
 		share_give(&kept->budget->file, kept->file_bytes);
 	}
 	kept_budget_unref(kept->budget);

@@ -6,7 +6,8 @@
  * budget; past it in a temporary file that has no name.
  *
  * A budget is a whole, or an image's share of one (CONTRACT S5). In memory each kept
- * counts as large as it may become, in files as much as was written to it.
+ * counts as large as it may become, in files as much as was written to it; and each file
+ * is a descriptor.
  */
 #pragma once
 
@@ -18,6 +19,7 @@ struct kept;
 
 struct kept_amount {
 	uint64_t memory_bytes, file_bytes;
+	uint64_t files; /* how many */
 };
 
 /* The whole. `directory` (borrowed) is where temporary files go. One reference, the caller's. NULL: no memory. */
@@ -39,7 +41,7 @@ enum kept_place {
 
 /*
  * Room for `size_bytes`; one reference, the caller's. -ENOMEM; -EIO: no temporary file
- * can be had; -EAGAIN: it was to be in memory, and there is no room.
+ * can be had, or the budget has its share of them; -EAGAIN: it was to be in memory, and there is no room.
  */
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **kept);
 uint64_t kept_size_bytes(const struct kept *kept);

@@ -118,12 +118,13 @@ static int compare_batch(struct cache_version *version, struct cache_op *op, con
 			 struct batch *batch, void *buffer)
 {
 	struct cache_image *image = version->image;
+	int64_t read_ns;
 	int error, again;
 
 	image_leave(image);
 	error = read_batch(version, how->guard, batch, buffer);
-	pthread_mutex_lock(&image->lock);
-	again = image_observe(image, op);
+	read_ns = image_lock_again(image);
+	again = image_observe_since(image, op, read_ns);
 	if (again != 0 || error != 0)
 		return again != 0 ? again : error;
 	return judge_batch(version, batch);

@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
+#include "base/waits.h"
 
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
@@ -22,9 +24,39 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 }
 
 /*
- * Where nothing is believed all is read again under each observation. What one request asks
- * with several calls is asked of one: it came before the first of them.
+ * Where nothing is believed all is read again under each observation. On slow storage that takes as long as a
+ * request may, and of many that wait for the lock none would come to its end. So one look is for all who had
+ * come before it: it is as new for them as for who took it.
  */
+static bool is_seen_since(const struct cache_image *image, int64_t since_ns)
+{
+	return since_ns != 0 && image->seen.blind && image->seen.looked_ns >= since_ns;
+}
+
+/* All of them then go in step, each look for everybody; else who is answered would always be too late for the next one. */
+static void gather(const struct cache_image *image, const struct cache_op *op, int64_t since_ns)
+{
+	if (op->may_block && since_ns != 0 && image->seen.blind && clock_now_ns(CLOCK_MONOTONIC) - since_ns > WAIT_CROWD_NS)
+		nanosleep(&(struct timespec){ .tv_nsec = WAIT_GATHER_NS }, NULL);
+}
+
+int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns)
+{
+	if (is_seen_since(image, since_ns))
+		return 0;
+	gather(image, op, since_ns);
+	return image_observe(image, op);
+}
+
+int64_t image_lock_again(struct cache_image *image)
+{
+	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+
+	pthread_mutex_lock(&image->lock);
+	return now_ns;
+}
+
+/* What one request asks with several calls is asked of one look: it came before the first of them. */
 static bool is_just_seen(const struct cache_image *image, const struct cache_op *op)
 {
 	return op->of_one_request && image->seen.blind && op->entered == image && op->entered_generation == image->seen.generation;
@@ -41,7 +73,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 		return -EAGAIN;
 	if (is_just_seen(image, op))
 		return 0;
-	error = image_observe(image, op);
+	error = image_observe_since(image, op, op->came_ns);
 	op->entered = error == 0 ? image : NULL;
 	op->entered_generation = image->seen.generation;
 	if (error != 0)

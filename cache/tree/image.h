@@ -58,6 +58,12 @@ struct cache_image {
 /* Observe the device anew; sets image->seen. Under the lock. */
 int image_observe(struct cache_image *image, const struct cache_op *op);
 
+/* Likewise, but where nothing is believed a look that somebody took since then will do. */
+int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns);
+
+/* Take the lock in the midst of a call, to observe: the time (CLOCK_MONOTONIC) that this is asked at. */
+int64_t image_lock_again(struct cache_image *image);
+
 /* Begin a call: take the lock (only if it is free, when op may not block) and observe. 0, -EAGAIN or -EIO; unlocked on error. */
 int image_enter(struct cache_image *image, struct cache_op *op);
 

@@ -79,6 +79,7 @@ static int read_span(struct reading *reading)
 	struct cache_version *version = reading->version;
 	struct cache_image *image = version->image;
 	unsigned char *data;
+	int64_t read_ns;
 	int error, again;
 
 	image_leave(image);
@@ -88,8 +89,8 @@ static int read_span(struct reading *reading)
 		reading->bytes->data = data;
 		span_hash(&reading->span, data, reading->hashes);
 	}
-	pthread_mutex_lock(&image->lock);
-	again = image_observe(image, reading->op);
+	read_ns = image_lock_again(image);
+	again = image_observe_since(image, reading->op, read_ns);
 	if (again == 0 && error != 0 && !version->detached)
 		again = path_refresh_version(version, reading->op);
 	return again != 0 ? again : error;

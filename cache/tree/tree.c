@@ -13,6 +13,7 @@ const struct cache_settings cache_settings_default = {
 	.settle_ns = WAIT_SETTLE_NS,
 	.keep_bytes = UINT64_C(64) << 20,
 	.keep_limit_bytes = UINT64_C(64) << 20,
+	.keep_files = 1024,
 	.image_memory_bytes = UINT64_C(32) << 20,
 	.all_memory_bytes = UINT64_C(256) << 20,
 	.partition = 0,
@@ -31,6 +32,9 @@ const struct cache_settings cache_settings_default = {
 #define PRESERVED_IN_FILES 16
 #define PRESERVED_IN_FILES_SHARE 4
 
+/* Half of them is for each kind, and of that so much for one image. */
+#define FILES_SHARE(files) ((files) / 2 / 4 + 1)
+
 struct cache *cache_new(const struct cache_settings *settings)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
@@ -40,9 +44,11 @@ struct cache *cache_new(const struct cache_settings *settings)
 		return NULL;
 	cache->settings = *settings;
 	cache->memory.limit_bytes = settings->all_memory_bytes;
-	cache->copies = kept_budget_new(&(struct kept_amount){ keep_bytes, COPIES_IN_FILES * keep_bytes },
+	cache->copies = kept_budget_new(&(struct kept_amount){ keep_bytes, COPIES_IN_FILES * keep_bytes,
+								settings->keep_files / 2 },
 					settings->temporary_directory);
-	cache->preserved = kept_budget_new(&(struct kept_amount){ PRESERVE_BYTES, PRESERVED_IN_FILES * keep_bytes },
+	cache->preserved = kept_budget_new(&(struct kept_amount){ PRESERVE_BYTES, PRESERVED_IN_FILES * keep_bytes,
+								   settings->keep_files / 2 },
 					   settings->temporary_directory);
 	if (!cache->copies || !cache->preserved) {
 		cache_free(cache);
@@ -209,14 +215,14 @@ static void free_tree(struct cache_image *image)
 
 static int make_shares(struct cache *cache, struct cache_image *image)
 {
-	uint64_t keep_bytes = cache->settings.keep_bytes;
+	uint64_t keep_bytes = cache->settings.keep_bytes, files = FILES_SHARE(cache->settings.keep_files);
 
 	image->memory.limit_bytes = cache->settings.image_memory_bytes;
 	image->memory.whole = &cache->memory;
 	image->copies = kept_budget_share(cache->copies,
-					  &(struct kept_amount){ keep_bytes / 2, COPIES_IN_FILES_SHARE * keep_bytes });
+					  &(struct kept_amount){ keep_bytes / 2, COPIES_IN_FILES_SHARE * keep_bytes, files });
 	image->preserved = kept_budget_share(
-		cache->preserved, &(struct kept_amount){ PRESERVE_SHARE_BYTES, PRESERVED_IN_FILES_SHARE * keep_bytes });
+		cache->preserved, &(struct kept_amount){ PRESERVE_SHARE_BYTES, PRESERVED_IN_FILES_SHARE * keep_bytes, files });
 	if (image->copies && image->preserved)
 		return 0;
 	kept_budget_unref(image->copies);

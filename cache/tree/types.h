@@ -21,6 +21,7 @@ struct cache_version;
 struct cache_settings {
 	int64_t settle_ns;	    /* new content younger than this is waited for */
 	uint64_t keep_bytes;	    /* of memory for copies; more go to temporary files, in shares of it (tree.c) */
+	uint64_t keep_files;	    /* so many of these at most, of all images: each is a descriptor */
 	uint64_t keep_limit_bytes;  /* a larger file is never copied */
 	uint64_t image_memory_bytes; /* what the content of one image may make us hold, beside kept bytes, */
 	uint64_t all_memory_bytes;   /* and that of all */
@@ -41,6 +42,7 @@ struct cache_op {
 	/* and this is what the last of them looked at. For image_enter. */
 	const struct cache_image *entered;
 	uint64_t entered_generation;
+	int64_t came_ns; /* CLOCK_MONOTONIC: where nothing is believed, what was looked at since then for others; 0: nothing */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant

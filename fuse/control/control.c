@@ -21,8 +21,6 @@
 #include "fuse/process/separate.h"
 #include "fuse/process/session.h"
 
-#define DEFAULT_PARENT "/run/imagefs"
-
 /* A daemon that was unmounted has taken its control files away by then; who is not asked any more takes this long. */
 #define LEAVING_MS 1000
 
@@ -59,16 +57,6 @@ static bool refuse(struct control **control, const char *why)
 	free(failed->directory);
 	free(failed);
 	return !asked;
-}
-
-/* The last component of the mountpoint, which is absolute and not the root. */
-static char *default_directory(const char *mountpoint)
-{
-	char *directory;
-
-	if (asprintf(&directory, DEFAULT_PARENT "%s", strrchr(mountpoint, '/')) < 0)
-		return NULL;
-	return directory;
 }
 
 /* The directory itself, or the nearest one above it that is there. Bounded by the path. */
@@ -217,18 +205,18 @@ bool control_prepare(const struct options *options, struct view *view, struct ca
 {
 	struct control *control;
 	const char *problem;
+	char *directory = options_control_directory(options);
 
 	*out = NULL;
-	if (options->control_off || (!options->control && (getuid() != 0 || options->fuse_fd >= 0)))
+	if (!directory && errno == 0)
 		return true;
-	control = calloc(1, sizeof(*control));
-	if (control)
-		control->directory = options->control ? strdup(options->control) : default_directory(options->mountpoint);
-	if (!control || !control->directory) {
-		free(control);
+	control = directory ? calloc(1, sizeof(*control)) : NULL;
+	if (!control) {
+		free(directory);
 		log_line(LOG_LEVEL_ERROR, "%s", strerror(ENOMEM));
 		return false;
 	}
+	control->directory = directory;
 	control->base.options = options;
 	control->base.view = view;
 	control->base.cache = cache;
@@ -275,8 +263,10 @@ bool control_mount(struct control **control)
 	/* The daemon before us may take the directory away only now: between these two at worst, and only once. */
 	for (int tries = 0; !mounted && tries < MOUNT_TRIES; tries++) {
 		mkdir((*control)->directory, 0755);
+		session_hush(tries + 1 < MOUNT_TRIES);
 		mounted = fuse_session_mount((*control)->session, (*control)->directory) == 0;
 	}
+	session_hush(false);
 	if (!mounted)
 		return refuse(control, "cannot be mounted");
 	parallel_arrange((*control)->session);

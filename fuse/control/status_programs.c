@@ -214,6 +214,28 @@ static void write_reports(FILE *out, const struct status_image *image)
 	fputs("}", out);
 }
 
+static void write_own_of(FILE *out, const char *name, size_t count, bool *first)
+{
+	if (count == 0)
+		return;
+	fputs(*first ? "" : ", ", out);
+	*first = false;
+	text_write_json(out, name);
+	fprintf(out, ": %zu", count);
+}
+
+/* By the name in the mount: the image's, and its boards'. */
+static void write_own(FILE *out, const struct view_found *found)
+{
+	bool first = true;
+
+	fputs(", \"own_files\": {", out);
+	write_own_of(out, found->name, found->own_count, &first);
+	for (size_t i = 0; i < found->board_count; i++)
+		write_own_of(out, found->boards[i].name, found->boards[i].own_count, &first);
+	fputs("}", out);
+}
+
 static void write_image(FILE *out, const struct status *status, const struct status_image *image)
 {
 	fputs("    {\"name\": ", out);
@@ -234,6 +256,7 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	if (image->has_reports)
 		write_reports(out, image);
 	write_fields(out, image, OF_IMAGE);
+	write_own(out, image->found);
 	write_asked(out, status, image);
 	fputs(", \"last_error\": ", out);
 	if (image->complaint) {
@@ -419,6 +442,26 @@ static void write_of_boards(FILE *out, const struct status *status)
 	}
 }
 
+/* Of images and boards that have some. */
+static void write_own_files(FILE *out, const struct status *status)
+{
+	write_head(out, "imagefs_own_files", "Files of its own that stand before the image's.");
+	for (size_t i = 0; i < status->count; i++) {
+		const struct view_found *found = status->images[i].found;
+
+		if (found->own_count > 0) {
+			write_board(out, "imagefs_own_files", status->images[i].name, "");
+			fprintf(out, "} %zu\n", found->own_count);
+		}
+		for (size_t j = 0; j < found->board_count; j++) {
+			if (found->boards[j].own_count == 0)
+				continue;
+			write_board(out, "imagefs_own_files", status->images[i].name, found->boards[j].name);
+			fprintf(out, "} %zu\n", found->boards[j].own_count);
+		}
+	}
+}
+
 static void write_single(FILE *out, const char *name, const char *help, double value)
 {
 	write_head(out, name, help);
@@ -464,5 +507,6 @@ void status_write_metrics(FILE *out, const struct status *status, const struct p
 		if (fields[i].metric)
 			write_of_images(out, status, &fields[i]);
 	write_of_boards(out, status);
+	write_own_files(out, status);
 	problems_write_metrics(out, problems);
 }

@@ -256,6 +256,13 @@ static struct handle_user *user_of(struct handles *handles, uid_t uid)
 	return user;
 }
 
+/* Under the lock: may the user have one more? */
+static bool has_share(const struct handles *handles, const struct handle_user *user)
+{
+	return user->uid == 0 || user->handles < HANDLES_LEAST ||
+	       (user->handles < HANDLES_USER_MAX && handles->handle_count < HANDLES_ALL_MAX);
+}
+
 int handle_open(struct handles *handles, uid_t uid, uint64_t key, struct handle *handle)
 {
 	struct handle_user *user;
@@ -264,7 +271,7 @@ int handle_open(struct handles *handles, uid_t uid, uint64_t key, struct handle 
 	user = user_of(handles, uid);
 	if (!user)
 		return -ENOMEM;
-	if (uid != 0 && user->handles >= HANDLES_USER_MAX)
+	if (!has_share(handles, user)) /* then it has some */
 		return -EMFILE;
 	user->handles++;
 	handles->handle_count++;

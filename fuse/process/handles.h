@@ -10,7 +10,8 @@
  * A user has HANDLES_USER_BYTES of contents, and all users have HANDLES_ALL_BYTES. Past
  * that the contents that were not used for longest are dropped, the user's own first. Who
  * reads on in one that was dropped makes it anew, and goes on if it is equal to the last
- * one. A user has HANDLES_USER_MAX handles, but for root; past that an open fails.
+ * one. A user has HANDLES_USER_MAX handles, but for root, as long as all
+ * have no more than HANDLES_ALL_MAX, and HANDLES_LEAST in any case; past that an open fails.
  *
  * Thread-safe; waits for no device. The lock of all handles is held for table work only.
  */
@@ -22,6 +23,8 @@
 #include <sys/types.h>
 
 #define HANDLES_USER_MAX 4096U
+#define HANDLES_ALL_MAX 65536U
+#define HANDLES_LEAST 16U
 #define HANDLES_USER_BYTES ((size_t)16 << 20)
 #define HANDLES_ALL_BYTES ((size_t)64 << 20)
 
@@ -39,7 +42,7 @@ struct handle {
 
 struct handles *handles_new(void); /* NULL: no memory */
 
-/* -EMFILE: the user has its share. -ENOMEM. */
+/* -EMFILE: the user, or all, have their share. -ENOMEM. */
 int handle_open(struct handles *handles, uid_t uid, uint64_t key, struct handle *handle);
 void handle_close(struct handle *handle);
 

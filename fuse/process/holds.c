@@ -22,6 +22,7 @@ struct hold {
 struct holds {
 	size_t images_max; /* constant */
 	pthread_mutex_t lock;
+	size_t all; /* lock: images of each user other than root, added up */
 	struct hold *buckets[BUCKETS];
 };
 
@@ -74,6 +75,14 @@ static bool take_away(struct holds *holds, uid_t uid, const void *image)
 	return true;
 }
 
+/* `count` with one more that the user wants. */
+static bool has_share(const struct holds *holds, size_t count)
+{
+	size_t all_max = 2 * holds->images_max, left = all_max > holds->all ? all_max - holds->all : 0;
+
+	return count <= HOLDS_LEAST || (count <= holds->images_max && count <= left);
+}
+
 /* ---- interface ------------------------------------------------------------------ */
 
 int hold_take(struct holds *holds, uid_t uid, const void *image, struct hold **out)
@@ -85,15 +94,17 @@ int hold_take(struct holds *holds, uid_t uid, const void *image, struct hold **o
 		images = add(holds, uid, NULL);
 		if (!images)
 			return -ENOMEM;
-		if (uid != 0 && images->count > holds->images_max) {
+		if (uid != 0 && !has_share(holds, images->count)) {
 			take_away(holds, uid, NULL);
 			return -EMFILE;
 		}
+		holds->all += uid != 0;
 	}
 	*out = add(holds, uid, image);
 	if (*out)
 		return 0;
 	take_away(holds, uid, NULL);
+	holds->all -= uid != 0;
 	return -ENOMEM;
 }
 
@@ -102,6 +113,8 @@ void hold_put(struct holds *holds, struct hold *hold)
 	uid_t uid = hold->uid;
 
 	LOCK_SCOPE(&holds->lock);
-	if (take_away(holds, uid, hold->image))
-		take_away(holds, uid, NULL);
+	if (!take_away(holds, uid, hold->image))
+		return;
+	take_away(holds, uid, NULL);
+	holds->all -= uid != 0;
 }

@@ -66,6 +66,54 @@ bool mount_run_fusermount(const char *mountpoint, bool lazily)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* Where libmount keeps what the kernel does not know of a mount. */
+#define UTAB "/run/mount/utab"
+#define UMOUNT_HELPER "/sbin/umount.fuse.imagefs"
+
+/* As long as it has a line: whose, and how old, does not matter for the way that umount(8) takes. */
+static bool is_in_utab(const char *mountpoint)
+{
+	FILE *file = fopen(UTAB, "re");
+	CLEANUP_FREE char *line = NULL;
+	size_t size = 0;
+	bool found = false;
+
+	while (file && !found && getline(&line, &size, file) > 0) {
+		char *target = strstr(line, " TARGET=");
+
+		if (!target)
+			continue;
+		target += strlen(" TARGET=");
+		target[strcspn(target, " \n")] = '\0';
+		mountinfo_unescape(target);
+		found = strcmp(target, mountpoint) == 0;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+void mount_name_helper(const char *source, const char *mountpoint)
+{
+	char *const arguments[] = { (char *)"mount", (char *)"-i", (char *)"-f", (char *)"--no-canonicalize", (char *)"-t",
+				    (char *)"fuse.imagefs", (char *)"-o", (char *)"ro,helper=fuse.imagefs", (char *)"--",
+				    (char *)source, (char *)mountpoint, NULL };
+	extern char **environ;
+	posix_spawn_file_actions_t quiet;
+	pid_t child;
+
+	if (geteuid() != 0 || access(UMOUNT_HELPER, X_OK) != 0 || is_in_utab(mountpoint))
+		return;
+	/* A /run that is read-only, say: umount(8) then does as it does without. */
+	posix_spawn_file_actions_init(&quiet);
+	posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
+	if (posix_spawn(&child, "/bin/mount", &quiet, NULL, arguments, environ) == 0)
+		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+			;
+	posix_spawn_file_actions_destroy(&quiet);
+}
+
 void mount_detach(const char *mountpoint)
 {
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno == EPERM)
@@ -208,6 +256,28 @@ bool mount_prepare(const char *mountpoint, const char *source_directory, const s
 	    st.st_dev == source->st_dev && st.st_ino == source->st_ino)
 		return refuse(mountpoint, "is in the directory of images; mount elsewhere");
 	return true;
+}
+
+void mount_say_if_private(const char *mountpoint)
+{
+	FILE *file = fopen("/proc/1/mountinfo", "re");
+	CLEANUP_FREE char *line = NULL;
+	struct mountinfo ours, mount;
+	bool known = file && find_mount(mountpoint, &ours), any = false, seen = false;
+	size_t size = 0;
+
+	while (known && !seen && getline(&line, &size, file) > 0) {
+		if (!mountinfo_parse(line, &mount))
+			continue;
+		any = true;
+		seen = strcmp(mount.device, ours.device) == 0;
+	}
+	if (file)
+		fclose(file);
+	if (any && !seen)
+		log_line(LOG_LEVEL_WARNING,
+			 "%s: is mounted in a mount namespace of its own, and not seen outside: in a service, PrivateMounts=no "
+			 "(and no ProtectSystem=, PrivateTmp= or the like) changes that", mountpoint);
 }
 
 bool mount_is_answered(int fd)

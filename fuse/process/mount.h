@@ -37,6 +37,12 @@ char *mount_of_source(const char *type, const char *source);
 /* Is `inner` (which is there) the directory of `outer`, or below it? */
 bool mount_is_below(const char *inner, const struct stat *outer);
 
+/*
+ * Warn if init has no sight of what is mounted there: it is in a mount namespace of somebody's own, as a service with
+ * PrivateMounts= has, and nothing that propagates. Nobody at the mountpoint is asked; says nothing when in doubt.
+ */
+void mount_say_if_private(const char *mountpoint);
+
 /* Does a request for its root (O_PATH) go through the kernel and come back? Waits for it. */
 bool mount_is_answered(int fd);
 
@@ -48,6 +54,14 @@ int mount_open_readahead(const char *mountpoint);
 
 /* Raise it; the kernel takes it after it was answered for the first time only. */
 void mount_set_readahead(int fd);
+
+/*
+ * Have root's plain umount(8) run the helper (fuse/umount.h), where that is installed: it asks the kernel for the
+ * type, which is "fuse" for all of FUSE, unless libmount has a line of the mount in /run/mount/utab. mount(8) writes
+ * it, as it does for libfuse; nobody is asked at the mountpoint. A line that outlives its mount does no harm. Before
+ * privileges are given up. Whether it worked is not told: else umount returns before the daemon ends.
+ */
+void mount_name_helper(const char *source, const char *mountpoint);
 
 /* Without root: fusermount3 unmounts what its caller has mounted. False: it has said why, unless `lazily`. */
 bool mount_run_fusermount(const char *mountpoint, bool lazily);

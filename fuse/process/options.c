@@ -7,6 +7,7 @@
  */
 #include "fuse/process/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -18,6 +19,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/waits.h"
 #include "fuse/process/log.h"
 
@@ -29,6 +31,9 @@
 #define SETTLE_MAX_MS (WAIT_REQUEST_NS / WAIT_MS)
 #define KEEP_MAX_MIB (1 << 20)
 #define PARTITION_MAX 1024
+
+/* Of the control files of root's mounts, by the last component of the mountpoint. */
+#define CONTROL_PARENT "/run/imagefs"
 
 /* The one above it is (uid_t)-1: nobody. */
 #define ID_MAX (UINT_MAX - 1LL)
@@ -88,7 +93,7 @@ static const struct fuse_opt specification[] = {
 static const char *const dropped[] = {
 	"ro", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
 	"defaults", "auto", "noauto", "user", "user=", "nouser", "users", "owner", "group", "_netdev", "nofail",
-	"comment=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
+	"comment=", "helper=", "uhelper=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
 	"nostrictatime", "lazytime", "nolazytime", "async", "sync", "dirsync", "mand", "nomand", "iversion",
 	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
 };
@@ -104,14 +109,14 @@ static int refuse(struct parse *parse, const char *what, const char *argument)
 	return -1;
 }
 
-/* A whole number in `base`, from `low` to `high`; it must be all of the text. */
+/* A whole number in `base`, from `low` to `high`; it must be all of the text, which strtoll would let begin with spaces and a plus. */
 static bool number(const char *text, int base, long long low, long long high, long long *out)
 {
 	char *end;
 
 	errno = 0;
 	*out = strtoll(text, &end, base);
-	return end != text && *end == '\0' && errno == 0 && *out >= low && *out <= high;
+	return isdigit((unsigned char)text[text[0] == '-']) && end != text && *end == '\0' && errno == 0 && *out >= low && *out <= high;
 }
 
 static bool starts(const char *argument, const char *key)
@@ -393,21 +398,44 @@ static void describe_mask(FILE *out, const char *name, bool given, unsigned mask
 		fprintf(out, "%s=\n", name);
 }
 
+static void describe_path(FILE *out, const char *name, const char *path)
+{
+	fprintf(out, "%s=", name);
+	for (; *path; path++)
+		fprintf(out, *path == '\n' || *path == '\\' ? "\\%03o" : "%c", (unsigned char)*path);
+	fputc('\n', out);
+}
+
+char *options_control_directory(const struct options *options)
+{
+	const char *name = strrchr(options->mountpoint, '/');
+	char *directory;
+
+	errno = 0;
+	if (options->control_off || (!options->control && (getuid() != 0 || options->fuse_fd >= 0)))
+		return NULL;
+	if (options->control)
+		return strdup(options->control);
+	return asprintf(&directory, CONTROL_PARENT "/%s", name ? name + 1 : options->mountpoint) < 0 ? NULL : directory;
+}
+
 void options_describe(const struct options *options, const char *source, char *text, size_t bytes)
 {
+	CLEANUP_FREE char *control = options_control_directory(options);
 	FILE *out = fmemopen(text, bytes, "w");
 
 	text[0] = '\0';
 	if (!out)
 		return;
-	fprintf(out, "source=%s\nuid=%u\ngid=%u\n", source, options->uid, options->gid);
+	describe_path(out, "source", source);
+	fprintf(out, "uid=%u\ngid=%u\n", options->uid, options->gid);
 	describe_mask(out, "umask", options->umask_given, options->umask);
 	describe_mask(out, "fmask", options->fmask_given, options->fmask);
 	describe_mask(out, "dmask", options->dmask_given, options->dmask);
 	fprintf(out, "time_offset=%d\npartition=%u\nsettle=%u\nkeep=%u\nchanges=%s\nrun_as=%u\ndebug=%u\n",
 		options->time_offset_minutes, options->partition, options->settle_ms, options->keep_mib,
 		change_words[options->changes], options->run_as_user, options->debug);
-	fprintf(out, "control=%s\n", options->control_off ? "none" : options->control ? options->control : "");
+	describe_path(out, "control", options->control_off ? "none" : control ? control : "");
 	if (options->control_group_given)
 		fprintf(out, "control_group=%u\n", options->control_group);
 	else

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,13 +24,18 @@
 
 #include "base/cleanup.h"
 #include "base/thread.h"
+#include "base/waits.h"
 #include "cache/device/opener.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
 
-/* So many requests at a time, those that hang among them: more than the daemon has threads. */
+/*
+ * So many requests at a time, those that hang among them: more than the daemon has threads; fewer where
+ * descriptors are few, of which each is one here and one there.
+ */
 #define CONNECTIONS_MAX 2112
+#define CONNECTIONS_LEAST 8
 /* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
 #define UNIQUE_ID 0x4000U
 
@@ -61,7 +67,20 @@ static _Atomic unsigned connection_count; /* written under the lock: places that
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct connection *idle[IDLE_MAX]; /* lock */
 static size_t idle_count;  /* lock */
-static size_t idle_max;	   /* constant after the start: descriptors are few, or there is no need for more */
+/* Constant after the start: descriptors are few, or there is no need for more. */
+static size_t idle_max, connections_max;
+static unsigned connections_used; /* lock: those that are there, or are being made */
+
+/* For what must not fail at the end: made in time, and held by its own lock. */
+static struct connection last = { .fd = -1 };
+static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * A byte that is sent on the one has the kernel continue the opener, on the other kill it. The daemon
+ * may signal nobody by then; this was arranged before (fcntl(2), F_SETSIG).
+ */
+enum { TO_CONTINUE, TO_KILL, SPURS };
+static int spurs[SPURS] = { -1, -1 };
 
 /* ---- messages with descriptors ------------------------------------------------- */
 
@@ -112,6 +131,7 @@ static ssize_t receive_message(int fd, void *data, size_t bytes, int fds[OPENER_
 	if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
 		for (size_t i = 0; i < OPENER_FDS; i++)
 			cleanup_close_fd(&fds[i]);
+		fds[0] = fds[1] = -1;
 		return -EMFILE;
 	}
 	return got;
@@ -133,6 +153,7 @@ static _Atomic uint64_t mount_devices[SEPARATE_MOUNTS]; /* of what is mounted th
 
 static atomic_bool detached[SEPARATE_MOUNTS]; /* once and for all */
 static bool sealed; /* of the first thread */
+static _Atomic size_t served; /* connections */
 static pid_t daemon_pid; /* constant */
 
 /* Of the mount that is seen there; never that of another one, before or since. 0: before Linux 6.8. */
@@ -199,14 +220,21 @@ static void *serve_connection(void *argument)
 		}
 	}
 	close(fd);
+	atomic_fetch_sub(&served, 1);
 	return NULL;
 }
 
-/* Without a thread: who asked sees the end of it. */
+/*
+ * Who took over the daemon may ask for more of them than it ever does; those that end are counted a moment
+ * longer than there. Without a thread: who asked sees the end of it.
+ */
 static void start_connection(int fd)
 {
-	if (thread_start(serve_connection, (void *)(intptr_t)fd, STACK_BYTES) != 0)
-		close(fd);
+	if (atomic_fetch_add(&served, 1) < 2 * connections_max &&
+	    thread_start(serve_connection, (void *)(intptr_t)fd, STACK_BYTES) == 0)
+		return;
+	close(fd);
+	atomic_fetch_sub(&served, 1);
 }
 
 static void take_mount(const struct told *told)
@@ -318,31 +346,45 @@ static struct connection *free_place(void)
 	return connection;
 }
 
-static int take_connection(struct connection **out)
+/* A place for another one, if it may be. The caller makes it, or gives it back. */
+static bool count_connection(void)
 {
-	struct connection *connection;
+	LOCK_SCOPE(&lock);
+	return connections_used < connections_max && ++connections_used > 0;
+}
+
+static void uncount_connection(void)
+{
+	LOCK_SCOPE(&lock);
+	connections_used--;
+}
+
+/* -EAGAIN: there are so many that one more would take what others need. */
+static int make_connection(struct connection **out)
+{
 	pid_t thread;
 	int fd;
 
-	pthread_mutex_lock(&lock);
-	connection = idle_count > 0 ? idle[--idle_count] : NULL;
-	pthread_mutex_unlock(&lock);
-	*out = connection;
-	if (connection)
-		return 0;
-	fd = connect_to_opener(&thread);
-	if (fd < 0)
-		return fd;
-	LOCK_SCOPE(&lock);
-	connection = free_place();
-	if (!connection) {
-		close(fd);
+	if (!count_connection())
 		return -EAGAIN;
+	fd = connect_to_opener(&thread);
+	if (fd < 0) {
+		uncount_connection();
+		return fd;
 	}
-	connection->fd = fd;
-	atomic_store(&connection->thread, thread);
-	*out = connection;
+	LOCK_SCOPE(&lock);
+	*out = free_place(); /* there is one: they are counted */
+	(*out)->fd = fd;
+	atomic_store(&(*out)->thread, thread);
 	return 0;
+}
+
+static int take_connection(struct connection **out)
+{
+	pthread_mutex_lock(&lock);
+	*out = idle_count > 0 ? idle[--idle_count] : NULL;
+	pthread_mutex_unlock(&lock);
+	return *out ? 0 : make_connection(out);
 }
 
 static void give_connection(struct connection *connection, bool works)
@@ -355,25 +397,36 @@ static void give_connection(struct connection *connection, bool works)
 	atomic_store(&connection->thread, 0);
 	close(connection->fd);
 	connection->fd = -1;
+	connections_used--;
+}
+
+/* Does it work? */
+static bool ask_on(int fd, const struct opener_request *request, struct opener_answer *answer, bool (*wait)(int fd))
+{
+	int fds[OPENER_FDS] = { -1, -1 };
+	ssize_t got = send_message(fd, request, sizeof(*request), request->fds, count_fds(request->fds));
+	bool works;
+
+	if (got == 0 && wait && !wait(fd))
+		got = -ETIMEDOUT;
+	if (got == 0)
+		got = receive_message(fd, answer, sizeof(*answer), fds);
+	works = got >= (ssize_t)offsetof(struct opener_answer, st);
+	memcpy(answer->fds, fds, sizeof(fds));
+	if (!works)
+		answer->result = got < 0 ? (int)got : -EPIPE;
+	return works;
 }
 
 static void ask(const struct opener_request *request, struct opener_answer *answer)
 {
 	struct connection *connection;
-	int fds[OPENER_FDS] = { -1, -1 };
-	ssize_t got = take_connection(&connection);
-	bool taken = got == 0, works;
+	int error = take_connection(&connection);
 
-	if (got == 0)
-		got = send_message(connection->fd, request, sizeof(*request), request->fds, count_fds(request->fds));
-	if (got == 0)
-		got = receive_message(connection->fd, answer, sizeof(*answer), fds);
-	works = got >= (ssize_t)offsetof(struct opener_answer, st);
-	if (taken)
-		give_connection(connection, works);
-	memcpy(answer->fds, fds, sizeof(fds));
-	if (!works)
-		answer->result = got < 0 ? (int)got : -EPIPE;
+	if (error == 0)
+		give_connection(connection, ask_on(connection->fd, request, answer, NULL));
+	else
+		*answer = (struct opener_answer){ .result = error, .fds = { -1, -1 } };
 }
 
 bool separate_has_ended(void)
@@ -392,6 +445,8 @@ pid_t separate_pid(void)
 
 bool separate_is_thread(pid_t thread)
 {
+	if (atomic_load(&last.thread) == thread)
+		return true;
 	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
 		if (atomic_load(&connections[i].thread) == thread)
 			return true;
@@ -431,12 +486,62 @@ void separate_seal(void)
 	tell(&told);
 }
 
-void separate_detach(enum separate_mount mount, bool mounted)
+/*
+ * Stopped, it is continued; if it does not answer then, killed. What was done is said when it is there again, or no
+ * more: the log may need it, too.
+ */
+static bool wait_with_spurs(int fd)
+{
+	struct pollfd answer = { .fd = fd, .events = POLLIN };
+	bool answered = false;
+	int spur = 0;
+
+	while (!(answered = poll(&answer, 1, WAIT_OPENER_NS / WAIT_MS) > 0) && spur < SPURS)
+		send(spurs[spur++], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (answered && spur > 0)
+		log_line(LOG_LEVEL_WARNING, "the process that opens images did not answer, and was %s",
+			 spur == SPURS ? "killed: the mount may still be there" : "continued");
+	return answered;
+}
+
+bool separate_detach(enum separate_mount mount, bool mounted)
 {
 	struct opener_request request = { .what = OPENER_ASK_OTHER, .flags = { mount, mounted }, .fds = { -1, -1 } };
 	struct opener_answer answer;
 
-	ask(&request, &answer);
+	LOCK_SCOPE(&last_lock);
+	if (last.fd >= 0 && !ask_on(last.fd, &request, &answer, wait_with_spurs)) {
+		close(last.fd);
+		last.fd = -1;
+	}
+	return last.fd >= 0;
+}
+
+/* Of the socket at the other end, as who may send it now. */
+static bool arrange_signal(int fd, pid_t process, int signal)
+{
+	return fcntl(fd, F_SETOWN, process) == 0 && fcntl(fd, F_SETSIG, signal) == 0 && fcntl(fd, F_SETFL, O_ASYNC) == 0;
+}
+
+static int arrange_end(void)
+{
+	pid_t thread;
+	int fd;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, spurs) != 0 ||
+	    !arrange_signal(spurs[TO_KILL], opener_pid, SIGCONT) || !arrange_signal(spurs[TO_CONTINUE], opener_pid, SIGKILL))
+		return -errno;
+	fd = connect_to_opener(&thread);
+	if (fd < 0)
+		return fd;
+	last.fd = fd;
+	atomic_store(&last.thread, thread);
+	return 0;
+}
+
+static size_t bounded(size_t value, size_t least, size_t most)
+{
+	return value < least ? least : value < most ? value : most;
 }
 
 int separate_start(const char *directory, const char *file, char *title, size_t title_bytes)
@@ -447,6 +552,9 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return -errno;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	idle_max = bounded(limit.rlim_cur / 16, 0, IDLE_MAX);
+	connections_max = bounded(limit.rlim_cur / 4, CONNECTIONS_LEAST, CONNECTIONS_MAX);
 	daemon_pid = getpid();
 	child = fork();
 	if (child < 0)
@@ -464,8 +572,6 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 	close(fds[1]);
 	opener_pid = child;
 	first_fd = fds[0];
-	getrlimit(RLIMIT_NOFILE, &limit);
-	idle_max = limit.rlim_cur / 16 < IDLE_MAX ? (size_t)limit.rlim_cur / 16 : IDLE_MAX;
 	opener_ask_with(ask);
-	return 0;
+	return arrange_end();
 }

@@ -5,7 +5,8 @@
  *
  * It is forked first of all, before there are threads, rings or mounts. Each connection is
  * a pair of sockets with a thread of its own behind it, and is taken for one request at a
- * time; when all are taken another one is made. So a request that hangs (a link to a
+ * time; when all are taken another one is made, up to a share of the descriptors; past that
+ * requests fail (-EAGAIN). So a request that hangs (a link to a
  * server that is gone) hangs alone, as it did when the daemon's thread did it itself.
  *
  * It ends when the daemon has ended, however that was, and leaves the mounts as they are
@@ -53,5 +54,8 @@ void separate_seal(void);
 /*
  * Take it away lazily, if it is mounted still: no new user finds it, those inside may
  * finish. And its directory, if that was to be removed. Nothing where no mount was told.
+ *
+ * A process that does not answer is continued, and killed if it then does not, in three times WAIT_OPENER_NS at
+ * most. False: so it was, or it is no more, and what is mounted stays.
  */
-void separate_detach(enum separate_mount mount, bool mounted);
+bool separate_detach(enum separate_mount mount, bool mounted);

@@ -2,10 +2,14 @@
 #include "fuse/process/session.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
+#include "fuse/process/log.h"
 
 /* libfuse's threads never block: two are as many as help, and one more only adds wakeups. */
 #define THREADS 2
@@ -25,6 +29,41 @@ void session_add_option(struct fuse_args *arguments, const char *option, const c
 		fuse_opt_add_arg(arguments, escaped);
 	}
 	free(escaped);
+}
+
+static bool hushed; /* by the first thread, before there are others */
+
+/* libfuse's own complaints, in our form. Its trace of requests is as it is. */
+__attribute__((format(printf, 2, 0)))
+static void log_of_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	char line[512];
+	size_t length;
+	bool ended;
+
+	if (hushed && level != FUSE_LOG_DEBUG)
+		return;
+	vsnprintf(line, sizeof(line), format, arguments);
+	length = strlen(line);
+	ended = length > 0 && line[length - 1] == '\n';
+	if (ended)
+		line[length - 1] = '\0';
+	if (level != FUSE_LOG_DEBUG) {
+		log_line(LOG_LEVEL_ERROR, "%s", line);
+		return;
+	}
+	text_make_plain(line); /* names are in it */
+	fprintf(stderr, "%s%s", line, ended ? "\n" : "");
+}
+
+void session_take_log(void)
+{
+	fuse_set_log_func(log_of_libfuse);
+}
+
+void session_hush(bool hush)
+{
+	hushed = hush;
 }
 
 int session_loop(struct fuse_session *session)

@@ -4,10 +4,18 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "fuse/process/api.h"
 
 /* Add an option such as "fsname=" with its value, escaped as fuse_opt wants it. */
 void session_add_option(struct fuse_args *arguments, const char *option, const char *value);
+
+/* What libfuse complains of goes to our log from now on. */
+void session_take_log(void);
+
+/* Not while it is hushed: what is tried again may fail. As long as there is one thread. */
+void session_hush(bool hush);
 
 /* Serve until the mount or the session ends. As fuse_session_loop_mt; -ENOMEM. */
 int session_loop(struct fuse_session *session);

@@ -29,7 +29,7 @@ fi
 mount_imagefs
 case $server in
 dnsmasq) port=69 && start_dnsmasq "$MNT" --tftp-max=500 ;;
-tftpd) port=6969 && start_tftpd "$MNT" ;;
+tftpd) port=6969 && start_tftpd "$MNT" && tftpd_answers ;;
 esac
 if [ "$storage" = hung ]; then
 	wait_until 10 test -s "$MNT/hostile/config.txt"

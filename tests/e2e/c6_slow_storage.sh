@@ -31,7 +31,7 @@ else
 fi
 mount_imagefs
 port=69
-if [ "$kind" = device ]; then start_dnsmasq "$MNT"; else port=6969 && start_tftpd "$MNT"; fi
+if [ "$kind" = device ]; then start_dnsmasq "$MNT"; else port=6969 && start_tftpd "$MNT" && tftpd_answers; fi
 "$PYTHON" - "$MNT" $port "$T/kernel" "$TOOLS" "${3:-40}" <<'PY'
 import os, sys, threading, time
 mnt, port, kernel, patience = sys.argv[1], int(sys.argv[2]), open(sys.argv[3], "rb").read(), float(sys.argv[5])

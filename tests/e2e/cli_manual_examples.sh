@@ -7,8 +7,8 @@ mount -t tmpfs tmpfs /srv
 # Whose mounts were there before is not seen in here: `imagefsctl status` is about the only one.
 awk '$3 ~ /^fuse\.imagefs/ { print $2 }' /proc/self/mounts | while read -r point; do umount -l "$(printf %b "$point")"; done
 mount -t tmpfs tmpfs /etc/imagefs 2>/dev/null || true
-mount -t tmpfs tmpfs "$HOME"
-mkdir "$T/bin" /srv/images /srv/boot "$HOME/mnt"
+export HOME=$T/home
+mkdir -p "$T/bin" /srv/images /srv/boot "$HOME/mnt"
 for program in "$IMAGEFS" "$(dirname "$IMAGEFS")"/imagefs{ctl,-prep} "$TOP/tools/nobodd-boards"; do ln -s "$program" "$T/bin/"; done
 export PATH=$T/bin:$PATH VISUAL=true
 for name in jammy noble; do board /srv/images/$name.img $name; done

@@ -17,7 +17,7 @@ while read -r name unit; do
 	[[ $(cat "$T/said") == *"${unit/-/ }"* ]] || fail "$name: not '$unit': $(cat "$T/said")"
 	[[ $(paragraph "$name") == *"$range"* ]] || fail "$name: imagefs(8) does not say '$range': $(paragraph "$name")"
 	for value in "$low" "$high"; do takes "$name=$value" || fail "$name=$value: $(cat "$T/said")"; done
-	for value in "$(octal "$name" "$low" -1)" "$(octal "$name" "$high" 1)" '' "${high}x"; do
+	for value in "$(octal "$name" "$low" -1)" "$(octal "$name" "$high" 1)" '' "${high}x" "+$high" " $high"; do
 		if takes "$name=$value"; then fail "$name=$value is accepted"; fi
 		grep -qF -- "$range" "$T/said" || fail "$name=$value: $(cat "$T/said")"
 	done

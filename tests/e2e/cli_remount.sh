@@ -65,5 +65,15 @@ done
 remounts "by mount, from elsewhere" mount -o remount "$MNT"
 served "by hand"
 unmount_imagefs
+
+# The place where the control files are by default may be named; and a path may have any character.
+odd=$T/$'odd\nsource \\012'
+cp -r "$SRC" "$odd"
+mount_imagefs -o keep=32 "$odd" "$MNT"
+"$IMAGEFS" -o "remount,keep=32,control=$CONTROL" "$odd" "$MNT" || fail "the default place of control files, an odd SOURCE"
+refuses "control=$CONTROL; umount it" "$IMAGEFS" -o "remount,control=none" "$odd" "$MNT"
+refuses "umount it" "$IMAGEFS" -o remount "$SRC" "$MNT"
+unmount_imagefs
+
 refuses "is not mounted" "$IMAGEFS" -o remount "$SRC" "$MNT"
 refuses "user_id=0: unknown option" "$IMAGEFS" -o user_id=0 "$SRC" "$MNT"

@@ -85,6 +85,9 @@ nbdkit)
 qemu-nbd)
 	needs qemu-nbd
 	follow qemu-nbd
+	# Its unit is active before it listens.
+	listens() { inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/10810'; }
+	wait_until 10 listens
 	inside "$PYTHON" - nbd://127.0.0.1:10810/jammy <<-'PYTHON' || fail "its client"
 	import nbd, sys
 	client = nbd.NBD()

@@ -157,14 +157,26 @@ rm "$own"
 mv "$T/away.d" "$own"
 is "back" "$(cat "$MNT/89025d75/cmdline.txt")" away
 
-# check looks at the image alone, and says so.
-IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl
-for argument in "$SRC/89025d75" 89025d75; do
-	"$IMAGEFSCTL" check "$argument" >"$T/check" || [ $? = 1 ]
-	grep -q 'note: files: it has files of its own' "$T/check" || fail "check $argument does not say it"
+# imagefsctl shows of a board what the mount shows.
+ctl() { "$(dirname "$IMAGEFS")/imagefsctl" "$@"; }
+mv "$own/cmdline.txt" "$own/CmdLine.txt"
+echo long >"$own/LONGER-than-8-3.txt"
+echo extra >"$own/extra.txt"
+for argument in "$SRC/89025d75" 89025d75 pi7; do
+	is "ls $argument" "$(ctl ls "$argument" | sort)" "$(ls "$MNT/89025d75" | LC_ALL=C sort)"
+	for name in cmdline.txt ./CMDLINE.TXT /extra.txt longer~1.txt config.txt overlays/a.dtbo; do
+		is "cat $argument $name" "$(ctl cat "$argument" "$name")" "$(cat "$MNT/89025d75/$name")"
+	done
+	is "ls -l $argument" "$(ctl ls -l "$argument" cmdline.txt | awk '{ print $1, $2, $5 }')" "- $(stat -c %s "$own/CmdLine.txt") CmdLine.txt"
+	ctl check "$argument" >"$T/check" || [ $? = 1 ]
+	grep -q 'note: files: CmdLine.txt: is a file of its own' "$T/check" || fail "check $argument: $(cat "$T/check")"
 done
-"$IMAGEFSCTL" check jammy >"$T/check" || [ $? = 1 ]
-if grep 'files of its own' "$T/check"; then fail "the image has none"; fi
+is "cat jammy" "$(ctl cat jammy cmdline.txt)" shared
+is "ls jammy" "$(ctl ls jammy | sort)" "$(ls "$MNT/jammy" | LC_ALL=C sort)"
+ctl check jammy >"$T/check" || [ $? = 1 ]
+if grep 'of its own' "$T/check"; then fail "the image has none"; fi
+rm "$own/LONGER-than-8-3.txt" "$own/extra.txt"
+mv "$own/CmdLine.txt" "$own/cmdline.txt"
 
 # Too large, and too many: EIO for that one, said by name; its neighbours are served.
 truncate -s 4M "$own/max"
@@ -176,6 +188,8 @@ cat "$CONTROL/status" >"$T/status"
 unfolded "$T/status" >"$T/status.lines"
 grep -q 'huge: EIO: it is larger' "$T/status.lines" || fail "status does not say it"
 grep -q '^89025d75: own files: 3$' "$T/status.lines" || fail "status does not count them"
+is "status.json" "$("$PYTHON" -c 'import json, sys; print([i["own_files"] for i in json.load(open(sys.argv[1]))["images"] if i["name"] == "jammy"][0]["89025d75"])' "$CONTROL/status.json")" 3
+grep -qxF 'imagefs_own_files{image="jammy",board="89025d75"} 3' "$CONTROL/metrics" || fail "metrics do not count them: $(grep own_files "$CONTROL/metrics")"
 is "beside it" "$(cat "$MNT/89025d75/cmdline.txt")" away
 rm "$own/huge"
 for i in 1 2 3 4; do cp "$own/max" "$own/max$i"; done

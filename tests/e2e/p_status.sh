@@ -153,5 +153,16 @@ wait_until 10 sh -c "! cat '$CONTROL/status' 2>/dev/null"
 usage_of 1 died status
 umount "$CONTROL" "$MNT"
 usage_of 1 'no imagefs' status
+for command in check ls "cat --"; do
+	if ctl $command --nonsense >"$T/out" 2>&1; then fail "$command --nonsense"; fi
+done
+cd "$SRC"
+cp first.img ./-l.img
+ctl ls -- -l.img | grep -qx config.txt || fail "ls -- -l.img"
+is "cat --" "$(ctl cat -- -l.img config.txt)" text
+{ ctl check -- -l.img >"$T/out" || [ $? = 1 ]; } && grep -q FAT12 "$T/out" || fail "check -- -l.img: $(cat "$T/out")"
+mount_imagefs
+ctl status -- -l | grep -q '^image: -l' || fail "status -- -l: $(ctl status -- -l)"
+ctl flush -- -l || fail "flush -- -l"
 ctl --version | grep -q '^imagefsctl [0-9]'
 ctl --help | grep -q BOARD

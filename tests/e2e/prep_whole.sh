@@ -75,14 +75,14 @@ begun=$(date +%s%N)
 took=$((($(date +%s%N) - begun) / 1000000))
 rm -f out/b.img
 there=0
-for round in $(seq 24); do
+for round in $(seq 12); do
 	rm -f c.img
 	cp jammy.img c.img
 	for target in "jammy.img.xz out/b.img" c.img; do
 		# shellcheck disable=SC2086 # two names
 		"$PREP" "${options[@]}" $target 2>/dev/null &
 		victim=$!
-		sleep "$(awk -v r="$round" -v t=$took 'BEGIN { print r / 20 * t / 1000 }')"
+		sleep "$(awk -v r="$round" -v t=$took 'BEGIN { print r / 10 * t / 1000 }')"
 		kill -9 $victim 2>/dev/null || true
 		wait $victim || true
 	done
@@ -90,7 +90,7 @@ for round in $(seq 24); do
 	cmp -s jammy.img c.img || whole c.img
 done
 rm -f out/.b* .c*
-echo "killed at 24 times of $took ms: it was there $there times"
+echo "killed at 12 times of $took ms: it was there $there times"
 is "names" "$(ls -A out)" a.img
 
 # No space, at many points: while it is unpacked, grown, changed.

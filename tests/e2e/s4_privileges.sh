@@ -96,8 +96,9 @@ CHANGES=events
 mount_reported
 pid=$(daemon_pid)
 chmod 777 "$T"
+cp "$FILTER" "$T" # ours may be in a home
 setpriv --reuid 12345 --regid 12345 --clear-groups nbdkit -U "$T/nbdkit.sock" -P "$T/nbdkit.pid" \
-	--filter="$FILTER" file "$SRC/first.img" imagefs="$CONTROL/first"
+	--filter="$T/${FILTER##*/}" file "$SRC/first.img" imagefs="$CONTROL/first"
 wait_until 10 test -s "$T/nbdkit.pid"
 PIDS+=("$(cat "$T/nbdkit.pid")")
 URI="nbd+unix:///?socket=$T/nbdkit.sock"

@@ -4,7 +4,7 @@
 # short or without an answer. When it is over everything is served, by the same daemon.
 # usage: s5_fault.sh FAULT: eio gone memory address-space descriptors threads no-notify no-watches
 #        no-io-uring no-statx var-tmp-full var-tmp-read-only run-read-only
-#        stderr-full syslog-full stopped-daemon stopped-server taken-over opener-killed kill kill-in-flux busy abort
+#        stderr-full syslog-full stopped-daemon stopped-server taken-over opener-killed opener-stopped opener-hung opener-frozen kill kill-in-flux busy abort
 #        two-daemons clock
 # (storage that hangs: s2_hung_image; few descriptors from the start: s5_few_descriptors)
 . "$(dirname "$0")/../lib.sh"
@@ -247,11 +247,13 @@ no-notify | no-watches | no-io-uring | no-statx)
 	well disk
 	;;
 var-tmp-full | var-tmp-read-only)
+	mount --rbind "$T" /mnt
+	mount -t tmpfs -o size=64k imagefs-test /var/tmp
+	[[ $T != /var/tmp/* ]] || { mkdir "$T" && mount --rbind /mnt "$T"; }
 	if [ "$fault" = var-tmp-full ]; then
-		mount -t tmpfs -o size=64k imagefs-test /var/tmp
 		head -c 64k /dev/zero >/var/tmp/fill 2>/dev/null || true
 	else
-		mount -t tmpfs -o ro imagefs-test /var/tmp
+		mount -o remount,ro /var/tmp
 	fi
 	CHANGES=events
 	serve mount_imagefs -o keep=1 "$SRC" "$MNT"
@@ -262,7 +264,7 @@ var-tmp-full | var-tmp-read-only)
 	for round in 1 2 3 4 5; do either good/kernel8.img; done
 	: >"$T/rest"
 	well good
-	umount /var/tmp
+	mount -o remount,rw,size=64m /var/tmp
 	well good
 	;;
 run-read-only)
@@ -493,6 +495,50 @@ opener-killed)
 	grep -q "^imagefs: the process that opens images has ended, and so does this: start imagefs again$" "$T/said" || fail "not said: $(cat "$T/said")"
 	mount_imagefs
 	pid=$(daemon_pid)
+	well good
+	;;
+opener-stopped | opener-hung | opener-frozen)
+	# Whoever ends the daemon does not wait for it, nor for dead storage: not mounted, and no process left, in seconds.
+	# With another user, who may signal nobody of root's.
+	ends() { # ends HOW...
+		local begun=$EPOCHREALTIME
+		"$@"
+		wait_until 10 gone "$pid"
+		echo "$*: $(((${EPOCHREALTIME/./} - ${begun/./}) / 1000)) ms"
+		[ "$fault" != opener-frozen ] || set_limit freezer.state THAWED
+		wait_until 10 gone "$opener"
+		[ $((${EPOCHREALTIME/./} - ${begun/./})) -lt 4500000 ] || fail "$*: too late"
+		[ "$fault" = opener-frozen ] || not_mounted || fail "$*: still mounted"
+		[ "$fault" = opener-frozen ] || not_mounted "$CONTROL" || fail "$*: control files are still mounted"
+	}
+	[ "$fault" != opener-frozen ] || limit freezer freezer freezer.state THAWED # only killed does it end, and what is mounted is taken over
+	[ "$fault" != opener-hung ] || { fill "$T/bad.img" && storage "$T/bad.img" && ln -s "$T/export" "$SRC/bad.img"; }
+	for how in "kill -TERM" "kill -INT" "umount"; do
+		reader=
+		mount_imagefs -o run_as=daemon "$SRC" "$MNT"
+		pid=$(daemon_pid)
+		opener=$(pgrep -P "$pid" -f imagefs-opener)
+		is "read" "$(cat "$MNT/good/config.txt")" good
+		case $fault in
+		opener-stopped)
+			kill -STOP "$opener"
+			if [ "$how" != umount ]; then
+				(timeout 60 cat "$MNT/new/config.txt" >/dev/null 2>&1 || true) & reader=$! # it waits for the opener
+				wait_until 10 grep -qs recvmsg "/proc/$pid/task"/*/stack
+			fi ;;
+		opener-frozen) echo "$opener" >"$GROUP/cgroup.procs" && set_limit freezer.state FROZEN ;;
+		opener-hung)
+			kill -STOP "$STORAGE"
+			(timeout 60 cat "$MNT/bad/config.txt" >/dev/null 2>&1 || true) & reader=$!
+			wait_until 10 grep -qsE 'request_wait_answer|fuse' "/proc/$opener/task"/*/stack ;;
+		esac
+		if [ "$how" = umount ]; then ends umount -l "$MNT"; else ends $how "$pid"; fi
+		[ "$fault" != opener-hung ] || kill -CONT "$STORAGE"
+		wait $reader
+	done
+	mount_imagefs
+	pid=$(daemon_pid)
+	start_dnsmasq "$MNT"
 	well good
 	;;
 busy)

@@ -41,7 +41,7 @@ def begin(name, file):
             assert time.monotonic() < deadline
 def in_files():
     return sum(os.stat(p).st_blocks * 512 for p in ("/proc/%s/fd/%s" % (pid, f) for f in os.listdir("/proc/%s/fd" % pid))
-               if os.readlink(p).startswith("/var/tmp/"))
+               if os.readlink(p).startswith("/var/tmp/") and os.readlink(p).endswith(" (deleted)"))
 greedy, reader = begin("greedy", "BIG.BIN")
 modest, other = begin("modest", "kernel.img")
 old = open(source + "/modest.img", "rb").read().index(b"old." * 1024)

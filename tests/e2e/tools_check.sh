@@ -51,8 +51,8 @@ says 'my.dtb: device tree, which line 4 of more.txt names (device_tree=my.dtb), 
 checks 1 --pi 3 "$SRC/jammy.img"
 ! grep -q vmlinuz "$T/out" || fail "not asked for: $(cat "$T/out")"
 into $'include gone.txt\n' /config.txt
-checks 1 "$SRC/jammy.img"
-says 'gone.txt: is included, and not there'
+checks 0 "$SRC/jammy.img" # as Ubuntu's usercfg.txt is, which boots
+says 'note: config.txt: gone.txt: is included, and not there'
 into $'[0x12345678]\nkernel=special\n' /config.txt
 checks 0 "$SRC/jammy.img"
 says 'note: config.txt: special: line 2 of config.txt names it (kernel) for some boards'
@@ -63,6 +63,23 @@ checks 0 "$SRC/jammy.img"
 says 'note: files: start4.elf: firmware is not there (Pi 4)'
 checks 1 --pi 4 "$SRC/jammy.img"
 says 'problem: files: start4.elf: firmware is not there (Pi 4)'
+
+# Files of a board's own stand before the image's, and the image is as it is.
+fresh
+ln -s jammy.img "$SRC/89025d75"
+ln -s 89025d75 "$SRC/pi7"
+mkdir "$SRC/89025d75.d"
+echo 'nbdroot=10.0.0.1/jammy root=/dev/nbd0p9' >"$SRC/89025d75.d/CMDLINE.TXT"
+echo 'kernel=own.img' >"$SRC/89025d75.d/config.txt"
+echo kernel >"$SRC/89025d75.d/own.img"
+for argument in "$SRC/89025d75" "$SRC/pi7"; do
+	checks 1 "$argument"
+	says 'cmdline.txt: root=/dev/nbd0p9: this image has no partition 9'
+	says "note: files: own.img: is a file of its own, in $SRC/89025d75.d"
+	! grep -q 'own.img.*is not there' "$T/out" || fail "its own kernel is not seen: $(cat "$T/out")"
+done
+checks 0 "$SRC/jammy.img"
+rm -r "$SRC/89025d75.d" "$SRC/pi7" "$SRC/89025d75"
 
 # cmdline.txt names another image.
 cp --sparse=always "$T/whole.img" "$SRC/focal.img"

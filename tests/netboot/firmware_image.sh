@@ -14,7 +14,7 @@ make_firmware_image() {
 start_firmware_server() {
 	case $1 in
 	dnsmasq) start_dnsmasq "$MNT" && port=69 ;;
-	tftpd-hpa) start_tftpd "$MNT" && port=6969 ;;
+	tftpd-hpa) start_tftpd "$MNT" && tftpd_answers && port=6969 ;;
 	*) fail "no such server: $1" ;;
 	esac
 }

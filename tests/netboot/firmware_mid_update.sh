@@ -62,6 +62,9 @@ if [ "${REPORTS:-}" != no ]; then
 	watcher=$!
 	PIDS+=($watcher)
 fi
+# It has been looked at: what is written while imagefs looks for the first time it cannot tell from what was there.
+looked_at() { cat "$MNT/jammy/config.txt"; }
+wait_until 10 looked_at
 echo go >&8
 status=0
 "$PYTHON" "$HERE/netboot/replay.py" 127.0.0.1 "$port" --server-name "$server" "${truths[@]}" \

@@ -52,6 +52,7 @@ static int memory_observe(struct cache_device *device, bool may_block, struct ca
 		.size_bytes = memory->size_bytes,
 		.quiet_ns = memory->now_ns - memory->changed_ns,
 		.now_ns = memory->now_ns,
+		.looked_ns = memory->looked_ns,
 		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
 		.blind = memory->kind == DEVICE_NOTHING,
 		.stamp_ns = kernel_tells(memory->kind) ? memory->signed_ns : 0,

@@ -42,6 +42,7 @@ struct memory_device {
 	uint64_t size_bytes;
 	int64_t now_ns; /* moves by call_ns with each call */
 	int64_t call_ns;
+	int64_t looked_ns; /* what its observations say of when they were made; 0: nothing */
 	int64_t settle_ns;
 	size_t grain_bytes; /* reads are done in pieces of this much, with a turn before each */
 

@@ -294,6 +294,44 @@ Test(cache_dir, c1_an_observation_that_failed_is_none)
 	end();
 }
 
+/* One look where nothing is believed is for all who came before it, and for nobody who came later. */
+Test(cache_dir, c6_a_look_is_for_all_who_came_before_it)
+{
+	struct cache_op first = { .may_block = true, .came_ns = 100 }, waited = { .may_block = true, .came_ns = 150 };
+	struct cache_op later = { .may_block = true, .came_ns = 250 }, any = { .may_block = true };
+	struct cache_dir *root = NULL;
+
+	start(DEVICE_NOTHING);
+	memory.looked_ns = 200;
+	cr_expect_eq(cache_image_root(reader.image, &first, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	memory_device_reset_counts(&memory);
+	cr_expect_eq(cache_image_root(reader.image, &waited, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	cr_expect_eq(memory.observations, 0);
+	cr_expect_eq(memory_device_reads(&memory), 0);
+	memory.looked_ns = 300;
+	cr_expect_eq(cache_image_root(reader.image, &later, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	cr_expect_gt(memory.observations, 0);
+	cr_expect_gt(memory_device_reads(&memory), 0);
+	memory_device_reset_counts(&memory);
+	cr_expect_eq(cache_image_root(reader.image, &any, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	cr_expect_gt(memory.observations, 0);
+	end();
+	/* Where signs tell of changes they are looked at. */
+	start(DEVICE_EVENTS);
+	memory.looked_ns = 200;
+	cr_expect_eq(cache_image_root(reader.image, &first, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	memory_device_reset_counts(&memory);
+	cr_expect_eq(cache_image_root(reader.image, &waited, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	cr_expect_gt(memory.observations, 0);
+	end();
+}
+
 Test(cache_dir, c6_what_is_not_at_hand_is_asked_for_again_where_it_may_block)
 {
 	start(DEVICE_EVENTS);

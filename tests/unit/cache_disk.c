@@ -269,6 +269,22 @@ Test(cache_disk, c6_what_would_have_to_be_waited_for_is_said)
 	cr_expect_eq(read_blocks(1 << 20, 4096), 0);
 }
 
+/* A tmpfs refuses RWF_NOWAIT: what stat and guards look at must not count as far away there. */
+Test(cache_disk, c6_what_is_in_memory_is_not_waited_for)
+{
+	struct disk_options options = { .ctime_lag_ns = SETTLE_NS };
+	struct cache_device *in_memory;
+	unsigned char got[8192];
+	int fd = memfd_create("cache_disk", MFD_CLOEXEC);
+
+	require_local();
+	cr_assert_eq(pwrite(fd, expected, FILE_BYTES, 0), FILE_BYTES);
+	cr_assert_eq(disk_new(fd, watch, &options, &in_memory), 0);
+	cr_assert_eq(in_memory->ops->read_blocks(in_memory, false, 4096, got, sizeof(got)), 0);
+	cr_assert_arr_eq(got, expected + 4096, sizeof(got));
+	in_memory->ops->close(in_memory);
+}
+
 Test(cache_disk, c8_a_file_cut_short_is_an_error_not_a_crash)
 {
 	observe();

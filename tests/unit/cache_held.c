@@ -48,7 +48,7 @@ static void start(void)
 	told_start_feed();
 	cr_assert_eq(pipe2(answers, O_CLOEXEC | O_NONBLOCK), 0);
 	cr_assert_eq(pipe2(gate, O_CLOEXEC), 0);
-	budget = kept_budget_new(&(struct kept_amount){ 64 * MIB, 64 * MIB }, "/tmp");
+	budget = kept_budget_new(&(struct kept_amount){ 64 * MIB, 64 * MIB, 100 }, "/tmp");
 	cr_assert_eq(held_new(answers[1], &held), 0);
 }
 

@@ -7,7 +7,7 @@
 
 static struct kept_budget *budget_of(uint64_t memory_bytes, uint64_t file_bytes, const char *directory)
 {
-	return kept_budget_new(&(struct kept_amount){ memory_bytes, file_bytes }, directory);
+	return kept_budget_new(&(struct kept_amount){ memory_bytes, file_bytes, 100 }, directory);
 }
 
 static void expect_used(struct kept_budget *budget, uint64_t memory_expected, uint64_t file_expected)
@@ -82,8 +82,8 @@ Test(cache_kept, e_a_full_file_system_is_an_io_error)
 Test(cache_kept, s5_one_image_is_refused_past_its_share_and_another_is_not)
 {
 	struct kept_budget *whole = budget_of(1000, 1000, "/tmp");
-	struct kept_budget *greedy = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
-	struct kept_budget *modest = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
+	struct kept_budget *greedy = kept_budget_share(whole, &(struct kept_amount){ 100, 10, 100 });
+	struct kept_budget *modest = kept_budget_share(whole, &(struct kept_amount){ 100, 10, 100 });
 	struct kept *first, *second, *third;
 
 	cr_assert_eq(kept_new(greedy, 100, KEPT_IN_MEMORY, &first), 0);
@@ -115,7 +115,7 @@ Test(cache_kept, s5_together_they_have_no_more_than_the_whole)
 	struct kept *kept[2], *files[2];
 
 	for (int i = 0; i < 2; i++)
-		shares[i] = kept_budget_share(whole, &(struct kept_amount){ 100, 10 });
+		shares[i] = kept_budget_share(whole, &(struct kept_amount){ 100, 10, 100 });
 	cr_assert_eq(kept_new(shares[0], 100, KEPT_IN_MEMORY, &kept[0]), 0);
 	cr_expect_eq(kept_new(shares[1], 100, KEPT_IN_MEMORY, &kept[1]), -EAGAIN);
 	expect_used(shares[1], 0, 0);
@@ -131,5 +131,49 @@ Test(cache_kept, s5_together_they_have_no_more_than_the_whole)
 		kept_budget_unref(shares[i]);
 	}
 	expect_used(whole, 0, 0);
+	kept_budget_unref(whole);
+}
+
+/* However little is written to each: descriptors are few. */
+Test(cache_kept, s5_files_have_a_share_too)
+{
+	struct kept_budget *whole = kept_budget_new(&(struct kept_amount){ 0, 1000, 10 }, "/tmp");
+	struct kept_budget *greedy = kept_budget_share(whole, &(struct kept_amount){ 100, 1000, 2 });
+	struct kept_budget *modest = kept_budget_share(whole, &(struct kept_amount){ 100, 1000, 2 });
+	struct kept *kept[3], *other;
+	struct kept_amount used = { 0 }, limit = { 0 };
+
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(kept_new(greedy, 1, KEPT_IN_FILE, &kept[i]), 0);
+	cr_expect_eq(kept_new(greedy, 1, KEPT_IN_FILE, &kept[2]), -EIO);
+	cr_expect_eq(kept_new(greedy, 101, KEPT_ANYWHERE, &kept[2]), -EIO);
+	cr_assert_eq(kept_new(modest, 1, KEPT_IN_FILE, &other), 0);
+	kept_budget_add(whole, &used, &limit);
+	cr_expect_eq(used.files, 3);
+	cr_expect_eq(limit.files, 10);
+	kept_unref(kept[0]);
+	cr_assert_eq(kept_new(greedy, 1, KEPT_IN_FILE, &kept[0]), 0);
+	kept_unref(kept[0]);
+	kept_unref(kept[1]);
+	kept_unref(other);
+	kept_budget_unref(greedy);
+	kept_budget_unref(modest);
+	used = limit = (struct kept_amount){ 0 };
+	kept_budget_add(whole, &used, &limit);
+	cr_expect_eq(used.files, 0);
+	kept_budget_unref(whole);
+}
+
+/* What could not be had is not counted. */
+Test(cache_kept, s5_a_file_that_was_not_made_is_not_counted)
+{
+	struct kept_budget *whole = budget_of(0, 1000, "/nowhere");
+	struct kept_amount used = { 0 }, limit = { 0 };
+	struct kept *kept;
+
+	for (int i = 0; i < 200; i++)
+		cr_expect_eq(kept_new(whole, 1, KEPT_IN_FILE, &kept), -EIO);
+	kept_budget_add(whole, &used, &limit);
+	cr_expect_eq(used.files, 0);
 	kept_budget_unref(whole);
 }

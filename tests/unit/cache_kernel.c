@@ -363,7 +363,7 @@ Test(cache_kernel, c5_an_image_that_was_not_looked_at_yet_costs_nothing)
 
 static struct guard *guard_of(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
 {
-	struct kept_budget *budget = kept_budget_new(&(struct kept_amount){ IMAGE_BYTES, IMAGE_BYTES }, "/tmp");
+	struct kept_budget *budget = kept_budget_new(&(struct kept_amount){ IMAGE_BYTES, IMAGE_BYTES, 100 }, "/tmp");
 	struct extents_run *run = malloc(sizeof(*run));
 	struct extents *extents;
 	struct guard *guard;

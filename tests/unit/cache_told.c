@@ -57,7 +57,7 @@ static void start(void)
 	cr_assert_eq(write_log_new(&told), 0);
 	write_log_set_clock(told, test_clock);
 	memory_device_init(&guarded_device, DEVICE_EVENTS, guarded_bytes, sizeof(guarded_bytes));
-	budget = kept_budget_new(&(struct kept_amount){ MIB, 64 * MIB }, "/tmp");
+	budget = kept_budget_new(&(struct kept_amount){ MIB, 64 * MIB, 100 }, "/tmp");
 }
 
 void told_start_feed(void)

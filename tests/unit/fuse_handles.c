@@ -197,3 +197,53 @@ Test(holds, a_user_has_files_open_in_so_many_images_and_root_in_all)
 		cr_assert_eq(hold_take(holds, 0, &images[i], &more), 0);
 	cr_assert_eq(hold_take(holds, 1001, &images[0], &more), 0);
 }
+
+/* Whoever comes when others have taken all they can is served; and what all have is bounded. */
+Test(holds, s5_many_users_leave_some_for_who_comes)
+{
+	struct holds *holds = holds_new(150);
+	static char images[200];
+	struct hold *held;
+	size_t all = 0;
+
+	for (uid_t uid = 1; uid <= 50; uid++) {
+		size_t count = 0;
+
+		while (count < sizeof(images) && hold_take(holds, uid, &images[count], &held) == 0)
+			count++;
+		cr_expect_geq(count, (size_t)HOLDS_LEAST, "user %u has %zu", uid, count);
+		cr_expect_leq(count, 150U);
+		if (uid == 4)
+			cr_expect_geq(count, 16U, "the fourth has %zu", count);
+		all += count;
+	}
+	cr_expect_leq(all, (size_t)(2 * 150 + 50 * HOLDS_LEAST), "%zu", all);
+	for (size_t i = 0; i < sizeof(images); i++)
+		cr_expect_eq(hold_take(holds, 0, &images[i], &held), 0);
+	/* What is given back is there for others. */
+	holds = holds_new(4);
+	for (int round = 0; round < 100; round++) {
+		cr_assert_eq(hold_take(holds, (uid_t)round + 1, &images[0], &held), 0);
+		hold_put(holds, held);
+	}
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(hold_take(holds, 1, &images[i], &held), 0);
+}
+
+Test(handles, s5_all_users_have_a_share_and_each_some, .init = make_handles)
+{
+	static struct handle one;
+	struct handles_status status;
+
+	for (uid_t uid = 1; uid <= 50; uid++) {
+		unsigned count = 0;
+
+		while (count <= HANDLES_USER_MAX && handle_open(handles, uid, count, &one) == 0)
+			count++;
+		cr_expect_geq(count, HANDLES_LEAST);
+		cr_expect_leq(count, HANDLES_USER_MAX);
+	}
+	handles_status(handles, &status);
+	cr_expect_leq(status.handles, HANDLES_ALL_MAX + 50 * HANDLES_LEAST);
+	open_one(&one, 0, 0);
+}

@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/waits.h"
 #include "cache/device/opener.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
@@ -32,6 +37,7 @@ void mount_detach(const char *mountpoint)
 void privileges_keep(void)
 {
 }
+
 
 static const char *in(const char *base, const char *name)
 {
@@ -314,7 +320,7 @@ static void *open_again(void *argument)
 	return NULL;
 }
 
-Test(fuse_separate, s2_many_ask_at_a_time)
+static void have_many_ask(void)
 {
 	pthread_t threads[THREADS];
 	void *failed, *any = NULL;
@@ -328,4 +334,59 @@ Test(fuse_separate, s2_many_ask_at_a_time)
 	cr_expect_null(any);
 	cr_expect_str_eq(text_of(opener_open("a.img")), "a");
 	cr_expect_not(separate_is_thread((pid_t)getpid()));
+}
+
+Test(fuse_separate, s2_many_ask_at_a_time)
+{
+	have_many_ask();
+}
+
+/* Of few descriptors: there are some for others, however many ask. */
+Test(fuse_separate, s5_connections_have_a_share)
+{
+	struct rlimit limit;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 100;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_assert_eq(separate_start(source, NULL, title, sizeof(title)), 0);
+	have_many_ask();
+}
+
+static char state_of(pid_t process)
+{
+	char path[64], state = '?';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
+	file = fopen(path, "r");
+	cr_assert(file);
+	cr_expect_eq(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+	fclose(file);
+	return state;
+}
+
+Test(fuse_separate, s4_stopped_it_is_continued_to_unmount)
+{
+	char one[256];
+	struct timespec before, after;
+
+	strcpy(one, in(directory, "one"));
+	cr_assert_eq(mkdir(one, 0700), 0);
+	separate_tell_mount(SEPARATE_MAIN, one, false);
+	cr_assert_eq(kill(separate_pid(), SIGSTOP), 0);
+	while (state_of(separate_pid()) != 'T')
+		sched_yield();
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	cr_expect(separate_detach(SEPARATE_MAIN, true));
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	cr_expect_leq((after.tv_sec - before.tv_sec) * WAIT_S + after.tv_nsec - before.tv_nsec, 3 * WAIT_OPENER_NS);
+	cr_expect_eq(access(in(one, "detached"), F_OK), 0);
+}
+
+Test(fuse_separate, s4_no_more_it_unmounts_nothing_and_nobody_waits)
+{
+	cr_assert_eq(kill(separate_pid(), SIGKILL), 0);
+	cr_expect_not(separate_detach(SEPARATE_MAIN, true));
+	cr_expect_not(separate_detach(SEPARATE_MAIN, true));
 }

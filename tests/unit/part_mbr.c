@@ -127,6 +127,25 @@ Test(part_mbr, n4_beyond_two_tebibytes_in_sectors_of_4096)
 	expect_table(image, "MBR 4096: 1 1+32 fat, 2 64+3145728, 3 3145792+32 fat");
 }
 
+/* Linux numbers them all; libblkid leaves out what begins where another one does, and moves the others up. */
+Test(part_mbr, n3_a_logical_partition_that_begins_where_another_does_keeps_its_number)
+{
+	IMAGE image = image_make(128 * MIB, NULL);
+
+	image_put_entry(image, 0, 0, 0x0c, 64 * 2048, 32 * 2048);
+	image_put_entry(image, 0, 1, 0x05, 2048, 126 * 2048);
+	image_put_entry(image, MIB, 0, 0x0c, 63 * 2048, 16 * 2048); /* where the first one does */
+	image_put_entry(image, MIB, 1, 0x05, 2048, 2048);
+	image_put_entry(image, 2 * MIB, 0, 0x0c, 2048, 8 * 2048);
+	image_put_entry(image, 2 * MIB, 1, 0x05, 2 * 2048, 2048);
+	image_put_entry(image, 3 * MIB, 0, 0x0c, 0, 4 * 2048); /* at its own EBR, in its container */
+	image_put_entry(image, 3 * MIB, 1, 0x05, 20 * 2048, 2048);
+	image_put_entry(image, 21 * MIB, 0, 0x83, 2048, 8 * 2048);
+	image_put_fat(image, 64 * MIB, 16 * MIB);
+	image_put_fat(image, 22 * MIB, 8 * MIB);
+	expect_table(image, "MBR 512: 1 64+32 fat, 5 64+16 fat, 6 3+8, 7 3+4, 8 22+8 fat");
+}
+
 Test(part_mbr, cost_a_table_takes_one_read_and_one_for_each_partition)
 {
 	IMAGE image = image_make(128 * MIB, "printf 'label: dos\n2048,65536,c\n,,83\n' | sfdisk $I");
