@@ -235,6 +235,22 @@ static void forget_journal(const struct prep *prep)
 		unlink(path);
 }
 
+/* What is no image of a disk (notes, a tar) is no board's. A clone is what it is. */
+static int see_image(struct prep *prep)
+{
+	const struct prep_options *options = prep->options;
+	struct problem problem;
+
+	if (prep->layout.table || options->clone)
+		return PREP_OK;
+	if (prep_options_have(options, PREP_BOARD) || options->has_export)
+		return prep_image_look(prep);
+	if (layout_read(prep->instance.fd, 0, &prep->layout, &problem) != 0)
+		prep_note(options, "%s %s", prep->shown, problem.text);
+	layout_free(&prep->layout);
+	return PREP_OK;
+}
+
 static int make(struct prep *prep)
 {
 	struct problem problem;
@@ -247,7 +263,9 @@ static int make(struct prep *prep)
 	/* Of a device: what was there is gone, and changes of what comes may need one of their own. */
 	if (result == PREP_OK && prep->instance.is_device)
 		forget_journal(prep);
-	return result == PREP_OK ? grow_image(prep, prep->instance.work, prep->instance.is_device) : result;
+	if (result == PREP_OK)
+		result = grow_image(prep, prep->instance.work, prep->instance.is_device);
+	return result == PREP_OK ? see_image(prep) : result;
 }
 
 /* A device in place: its table alone is changed, and it must be nobody else's. */

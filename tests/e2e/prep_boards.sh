@@ -63,6 +63,11 @@ for name in first noble; do
 done
 "$PREP" -q --board third raspios.img.xz /srv/images/third.img 2>said && fail "a board called as its image"
 [ ! -e /srv/images/third.img ] || fail "a board called as its image: it was made"
+tar -c --xz -f notes.tar.xz said
+"$PREP" -q --board x0 notes.tar.xz /srv/images/notes.img 2>said && fail "a board for what is no disk"
+grep -q 'is it an image of a disk' said || fail "no disk: says $(cat said)"
+is "no disk: what is left" "$(find /srv/images -name '*notes*' -o -name x0)" ''
+"$PREP" notes.tar.xz notes.img >steps 2>said && grep -q 'is it an image of a disk' said || fail "no disk: says $(cat said)"
 mkdir /srv/images/x1
 "$PREP" -q --board x1 --move /srv/images/noble.img 2>said && fail "a directory"
 grep -q 'is no link' said
