@@ -88,8 +88,8 @@ static bool is_an_image(int directory, const char *name, const char *file)
 
 		if (asprintf(&image, "%s%s", name, suffixes[i]) < 0)
 			image = NULL;
-		if (image && (strcmp(image, file) == 0 ||
-			      faccessat(directory, image, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
+		if (image &&
+		    (strcmp(image, file) == 0 || faccessat(directory, image, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
 			return true;
 	}
 	return false;

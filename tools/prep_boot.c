@@ -378,10 +378,12 @@ static unsigned flags_of(const struct prep *prep)
 	return prep->options->force ? CHANGE_FORCE : 0;
 }
 
-/* What is cloned is copied as it is, whatever that is: where there is nothing that could be changed, it is said. */
+/* What is cloned is copied as it is, whatever that is: where there is nothing that could be changed, it is
+ * said. */
 static int not_followed(struct prep *prep, const char *why)
 {
-	prep_note(prep->options, "whether its root is that of the one it is a copy of was not looked at: %s", why);
+	prep_note(prep->options, "whether its root is that of the one it is a copy of was not looked at: %s",
+		  why);
 	return PREP_OK;
 }
 

@@ -114,7 +114,8 @@ static void say_root(struct prep *prep)
 		 export ? export : "?", options->server);
 }
 
-/* The root of a clone is the clone's, or a board that is switched to it writes to the one that it was made of. */
+/* The root of a clone is the clone's, or a board that is switched to it writes to the one that it was made
+ * of. */
 static bool follows_clone(const struct prep_options *options)
 {
 	return options->clone && !options->has_root;

@@ -5,6 +5,9 @@
 PREP=$(dirname "$IMAGEFS")/imagefs-prep
 [ -x "$PREP" ] || fail "$PREP is not built"
 requires root netns loop strace fsck.fat xz sfdisk sgdisk mkfs.fat mcopy mkfs.ext4
+# Journals of devices are there: of this test alone.
+mkdir -p /var/lib/imagefs
+mount -t tmpfs journals /var/lib/imagefs
 mkdir "$T/disk"
 mount -t tmpfs -o size=1G tmpfs "$T/disk"
 cd "$T/disk"

@@ -243,7 +243,8 @@ static int reserve(const struct change *change, const struct journal_record *rec
 		if (records[i].placed || fallocate(fd, FALLOC_FL_UNSHARE_RANGE, offset, length) == 0 ||
 		    errno == ENODEV)
 			continue;
-		/* Most filesystems know the plain one only, some none: those have no holes that could be filled. */
+		/* Most filesystems know the plain one only, some none: those have no holes that could be
+		 * filled. */
 		if (errno != ENOSPC && errno != EDQUOT && fallocate(fd, 0, offset, length) == 0)
 			continue;
 		if (errno == ENOSPC || errno == EDQUOT)
