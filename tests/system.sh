@@ -102,6 +102,12 @@ BOOT
 # inside COMMAND...: in the running system.
 inside() { nsenter -t "$SYSTEM_PID" -m -p -n -u -i -C -r -w env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 "$@"; }
 
+dnsmasq_as_packaged() { # in the running system; where only dnsmasq-base is: what dnsmasq's package adds
+	inside sh -c 'mkdir -p /etc/dnsmasq.d; id dnsmasq >/dev/null 2>&1 || useradd -r dnsmasq
+		test -e /lib/systemd/system/dnsmasq.service || printf "[Service]\nExecStart=/usr/sbin/dnsmasq -k --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d,*.conf\n" >/etc/systemd/system/dnsmasq.service
+		systemctl daemon-reload'
+}
+
 stop_system() {
 	[ -z "$SYSTEM_PID" ] || kill -KILL "$SYSTEM_PID" 2>/dev/null || true
 	[ -z "$SYSTEM_PID" ] || wait_until 10 gone "$SYSTEM_PID"

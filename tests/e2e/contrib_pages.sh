@@ -31,10 +31,8 @@ reports_from() { # reports_from URI FORM: a client's writes are reported, and be
 	inside "$PYTHON" - /run/imagefs/boot/status.json jammy "$2" "$1" <"$TOOLS/reported.py" >"$T/reported" 2>&1 ||
 		fail "$(cat "$T/reported")"
 }
-start_dnsmasq_as_packaged() { # where only dnsmasq-base is: what dnsmasq's package adds
-	inside sh -c 'mkdir -p /etc/dnsmasq.d; id dnsmasq >/dev/null 2>&1 || useradd -r dnsmasq
-		test -e /lib/systemd/system/dnsmasq.service || printf "[Service]\nExecStart=/usr/sbin/dnsmasq -k --conf-file=/dev/null --conf-dir=/etc/dnsmasq.d,*.conf\n" >/etc/systemd/system/dnsmasq.service
-		systemctl daemon-reload'
+start_dnsmasq_as_packaged() {
+	dnsmasq_as_packaged
 	# The network that the file's dhcp-range speaks of, and a board at the end of the cable.
 	unshare -n sleep infinity &
 	board_pid=$!
