@@ -36,7 +36,7 @@ printed nbdkit | grep -vE '^(Description|ExecStart|ReadWritePaths)=' | agrees <(
 read -r -a start < <(printed nbdkit | sed -n 's/^ExecStart=//p')
 words=() # this machine may have no filter, and no imagefs runs
 for word in "${start[@]}"; do case $word in --filter=*|imagefs-dir=*) ;; *) words+=("$word") ;; esac; done
-"${words[@]}" >"$T/nbdkit.log" 2>&1 &
+"${words[0]}" --foreground "${words[@]:1}" >"$T/nbdkit.log" 2>&1 &
 nbdkit=$!
 PIDS+=($nbdkit)
 has() { nbdinfo --size "nbd://127.0.0.1/$1" >/dev/null; }
