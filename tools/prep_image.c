@@ -203,7 +203,7 @@ static void say_making(struct prep *prep)
 	if (prep_is_pipe(prep))
 		prep_say(options, "unpack standard input to %s", prep->shown);
 	else if (prep_is_archive(prep))
-		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, unpack_kind_name(prep->kind),
+		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, archive_kind_name(prep->kind),
 			 size ? size : "?", prep->shown);
 	else if (prep->in_place && prep->makes)
 		prep_say(options, "copy %s to a temporary name, to replace it when all is done",
