@@ -10,11 +10,17 @@
 #define STEP_BYTES ((size_t)1 << 20)
 #define STEP_CHUNKS (STEP_BYTES / CHUNK_BYTES)
 
+/*
+ * To compare less than this takes no time to speak of. What was read on is known at one moment, and later
+ * reads of it compare nothing: a write that shows itself late would be found by them.
+ */
+#define MUCH_CHUNKS ((4 << 20) / CHUNK_BYTES)
+
 static bool reads_on(const struct cache_version *version, const struct span *behind)
 {
 	uint64_t first = behind->offset_bytes / CHUNK_BYTES;
 
-	return first > 0 && version->states[first - 1] != CHUNK_NEW;
+	return version->known_count >= MUCH_CHUNKS && first > 0 && version->states[first - 1] != CHUNK_NEW;
 }
 
 /* The unknown chunks from there on, as many as follow each other. Of no length: there is none. */

@@ -162,10 +162,6 @@ mutant "a copy is not used" version tree/read.c 's/if \(version->kept\)\n\t\tret
 mutant "a read goes on beyond the end" version tree/read.c \
 	's/if \(offset_bytes >= version->entry.size_bytes\)\n\t\treturn 0;//; s/length_bytes = \(size_t\)min_u64\(length_bytes, version->entry.size_bytes - offset_bytes\);//'
 
-# ---- versions: reading on ----
-mutant "what is read on need not last" version tree/read_on.c \
-	's/lasting.lasted_ns = .*?;/lasting.lasted_ns = must_ns;/'
-
 # ---- versions: copies ----
 mutant "a copy stays for ever" version tree/tree.c \
 	's/\t\tversion_drop_content\(version\);\n\t\tversion->image/\t\tversion->image/'
