@@ -101,7 +101,7 @@ static void write_asked(FILE *out, int64_t age_ns)
 /* The directory that images are in; `file` is one of it, or SOURCE itself. For the caller to free. */
 static char *directory_of(const struct status *status, const char *file)
 {
-	const char *source = status->options->source, *slash = strrchr(source, '/');
+	const char *source = status->source, *slash = strrchr(source, '/');
 	bool single = status->survey.count == 1 && slash && strcmp(slash + 1, file) == 0;
 
 	return single ? strndup(source, (size_t)(slash - source) + 1) : strdup(source);
@@ -302,7 +302,7 @@ int problems_find(const struct status *status, struct problems *problems)
 	*problems = (struct problems){ .count = 0 };
 	if (status->survey.partial && begin(&finding)) {
 		fputs("this directory, or what its links lead to, does not answer", finding.out);
-		end(&finding, PROBLEM_SOURCE, status->options->source, -1);
+		end(&finding, PROBLEM_SOURCE, status->source, -1);
 	}
 	find_without_link(&finding);
 	find_links(&finding);

@@ -309,7 +309,7 @@ static void write_table(FILE *out, const struct status *status, const struct pro
 {
 	problems_write_text(out, problems);
 	fputs("imagefs " IMAGEFS_VERSION ": ", out);
-	text_write_plain(out, status->options->source);
+	text_write_plain(out, status->source);
 	fputs(" on ", out);
 	text_write_plain(out, status->options->mountpoint);
 	fputs(", for ", out);

@@ -97,6 +97,13 @@ grep -qE "^  pi: .*it is a qcow2 image, and not raw: mv -i $SRC/pi.img $SRC/pi.i
 	fail "$(cat "$T/status")"
 ! grep -F 'text.img.xz: is' "$T/status" || fail "by its name only"
 ctl status pi | grep -q 'problem: it is a qcow2 image, and not raw' || fail "$(ctl status pi)"
+# A SOURCE that was given as it is seen from here is found from everywhere.
+unmount_imagefs
+cp raw.img "$SRC/jammy.img"
+mount_imagefs src mnt
+is "whole" "$(cd / && ctl ls jammy)" "$(ctl ls "$SRC/jammy.img")"
+(cd / && ctl diff jammy jammy)
+grep -qF "mv -i $SRC/pi.img $SRC/pi.img.qcow2" <(ls -l mnt >/dev/null && status) || fail "$(status)"
 # One image alone (N5) is refused at once.
 unmount_imagefs
 refuses 'pi.img: it is a qcow2 image, and not raw' "$IMAGEFS" "$SRC/pi.img" "$MNT"
