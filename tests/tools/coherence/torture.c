@@ -121,15 +121,19 @@ static int hold_and_read(struct reader *reader, int fd, struct record *record, s
 	return read_file(reader, fd, content);
 }
 
-static int list_names(int fd, struct content *content)
+static int list_names(int fd, struct content *content, int64_t *open_ns)
 {
 	DIR *dir = fdopendir(fd);
+	bool first = true; /* what is listed is what is there then: this reader may be paused before */
 	struct dirent *entry;
 
 	*content = (struct content){ 0 };
 	if (!dir)
 		return errno;
 	while ((errno = 0, entry = readdir(dir))) {
+		if (first)
+			*open_ns = now_ns();
+		first = false;
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
 		for (char *at = entry->d_name; *at; at++)
@@ -159,7 +163,7 @@ static void read_once(struct reader *reader, unsigned name)
 	record.opened = fd >= 0;
 	if (fd >= 0) {
 		record.inode = !reader->lists && fstat(fd, &st) == 0 ? st.st_ino : 0;
-		record.error = reader->lists ? list_names(fd, &content) :
+		record.error = reader->lists ? list_names(fd, &content, &record.open_ns) :
 			       reader->holds ? hold_and_read(reader, fd, &record, &content) :
 					       read_file(reader, fd, &content);
 		if (!reader->lists)
