@@ -132,6 +132,8 @@ char *prep_template_name(const struct prep *prep);
 int prep_boot_check(struct prep *prep);
 /* Files of the boot partition, as one change. */
 int prep_boot_change(struct prep *prep);
+/* Does an option change files of the boot partition? prep_boot_change then says what is no image. */
+bool prep_boot_is_wanted(const struct prep_options *options);
 
 /* Of a change of the boot partition (prep_boot.c): change_problem was said; PREP_FAILED. */
 struct change;

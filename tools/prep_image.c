@@ -241,7 +241,7 @@ static int see_image(struct prep *prep)
 	const struct prep_options *options = prep->options;
 	struct problem problem;
 
-	if (prep->layout.table || options->clone)
+	if (prep->layout.table || options->clone || prep_boot_is_wanted(options))
 		return PREP_OK;
 	if (prep_options_have(options, PREP_BOARD) || options->has_export)
 		return prep_image_look(prep);
