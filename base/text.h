@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -155,6 +156,27 @@ static inline void text_make_plain(char *text)
 		}
 	}
 	*to = '\0';
+}
+
+/* As a word for a shell that it is pasted into. Control characters are left to whoever writes the line. */
+static inline void text_write_word(FILE *out, const char *word)
+{
+	const char *at = word;
+
+	while (isalnum((unsigned char)*at) || (*at && strchr("._+:@%/-", *at)))
+		at++;
+	if (*at == '\0' && *word != '\0' && *word != '-') {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (at = word; *at; at++) {
+		if (*at == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*at, out);
+	}
+	fputc('\'', out);
 }
 
 /* With its quotes; NULL is null. U+FFFD stands for what is no UTF-8. */

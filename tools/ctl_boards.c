@@ -2,7 +2,6 @@
 /* boards: a table of them, what is wrong with each below it, and who asked and has no link. */
 #include "tools/ctl_boards.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,23 +94,6 @@ static bool print_table(const struct boards *boards)
 	return true;
 }
 
-/* As a word for a shell that it is pasted into. */
-static void write_word(FILE *out, const char *word)
-{
-	const char *at = word;
-
-	while (isalnum((unsigned char)*at) || (*at && strchr("._+:@%/-", *at)))
-		at++;
-	if (*at == '\0' && *word != '-' && *word != '\0') {
-		fputs(word, out);
-		return;
-	}
-	fputc('\'', out);
-	for (at = word; *at; at++)
-		fputs(*at == '\'' ? "'\\''" : (char[]){ *at, '\0' }, out);
-	fputc('\'', out);
-}
-
 /* With the line that would link it: to the only image there is, else to one that has to be chosen. */
 static bool print_unlinked(const struct boards *boards, const struct unlinked *unlinked, const char *images)
 {
@@ -124,12 +106,12 @@ static bool print_unlinked(const struct boards *boards, const struct unlinked *u
 	fprintf(out, "%s: asked %s ago, and has no link: imagefsctl link ", unlinked->name, span);
 	if (images) {
 		fputs("--images ", out);
-		write_word(out, images);
+		text_write_word(out, images);
 		fputc(' ', out);
 	}
-	write_word(out, unlinked->name);
+	text_write_word(out, unlinked->name);
 	fputc(' ', out);
-	write_word(out, boards->only_image ? boards->only_image : "IMAGE");
+	text_write_word(out, boards->only_image ? boards->only_image : "IMAGE");
 	if (fclose(out) != 0)
 		return false;
 	text_make_plain(line);

@@ -167,6 +167,21 @@ static bool is_of_a_file(const struct boards *boards, const char *text)
 	return first && *first && text[strlen(first)] && image_find_in(boards->directory, first, path, &partition, &st);
 }
 
+/* False: it is none. */
+static bool complain_of_archive(struct boards *boards, struct board *board, const char *file)
+{
+	CLEANUP_FREE char *path = NULL, *text = NULL;
+
+	if (asprintf(&path, "%s%s%s", *file == '/' ? "" : boards->directory, *file == '/' ? "" : "/", file) >=
+	    0)
+		text = image_archive(path, boards->directory);
+	if (text)
+		board_complain(boards, board, "leads to %s, which %s", file, text);
+	else if (archive_is_named(file))
+		board_complain(boards, board, "leads to %s, by its name an archive: unpack it", file);
+	return text || archive_is_named(file);
+}
+
 /* A link that leads to no image: why. Nothing, where it is a directory with a tree of its own. */
 static void complain_of_link(struct boards *boards, struct board *board)
 {
@@ -182,10 +197,8 @@ static void complain_of_link(struct boards *boards, struct board *board)
 			next = text;
 		free(board->text);
 		board->text = strdup(next);
-		if (archive_is_named(next)) {
-			board_complain(boards, board, "leads to %s, an archive: unpack it", next);
+		if (complain_of_archive(boards, board, next))
 			return;
-		}
 		if (strchr(next, '/')) { /* the kernel resolves it */
 			mode = mode_of(boards, name, true);
 			if (mode == 0)
@@ -265,9 +278,7 @@ static void add_board(struct boards *boards, const char *name, const char *text)
 		boards->no_memory = true;
 		return;
 	}
-	if (board->path && archive_is_named(board->path))
-		board_complain(boards, board, "leads to %s, an archive: unpack it", text);
-	else if (!board->path)
+	if (!board->path)
 		complain_of_link(boards, board);
 	complain_of_name(boards, board);
 }

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/archive.h"
 #include "base/cleanup.h"
 #include "cache/tree/cache.h"
 #include "tools/ctl.h"
@@ -212,7 +211,7 @@ void boards_look(struct boards *boards)
 	for (size_t i = 0; i < boards->count; i++) {
 		struct board *board = &boards->list[i];
 
-		if (board->path && !board->looked && !archive_is_named(board->path))
+		if (board->path && !board->looked)
 			look_at_image(&looking, i);
 	}
 	for (size_t i = 0; i < looking.silent_count; i++)

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/archive.h"
 #include "base/cleanup.h"
 #include "cache/tree/cache.h"
 #include "cache/device/watch.h"
@@ -113,11 +114,25 @@ static int choose_boot(struct check *check, struct source *image)
 	return 0;
 }
 
+/* What it is instead. False: nothing that is known. */
+static bool say_archive(struct check *check)
+{
+	CLEANUP_FREE char *text = image_archive(check->place.path, check->place.directory);
+
+	if (text)
+		check_say(check, FINDING_PROBLEM, "table", "%s", text);
+	return text;
+}
+
 static int look_at_table(struct check *check, struct source *image, uint32_t sector_bytes)
 {
 	int error = part_table_read(image, sector_bytes, &check->table);
 
-	if (error == -ENODATA)
+	if ((error == -ENODATA || error == -EIO) && say_archive(check))
+		return 0;
+	if (error == -ENODATA && archive_is_named(check->place.path))
+		check_say(check, FINDING_PROBLEM, "table", "by its name an archive: unpack it");
+	else if (error == -ENODATA)
 		check_say(check, FINDING_PROBLEM, "table", "neither a partition table nor a FAT: this is no disk image");
 	else if (error != 0 && error != -ENOMEM)
 		check_say(check, FINDING_PROBLEM, "table", "the partition table cannot be believed, or not be read");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/archive.h"
 #include "base/cleanup.h"
 #include "cache/tree/cache.h"
 #include "cache/device/disk.h"
@@ -198,6 +199,59 @@ void image_finish_change(const struct image_place *place)
 	journal_finish(place->path, &said);
 	if (said)
 		ctl_fail("", said);
+}
+
+/* ---- archives --------------------------------------------------------------- */
+
+static bool is_there(const char *directory, const char *name)
+{
+	CLEANUP_FREE char *path = NULL;
+
+	return asprintf(&path, "%s/%s", directory, name) >= 0 && access(path, F_OK) == 0;
+}
+
+/*
+ * What `path` is called in `directory`: of a board's link the file that it leads to, by its whole path where
+ * that is elsewhere. A link that is called as an image is one. For the caller to free.
+ */
+static char *name_in(const char *path, const char *directory)
+{
+	const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+	CLEANUP_FREE char *shown = strdup(last), *real = realpath(path, NULL),
+			  *here = realpath(directory, NULL);
+
+	if (!shown || !real || !here)
+		return strdup(last);
+	image_cut_suffix(shown);
+	if (strcmp(shown, last) != 0)
+		return strdup(last);
+	last = strrchr(real, '/') + 1;
+	return strdup(strncmp(real, here, strlen(here)) == 0 && last == real + strlen(here) + 1 ? last
+												: real);
+}
+
+char *image_archive(const char *path, const char *directory)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	enum archive_kind kind = fd < 0 ? ARCHIVE_NONE : archive_of_fd(fd);
+	CLEANUP_FREE char *file = kind == ARCHIVE_NONE ? NULL : name_in(path, directory);
+	CLEANUP_FREE char *image =
+		file ? archive_image_name(strrchr(file, '/') ? strrchr(file, '/') + 1 : file) : NULL;
+	char *text = NULL;
+	size_t length;
+	FILE *out = image ? open_memstream(&text, &length) : NULL;
+
+	if (!out)
+		return NULL;
+	fprintf(out, "is %s: ", archive_text(kind));
+	if (strcmp(image, file) != 0 && is_there(directory, image))
+		fprintf(out, "%s is there already", image);
+	else
+		archive_write_command(out, directory, file, image, kind);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* ---- its bytes ------------------------------------------------------------ */

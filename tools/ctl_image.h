@@ -32,6 +32,13 @@ void image_place_free(struct image_place *place);
 bool image_find_in(const char *directory, const char *name, char path[PATH_MAX], unsigned *partition, struct stat *st);
 
 /* Before it is looked into: finish a change of it that was interrupted, if nobody writes to it. What there was to say, was said. */
+/*
+ * "is an xz archive: imagefs-prep /srv/images/pi.img.xz /srv/images/pi.img", if that is what the first bytes
+ * at `path` say; the image goes to `directory`, and is not written over one that is there. For the caller to
+ * free; NULL: it is no archive, or cannot be read.
+ */
+char *image_archive(const char *path, const char *directory);
+
 void image_finish_change(const struct image_place *place);
 
 /* What the image or board `name` of a directory of images is; false: there is none. */

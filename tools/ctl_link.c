@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/archive.h"
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cache/tree/cache.h"
@@ -127,8 +126,6 @@ static int target_of(const char *directory, int images_fd, const char *image, ch
 	if (!*name || *name == '.' ||
 	    (!find_file(images_fd, name, file) && !(cut_number(name, &partition) && find_file(images_fd, name, file))))
 		return ctl_fail(image, "no such image");
-	if (archive_is_named(file))
-		return ctl_fail(file, "is an archive: unpack it, with imagefs-prep for one");
 	if (check_partition(directory, file, partition) != OK)
 		return FAILED;
 	if (link_target(file, partition == CACHE_PARTITION_BOOT ? 0 : partition, target) != 0)

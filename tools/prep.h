@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "tools/prep/cmdline.h"
 #include "tools/prep/export.h"
 #include "tools/prep/instance.h"
@@ -93,7 +94,7 @@ struct prep {
 	char *template;	 /* owned: the path; "-" is standard input */
 	int template_fd; /* owned */
 	struct stat template_st;
-	enum unpack_kind kind;
+	enum archive_kind kind; /* by its first bytes; of a pipe ARCHIVE_NONE, and unpack() looks by itself */
 	char *path;    /* owned: of the image that is made or changed, absolute, links followed */
 	char *shown;   /* owned: how it is called in what is said */
 	bool in_place; /* it is the template itself */
@@ -131,6 +132,8 @@ char *prep_template_name(const struct prep *prep);
 int prep_boot_check(struct prep *prep);
 /* Files of the boot partition, as one change. */
 int prep_boot_change(struct prep *prep);
+/* Does an option change files of the boot partition? prep_boot_change then says what is no image. */
+bool prep_boot_is_wanted(const struct prep_options *options);
 
 /* Of a change of the boot partition (prep_boot.c): change_problem was said; PREP_FAILED. */
 struct change;

@@ -362,7 +362,7 @@ static int do_all(struct prep *prep, struct change *change)
 	return result == PREP_OK ? do_cloud(prep, change) : result;
 }
 
-static bool is_wanted(const struct prep_options *options)
+bool prep_boot_is_wanted(const struct prep_options *options)
 {
 	return options->has_root || options->ssh || options->user_data || options->meta_data ||
 	       options->network_config || prep_options_have(options, PREP_COPY) ||
@@ -392,10 +392,10 @@ int prep_boot_change(struct prep *prep)
 	const struct prep_options *options = prep->options;
 	struct change *change = NULL;
 	unsigned flags = flags_of(prep);
-	bool clone_only = options->clone && !is_wanted(options);
+	bool clone_only = options->clone && !prep_boot_is_wanted(options);
 	int result;
 
-	if (!is_wanted(options) && !options->clone)
+	if (!prep_boot_is_wanted(options) && !options->clone)
 		return PREP_OK;
 	if (options->dry_run)
 		return do_all(prep, NULL);

@@ -117,8 +117,6 @@ static char *beside_template(const struct prep *prep, const char *name)
 
 static int open_template(struct prep *prep)
 {
-	int error;
-
 	prep->template = find_template(prep->options);
 	if (!prep->template)
 		return prep_fail("", strerror(ENOMEM));
@@ -130,8 +128,8 @@ static int open_template(struct prep *prep)
 	if (!S_ISREG(prep->template_st.st_mode) && !S_ISBLK(prep->template_st.st_mode) &&
 	    strcmp(prep->template, "-") != 0)
 		return prep_fail(prep->template, "is neither a regular file nor a block device");
-	error = unpack_kind_of(prep->template_fd, &prep->kind);
-	return error == 0 ? PREP_OK : prep_fail(prep->template, strerror(-error));
+	prep->kind = archive_of_fd(prep->template_fd);
+	return PREP_OK;
 }
 
 bool prep_is_pipe(const struct prep *prep)
@@ -141,7 +139,7 @@ bool prep_is_pipe(const struct prep *prep)
 
 bool prep_is_archive(const struct prep *prep)
 {
-	return prep_is_pipe(prep) || prep->kind != UNPACK_PLAIN;
+	return prep_is_pipe(prep) || prep->kind != ARCHIVE_NONE;
 }
 
 static int check_kind(const struct prep *prep)
@@ -150,10 +148,10 @@ static int check_kind(const struct prep *prep)
 
 	if (prep->options->clone && prep_is_archive(prep))
 		return prep_fail(prep->template, "is no image; --clone is for images: leave it out");
-	if (prep->kind != UNPACK_FOREIGN)
+	if (!archive_is_disk(prep->kind))
 		return PREP_OK;
-	if (asprintf(&why, "is a %s: qemu-img convert -O raw %s NAME.img", unpack_kind_name(prep->kind),
-		     prep->template) < 0)
+	if (asprintf(&why, "is %s: qemu-img convert -O raw %s %s", archive_text(prep->kind), prep->template,
+		     prep->options->instance ? prep->options->instance : "NAME.img") < 0)
 		why = NULL;
 	return prep_fail(prep->template, why ? why : strerror(ENOMEM));
 }

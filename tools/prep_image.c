@@ -203,7 +203,7 @@ static void say_making(struct prep *prep)
 	if (prep_is_pipe(prep))
 		prep_say(options, "unpack standard input to %s", prep->shown);
 	else if (prep_is_archive(prep))
-		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, unpack_kind_name(prep->kind),
+		prep_say(options, "unpack %s (%s, %s) to %s", prep->template, archive_kind_name(prep->kind),
 			 size ? size : "?", prep->shown);
 	else if (prep->in_place && prep->makes)
 		prep_say(options, "copy %s to a temporary name, to replace it when all is done",
@@ -241,7 +241,7 @@ static int see_image(struct prep *prep)
 	const struct prep_options *options = prep->options;
 	struct problem problem;
 
-	if (prep->layout.table || options->clone)
+	if (prep->layout.table || options->clone || prep_boot_is_wanted(options))
 		return PREP_OK;
 	if (prep_options_have(options, PREP_BOARD) || options->has_export)
 		return prep_image_look(prep);

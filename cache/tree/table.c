@@ -4,11 +4,23 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Bytes that were read for the table already. What cannot be read is no archive. */
+static enum archive_kind archive_of(struct source *source)
+{
+	unsigned char bytes[ARCHIVE_BYTES];
+	size_t length = source->size_bytes < sizeof(bytes) ? (size_t)source->size_bytes : sizeof(bytes);
+
+	return source_read(source, 0, bytes, length) == 0 ? archive_of_bytes(bytes, length) : ARCHIVE_NONE;
+}
+
 static int table_parse(void *owner, struct source *source, void **result)
 {
 	struct cache_image *image = owner;
+	int error = part_table_read(source, image->sector_bytes_hint, (struct part_table **)result);
 
-	return part_table_read(source, image->sector_bytes_hint, (struct part_table **)result);
+	/* No result, but told with the error: by what was read last. */
+	image->table->archive = error == -ENODATA || error == -EIO ? archive_of(source) : ARCHIVE_NONE;
+	return error;
 }
 
 static bool table_commit(void *owner, void *result)
@@ -89,7 +101,9 @@ int table_refresh(struct cache_image *image, struct cache_op *op)
 
 	tell_what_is_untracked(image, error);
 
-	if (error == -ENODATA)
+	if ((error == -ENODATA || error == -EIO) && image->table->archive != ARCHIVE_NONE)
+		image->problem = archive_problem(image->table->archive);
+	else if (error == -ENODATA)
 		image->problem = image->seen.size_bytes == 0 ? "it is empty" :
 							       "it holds neither a partition table nor a FAT";
 	else if (error == -EIO)

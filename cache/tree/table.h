@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "base/archive.h"
 #include "cache/tree/cached.h"
 
 struct boot_choice {
@@ -20,6 +21,7 @@ struct boot_choice {
 
 struct table {
 	struct cached cached;
+	enum archive_kind archive; /* what it is instead, when it was last found to be none */
 	struct part_table *parts; /* NULL until it was read */
 	unsigned changes;	  /* how often it became another */
 	unsigned told;		  /* which reading the log was last told of */

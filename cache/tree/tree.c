@@ -324,6 +324,7 @@ int cache_image_status(struct cache_image *image, struct cache_image_status *sta
 	if (pthread_mutex_trylock(&image->lock) != 0)
 		return -EAGAIN;
 	status->problem = atomic_load(&image->problem);
+	status->archive = image->table->cached.error != 0 ? image->table->archive : ARCHIVE_NONE;
 	status->change_source = cache_image_change_source(image);
 	status->table_known = image->table->parts && image->table->cached.error == 0;
 	if (status->table_known) {

@@ -2,6 +2,7 @@
 /* tree: the cache and its images come and go; what is known of one just now. */
 #pragma once
 
+#include "base/archive.h"
 #include "base/share.h"
 #include "cache/device/kept.h"
 #include "cache/tree/types.h"
@@ -44,6 +45,7 @@ struct cache_image_status {
 	unsigned boot_autoboot, boot_tryboot; /* as in struct part_choice, when boot_reason was looked for; else 0 */
 	uint64_t boot_offset_bytes, boot_length_bytes;
 	const char *problem;	   /* constant text, or NULL */
+	enum archive_kind archive; /* what it is instead of an image, if that is the problem */
 	const char *change_source; /* constant text */
 	unsigned open_files;	   /* files of its current directories that are open */
 };

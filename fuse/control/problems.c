@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/control/problems.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "base/text.h"
 #include "fuse/control/status.h"
 #include "fuse/names/links.h"
@@ -98,11 +98,48 @@ static void write_asked(FILE *out, int64_t age_ns)
 	fputs(" ago", out);
 }
 
+/* The directory that images are in; `file` is one of it, or SOURCE itself. For the caller to free. */
+static char *directory_of(const struct status *status, const char *file)
+{
+	const char *source = status->source, *slash = strrchr(source, '/');
+	bool single = status->survey.count == 1 && slash && strcmp(slash + 1, file) == 0;
+
+	return single ? strndup(source, (size_t)(slash - source) + 1) : strdup(source);
+}
+
+/* As what is that image, not only in use still after it was removed, shown? NULL: there is none. */
+static const char *shown_as(const struct status *status, const char *image)
+{
+	CLEANUP_FREE char *name = strndup(image, view_shown_length(image));
+	const struct view_found *found = name ? view_survey_image(&status->survey, name) : NULL;
+
+	return found && !found->gone ? found->name : NULL;
+}
+
+bool problem_is_unpacked(const struct status *status, const char *file)
+{
+	CLEANUP_FREE char *image = archive_image_name(file);
+
+	return image && shown_as(status, image);
+}
+
+void problem_write_archive(FILE *out, const struct status *status, const char *file, enum archive_kind kind)
+{
+	CLEANUP_FREE char *directory = directory_of(status, file);
+	CLEANUP_FREE char *image = archive_image_name(strrchr(file, '/') ? strrchr(file, '/') + 1 : file);
+	const char *shown = image && strcmp(image, file) != 0 ? shown_as(status, image) : NULL;
+
+	if (shown)
+		fprintf(out, "link to %s, which is there", shown);
+	else if (directory && image)
+		archive_write_command(out, directory, file, image, kind);
+}
+
 static void find_bad_link(struct finding *finding, const struct view_bad_link *bad)
 {
 	static const char *const behind[] = {
 		[VIEW_BAD_GONE] = ", which is not there",
-		[VIEW_BAD_ARCHIVE] = ", an archive: unpack it",
+		[VIEW_BAD_ARCHIVE] = ", by its name an archive: unpack it",
 		[VIEW_BAD_NO_IMAGE] = ", which is no image",
 		[VIEW_BAD_DIRECTORY] = ", and directories are not shown: link to it by its whole path",
 		[VIEW_BAD_ROUND] = ", and on in a circle, or through too many links",
@@ -112,7 +149,12 @@ static void find_bad_link(struct finding *finding, const struct view_bad_link *b
 
 	if (!out)
 		return;
-	fprintf(out, "leads to %s%s", bad->text, behind[bad->why]);
+	if (bad->archive != ARCHIVE_NONE) {
+		fprintf(out, "leads to %s, %s: ", bad->text, archive_text(bad->archive));
+		problem_write_archive(out, finding->status, bad->text, bad->archive);
+	} else {
+		fprintf(out, "leads to %s%s", bad->text, behind[bad->why]);
+	}
 	write_asked(out, age_ns);
 	end(finding, PROBLEM_LINK, bad->name, age_ns);
 }
@@ -202,27 +244,19 @@ static void find_without_link(struct finding *finding)
 	}
 }
 
-/* As a word for a shell that is pasted into one. */
-static void write_word(FILE *out, const char *word)
-{
-	const char *at = word;
-
-	while (isalnum((unsigned char)*at) || (*at && strchr("._+:@%-", *at)))
-		at++;
-	if (*at == '\0' && *word != '\0' && *word != '-') {
-		fputs(word, out);
-		return;
-	}
-	fputc('\'', out);
-	for (at = word; *at; at++)
-		fputs(*at == '\'' ? "'\\''" : (char[]){ *at, '\0' }, out);
-	fputc('\'', out);
-}
-
 static void write_check(FILE *out, const char *name)
 {
 	fputs(": imagefsctl check ", out);
-	write_word(out, name);
+	text_write_word(out, name);
+}
+
+static void write_conversion(FILE *out, const struct status *status, const struct status_image *image)
+{
+	CLEANUP_FREE char *file = view_image_file(image->found->image);
+
+	fputs(": ", out);
+	if (file)
+		problem_write_archive(out, status, file, image->cache.archive);
 }
 
 bool problem_is_complaint(const struct status_image *image)
@@ -238,7 +272,9 @@ static void find_of_image(struct finding *finding, const struct status_image *im
 
 	if (out) {
 		fputs(file ? image->complaint : image->cache.problem, out);
-		if (image->has_problem || image->complaint_is_damage)
+		if (image->has_problem && image->cache.archive != ARCHIVE_NONE)
+			write_conversion(out, finding->status, image);
+		else if (image->has_problem || image->complaint_is_damage)
 			write_check(out, image->name);
 		if (file)
 			write_asked(out, age_ns);
@@ -266,7 +302,7 @@ int problems_find(const struct status *status, struct problems *problems)
 	*problems = (struct problems){ .count = 0 };
 	if (status->survey.partial && begin(&finding)) {
 		fputs("this directory, or what its links lead to, does not answer", finding.out);
-		end(&finding, PROBLEM_SOURCE, status->options->source, -1);
+		end(&finding, PROBLEM_SOURCE, status->source, -1);
 	}
 	find_without_link(&finding);
 	find_links(&finding);

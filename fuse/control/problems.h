@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/archive.h"
 #include "base/waits.h"
 
 struct status;
@@ -54,6 +55,15 @@ const char *problem_kind_name(enum problem_kind kind);
 
 /* Has an image or a link that name, or is it a partition's of an image that is there? Of one that was asked for in vain. */
 bool problem_is_named(const struct status *status, const char *name);
+
+/*
+ * The command line that makes an image of `file`, a file of SOURCE or elsewhere, or which image was made of
+ * it already. Without an end of the line.
+ */
+void problem_write_archive(FILE *out, const struct status *status, const char *file, enum archive_kind kind);
+
+/* Is the image that comes of `file`, a name in SOURCE, there? */
+bool problem_is_unpacked(const struct status *status, const char *file);
 
 /* Is what was last wrong with it a problem still? */
 bool problem_is_complaint(const struct status_image *image);

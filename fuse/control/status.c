@@ -54,7 +54,12 @@ int status_take(struct control_base *control, struct status *status)
 {
 	int error;
 
-	*status = (struct status){ .options = control->options, .asked = control->asked, .now_ns = queue_now_ns() };
+	*status = (struct status){
+		.options = control->options,
+		.source = view_source_path(view_source(control->view)),
+		.asked = control->asked,
+		.now_ns = queue_now_ns(),
+	};
 	error = view_survey(control->view, control->queue, &control->survey_lanes, &status->survey);
 	if (error != 0)
 		return error;

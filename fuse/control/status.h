@@ -37,6 +37,7 @@ struct status_image {
 
 struct status {
 	const struct options *options;
+	const char *source;  /* borrowed: absolute, whatever was given */
 	struct asked *asked; /* borrowed, thread-safe */
 	int64_t now_ns;
 	double uptime_seconds;

@@ -316,7 +316,7 @@ void status_write_json(FILE *out, const struct status *status, const struct prob
 
 	asked_copy(&status->asked->root, &root);
 	fputs("{\n  \"version\": \"" IMAGEFS_VERSION "\",\n  \"source\": ", out);
-	text_write_json(out, status->options->source);
+	text_write_json(out, status->source);
 	fputs(",\n  \"mountpoint\": ", out);
 	text_write_json(out, status->options->mountpoint);
 	fprintf(out, ",\n  \"uptime_seconds\": %.1f,\n  \"complete\": %s,\n", status->uptime_seconds,
@@ -481,7 +481,7 @@ void status_write_metrics(FILE *out, const struct status *status, const struct p
 
 	write_head(out, "imagefs_info", "What is shown where.");
 	fputs("imagefs_info{version=\"" IMAGEFS_VERSION "\",source=", out);
-	text_write_label(out, status->options->source);
+	text_write_label(out, status->source);
 	fputs(",mountpoint=", out);
 	text_write_label(out, status->options->mountpoint);
 	fputs("} 1\n", out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/fold.h"
 #include "base/text.h"
 #include "fuse/process/confine.h"
@@ -285,11 +286,30 @@ static void write_remarks(FILE *out, const struct status_image *image)
 	write_own(out, image->found);
 }
 
+/* Whoever put one there wonders why it is not shown. One that was unpacked is there as an image. */
+static void write_archives(FILE *out, const struct status *status)
+{
+	for (size_t i = 0; i < status->survey.archive_count; i++) {
+		const struct view_archive *archive = &status->survey.archives[i];
+		CLEANUP_FREE char *line = NULL;
+		size_t length;
+		FILE *plain;
+
+		if (problem_is_unpacked(status, archive->file) || !(plain = open_memstream(&line, &length)))
+			continue;
+		fprintf(plain, "%s: is %s, and not shown: ", archive->file, archive_text(archive->kind));
+		problem_write_archive(plain, status, archive->file, archive->kind);
+		if (fclose(plain) == 0)
+			text_write_plain(out, line);
+		fputc('\n', out);
+	}
+}
+
 static void write_table(FILE *out, const struct status *status, const struct problems *problems)
 {
 	problems_write_text(out, problems);
 	fputs("imagefs " IMAGEFS_VERSION ": ", out);
-	text_write_plain(out, status->options->source);
+	text_write_plain(out, status->source);
 	fputs(" on ", out);
 	text_write_plain(out, status->options->mountpoint);
 	fputs(", for ", out);
@@ -311,6 +331,7 @@ static void write_table(FILE *out, const struct status *status, const struct pro
 	fputc('\n', out);
 	for (size_t i = 0; i < status->count; i++)
 		write_remarks(out, &status->images[i]);
+	write_archives(out, status);
 	write_asked_of_root(out, status);
 }
 

@@ -20,6 +20,7 @@ struct link {
 	const char *name, *text;
 	bool gone;
 	size_t own_count;
+	enum archive_kind archive;
 };
 
 struct gathering {
@@ -68,7 +69,8 @@ static int take_name(void *context, const struct walk_name *found)
 	if (found->result == -EINPROGRESS)
 		gathering->survey->partial = true;
 	if (found->result == -ENOENT && found->text) {
-		gathering->links[gathering->link_count++] = (struct link){ found->name, found->text, false };
+		gathering->links[gathering->link_count++] =
+			(struct link){ .name = found->name, .text = found->text };
 		return 0;
 	}
 	if (found->result != 0)
@@ -77,7 +79,8 @@ static int take_name(void *context, const struct walk_name *found)
 		return 0;
 	if (!late && found->is_link) {
 		gathering->links[gathering->link_count++] =
-			(struct link){ found->name, found->text, found->gone, found->own_count };
+			(struct link){ found->name, found->text, found->gone, found->own_count,
+				       found->archive };
 		return 0;
 	}
 	if (late)
@@ -172,6 +175,7 @@ struct end {
 	struct view_found *image; /* or NULL, and */
 	bool bad;
 	enum view_bad why;
+	enum archive_kind archive;
 	const char *text; /* of the last link */
 };
 
@@ -186,7 +190,8 @@ static void end_at_other(const struct gathering *gathering, const char *name, st
 	if (end->bad)
 		return;
 	end->why = VIEW_BAD_ARCHIVE;
-	end->bad = archive_is_named(name);
+	end->archive = other->archive;
+	end->bad = end->archive != ARCHIVE_NONE || archive_is_named(name);
 	if (end->bad || !(image = known_by_file(gathering, name)))
 		return;
 	end->why = VIEW_BAD_NO_IMAGE;
@@ -206,7 +211,8 @@ static void end_outside(const struct gathering *gathering, const struct link *li
 	size_t length;
 
 	end->why = link->gone ? VIEW_BAD_GONE : VIEW_BAD_ARCHIVE;
-	end->bad = link->gone || archive_is_named(text);
+	end->archive = link->archive;
+	end->bad = link->gone || end->archive != ARCHIVE_NONE || archive_is_named(text);
 	while (text[0] == '.' && text[1] == '/')
 		text += 1 + strspn(text + 1, "/");
 	length = strcspn(text, "/");
@@ -294,7 +300,9 @@ static int add_bad(struct view_survey *survey, const char *name, const struct en
 {
 	struct view_bad_link *bad = &survey->bad[survey->bad_count++];
 
-	*bad = (struct view_bad_link){ .name = strdup(name), .text = strdup(end->text), .why = end->why };
+	*bad = (struct view_bad_link){
+		.name = strdup(name), .text = strdup(end->text), .archive = end->archive, .why = end->why
+	};
 	return bad->name && bad->text ? 0 : -ENOMEM;
 }
 
@@ -328,6 +336,29 @@ static int find_boards(struct gathering *gathering)
 		if (i == 0 || compare_links(&gathering->links[i - 1], &gathering->links[i]) != 0)
 			error = take_link(gathering, &gathering->links[i]);
 	return error;
+}
+
+/* ---- archives ---------------------------------------------------------------- */
+
+static int find_archives(struct gathering *gathering)
+{
+	struct view_survey *survey = gathering->survey;
+
+	survey->archives = calloc(gathering->other_count + 1, sizeof(*survey->archives));
+	if (!survey->archives)
+		return -ENOMEM;
+	for (size_t i = 0; i < gathering->other_count; i++) {
+		const struct walk_name *other = gathering->others[i];
+		struct view_archive *archive = &survey->archives[survey->archive_count];
+
+		if (other->archive == ARCHIVE_NONE)
+			continue;
+		*archive = (struct view_archive){ strdup(other->file), other->archive };
+		if (!archive->file)
+			return -ENOMEM;
+		survey->archive_count++;
+	}
+	return 0;
 }
 
 /* ---- what no name leads to ------------------------------------------------- */
@@ -382,7 +413,9 @@ static int survey_source(struct walk *walk, struct gathering *gathering)
 	if (error != 0)
 		gathering->survey->partial = true;
 	fold(gathering->survey);
-	error = find_boards(gathering);
+	error = find_boards(gathering); /* which sorts the others as well */
+	if (error == 0)
+		error = find_archives(gathering);
 	return error == 0 ? find_gone(gathering) : error;
 }
 
@@ -423,6 +456,9 @@ void view_survey_free(struct view_survey *survey)
 		free(survey->bad[i].text);
 	}
 	free(survey->bad);
+	for (size_t i = 0; i < survey->archive_count; i++)
+		free(survey->archives[i].file);
+	free(survey->archives);
 	for (size_t i = 0; i < survey->link_count; i++)
 		free(survey->links[i]);
 	free(survey->links);

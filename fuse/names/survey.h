@@ -36,7 +36,14 @@ struct view_found {
 struct view_bad_link {
 	char *name; /* in the mount */
 	char *text; /* where it leads to, there; of links to links the last one */
+	enum archive_kind archive; /* of VIEW_BAD_ARCHIVE; ARCHIVE_NONE: by its name only */
 	enum view_bad { VIEW_BAD_GONE, VIEW_BAD_ARCHIVE, VIEW_BAD_NO_IMAGE, VIEW_BAD_DIRECTORY, VIEW_BAD_ROUND } why;
+};
+
+/* A file of SOURCE that is not shown, since it is an archive of an image, or no raw one. */
+struct view_archive {
+	char *file;
+	enum archive_kind kind;
 };
 
 struct view_survey {
@@ -44,6 +51,8 @@ struct view_survey {
 	size_t count;
 	struct view_bad_link *bad; /* sorted by name */
 	size_t bad_count;
+	struct view_archive *archives; /* sorted by name */
+	size_t archive_count;
 	char **links; /* names of all links; sorted */
 	size_t link_count;
 	bool partial; /* SOURCE, or what its links lead to, did not answer in time */

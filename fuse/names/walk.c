@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/waits.h"
+#include "cache/device/opener.h"
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
 
@@ -153,6 +154,24 @@ static int count_own(struct cache_op *op, struct walk_name *found)
 	return error == -EAGAIN ? error : 0;
 }
 
+/* Not shown, or a way out of SOURCE; only then its first bytes are read. */
+static bool may_be_archive(const struct walk_name *found, int error, const struct view_target *target,
+			   const char *text)
+{
+	if (found->is_directory)
+		return false;
+	return error == -ENOENT
+		       ? text[0] == '\0'
+		       : error == 0 && target->kind == VIEW_LINK && !target->link_gone && text[0] == '/';
+}
+
+static enum archive_kind look_for_archive(const char *file)
+{
+	CLEANUP_FD int fd = opener_open(file);
+
+	return fd < 0 ? ARCHIVE_NONE : archive_of_fd(fd);
+}
+
 /* The result; what belongs to it is in `found`, which nobody else reads yet. */
 static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
 {
@@ -164,6 +183,11 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 	struct view_target target;
 	int error = view_lookup_at(&look, found->name, &target);
 
+	if (walk->lanes && may_be_archive(found, error, &target, text)) {
+		if (!may_block)
+			return -EAGAIN;
+		found->archive = look_for_archive(found->file);
+	}
 	if (error == -ENOENT && walk->lanes && strcmp(text, found->name) == 0)
 		keep_text_of_own(walk, found);
 	if (error != 0)

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "base/archive.h"
 #include "fuse/names/view.h"
 #include "fuse/process/queue.h"
 
@@ -31,6 +32,8 @@ struct walk_name {
 	struct view_image *image; /* of what is met only: a user; NULL: it was not */
 	bool own;		  /* it has files of its own (own.h), and of what is met only: */
 	size_t own_count;	  /* so many */
+	enum archive_kind
+		archive; /* what it is, or leads to by its whole path, that is not shown; with `lanes` */
 	/* By a look into the images: */
 	unsigned *numbers; /* of the partitions; NULL: it has no more than one */
 	size_t number_count;

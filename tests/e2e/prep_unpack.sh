@@ -110,6 +110,7 @@ says 'more than one image' two.zip b.img
 says 'no image' none.zip b.img
 says 'No such file' nothing.img.xz b.img
 says 'neither a regular file' own b.img
+says "own: is a directory: give the image's file in it, as " jammy.img.xz own
 says 'No such file' jammy.img.xz nowhere/b.img
 printf 'QFI\xfb\0\0\0\3' >vm.img
 says 'qemu-img convert' vm.img b.img

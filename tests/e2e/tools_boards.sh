@@ -78,7 +78,7 @@ refuses 'jammy.img: is no link, and stays' ctl unlink --images "$SRC" jammy.img
 ls -l "$SRC" >"$T/before"
 echo x >"$SRC/focal.img.xz"
 image_before=$(ls "$SRC")
-refuses 'focal.img.xz: is an archive: unpack it' ctl link --images "$SRC" 11111111 focal.img.xz
+refuses 'focal.img.xz: by its name an archive: unpack it' ctl link --images "$SRC" 11111111 focal.img.xz
 refuses 'nothere: no such image' ctl link --images "$SRC" 11111111 nothere
 refuses 'jammy.img: partition 9: there is none of that number' ctl link --images "$SRC" 11111111 jammy:9
 refuses 'jammy.img: partition 2: holds no FAT' ctl link --images "$SRC" 11111111 jammy:2
@@ -129,7 +129,7 @@ ln -s jammy.img "$SRC/1000000f" && mkdir "$SRC/1000000f.d"
 printf 'nbdroot=127.0.0.1/noble root=/dev/nbd0p2' >"$SRC/1000000f.d/cmdline.txt"
 boards 1 --images "$SRC"
 has '10000001: leads to gone.img, which is not there'
-has '10000002: leads to raspios.img.xz, an archive: unpack it'
+has '10000002: raspios.img.xz: by its name an archive: unpack it'
 has '10000003: jammy:9: partition 9: there is none of that number'
 has '10000004: jammy:2: partition 2: holds no FAT'
 has '10000005: notes: neither a partition table nor a FAT: this is no disk image'

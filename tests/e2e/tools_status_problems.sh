@@ -60,8 +60,8 @@ problems 1
 has '11111111: leads to gone, which is not there'
 has '22222222: leads to gone, which is not there'
 has '33333333: leads to /nowhere/pi.img, which is not there'
-has '44444444: leads to raspios.img.xz, an archive: unpack it'
-has "55555555: leads to $T/noble.zip, an archive: unpack it"
+has '44444444: leads to raspios.img.xz, by its name an archive: unpack it'
+has "55555555: leads to $T/noble.zip, by its name an archive: unpack it"
 has 'round: leads to around, and on in a circle, or through too many links'
 has '66666666: leads to jammy:7, and jammy has no FAT partition 7'
 has '66666667: leads to jammy:01, and jammy has no FAT partition 01'

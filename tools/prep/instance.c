@@ -96,6 +96,10 @@ int instance_allowed(const char *path, bool replace, struct problem *problem)
 
 	if (stat(path, &st) != 0)
 		return errno == ENOENT ? 0 : failed(-errno, path, problem);
+	if (S_ISDIR(st.st_mode))
+		return problem_set(problem, -EISDIR,
+				   "%s: is a directory: give the image's file in it, as %s/NAME.img", path,
+				   path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return problem_set(problem, -EINVAL, "%s: is neither a regular file nor a block device",
 				   path);

@@ -11,60 +11,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/archive.h"
 #include "base/bytes.h"
 #include "tools/prep/progress.h"
 #include "tools/prep/sum.h"
 
 #define READ_BYTES ((size_t)1 << 18)
 #define GZIP_TRAILER_BYTES 8 /* RFC 1952: CRC-32 and size, modulo 2^32, of the last member */
-
-/* ---- what it is ----------------------------------------------------------- */
-
-static const struct {
-	enum unpack_kind kind;
-	size_t length;
-	const char *magic;
-} magics[] = {
-	{ UNPACK_XZ, 6,
-	  "\xfd"
-	  "7zXZ" },
-	{ UNPACK_ZSTD, 4, "\x28\xb5\x2f\xfd" },
-	{ UNPACK_GZIP, 3, "\x1f\x8b\x08" },
-	{ UNPACK_BZIP2, 3, "BZh" },
-	{ UNPACK_ZIP, 4, "PK\x03\x04" },
-	{ UNPACK_FOREIGN, 4, "QFI\xfb" },
-	{ UNPACK_FOREIGN, 4, "KDMV" },
-	{ UNPACK_FOREIGN, 8, "vhdxfile" },
-};
-
-const char *unpack_kind_name(enum unpack_kind kind)
-{
-	static const char *const names[] = {
-		"image", "xz", "zstd", "gzip", "bzip2", "zip", "disk image of a virtual machine"
-	};
-
-	return names[kind];
-}
-
-static enum unpack_kind kind_of_bytes(const unsigned char *bytes, size_t length)
-{
-	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++)
-		if (length >= magics[i].length && memcmp(bytes, magics[i].magic, magics[i].length) == 0)
-			return magics[i].kind;
-	return UNPACK_PLAIN;
-}
-
-int unpack_kind_of(int fd, enum unpack_kind *kind)
-{
-	unsigned char bytes[8];
-	ssize_t got = pread(fd, bytes, sizeof(bytes), 0);
-
-	*kind = UNPACK_PLAIN;
-	if (got < 0)
-		return errno == ESPIPE ? 0 : -errno;
-	*kind = kind_of_bytes(bytes, (size_t)got);
-	return 0;
-}
 
 /* ---- what is read --------------------------------------------------------- */
 
@@ -74,7 +27,7 @@ struct input {
 	int error; /* of reading, positive */
 	unsigned char *buffer;
 	uint64_t at;
-	enum unpack_kind kind;
+	enum archive_kind kind;
 	struct sha256_ctx sum;
 	unsigned char trailer[GZIP_TRAILER_BYTES]; /* the last bytes so far */
 	uint32_t crc;				   /* of the output, for gzip */
@@ -120,7 +73,7 @@ static ssize_t read_more(struct input *input)
 	if (got <= 0)
 		return got;
 	if (input->at == 0)
-		input->kind = kind_of_bytes(input->buffer, (size_t)got);
+		input->kind = archive_of_bytes(input->buffer, (size_t)got);
 	input->at += (uint64_t)got;
 	keep_trailer(input, (size_t)got);
 	if (input->unpack->sum)
@@ -199,7 +152,7 @@ static bool is_image_name(const char *path)
 
 static bool is_image(const struct input *input, struct archive_entry *entry)
 {
-	return input->kind != UNPACK_ZIP ||
+	return input->kind != ARCHIVE_ZIP ||
 	       (is_image_name(archive_entry_pathname(entry)) && archive_entry_filetype(entry) != AE_IFDIR);
 }
 
@@ -223,7 +176,7 @@ static int copy_member(struct input *input, struct archive *archive, struct prob
 			error = output_add(output, block, length, problem);
 		if (error != 0)
 			return error;
-		if (input->kind == UNPACK_GZIP)
+		if (input->kind == ARCHIVE_GZIP)
 			input->crc = (uint32_t)crc32(input->crc, block, (uInt)length);
 		progress_move(&input->progress, input->at, output->at);
 		if (*input->unpack->interrupted)
@@ -259,7 +212,7 @@ static int copy_members(struct input *input, struct archive *archive, struct pro
  */
 static int check_gzip(const struct input *input, struct problem *problem)
 {
-	if (input->kind != UNPACK_GZIP || get_le32(input->trailer + 4) != (uint32_t)input->output->at ||
+	if (input->kind != ARCHIVE_GZIP || get_le32(input->trailer + 4) != (uint32_t)input->output->at ||
 	    get_le32(input->trailer) == input->crc)
 		return 0;
 	return problem_set(problem, -EBADMSG, "is damaged: its checksum (CRC-32) is wrong");

@@ -15,22 +15,6 @@
 #include "tools/prep/output.h"
 #include "tools/prep/problem.h"
 
-enum unpack_kind {
-	UNPACK_PLAIN,
-	UNPACK_XZ,
-	UNPACK_ZSTD,
-	UNPACK_GZIP,
-	UNPACK_BZIP2,
-	UNPACK_ZIP,
-	UNPACK_FOREIGN, /* an image that qemu-img converts: qcow2, vmdk, vhdx */
-};
-
-/* "xz" and so on; "image" for a plain one. */
-const char *unpack_kind_name(enum unpack_kind kind);
-
-/* By the first bytes of a file or device; from a pipe: UNPACK_PLAIN, and unpack() looks by itself. -errno. */
-int unpack_kind_of(int fd, enum unpack_kind *kind);
-
 struct unpack {
 	const char *name;		    /* for the bar */
 	const char *sum;		    /* wanted, in lower case; NULL: any */
