@@ -18,6 +18,10 @@
  * An open that meets a longer burst may be refused, and is counted apart; a read of
  * what is open may never be. An open from before the reports were believed (others
  * read while the writer still connects) is not judged by that.
+ *
+ * On a machine that has other work everybody is late, and what is late says nothing of the daemon. How late is
+ * measured by a thread that only sleeps (paused_ms): bounds in time are longer by that for each of the switches
+ * that an open takes, and where it is much, a refusal is none for want of a reason.
  */
 #pragma once
 
@@ -48,6 +52,7 @@ struct timeline {
 	unsigned step_count, silence_count, long_count;
 	bool reported;
 	int64_t settle_ns;
+	double paused_ms; /* how late this machine wakes a thread that only sleeps, in 99.9 % */
 	int64_t exact_ns; /* with reports: since when they are believed; 0: from the beginning */
 };
 
@@ -84,6 +89,7 @@ struct verdicts {
 	unsigned long refused_early, refused_long; /* with reports: before they were exact, in too long a burst */
 	unsigned long held, overwritten;
 	bool reported;
+	double paused_ms; /* the timeline's */
 	struct series rest_ms, unchanged_ms, changed_ms, refused_ms;
 };
 

@@ -411,14 +411,32 @@ static int judge_others(const char *timeline_path, char **records_paths, int cou
 	return status;
 }
 
+/* How late is who only sleeps? */
+static void *watch_machine(void *argument)
+{
+	struct series *late_ms = argument;
+
+	while (!over) {
+		int64_t end_ns = now_ns() + 2 * MS;
+
+		sleep_ns(2 * MS);
+		series_add(late_ms, (double)(now_ns() - end_ns) / 1e6);
+	}
+	return NULL;
+}
+
 static int torture(struct writer *writer, double seconds, uint64_t seed, const char *save)
 {
 	unsigned count = alone ? 1 : reported ? READERS_MAX : 6;
 	struct timeline timeline = { .exact_ns = reported ? now_ns() : 0 };
 	struct records all = { 0 };
 	struct verdicts verdicts = { 0 };
+	struct series late_ms = { 0 };
+	pthread_t watcher;
 	int status;
 
+	if (pthread_create(&watcher, NULL, watch_machine, &late_ms) != 0)
+		die("no thread");
 	for (unsigned i = 0; i < count; i++) {
 		readers[i] = (struct reader){ .random = seed * 100 + i + 1,
 					      .bytes = allocate(states.image_bytes + 65536),
@@ -431,6 +449,9 @@ static int torture(struct writer *writer, double seconds, uint64_t seed, const c
 	run_writer(&timeline, writer, seconds, seed);
 	over = true;
 	writer_close(writer);
+	pthread_join(watcher, NULL);
+	timeline.paused_ms = series_quantile(&late_ms, 0.999);
+	free(late_ms.values);
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(readers[i].thread, NULL);
 		for (size_t at = 0; at < readers[i].records.count; at++)
