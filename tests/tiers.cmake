@@ -19,7 +19,7 @@ set(TIER_SOAK
 	"e2e/c7_nothing_believed_fuse"
 	"e2e/tools_change_(killed_fat(12|32)|verbs_(bare12|mbr12|logical16))"
 	"e2e/p_kill_minus_nine_nbdkit-filter"
-	"netboot/upgrade_(nbd-server-reporting|nbdkit-filter|tgt)")
+	"netboot/upgrade_(nbd-server-reporting|nbdkit-filter|tgt)|netboot/first_board_(nbdkit|tgt)")
 
 # Gives each test of the directory that calls it the label of its tier; at its end.
 function(label_tiers)
