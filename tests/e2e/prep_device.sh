@@ -68,7 +68,7 @@ is "a wrong sum: what it says of itself" "$(head -c 1048576 "$full" | tr -d '\0'
 
 # Killed while its boot partition is changed: all of the change, or nothing of it, once it is opened again.
 add=(--set c=d --config a=b --copy "noise:kernel8.img" --copy noise:other)
-prep_traced() { strace -qq "$@" "$PREP" -q -f "${add[@]}" gpt.img "$full"; }
+prep_traced() { ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -qq "$@" "$PREP" -q -f "${add[@]}" gpt.img "$full"; }
 prep_traced -o calls -e trace=pwrite64
 calls=$(grep -c pwrite64 calls)
 was=0 new=0

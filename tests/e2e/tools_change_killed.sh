@@ -3,6 +3,7 @@
 # soon as imagefsctl opens the image next. And not what somebody else wrote since is overwritten.
 . "$(dirname "$0")/../lib.sh"
 requires strace fsck.fat
+export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 # which cannot be had under strace
 IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl
 ctl() { "$IMAGEFSCTL" "$@"; }
 bits=${1:-16}
