@@ -385,6 +385,26 @@ start_nbdkit() { # start_nbdkit IMAGE [nbdkit options before the plugin]
 	URI="nbd+unix:///?socket=$T/nbdkit.sock"
 }
 
+# slow_storage device|fuse MILLISECONDS: $SRC/slow.img is $T/slow.img, on storage that answers every read after so long.
+slow_storage() {
+	requires nbdkit nbdfuse
+	local slow
+	nbdkit -U "$T/slow.sock" -P "$T/nbdkit.pid" --filter=delay file "$T/slow.img" "rdelay=${2}ms" 2>"$T/nbdkit.log"
+	wait_until 10 test -s "$T/nbdkit.pid"
+	PIDS+=("$(cat "$T/nbdkit.pid")")
+	mkdir "$T/export"
+	nbdfuse -r "$T/export/slow.img" --unix "$T/slow.sock" 2>"$T/nbdfuse.log" &
+	PIDS+=($!)
+	wait_until 10 test -s "$T/export/slow.img"
+	if [ "$1" = device ]; then
+		requires loop
+		loop_device slow "$T/export/slow.img" --read-only --direct-io=on
+		ln -s "$slow" "$SRC/slow.img"
+	else
+		ln -s "$T/export/slow.img" "$SRC/slow.img"
+	fi
+}
+
 start_qemu_nbd() { # start_qemu_nbd IMAGE [options]
 	local image=$1
 	shift

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/temporary.h"
 #include "tools/ctl.h"
 #include "tools/ctl_look.h"
 #include "tools/prep/copy.h"
@@ -43,7 +44,7 @@ static int put_stream(const struct into *into)
 /* From another image, or this one: through our reader, by way of a temporary file. */
 static int put_from_image(const struct into *into, const struct place *source, const char *to)
 {
-	CLEANUP_FD int fd = temporary_open(temporary_directory());
+	CLEANUP_FD int fd = temporary_file(temporary_directory());
 	int result = fd < 0 ? ctl_fail(temporary_directory(), strerror(-fd)) : OK;
 	FILE *file = fd < 0 ? NULL : fdopen(dup(fd), "w");
 	struct look look;

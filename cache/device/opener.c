@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/temporary.h"
 #include "base/statx.h"
 
 /* Where temporary files may be. */
@@ -285,24 +286,6 @@ static int mark(const struct opener_request *request)
 
 /* ---- others ------------------------------------------------------------------------ */
 
-static int open_temporary(const char *directory)
-{
-	char path[4096];
-	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), length;
-
-	if (fd >= 0)
-		return fd;
-	/* Not every filesystem has O_TMPFILE. */
-	length = snprintf(path, sizeof(path), "%s/imagefs.XXXXXX", directory);
-	if (length < 0 || (size_t)length >= sizeof(path))
-		return -ENAMETOOLONG;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
 static int connect_to_syslog(void)
 {
 	static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
@@ -383,7 +366,7 @@ static int perform(const struct opener_request *request, struct opener_answer *a
 		result = mark(request);
 		return result != 0 && result != -ENOENT ? result : (answer->fds[0] = reopen(request->fds[1], 0));
 	case OPENER_ASK_TEMPORARY:
-		return answer->fds[0] = open_temporary(source_directory ? TEMPORARY : request->name);
+		return answer->fds[0] = temporary_file(source_directory ? TEMPORARY : request->name);
 	case OPENER_ASK_SYSLOG:
 		return answer->fds[0] = connect_to_syslog();
 	case OPENER_ASK_PROCESS:

@@ -18,20 +18,7 @@ for i in 0 1 2 3 4 5 6 7; do
 	head -c $size /dev/urandom >"$T/want/file$i.bin"
 	put "@$T/want/file$i.bin" "$T/slow.img" "/file$i.bin"
 done
-nbdkit -U "$T/slow.sock" -P "$T/nbdkit.pid" --filter=delay file "$T/slow.img" "rdelay=${delay}ms" 2>"$T/nbdkit.log"
-wait_until 10 test -s "$T/nbdkit.pid"
-PIDS+=("$(cat "$T/nbdkit.pid")")
-mkdir "$T/export"
-nbdfuse -r "$T/export/slow.img" --unix "$T/slow.sock" 2>"$T/nbdfuse.log" &
-PIDS+=($!)
-wait_until 10 test -s "$T/export/slow.img"
-if [ "$kind" = device ]; then
-	requires loop
-	loop_device slow "$T/export/slow.img" --read-only --direct-io=on
-	ln -s "$slow" "$SRC/slow.img"
-else
-	ln -s "$T/export/slow.img" "$SRC/slow.img"
-fi
+slow_storage "$kind" "$delay"
 mount_imagefs
 case $server in
 dnsmasq) port=69 && start_dnsmasq "$MNT" --tftp-max=500 ;;

@@ -15,20 +15,7 @@ put slow "$T/slow.img" /config.txt
 mmd -i "$T/slow.img@@1M" ::overlays
 put overlay "$T/slow.img" /overlays/one.dtbo
 put "@$T/kernel" "$T/slow.img" /kernel8.img
-nbdkit -U "$T/slow.sock" -P "$T/nbdkit.pid" --filter=delay file "$T/slow.img" "rdelay=${delay}ms" 2>"$T/nbdkit.log"
-wait_until 10 test -s "$T/nbdkit.pid"
-PIDS+=("$(cat "$T/nbdkit.pid")")
-mkdir "$T/export"
-nbdfuse -r "$T/export/slow.img" --unix "$T/slow.sock" 2>"$T/nbdfuse.log" &
-PIDS+=($!)
-wait_until 10 test -s "$T/export/slow.img"
-if [ "$kind" = device ]; then
-	requires loop
-	loop_device slow "$T/export/slow.img" --read-only --direct-io=on
-	ln -s "$slow" "$SRC/slow.img"
-else
-	ln -s "$T/export/slow.img" "$SRC/slow.img"
-fi
+slow_storage "$kind" "$delay"
 mount_imagefs
 port=69
 if [ "$kind" = device ]; then start_dnsmasq "$MNT"; else port=6969 && start_tftpd "$MNT" && tftpd_answers; fi

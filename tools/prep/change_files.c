@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/temporary.h"
 #include "tools/prep/change.h"
 #include "tools/prep/change_state.h"
 #include "tools/prep/place.h"
@@ -198,7 +199,7 @@ static int know_length(int *fd, int *spool, uint64_t *length_bytes)
 		return 0;
 	}
 	buffer = malloc(PIECE_BYTES);
-	*spool = buffer ? temporary_open(temporary_directory()) : -ENOMEM;
+	*spool = buffer ? temporary_file(temporary_directory()) : -ENOMEM;
 	if (*spool < 0)
 		return *spool;
 	/* FAT has no longer file than 4 GiB: what is behind that is not waited for. */
@@ -298,7 +299,7 @@ int change_put(struct change *change, const char *local_path, const char *path)
 
 int change_put_text(struct change *change, const char *path, const void *text, size_t length_bytes)
 {
-	CLEANUP_FD int fd = temporary_open(temporary_directory());
+	CLEANUP_FD int fd = temporary_file(temporary_directory());
 	int error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
 
 	return error == 0 ? change_put_fd(change, fd, path)
@@ -377,7 +378,7 @@ static int rewrite(struct change *change, const struct spot *spot, const char *p
 
 	if (error != 0)
 		return error;
-	fd = temporary_open(temporary_directory());
+	fd = temporary_file(temporary_directory());
 	error = fd < 0 ? fd : file_write_all(fd, 0, text, length_bytes);
 	if (error != 0)
 		return change_say(change, error, "%s: %s", path, strerror(-error));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/temporary.h"
 
 #define PIECE_BYTES ((size_t)1 << 20)
 /* What is left out if it is all zeros: a block of most filesystems. */
@@ -24,22 +25,6 @@ const char *temporary_directory(void)
 	return directory && *directory ? directory : "/var/tmp";
 }
 
-int temporary_open(const char *directory)
-{
-	char path[PATH_MAX];
-	int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-		return fd >= 0 ? fd : -errno;
-	if ((size_t)snprintf(path, sizeof(path), "%s/.imagefs-XXXXXX", directory) >= sizeof(path))
-		return -ENAMETOOLONG;
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	unlink(path);
-	return fd;
-}
-
 /* ---- by reflink ----------------------------------------------------------- */
 
 /* A descriptor of the clone, or -errno: whatever it is, copying is tried then. */
@@ -50,7 +35,7 @@ static int clone_beside(int image_fd, const char *path, uint64_t offset_bytes, u
 	struct file_clone_range range = { .src_fd = image_fd,
 					  .src_offset = offset_bytes,
 					  .src_length = length_bytes };
-	CLEANUP_FD int fd = directory ? temporary_open(directory) : -ENOMEM;
+	CLEANUP_FD int fd = directory ? temporary_file(directory) : -ENOMEM;
 
 	if (fd < 0)
 		return fd;
@@ -121,7 +106,7 @@ int copy_make(struct copy *copy, int image_fd, const char *path, uint64_t offset
 	*copy = (struct copy){ .fd = -1 };
 	*where = temporary_directory();
 	if (fd < 0) {
-		fd = temporary_open(*where);
+		fd = temporary_file(*where);
 		error = fd < 0 ? fd : copy_used(fd, image_fd, offset_bytes, length_bytes, clusters);
 	}
 	if (error == 0)

@@ -25,7 +25,5 @@ int copy_make(struct copy *copy, int image_fd, const char *path, uint64_t offset
 	      const struct clusters *clusters, const char **where);
 void copy_free(struct copy *copy);
 
-/* A temporary file without a name, of that directory. A descriptor, close-on-exec, or -errno. */
-int temporary_open(const char *directory);
 /* $TMPDIR, or /var/tmp. */
 const char *temporary_directory(void);
