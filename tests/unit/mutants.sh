@@ -204,6 +204,8 @@ mutant "write log: ranges there is no room for are none" write_log $log 's/if \(
 mutant "write log: what falls out of the log did not happen" write_log $log 's/log->floor = log->entries\[log->first\].generation;//'
 mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
 mutant "write log: two looks may be of one moment while a write is executed" write_log $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
+mutant "write log: what is queued is nothing as long as something is in flight" write_log $log 's/ \|\| log->flight_count > 0//'
+mutant "write log: what is queued is nothing when the device shows something else" write_log $log 's/!seen->steady \|\|\n\t       seen->generation != log->device_generation/!seen->steady/'
 mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
 mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, forget_read\)/each_flight(log, teller, \&id, end_flight)/'
 mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
