@@ -83,7 +83,7 @@ int opener_temporary(const char *directory);
 /* A socket to the system's log: datagrams, which do not wait. -errno: nobody listens there. */
 int opener_syslog(void);
 
-/* proc(5): comm; "" when it is gone. `name` has 32 bytes. */
+/* proc(5): comm; "" when it is gone, or does not come soon: of all these only this is answered without. `name` has 32 bytes. */
 void opener_process_name(pid_t process, char *name);
 
 /* ---- for the two processes ----------------------------------------------------- */

@@ -305,17 +305,19 @@ mutant "reporter: what was answered before is not lost" reporter changes/reporte
 
 # ---- the kernel ----
 kernel=changes/kernel.c
-mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) != 0\)/if (false)/'
+mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/error = mark\(events, FAN_MARK_ADD, EVENTS, fd\);\n\tif \(error != 0\) \{\n\t\tremove_feed/error = 0;\n\tif (error != 0) {\n\t\tremove_feed/'
+	's/link_feed\(feed\);\n\terror = mark\(events, FAN_MARK_ADD, EVENTS, fd\);/link_feed(feed);\n\terror = 0;/'
 mutant "kernel: the directory has no mark" kernel $kernel 's/error = mark\(events, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, fd\);/error = 0;/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
 	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
-mutant "kernel: other files raise events for ever" kernel $kernel 's/mark\(events, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd\);/;/'
-mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd/IGNORE, EVENTS, event->fd/'
+mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
+mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/(if \(!looked_at\)\n\t\tmark\(events, )IGNORE \| FAN_MARK_EVICTABLE/$1IGNORE/'
+mutant "kernel: what is looked at by now is ignored" kernel $kernel 's/if \(!looked_at\)/if (true)/'
+mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
 mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
 mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
