@@ -53,6 +53,7 @@ struct memory_device {
 
 	/* What was asked of it. */
 	unsigned observations, block_reads, data_reads;
+	unsigned data_calls; /* so many of data_reads are made in each */
 	uint64_t data_bytes;
 	unsigned closes;
 

@@ -188,7 +188,11 @@ mutant "runs may overlap" extents device/extents.c \
 	's/if \(image_end\(in_image\(extents, i - 1\)\) > in_image\(extents, i\)->image_bytes\)/if (0)/'
 mutant "runs may leave a gap" extents device/extents.c 's/run->file_bytes != at \|\|//'
 mutant "runs are in the image as in the file" extents device/extents.c 's/\tif \(ascending\)\n/\tif (true)\n/'
-mutant "each piece is read by itself" extents device/extents.c 's/piece.image_bytes - end > GAP_BYTES/true/'
+mutant "each piece is read by itself" extents device/extents.c 's/part->image_bytes - \*end > GAP_BYTES/true/'
+mutant "all that is between pieces is read" extents device/extents.c 's/part->image_bytes - \*end > GAP_BYTES/false/'
+mutant "pieces are read one after the other" extents device/extents.c 's/result == 1 && gathering->next < gathering->count/false/'
+mutant "pieces are taken as they are in the file" extents device/extents.c 's/if \(!ascending\)\n\t\tqsort/if (false)\n\t\tqsort/'
+mutant "a piece is read in place that has none" extents device/extents.c 's/next == first \+ 1 \? place_of\(gathering, &gathering->parts\[first\]\) : NULL/gathering->target + (gathering->parts[first].file_bytes - gathering->offset_bytes)/'
 
 # ---- writes in flight ----
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
