@@ -126,8 +126,8 @@ static int read_seconds(const char *text, double least, double *seconds)
 
 static int add_name(struct arguments *arguments, const char *name)
 {
-	if (!*name || strchr(name, '/'))
-		return misused(name, "is no name of a board");
+	if (!*name)
+		return misused("--board", "needs a name");
 	return names_add(&arguments->boards, name) == 0 ? FINE : fail(name, strerror(ENOMEM));
 }
 
@@ -227,8 +227,6 @@ static int find_boards(struct arguments *arguments)
 	}
 	if (arguments->count || arguments->pattern)
 		result = names_count(boards, pattern, arguments->count ? arguments->count : 1);
-	if (result == -EINVAL)
-		return misused(pattern, "is no name of a board");
 	/* One that asks for files by their whole path needs no name. */
 	if (result == 0 && boards->count == 0 && arguments->sequence.count)
 		result = names_add(boards, "");

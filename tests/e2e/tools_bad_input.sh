@@ -69,8 +69,6 @@ table() {
 1 | noise | nobodd-boards noise
 2 | HOST | tftp-storm
 2 | no boards | tftp-storm 127.0.0.1
-2 | a/b | tftp-storm --board a/b 127.0.0.1
-2 | a/# | tftp-storm --boards 2 --pattern a/# 127.0.0.1
 2 | 0 | tftp-storm --boards 0 127.0.0.1
 2 | 6 | tftp-storm --model 6 --boards 1 127.0.0.1
 2 | soon | tftp-storm --window soon --boards 1 127.0.0.1

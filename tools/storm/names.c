@@ -31,8 +31,6 @@ int names_count(struct names *names, const char *pattern, size_t count)
 	const char *last = strrchr(pattern, '#'), *first = last;
 	int digits = 0;
 
-	if (strchr(pattern, '/'))
-		return -EINVAL;
 	if (last) {
 		while (first > pattern && first[-1] == '#')
 			first--;

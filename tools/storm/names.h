@@ -15,7 +15,7 @@ int names_add(struct names *names, const char *name);
 /*
  * `count` names of `pattern`, whose last run of # is the number from 1 on, with as many digits at least as
  * there are
- * #. Without one all have the same name. -EINVAL: a slash in it; -ENOMEM.
+ * #. Without one all have the same name. -ENOMEM.
  */
 int names_count(struct names *names, const char *pattern, size_t count);
 
