@@ -330,7 +330,7 @@ static bool tell_feeds(struct kernel_events *events, const struct fanotify_event
  * A file that has a mark of its own (one that a link leads to) is kept in memory by it anyway, and the kernel
  * refuses to have it evictable.
  */
-static void ignore(struct kernel_events *events, int fd)
+static void ignore_file(struct kernel_events *events, int fd)
 {
 	if (mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, fd) == -EEXIST)
 		mark(events, IGNORE, EVENTS, fd);
@@ -350,7 +350,7 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 		allow(events, event->fd);
 	/* A file that nobody looks at, or an image that is not open: once is enough. */
 	if (known && !is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
-		ignore(events, event->fd);
+		ignore_file(events, event->fd);
 	close(event->fd);
 }
 
