@@ -362,8 +362,13 @@ mutant "the budget is not given back" kept device/kept.c \
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
-mutant "removing one watch ends another's" watch device/watch.c 's/if \(!is_watched\(watch, target->descriptor\)\)//'
-mutant "the queue is not drained" watch device/watch.c 's/\tdrain\(watch\);//'
+mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
+mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
+mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'
+mutant "who rests is watched no more" watch device/watch.c 's/\tenter\(&watch->once, &target->once, descriptor\);//'
+mutant "what was written while nothing told is no event" watch device/watch.c 's/target->events \+= events;//'
+mutant "who has told once is not watched again" watch device/watch.c 's/if \(queue == &watch->once \|\| event->mask & IN_IGNORED\)/if (false)/'
+mutant "an overflow ends no rest" watch device/watch.c 's/\tend_all_once\(watch\);//'
 mutant "unsettled signs are believed when they settle" disk device/disk.c \
 	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
 mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->ctime_lag_ns/true/'
