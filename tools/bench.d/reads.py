@@ -84,6 +84,8 @@ def on_tmpfs(world, size):
     if done.returncode:
         raise Skip("no free loop device")
     device = done.stdout.strip()
+    holder = os.open(device, os.O_RDONLY)
+    subprocess.run(["losetup", "-d", device], check=True)  # when nobody has it open any more, however we end
     source = world.directory("src-loop")
     os.symlink(device, os.path.join(source, "image.img"))
     try:
@@ -91,7 +93,7 @@ def on_tmpfs(world, size):
             time.sleep(2)
             cold(world, device, world.path("mnt/image/large.bin"), offset, size, "cold file by 1 MiB, on a loop device over tmpfs", 0.9)
     finally:
-        subprocess.run(["losetup", "-d", device], check=False)
+        os.close(holder)
         subprocess.run(["umount", "-l", memory], check=False)
 
 
