@@ -10,7 +10,7 @@ bench() { "$PYTHON" "$TOP/tools/bench" --build "$BUILD" --directory "$T" --quick
 grep -q '^  memory ' "$T/list" || fail "$(cat "$T/list")"
 
 bench --save "$T/saved" memory fragments >"$T/table" || fail "$(cat "$T/bench.log")"
-is "rows" "$(grep -c '^| ' "$T/table")" $((2 + 3))
+is "rows" "$(grep -c '^| ' "$T/table")" $((2 + 5))
 grep -q "^| memory with 100 images .* MiB (met) |$" "$T/table" || fail "$(cat "$T/table")"
 grep -qF "Linux $(uname -r)" "$T/table" || fail "no kernel: $(cat "$T/table")"
 grep -q '^Others ran meanwhile' "$T/table" || fail "what the machine was doing: $(cat "$T/table")"
