@@ -4,6 +4,7 @@ Each series is a table: what grows, and for each size what was measured; plot.py
 """
 import os
 import random
+import subprocess
 import time
 
 import fat
@@ -26,7 +27,7 @@ def resources(world, daemon):
 
 def add(world, name, title, label, times, rows, unit="ms"):
     """`times`: the names of the first columns behind the size."""
-    rows = [[float("%.4g" % value) for value in row] for row in rows]
+    rows = [[None if value is None else float("%.4g" % value) for value in row] for row in rows]
     world.series.append({"name": name, "title": title, "label": label, "unit": unit, "times": times,
                          "columns": [label, *times, *RESOURCES], "rows": rows})
 
@@ -40,7 +41,12 @@ def middle(samples):
 
 
 def ms(world, way, path, count=1):
-    return world.timed(way, path, count)[0] / 1e3
+    """None: it failed, and that is said."""
+    try:
+        return world.timed(way, path, count)[0] / 1e3
+    except subprocess.CalledProcessError:
+        world.skip("timed %s %s failed" % (way, path[len(world.root):]))
+        return None
 
 
 class Images:
@@ -59,7 +65,7 @@ class Images:
                 first, again = ms(world, "list", daemon.point), ms(world, "list", daemon.point, 3)
                 few = [os.path.join(daemon.point, "image%06d/config.txt" % random.randrange(count)) for _ in range(20)]
                 opened = middle([first_byte(path) for path in few])
-                warm = middle([ms(world, "open", path, 100) for path in few[:5]])
+                warm = middle([world.timed("open", path, 100)[0] / 1e3 for path in few[:5]])
                 rows.append([count, mounted, first, again, opened, warm, *resources(world, daemon)])
             world.say("%d images: %s" % (count, rows[-1]))
         add(world, "images", "Images in SOURCE", "images",

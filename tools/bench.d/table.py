@@ -16,7 +16,7 @@ def number(value, unit):
 
 
 def ratio(value):
-    return "-" if value is None else "%.2f" % value if value < 100 else "%.0f" % value
+    return "-" if value is None else "%.*f" % (2 if value < 10 else 1 if value < 100 else 0, value)
 
 
 def row(figure):
