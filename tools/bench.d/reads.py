@@ -42,7 +42,7 @@ def warm(world, path, size):
     local = random_file(world.path("local.bin"), size)
     rate(world, path, size)
     rate(world, local, size)
-    figure = world.figure("warm file by 1 MiB", "MB/s", MORE, "a local file", target=("ratio", 0.9))
+    figure = world.figure("warm file by 1 MiB", "MB/s", MORE, "a local file")
     world.pairs(figure, lambda: rate(world, path, size), lambda: rate(world, local, size), count=15)
     os.unlink(local)
     try:
@@ -53,7 +53,8 @@ def warm(world, path, size):
     with null:
         other = world.path("null/large")
         rate(world, other, size)
-        figure = world.figure("warm file by 1 MiB", "MB/s", MORE, "a FUSE daemon that does nothing", target=("ratio", 1), main=True)
+        figure = world.figure("warm file by 1 MiB", "MB/s", MORE, "a FUSE daemon that does nothing",
+                              target=("ratio", 0.9), main=True)
         world.pairs(figure, lambda: rate(world, path, size), lambda: rate(world, other, size), count=15)
 
 
@@ -117,7 +118,8 @@ def on_tmpfs(world, size):
     try:
         with world.mount(source):
             time.sleep(2)
-            cold(world, device, world.path("mnt/image/large.bin"), offset, size, "cold file by 1 MiB, on a loop device over tmpfs", 0.9)
+            cold(world, device, world.path("mnt/image/large.bin"), offset, size,
+                 "cold file by 1 MiB, on a loop device over tmpfs", 0.9)
     finally:
         os.close(holder)
         subprocess.run(["umount", "-l", memory], check=False)
