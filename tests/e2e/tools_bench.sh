@@ -10,7 +10,7 @@ bench() { "$PYTHON" "$TOP/tools/bench" --build "$BUILD" --directory "$T" --quick
 grep -q '^  memory ' "$T/list" || fail "$(cat "$T/list")"
 
 bench --save "$T/saved" memory fragments >"$T/table" || fail "$(cat "$T/bench.log")"
-is "rows" "$(grep -c '^| ' "$T/table")" $((2 + 3))
+is "rows" "$(grep -c '^| ' "$T/table")" $((2 + 5))
 grep -q "^| memory with 100 images .* MiB (met) |$" "$T/table" || fail "$(cat "$T/table")"
 grep -qF "Linux $(uname -r)" "$T/table" || fail "no kernel: $(cat "$T/table")"
 grep -q '^Others ran meanwhile' "$T/table" || fail "what the machine was doing: $(cat "$T/table")"
@@ -32,8 +32,18 @@ status=0 && bench nonsense >"$T/table" || status=$?
 is "no such group" $status 2
 
 bench --growth --out "$T/growth" fat >"$T/table" || fail "$(cat "$T/bench.log")"
-is "sizes" "$(wc -l <"$T/growth/fat.csv")" 4
+is "sizes" "$(wc -l <"$T/growth/fat.csv")" 3
 [ "$(stat -c %s "$T/growth/fat.svg")" -lt 40000 ] || fail "a large SVG: $(stat -c %s "$T/growth/fat.svg")"
 "$PYTHON" -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$T/growth/fat.svg"
 grep -qF '(fat.svg)' "$T/growth/README.md" || fail "$(cat "$T/growth/README.md")"
+
+# Interrupted: its daemons and its files go with it.
+"$PYTHON" "$TOP/tools/bench" --build "$BUILD" --directory "$T" --quick memory >"$T/table" 2>"$T/bench.log" &
+killed=$!
+is_measuring() { [ -n "$(pids_of_daemons)" ]; }
+wait_until 20 is_measuring
+kill $killed
+status=0 && wait $killed || status=$?
+is "interrupted" $status 1
+wait_until 10 eval '[ -z "$(pids_of_daemons)" ]'
 is "left behind" "$(find "$T" -name 'imagefs-bench*')" ''

@@ -10,6 +10,7 @@
  * For tools/bench: an interpreter's own time would be most of what it measured.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,9 +73,12 @@ static int walk(const char *path, int look)
 
 	if (!dir)
 		return -1;
+	errno = 0;
 	while (result == 0 && (entry = readdir(dir)))
 		if (look)
 			result = fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW);
+	if (errno)
+		result = -1; /* a listing that ended before its end */
 	closedir(dir);
 	return result;
 }

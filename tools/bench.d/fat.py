@@ -70,15 +70,16 @@ class Volume:
 
     def pieces(self, count, piece):
         """A chain of `count` clusters in pieces of `piece`, with as much room between them. Its first cluster."""
-        first = self.next
-        numbers = [first + number + number // piece * piece for number in range(count)]
+        return self.scattered([self.next + number + number // piece * piece for number in range(count)])
+
+    def scattered(self, numbers):
+        """A chain of these clusters, in that order."""
         kind, width = ("H", 2) if self.bits == 16 else ("I", 4)
-        table = [0] * (numbers[-1] - first + 1)
-        for number, following in zip(numbers, [*numbers[1:], END[self.bits]]):
-            table[number - first] = following
+        first, following = min(numbers), dict(zip(numbers, [*numbers[1:], END[self.bits]]))
+        table = [following.get(number, 0) for number in range(first, max(numbers) + 1)]
         self.put(self.fat + width * first, struct.pack("<%d%s" % (len(table), kind), *table))
-        self.next = numbers[-1] + 1
-        return first
+        self.next = max(numbers) + 1
+        return numbers[0]
 
     def allocate(self, size, stride=1):
         """First cluster of a chain that holds `size` bytes; 0 of an empty file."""

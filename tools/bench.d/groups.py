@@ -1,10 +1,12 @@
 """groups: all there are, in the order of the table."""
+import coherence
 import fragments
 import growth
 import listings
 import memory
 import opens
 import reads
+import reports
 import tftp
 import walks
 import writers
@@ -18,5 +20,7 @@ GROUPS = {
     "listings": listings,
     "writers": writers,
     "memory": memory,
+    "reports": reports,
+    "coherence": coherence,
 }
 GROWTH = growth.SERIES

@@ -11,23 +11,29 @@ import groups
 import machine
 import world as worlds
 
+PR_SET_PDEATHSIG = 1
 RUN = ["unshare", "-mnpf", "--kill-child", "--mount-proc", "--propagation", "private"]
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def run(args):
     """What was measured; None if that failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the ends of what is `with` here
     with tempfile.TemporaryDirectory(prefix="imagefs-bench.", dir=args.directory) as work:
         os.chmod(work, 0o755)  # servers that run as another user pass through
         with open(os.path.join(work, "arguments"), "w", encoding="utf-8") as file:
             json.dump(vars(args), file)
         os.mkdir(os.path.join(work, "w"))
         os.chmod(os.path.join(work, "w"), 0o755)
-        with subprocess.Popen([*RUN, sys.executable, "-B", __file__, work]) as process:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                process.terminate()
-                process.wait()
+        process = subprocess.Popen([*RUN, sys.executable, "-B", __file__, work], preexec_fn=end_with_parent)
+        try:
+            process.wait()
+        finally:  # also when interrupted; all of its namespaces end with it
+            process.kill()
+            process.wait()
         try:
             with open(os.path.join(work, "result"), encoding="utf-8") as file:
                 return json.load(file)
@@ -43,8 +49,6 @@ def prepare():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "imagefs-bench", place], check=True)
     os.environ.update(LC_ALL="C", MTOOLS_SKIP_CHECK="1", MTOOLSRC="/dev/null")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    # What is started here and outlives who started it is ours to reap.
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 

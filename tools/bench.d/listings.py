@@ -27,7 +27,8 @@ def many_files(world):
     with world.mount(source):
         path = world.path("mnt/image/many")
         time.sleep(3)
-        figure = world.figure("ls -l of %s files" % format(count, ","), "s", LESS, "a local directory", target=("ours", 1), main=True)
+        figure = world.figure("ls -l of %s files" % format(count, ","), "s", LESS, "a local directory", target=("ours", 1),
+                              main=True)
         world.pairs(figure, lambda: ls(path), lambda: ls(local), count=5)
 
 

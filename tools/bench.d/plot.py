@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import growth
 import table
 
 SIZE = (900, 620)
@@ -35,7 +36,8 @@ def quoted(text):
 
 def panel(path, title, label, columns, series, logarithmic):
     lines = ["%sset logscale y" % ("" if logarithmic else "un"), "set ylabel '%s'" % quoted(label),
-             "set title '%s'" % quoted(title), "set key below" if len(columns) > 1 else "unset key", "set yrange [%s:*]" % ("*" if logarithmic else "0")]
+             "set title '%s'" % quoted(title), "set key below" if len(columns) > 1 else "unset key",
+             "set yrange [%s:*]" % ("*" if logarithmic else "0")]
     plots = ["'%s' using 1:%d title '%s'" % (path, series["columns"].index(name) + 1, quoted(name.replace("_", " ")))
              for name in columns]
     return "\n".join([*lines, "plot " + ", ".join(plots)]) + "\n"
@@ -80,17 +82,25 @@ def draw(series, out):
     smaller(svg)
 
 
+PAGE = """# How it grows
+
+By `sudo tools/bench --growth`. Each plot has its data beside it. Times are of one try where they say "first", else medians; threads
+and descriptors are those of both of the daemon's processes. The machine, when it was last run:
+
+"""
+
+
 def page(result, out):
     """README.md of all series that are there, also from before."""
-    names = sorted(name[:-4] for name in os.listdir(out) if name.endswith(".csv"))
-    titles = {series["name"]: series["title"] for series in result["series"]}
+    names = [name for name in growth.SERIES if os.path.exists(os.path.join(out, name + ".csv"))]
     with open(os.path.join(out, "README.md"), "w", encoding="utf-8") as file:
-        file.write("# How it grows\n\nBy `sudo tools/bench --growth`. Each plot has its data beside it. Times are of one try where they "
-                   "say \"first\", else medians; threads and descriptors are those of both of the daemon's processes.\n\n")
+        file.write(PAGE)
         for line in table.machine_lines(result["machine"]):
             file.write(line + "\n")
+        for skipped in result["skipped"]:
+            file.write("Not measured: %s\n" % skipped)
         for name in names:
-            file.write("\n## %s\n\n![%s](%s.svg)\n\n[%s.csv](%s.csv)\n" % (titles.get(name, name), name, name, name, name))
+            file.write("\n## %s\n\n![%s](%s.svg)\n\n[%s.csv](%s.csv)\n" % (growth.SERIES[name].TITLE, name, name, name, name))
 
 
 def write(result, out):

@@ -16,7 +16,7 @@ def number(value, unit):
 
 
 def ratio(value):
-    return "-" if value is None else "%.2f" % value if value < 100 else "%.0f" % value
+    return "-" if value is None else "%.*f" % (2 if value < 10 else 1 if value < 100 else 0, value)
 
 
 def row(figure):
@@ -74,6 +74,12 @@ def readme_rows(figures):
             yield [text, ours, peer, "%s (%s)" % (middle, span) if figure["ratio"] is not None else "-"]
 
 
+README_TEXT = """Each beside a peer or a limit, in turn with it, by `sudo tools/bench`; medians. All figures, and what they should be, are in
+[docs/performance.md](docs/performance.md).
+
+%s
+%s
+"""
 BEGIN, END = "<!-- by tools/bench --docs -->\n", "<!-- until here -->\n"
 
 
@@ -84,7 +90,7 @@ def into_readme(result, path):
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     lines = list(machine_lines(result["machine"]))
-    new = "%s\n%s\n" % (markdown([README_HEAD, *readme_rows(result["figures"])]), "\n".join(lines))
+    new = README_TEXT % (markdown([README_HEAD, *readme_rows(result["figures"])]), " ".join(lines))
     with open(path, "w", encoding="utf-8") as file:
         file.write(before + BEGIN + new + END + after)
 

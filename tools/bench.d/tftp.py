@@ -98,7 +98,8 @@ def first_bytes(world, boards):
     figure = world.figure("TFTP, time to the first answer, 8 clients, dnsmasq, warm", "us", LESS, "a local directory",
                           target=("ratio", 2), main=True)
     world.pairs(figure, lambda: take("mnt"), lambda: take("local"), count=9)
-    figure = world.figure("TFTP, time to the first answer, 8 clients, dnsmasq, warm, 99 %", "us", LESS, "a local directory", target=("ratio", 2))
+    figure = world.figure("TFTP, time to the first answer, 8 clients, dnsmasq, warm, 99 %", "us", LESS, "a local directory",
+                          target=("ratio", 2))
     figure.ours, figure.peer = samples["mnt"], samples["local"]
     world.report(figure)
 
@@ -132,8 +133,8 @@ def upgraded(world, boards):
         time.sleep(world.size(8, 3))
         return boards.boots(where, few)["microseconds"]["first_byte"]["p50"] / 1e3
 
-    figure = world.figure("TFTP, first byte of each file, after an upgrade and a reboot, 4 boards", "ms", LESS, "a local directory",
-                          target=("ours", 5), main=True)
+    figure = world.figure("TFTP, first byte of each file, after an upgrade and a reboot, 4 boards", "ms", LESS,
+                          "a local directory", target=("ours", 5), main=True)
     world.pairs(figure, lambda: take("mnt"), lambda: take("local"), count=3)
 
 

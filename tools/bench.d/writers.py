@@ -3,7 +3,7 @@ import os
 import subprocess
 
 from figure import MORE
-from world import Daemon, Skip
+from world import Daemon, NbdServer, Skip
 
 SECONDS = 160
 LOADS = ((4096, 1, 6000), (4096, 8, 12000), (262144, 8, 600))
@@ -33,25 +33,21 @@ def nbdkit(world, image):
 
 def nbd_server(world, image, extra=""):
     socket, config = world.path("nbd.sock"), world.path("nbd.conf")
-    if os.path.exists(socket):
-        os.unlink(socket)
     with open(config, "w", encoding="utf-8") as file:
         file.write("[generic]\nallowlist = true\nuser = root\ngroup = root\nunixsock = %s\n"
                    "[disk]\nexportname = %s\n%s" % (socket, image, extra))
-    daemon = Daemon(["nbd-server", "-d", "-C", config], lambda: os.path.exists(socket), "nbd-server",
-                    stderr=subprocess.DEVNULL)
-    return daemon, "nbd+unix:///disk?socket=%s" % socket
+    return NbdServer(config, socket, world.path("nbd.pid")), "nbd+unix:///disk?socket=%s" % socket
 
 
 SERVERS = {"nbdkit": nbdkit, "nbd-server": nbd_server}
 
 
-def load(world, server, image, request, depth, count):
-    """MB/s."""
+def load(world, server, image, request, depth, count, where=128):
+    """MB/s, of writes to 64 MiB from `where` on, in MiB."""
     daemon, uri = server(world, image)
     with daemon:
         os.sync()  # what the last run left to be written back is not this one's
-        words = world.output(world.tool("nbd_load"), uri, 128 * MIB, 64 * MIB, request, depth, count).split()
+        words = world.output(world.tool("nbd_load"), uri, where * MIB, 64 * MIB, request, depth, count).split()
     return float(words[0])
 
 
