@@ -94,6 +94,12 @@ struct cache_device_ops {
 	/* File data: 1 to CACHE_PIECES_MAX pieces, side by side. All of them, or an error. Blocks. */
 	int (*read_pieces)(struct cache_device *device, struct cache_piece *pieces, size_t count);
 
+	/*
+	 * That range is read soon: it is read ahead where that changes nothing of what a read gives. May block a little. May
+	 * be NULL.
+	 */
+	void (*will_need)(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes);
+
 	/* What kind of change source it has: a word for status. */
 	const char *(*describe)(struct cache_device *device);
 

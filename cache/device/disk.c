@@ -436,7 +436,7 @@ static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ri
 {
 	uint64_t size_bytes = atomic_load(&disk->size_bytes);
 	uint64_t start = round_down_u64(piece->offset_bytes, CACHE_BLOCK_BYTES), end;
-	size_t head = (size_t)(piece->offset_bytes - start), have = 0;
+	size_t head = (size_t)(piece->offset_bytes - start), have;
 
 	if (!range_within(piece->offset_bytes, piece->length_bytes, size_bytes) ||
 	    !round_up_u64(piece->offset_bytes + piece->length_bytes, CACHE_BLOCK_BYTES, &end))
@@ -455,15 +455,18 @@ static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ri
 	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
 		return answered(disk, whole(read_buffered(disk, piece->offset_bytes, piece->bytes, piece->length_bytes),
 					    piece->length_bytes));
-	if (page_cache_holds(disk, start, (size_t)(end - start)))
+	if (page_cache_holds(disk, start, (size_t)(end - start))) {
 		have = read_nowait(disk, start, piece->buffer, (size_t)(end - start));
-	if (have >= head + piece->length_bytes)
-		return 0;
+		if (have >= head + piece->length_bytes)
+			return 0;
+		/* It is being read into the page cache: sooner there than by a read of our own. */
+		return answered(disk, whole(read_all(disk->fd, piece->offset_bytes, piece->bytes, piece->length_bytes),
+					    piece->length_bytes));
+	}
 	/* O_DIRECT wants whole blocks; what is asked for beyond the end does not come. */
-	have = (size_t)round_down_u64(have, CACHE_BLOCK_BYTES);
-	left->offset_bytes = start + have;
-	left->buffer = (unsigned char *)piece->buffer + have;
-	left->length_bytes = (size_t)round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES) - have;
+	left->offset_bytes = start;
+	left->buffer = piece->buffer;
+	left->length_bytes = (size_t)round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES);
 	return 0;
 }
 
@@ -505,6 +508,15 @@ static int disk_read_pieces(struct cache_device *device, struct cache_piece *pie
 	for (size_t i = 0; i < left_count; i++)
 		all = all && is_read(of[i], &left[i]);
 	return answered(disk, all ? 0 : -EIO);
+}
+
+/* Where the page cache is the file: a local file's. */
+static void disk_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	const struct disk *disk = disk_of(device);
+
+	if (disk->kind == DISK_FILE && !disk->in_memory)
+		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED);
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -552,6 +564,7 @@ static const struct cache_device_ops disk_ops = {
 	.observe = disk_observe,
 	.read_blocks = disk_read_blocks,
 	.read_pieces = disk_read_pieces,
+	.will_need = disk_will_need,
 	.describe = disk_describe,
 	.rest = disk_rest,
 	.close = disk_close,

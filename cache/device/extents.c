@@ -434,3 +434,20 @@ int extents_read_now(const struct extents *extents, struct cache_device *device,
 	}
 	return error;
 }
+
+void extents_will_need(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
+		       uint64_t length_bytes)
+{
+	uint64_t end = offset_bytes + length_bytes;
+	size_t first, last;
+
+	if (!device->ops->will_need || length_bytes == 0 || !range_within(offset_bytes, length_bytes, extents->size_bytes))
+		return;
+	first = run_of_byte(extents, offset_bytes);
+	last = run_of_byte(extents, end - 1);
+	for (size_t i = first; last - first < CACHE_PIECES_MAX && i <= last; i++) {
+		struct extents_run run = cut(&extents->runs[i], offset_bytes, length_bytes);
+
+		device->ops->will_need(device, run.image_bytes, run.length_bytes);
+	}
+}

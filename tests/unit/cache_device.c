@@ -115,6 +115,15 @@ static int memory_read_pieces(struct cache_device *device, struct cache_piece *p
 	return error;
 }
 
+static void memory_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	struct memory_device *memory = memory_of(device);
+
+	(void)offset_bytes;
+	memory->needs++;
+	memory->needed_bytes += length_bytes;
+}
+
 static const char *memory_describe(struct cache_device *device)
 {
 	static const char *const words[] = { "events", "times", "nothing", "reported", "kernel", "kernel", "kernel", "kernel" };
@@ -135,6 +144,7 @@ void memory_device_init(struct memory_device *memory, enum device_kind kind, uns
 		.observe = memory_observe,
 		.read_blocks = memory_read_blocks,
 		.read_pieces = memory_read_pieces,
+		.will_need = memory_will_need,
 		.describe = memory_describe,
 		.close = memory_close,
 	};

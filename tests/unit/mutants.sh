@@ -184,6 +184,7 @@ mutant "what was let go is not there" share tree/lookup.c 's/path_complete_dir\(
 mutant "what nodes stand for is let go" share tree/dir.c 's/size_t filled = count_filled\(dir\);/size_t filled = 0;/'
 
 # ---- extents ----
+mutant "whoever closes a large copy waits for it" kept device/kept.c 's/kept->size_bytes <= LARGE_BYTES \|\|/true ||/'
 mutant "runs may overlap" extents device/extents.c \
 	's/if \(image_end\(in_image\(extents, i - 1\)\) > in_image\(extents, i\)->image_bytes\)/if (0)/'
 mutant "runs may leave a gap" extents device/extents.c 's/run->file_bytes != at \|\|//'
