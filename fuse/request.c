@@ -336,7 +336,7 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	int64_t stale_ns = lane->stale_ns, waited_ns = lane->waited_ns;
 	int error;
 
-	*op = (struct cache_op){ .may_block = may_block, .of_one_request = true };
+	*op = (struct cache_op){ .may_block = may_block };
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());

@@ -103,6 +103,9 @@ struct cache_device_ops {
 	/* What kind of change source it has: a word for status. */
 	const char *(*describe)(struct cache_device *device);
 
+	/* Or NULL. If nobody observed it lately: give up what that costs its writers. Every now and then; may block. */
+	void (*rest)(struct cache_device *device);
+
 	void (*close)(struct cache_device *device);
 };
 

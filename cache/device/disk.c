@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/statx.h"
+#include "base/waits.h"
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
 #include "cache/device/opener.h"
@@ -65,6 +66,7 @@ struct disk {
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
+	_Atomic int64_t looked_ns;   /* CLOCK_MONOTONIC: when it was observed last */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
 	struct signs signs;   /* lock */
@@ -190,7 +192,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	struct disk *disk = disk_of(device);
 	struct signs signs;
 	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
-	int believable;
+	int believable, watched = 0;
 	bool writeback;
 
 	/* Asking a server on the network may take as long as it likes. */
@@ -198,9 +200,18 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		return -EAGAIN;
 	if (disk->ahead)
 		ahead_forget(disk->ahead);
+	atomic_store(&disk->looked_ns, looked_ns);
+	/* Without the lock, under which others look: it may have to be asked for. */
+	if (disk->target)
+		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block);
+	if (watched != 0 && !may_block)
+		return -EAGAIN;
 
 	LOCK_SCOPE(&disk->lock);
 	believable = look(disk, &signs);
+	/* No watch left: nothing is believed as long as there is none. */
+	if (watched != 0 && believable > 0)
+		believable = 0;
 	if (believable < 0)
 		return believable;
 	now_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -521,6 +532,18 @@ static const char *disk_describe(struct cache_device *device)
 	return words[disk_of(device)->kind];
 }
 
+/*
+ * A look that comes in between may find it resting: it is told of the first write, which is all it needs, and the next
+ * look wakes it.
+ */
+static void disk_rest(struct cache_device *device)
+{
+	struct disk *disk = disk_of(device);
+
+	if (disk->target && clock_now_ns(CLOCK_MONOTONIC) - atomic_load(&disk->looked_ns) >= WAIT_LISTEN_NS)
+		watch_rest(disk->watch, disk->target, disk->fd);
+}
+
 static void disk_close(struct cache_device *device)
 {
 	struct disk *disk = disk_of(device);
@@ -543,6 +566,7 @@ static const struct cache_device_ops disk_ops = {
 	.read_pieces = disk_read_pieces,
 	.will_need = disk_will_need,
 	.describe = disk_describe,
+	.rest = disk_rest,
 	.close = disk_close,
 };
 
