@@ -1,4 +1,4 @@
-"""groups: all there are, in the order of the table."""
+"""groups: all there are, in the order of the table; the longest last, if the time should be over."""
 import coherence
 import fragments
 import growth
@@ -12,6 +12,7 @@ import walks
 import writers
 
 GROUPS = {
+    "memory": memory,
     "opens": opens,
     "fragments": fragments,
     "reads": reads,
@@ -19,7 +20,6 @@ GROUPS = {
     "tftp": tftp,
     "listings": listings,
     "writers": writers,
-    "memory": memory,
     "reports": reports,
     "coherence": coherence,
 }

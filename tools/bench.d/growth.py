@@ -25,9 +25,15 @@ def resources(world, daemon):
             max(0, after["wakeups"] - before["wakeups"]) / idle]
 
 
+def tidy(value):
+    """Four digits are enough, and None is none."""
+    short = None if value is None else float("%.4g" % value)
+    return int(short) if short is not None and short.is_integer() else short
+
+
 def add(world, name, label, times, rows, unit="ms"):
     """`times`: the names of the first columns behind the size."""
-    rows = [[None if value is None else float("%.4g" % value) for value in row] for row in rows]
+    rows = [[row[0], *map(tidy, row[1:])] for row in rows]
     world.series.append({"name": name, "title": SERIES[name].TITLE, "label": label, "unit": unit, "times": times,
                          "columns": [label, *times, *RESOURCES], "rows": rows})
 

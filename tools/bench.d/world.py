@@ -18,6 +18,14 @@ class Skip(Exception):
     """What is missing."""
 
 
+def brief(error):
+    """Of a command that failed its name: its arguments are of this machine."""
+    if isinstance(error, subprocess.CalledProcessError):
+        words = [os.path.basename(str(word)) for word in error.cmd]
+        return "%s: exit status %d" % (" ".join(words[:2]), error.returncode)
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def wait_until(condition, what, seconds=20):
     end = time.monotonic() + seconds
     while not condition():
@@ -143,7 +151,7 @@ class World:
         except Skip as reason:
             self.skipped.append("%s: %s" % (name, reason))
         except (OSError, RuntimeError, subprocess.SubprocessError, ValueError, IndexError) as error:
-            self.skipped.append("%s: failed: %s" % (name, error))
+            self.skip("failed: %s" % brief(error))
             self.say("%s failed: %s" % (name, error))
         self.clean()
         self.say("%s: %.0f s, %s" % (name, time.monotonic() - start,
@@ -243,12 +251,23 @@ class World:
         there are three, that of all whatever there is."""
         for number in range(self.size(count, min(count, 3))):
             order = [(figure.ours, ours), (figure.peer, peer)]
-            for samples, take in order if number % 2 == 0 else reversed(order):
-                if take:
-                    samples.append(take())
+            got = [(samples, self.sample(figure, take)) for samples, take in (order if number % 2 == 0 else reversed(order))
+                   if take]
+            if all(value is not None for _, value in got):
+                for samples, value in got:
+                    samples.append(value)
             if (time.monotonic() > self.end and number >= 2) or time.monotonic() > self.deadline:
                 break
         self.report(figure)
+
+    def sample(self, figure, take):
+        """None: it failed thrice. A machine that lets nobody run for half a second makes imagefs refuse (C6)."""
+        for _ in range(3):
+            try:
+                return take()
+            except (subprocess.CalledProcessError, OSError) as error:
+                self.skip("%s: a sample failed: %s" % (figure.text, brief(error)))
+        return None
 
     def report(self, figure):
         if figure.ours:
