@@ -440,6 +440,9 @@ Test(cache_writes_page, s1_slots_and_counters_that_are_impossible)
 	put_le64(bytes.at + 64, UINT64_MAX - 512);
 	cr_expect_eq(parse(&page, &bytes), 0);
 	bytes = good;
+	put_le64(bytes.at + HEADER + 8, UINT64_C(0x500000005)); /* more than there were in all */
+	cr_expect_eq(parse(&page, &bytes), -EPROTO);
+	bytes = good;
 	add32(bytes.at + HEADER + 4, 2); /* more has ended than began: 2^32 - 1 in flight */
 	cr_expect_eq(parse(&page, &bytes), -EPROTO);
 }

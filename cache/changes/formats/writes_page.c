@@ -46,8 +46,7 @@ static bool header_is_possible(const struct writes_page *page, size_t length_byt
 	return page->header_bytes >= WRITES_PAGE_SLOTS && page->header_bytes <= length_bytes &&
 	       page->header_bytes % WRITES_PAGE_COUNTER_BYTES == 0 &&
 	       page->slot_count <= (page->header_bytes - WRITES_PAGE_SLOTS) / WRITES_PAGE_SLOT_BYTES &&
-	       page->unit_shift >= WRITES_PAGE_SHIFT_MIN && page->unit_shift <= WRITES_PAGE_SHIFT_MAX &&
-	       page->ended <= page->begun;
+	       page->unit_shift >= WRITES_PAGE_SHIFT_MIN && page->unit_shift <= WRITES_PAGE_SHIFT_MAX;
 }
 
 /* A write in flight is in its first unit's counters, too. */
@@ -59,7 +58,10 @@ static bool slot_is_possible(const struct writes_page *page, const struct writes
 	       (unit >= page->unit_count || unit_in_flight(page, unit) != 0);
 }
 
-/* Each write in flight is in a slot or unlisted. Bounded by the slots in the header. */
+/*
+ * Each write in flight is in a slot or unlisted. These are less than 2^33: so no more has
+ * ended than began. Bounded by the slots in the header.
+ */
 static bool slots_are_possible(const struct writes_page *page)
 {
 	uint64_t in_flight = page->unlisted;
@@ -194,15 +196,14 @@ static struct window window_of(const struct window *window, const struct writes_
 /*
  * The counters of a unit are of 32 bits. Each write is in the totals, of 64 bits, once,
  * and in a unit's counters at most once: while the totals grew by less than 2^32, a
- * unit's counter that is the same was not touched.
+ * unit's counter that is the same was not touched. (Totals that went back have grown by nearly 2^64.)
  */
 static bool can_be_compared(const struct writes_page *then, const struct writes_page *now)
 {
 	return memcmp(then->bytes + WRITES_PAGE_INSTANCE, now->bytes + WRITES_PAGE_INSTANCE,
 		      WRITES_PAGE_SIZE - WRITES_PAGE_INSTANCE) == 0 &&
 	       then->unit_shift == now->unit_shift && then->header_bytes == now->header_bytes &&
-	       now->begun >= then->begun && now->ended >= then->ended &&
-	       now->begun - then->begun <= UINT32_MAX;
+	       now->ended >= then->ended && now->begun - then->begun <= UINT32_MAX;
 }
 
 int writes_page_since(const struct writes_page *then, const struct writes_page *now,
@@ -221,8 +222,8 @@ int writes_page_since(const struct writes_page *then, const struct writes_page *
 				  min_u64(then->first_unit + then->unit_count,
 					  now->first_unit + now->unit_count),
 				  now->unit_shift };
-	if (window.first >= window.end)
-		window.first = window.end = 0;
+	if (window.first > window.end)
+		window.first = window.end;
 	if (any)
 		find(&found, range, 0, window_start_bytes(&window));
 	units = window_of(&window, range);
