@@ -11,7 +11,8 @@
  * older than the last one that had its reply before the reader began (C1). When the page says
  * later that nothing was written, what was read then must not be older either.
  *
- * Ends when so many reads were accepted, and prints what was seen. Writes may fail, not all of them.
+ * Ends when so many reads were accepted, or one that is wrong, and prints what was seen. Writes may fail, not
+ * all of them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -153,6 +154,9 @@ static void judge(unsigned region, uint64_t stamp, uint64_t replied)
 		atomic_fetch_add(&torn, 1);
 	else if (is < replied || is > atomic_load(&region_of[region].asked))
 		atomic_fetch_add(&stale, 1);
+	else
+		return;
+	atomic_store(&stop, true);
 }
 
 static void read_region(struct nbd_handle *image, struct nbd_handle *pages, unsigned region,
