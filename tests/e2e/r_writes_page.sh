@@ -115,9 +115,10 @@ pages, client = connect(uri("@writes")), connect(uri())
 for what in (client.pwrite, bytes(512)), (client.zero, 512), (client.trim, 512): fails(*what, 0)
 assert Page(pages).units == {0: (3, 3)}
 instance = Page(pages).instance
-del what, client
+del what, client, pages
 # All writers are gone, and the page goes on.
-assert Page(pages).instance == instance and Page(connect(uri("@writes"))).begun == 3
+seen = Page(connect(uri("@writes")))
+assert seen.instance == instance and seen.begun == 3
 PYTHON
 stop_server
 

@@ -173,7 +173,7 @@ Test(nbdkit_pages, s5_pages_that_nobody_uses_are_bounded)
 /* ---- many at once ------------------------------------------------------------------------- */
 
 #define WRITERS 8
-#define ROUNDS 20000
+#define ROUNDS 100000
 
 static struct page *shared;
 
