@@ -153,7 +153,7 @@ static void *imagefs_open(nbdkit_next_open *next, nbdkit_context *context, int r
 	if (is_page_name(exportname)) {
 		r = open_page(connection, exportname);
 		if (r == -1)
-			nbdkit_error("imagefs: %s: %m", exportname);
+			nbdkit_debug("imagefs: %s: %m", exportname); /* clients may ask for any name, often */
 	} else {
 		r = open_image(connection, next, context, readonly, exportname);
 	}

@@ -2,7 +2,7 @@
 /*
  * writes_check - may a reader believe what NAME@writes says?
  *
- *   writes_check URI PAGE-URI WRITERS READERS ACCEPTED
+ *   writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT]
  *
  * Each writer, on a connection of its own, stamps its region again and again: 256 KiB over the
  * border of two units, the next one's border being his neighbour's, by one request; now and then
@@ -35,12 +35,14 @@
 #define PIECE_BYTES (REGION_BYTES / PIECES)
 #define STEP_BYTES 512
 #define REGIONS_MAX 64
+#define PIECE_OF_COUNTERS_BYTES 64
 #define ZERO_EVERY 16
 #define PAUSE_LOOKS \
 	8 /* a writer rests as long as this many looks at most, so that some are accepted on any machine */
 
 static const char *image_uri, *page_uri;
 static unsigned regions;
+static uint64_t first_unit;
 static long wanted;
 static atomic_bool stop;
 static atomic_uint look_us = 1000; /* how long a reader's last one took */
@@ -51,11 +53,16 @@ static struct {
 	_Atomic uint64_t asked, replied, zeroed;
 } region_of[REGIONS_MAX];
 
+/* The page's first bytes, and where the region is beyond the counters in these, a piece of them. */
+struct look {
+	unsigned char bytes[WRITES_PAGE_FIRST_READ], further[PIECE_OF_COUNTERS_BYTES];
+	struct writes_page page;
+};
+
 struct remembered {
 	bool valid;
 	uint64_t stamp;
-	unsigned char bytes[WRITES_PAGE_FIRST_READ];
-	struct writes_page page;
+	struct look before;
 };
 
 static void die(const char *what)
@@ -75,7 +82,7 @@ static struct nbd_handle *connected(const char *uri)
 
 static struct writes_range range_of(unsigned region)
 {
-	return (struct writes_range){ (region + 1) * MIB - REGION_BYTES / 2, REGION_BYTES };
+	return (struct writes_range){ (first_unit + region + 1) * MIB - REGION_BYTES / 2, REGION_BYTES };
 }
 
 static void pause_us(unsigned us)
@@ -125,14 +132,41 @@ static void *write_on(void *argument)
 
 /* ---- readers ----------------------------------------------------------------------------- */
 
-static void read_page(struct nbd_handle *nbd, unsigned char *bytes, struct writes_page *page)
+static void must(bool true_of_page)
 {
-	if (nbd_pread(nbd, bytes, WRITES_PAGE_FIRST_READ, 0, 0) == -1)
+	if (true_of_page)
+		return;
+	fprintf(stderr, "writes_check: an impossible page\n");
+	exit(1);
+}
+
+static void read_page(struct nbd_handle *nbd, const struct writes_range *range, struct look *look)
+{
+	struct writes_range at;
+
+	if (nbd_pread(nbd, look->bytes, sizeof(look->bytes), 0, 0) == -1)
 		die("page");
-	if (writes_page_parse(page, bytes, WRITES_PAGE_FIRST_READ) != 0) {
-		fprintf(stderr, "writes_check: an impossible page\n");
-		exit(1);
-	}
+	must(writes_page_parse(&look->page, look->bytes, sizeof(look->bytes)) == 0);
+	at = writes_page_where(&look->page, range);
+	if (at.offset_bytes + at.length_bytes <= sizeof(look->bytes))
+		return;
+	must(at.length_bytes <= sizeof(look->further));
+	if (nbd_pread(nbd, look->further, at.length_bytes, at.offset_bytes, 0) == -1)
+		die("counters");
+	must(writes_page_set_counters(&look->page, look->further, at.offset_bytes, at.length_bytes) == 0);
+}
+
+/* It borrows its bytes: those of the copy are the same. */
+static void remember(struct remembered *remembered, const struct look *look, uint64_t stamp)
+{
+	struct look *copy = &remembered->before;
+
+	*copy = *look;
+	copy->page.bytes = copy->bytes;
+	copy->page.counters =
+		look->page.of_one_moment ? copy->bytes + (look->page.counters - look->bytes) : copy->further;
+	remembered->stamp = stamp;
+	remembered->valid = true;
 }
 
 /* The one stamp of all of it; UINT64_MAX: there are several. */
@@ -162,14 +196,13 @@ static void judge(unsigned region, uint64_t stamp, uint64_t replied)
 static void read_region(struct nbd_handle *image, struct nbd_handle *pages, unsigned region,
 			struct remembered *remembered, unsigned char *data)
 {
-	unsigned char before_bytes[WRITES_PAGE_FIRST_READ], after_bytes[WRITES_PAGE_FIRST_READ];
-	struct writes_page before, after;
+	struct look before, after;
 	struct writes_range range = range_of(region);
 	uint64_t replied = atomic_load(&region_of[region].replied); /* the look begins */
 	int64_t since_ns = clock_now_ns(CLOCK_MONOTONIC);
 
-	read_page(pages, before_bytes, &before);
-	if (remembered->valid && writes_page_held(&remembered->page, &before, &range)) {
+	read_page(pages, &range, &before);
+	if (remembered->valid && writes_page_held(&remembered->before.page, &before.page, &range)) {
 		judge(region, remembered->stamp, replied);
 		atomic_fetch_add(&believed, 1);
 		return;
@@ -177,19 +210,15 @@ static void read_region(struct nbd_handle *image, struct nbd_handle *pages, unsi
 	for (size_t at = 0; at < REGION_BYTES; at += PIECE_BYTES)
 		if (nbd_pread(image, data + at, PIECE_BYTES, range.offset_bytes + at, 0) == -1)
 			die("read");
-	read_page(pages, after_bytes, &after);
+	read_page(pages, &range, &after);
 	atomic_store(
 		&look_us,
 		(unsigned)min_u64((uint64_t)(clock_now_ns(CLOCK_MONOTONIC) - since_ns) / 1000 + 1, 20000));
-	if (!writes_page_held(&before, &after, &range)) {
+	if (!writes_page_held(&before.page, &after.page, &range)) {
 		atomic_fetch_add(&rejected, 1);
 		return;
 	}
-	remembered->stamp = stamp_in(data);
-	remembered->valid = true;
-	memcpy(remembered->bytes, before_bytes, sizeof(before_bytes));
-	if (writes_page_parse(&remembered->page, remembered->bytes, sizeof(remembered->bytes)) != 0)
-		die("the same page");
+	remember(remembered, &before, stamp_in(data));
 	judge(region, remembered->stamp, replied);
 	if (atomic_fetch_add(&accepted, 1) + 1 >= wanted)
 		atomic_store(&stop, true);
@@ -231,8 +260,8 @@ int main(int argc, char **argv)
 	unsigned readers, count = 0;
 	uint64_t writes = 0;
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: writes_check URI PAGE-URI WRITERS READERS ACCEPTED\n");
+	if (argc != 6 && argc != 7) {
+		fprintf(stderr, "usage: writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT]\n");
 		return 2;
 	}
 	image_uri = argv[1];
@@ -240,6 +269,7 @@ int main(int argc, char **argv)
 	regions = (unsigned)atoi(argv[3]);
 	readers = (unsigned)atoi(argv[4]);
 	wanted = atol(argv[5]);
+	first_unit = argc == 7 ? strtoull(argv[6], NULL, 0) : 0;
 	if (regions < 1 || regions > REGIONS_MAX || readers < 1 || readers > REGIONS_MAX)
 		return 2;
 	clear_regions();
