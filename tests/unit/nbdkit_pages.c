@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -173,18 +174,22 @@ Test(nbdkit_pages, s5_pages_that_nobody_uses_are_bounded)
 /* ---- many at once ------------------------------------------------------------------------- */
 
 #define WRITERS 8
-#define ROUNDS 100000
+#define ROUNDS 1000000
 
 static struct page *shared;
+static pthread_barrier_t start;
+static atomic_uint finished;
 
 static void *writer(void *argument)
 {
 	struct page_write write;
 
+	pthread_barrier_wait(&start);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		page_begin(shared, &write, (uint64_t)(uintptr_t)argument * MIB / 2 + i % 7 * 4096, 2 * MIB);
 		page_end(shared, &write);
 	}
+	finished++;
 	return NULL;
 }
 
@@ -195,13 +200,15 @@ Test(nbdkit_pages, c2_a_page_is_of_one_moment)
 	pthread_t threads[WRITERS];
 
 	shared = pages_get("one");
+	pthread_barrier_init(&start, NULL, WRITERS);
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		pthread_create(&threads[i], NULL, writer, (void *)i);
-	do {
+	while (finished < WRITERS)
 		look(shared, &seen);
-	} while (seen.page.ended < WRITERS * ROUNDS);
 	for (unsigned i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
+	look(shared, &seen);
+	cr_expect(seen.page.begun == WRITERS * ROUNDS && seen.page.ended == WRITERS * ROUNDS);
 	cr_expect(is_held(&seen, &seen, 0, UINT64_MAX));
 	pages_put(shared);
 }
