@@ -6,7 +6,7 @@
 requires groff qemu-nbd qemu-img
 page() { groff -man -Tascii -rLL=200n -P-cbou "$TOP/fuse/imagefs-writes.7"; }
 listens() { grep -qE "^ *[0-9]+: [0-9A-F]+:2A39 [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6; }
-cd "$T"
+cd "$T" || exit 1
 mount -t tmpfs tmpfs /run # where its socket is
 qemu-img create -q -f qcow2 jammy.qcow2 64M
 page | sed -n '/^ *qemu-nbd --fork/,/^ *nbdkit /s/^ *//p' | sed "s|--filter=imagefs|--filter=$FILTER|" >commands

@@ -95,7 +95,7 @@ stop_server
 # goes whose replies several of its threads are about to send.)
 start_filtered -t 1 --filter=delay memory 1G wdelay=300ms
 loads=()
-for i in 1 2 3; do
+for _ in 1 2 3; do
 	"$NBD_LOAD" "$(uri)" 0 1048576 4096 1 100000 &
 	loads+=($!)
 done
