@@ -1,383 +1,395 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * nbdkit-imagefs-filter: tells imagefs of every write before it is executed.
+ * nbdkit-imagefs-filter: tells imagefs, on any machine, what is written.
  *
- * imagefs serves a control file for each image. What is written there is a report, in
- * the text form of imagefs-control(7), and write(2) returns when imagefs has taken it in:
+ * Beside each export NAME it serves NAME@writes, a page that counts the writes to NAME
+ * (pages.h; the format is imagefs-writes(7)). Whoever reads NAME through NBD sees by it what
+ * was written since he last looked, and what is being written. No writer waits for that.
  *
- *     write OFFSET LENGTH ID    before the plugin is called
- *     done ID                   after the plugin returned, however it went
+ * Where imagefs= or imagefs-dir= is given, it reports each write to control files of an
+ * imagefs on this machine as well, and waits for its answer (reports.h).
  *
- * All connections to one export share one open control file. imagefs trusts a process
- * that reports to report all that it writes. So what is said first on a newly opened
- * control file names, in one write(2), all changes that are in flight then.
- *
- * The export comes first: no request ever fails for what imagefs does. When a report
- * fails, changes are executed without one until the control file has been opened again,
- * which the next change tries, once a second at most.
+ * An export of the plugin whose name ends in @writes cannot be reached: a client that could
+ * make such an image would else say what a page says.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <nbdkit-filter.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "cache/changes/formats/writes_page.h"
+#include "identity.h"
+#include "pages.h"
+#include "reports.h"
 
-#define RUN_DIR "/run/imagefs"
-#define FUSE_SUPER_MAGIC 0x65735546
-#define RETRY_NS INT64_C(1000000000) /* from one look for a control file to the next */
+#define SUFFIX_LENGTH (sizeof(WRITES_PAGE_SUFFIX) - 1)
+#define EXPORTS_MAX 10000   /* in a list; nbdkit refuses one that is longer */
+#define NAME_BYTES_MAX 4096 /* of the protocol */
 
-#define LINE_MAX_BYTES 72 /* "write " and three numbers of 20 digits */
-#define NAMED_MAX 240	  /* changes in one write(2); imagefs follows 256 events */
-
-static char *control_file; /* imagefs= */
-static char *control_dir;  /* imagefs-dir= */
-
-/* One request that changes the image. It lives where the request is served; the export's lock. */
-struct change {
-	struct change *next, **link;
-	uint64_t offset_bytes, length_bytes, id;
+struct connection {
+	struct page *page;	/* NULL: of one that cannot write */
+	struct export *reports; /* NULL: none */
+	char *page_of;		/* of a connection to a page: NAME; else NULL */
+	char *key;		/* of a connection to a page: that of `page` */
 };
 
-struct export
+/* ---- names ------------------------------------------------------------------------------- */
+
+static bool is_page_name(const char *exportname)
 {
-	struct export *next;  /* exports_lock, as is users */
-	unsigned users;	      /* connections */
-	pthread_mutex_t lock; /* for all below, also while imagefs answers */
-	int fd;		      /* of the control file, or -1 */
-	int64_t retry_ns;     /* no look for it before that, CLOCK_MONOTONIC */
-	bool missed;	      /* something was changed without a report */
-	bool told;	      /* that reports get lost is in the log */
-	uint64_t last_id;
-	struct change *in_flight;
-	char name[]; /* constant; empty with imagefs= */
-};
+	size_t length = strlen(exportname);
 
-static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct export *exports;
-
-/* The handle of a connection that does not report. */
-static struct export unreported;
-
-/* ---- the control file; under the export's lock ------------------------------------- */
-
-/* A client chooses the name. A slash would lead out of the directory; no image's name begins with a dot. */
-static bool is_image_name(const char *name)
-{
-	return name[0] != '\0' && name[0] != '.' && !strchr(name, '/') && strlen(name) <= NAME_MAX;
+	return length >= SUFFIX_LENGTH &&
+	       strcmp(exportname + length - SUFFIX_LENGTH, WRITES_PAGE_SUFFIX) == 0;
 }
 
-/* Where only one imagefs is, nobody has to say which. */
-static bool find_only_dir(char *path, size_t size)
+static int list_page(struct nbdkit_exports *exports, const struct nbdkit_export *of)
 {
-	unsigned found = 0;
-	struct dirent *entry;
-	DIR *parent = opendir(RUN_DIR);
+	CLEANUP_FREE char *name = NULL;
 
-	if (!parent)
-		return false;
-	while ((entry = readdir(parent)) != NULL && found < 2)
-		if (entry->d_name[0] != '.' &&
-		    (size_t)snprintf(path, size, RUN_DIR "/%s", entry->d_name) < size)
-			found++;
-	closedir(parent);
-	return found == 1;
+	if (strlen(of->name) + SUFFIX_LENGTH > NAME_BYTES_MAX || nbdkit_exports_count(exports) >= EXPORTS_MAX)
+		return 0;
+	if (asprintf(&name, "%s" WRITES_PAGE_SUFFIX, of->name) == -1) {
+		name = NULL;
+		return -1;
+	}
+	return nbdkit_add_export(exports, name, "what is written to it, for imagefs");
 }
 
-static bool find_control_file(const char *name, char *path, size_t size)
+/* First all that the plugin has: a list that is full lacks pages only. */
+static int imagefs_list_exports(nbdkit_next_list_exports *next, nbdkit_backend *nxdata, int readonly,
+				int is_tls, struct nbdkit_exports *exports)
 {
-	char only_dir[PATH_MAX];
-	const char *dir = control_dir;
+	struct nbdkit_exports *own = nbdkit_exports_new();
+	struct nbdkit_export export;
+	int r;
 
-	if (control_file)
-		return (size_t)snprintf(path, size, "%s", control_file) < size;
-	if (!dir && find_only_dir(only_dir, sizeof(only_dir)))
-		dir = only_dir;
-	return dir && (size_t)snprintf(path, size, "%s/%s", dir, name) < size;
+	(void)is_tls;
+	if (!own)
+		return -1;
+	r = next(nxdata, readonly, own);
+	for (size_t i = 0; r == 0 && i < nbdkit_exports_count(own); i++) {
+		export = nbdkit_get_export(own, i);
+		if (!is_page_name(export.name))
+			r = nbdkit_add_export(exports, export.name, export.description);
+	}
+	for (size_t i = 0; r == 0 && i < nbdkit_exports_count(own); i++) {
+		export = nbdkit_get_export(own, i);
+		if (!is_page_name(export.name))
+			r = list_page(exports, &export);
+	}
+	nbdkit_exports_free(own);
+	return r;
+}
+
+/* ---- connections --------------------------------------------------------------------- */
+
+static void imagefs_close(void *handle)
+{
+	struct connection *connection = handle;
+
+	pages_put(connection->page);
+	reports_close(connection->reports);
+	free(connection->page_of);
+	free(connection->key);
+	free(connection);
+}
+
+/* The plugin is not opened. */
+static int open_page(struct connection *connection, const char *exportname)
+{
+	connection->page_of = strndup(exportname, strlen(exportname) - SUFFIX_LENGTH);
+	if (!connection->page_of)
+		return -1;
+	if (is_page_name(connection->page_of)) {
+		errno = ENOENT;
+		return -1;
+	}
+	connection->key = identity_of(connection->page_of);
+	if (!connection->key)
+		return -1;
+	connection->page = pages_get(connection->key);
+	return connection->page ? 0 : -1;
 }
 
 /*
- * Only a file on FUSE is taken, so that no plain file that is in its place fills with
- * reports. O_NONBLOCK is for what might be a FIFO; a write to FUSE waits all the same.
+ * The image that the plugin opened is the one that the name meant before and after. When
+ * these are two, it is not known which writes are counted where.
  */
-static int open_control_file(const char *name)
+static int open_image(struct connection *connection, nbdkit_next_open *next, nbdkit_context *context,
+		      int readonly, const char *exportname)
 {
-	char path[2 * PATH_MAX];
-	struct statfs fs;
-	int fd;
+	CLEANUP_FREE char *before = NULL;
+	CLEANUP_FREE char *after = NULL;
 
-	if (!find_control_file(name, path, sizeof(path)))
+	if (readonly)
+		return next(context, readonly, exportname);
+	connection->reports = reports_open(exportname);
+	before = identity_of(exportname);
+	if (next(context, readonly, exportname) == -1)
 		return -1;
-	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-	if (fd != -1 && (fstatfs(fd, &fs) == -1 || fs.f_type != FUSE_SUPER_MAGIC)) {
-		close(fd);
-		fd = -1;
+	after = identity_of(exportname);
+	if (!before || !after || strcmp(before, after) != 0) {
+		nbdkit_error("imagefs: %s: was replaced while it was opened", exportname);
+		return -1;
 	}
-	return fd;
+	connection->page = pages_get(after);
+	return connection->page ? 0 : -1;
 }
 
-/* There is nobody to report to, and what was reported is known to nobody. */
-static void lose(struct export *export, int error)
+static void *imagefs_open(nbdkit_next_open *next, nbdkit_context *context, int readonly,
+			  const char *exportname, int is_tls)
 {
-	close(export->fd);
-	export->fd = -1;
-	export->missed = true;
-	if (!export->told)
-		nbdkit_error("imagefs: %s: %s: until it is back, writes are not reported",
-			     control_file ? control_file : export->name, strerror(error));
-	export->told = true;
-}
+	struct connection *connection = calloc(1, sizeof(*connection));
+	int r;
 
-static void send_text(struct export *export, const char *text, size_t length)
-{
-	ssize_t n;
-
-	do
-		n = write(export->fd, text, length);
-	while (n == -1 && errno == EINTR);
-	if (n != (ssize_t)length)
-		lose(export, n == -1 ? errno : EIO);
-}
-
-static size_t say_change(char *line, const struct change *change)
-{
-	return (size_t)snprintf(line, LINE_MAX_BYTES, "write %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-				change->offset_bytes, change->length_bytes, change->id);
-}
-
-/* Open the control file, and say what is in flight: what is open knows of all that is. */
-static void connect_export(struct export *export)
-{
-	char text[(NAMED_MAX + 1) * LINE_MAX_BYTES];
-	const struct change *change;
-	size_t length;
-	unsigned named = 0;
-
-	export->retry_ns = clock_now_ns(CLOCK_MONOTONIC) + RETRY_NS;
-	export->fd = open_control_file(export->name);
-	if (export->fd == -1)
-		return;
-	length = (size_t)sprintf(text, export->missed ? "flush\ndone\n" : "done\n");
-	for (change = export->in_flight; change && named < NAMED_MAX; change = change->next, named++)
-		length += say_change(text + length, change);
-	if (change) {
-		lose(export, ENOBUFS); /* more than can be said at once: another time, then */
-		return;
+	(void)is_tls;
+	if (!connection)
+		return NULL;
+	if (is_page_name(exportname)) {
+		r = open_page(connection, exportname);
+		if (r == -1)
+			nbdkit_debug("imagefs: %s: %m", exportname); /* clients may ask for any name, often */
+	} else {
+		r = open_image(connection, next, context, readonly, exportname);
 	}
-	send_text(export, text, length);
-	if (export->fd != -1)
-		export->missed = export->told = false;
+	if (r == -1) {
+		imagefs_close(connection);
+		return NULL;
+	}
+	return connection;
 }
 
-/* ---- changes --------------------------------------------------------------------- */
-
-/* Returns when imagefs knows of the change, or there is no control file. */
-static void begin(struct export *export, struct change *change, uint64_t offset_bytes, uint32_t length_bytes)
+static int imagefs_prepare(nbdkit_next *next, void *handle, int readonly)
 {
-	char line[LINE_MAX_BYTES];
+	struct connection *connection = handle;
+	int64_t size_bytes;
 
-	if (export == &unreported)
-		return;
-	LOCK_SCOPE(&export->lock);
-	*change = (struct change){ export->in_flight, &export->in_flight, offset_bytes, length_bytes,
-				   ++export->last_id };
-	if (change->next)
-		change->next->link = &change->next;
-	export->in_flight = change;
-	if (export->fd != -1)
-		send_text(export, line, say_change(line, change));
-	else if (clock_now_ns(CLOCK_MONOTONIC) >= export->retry_ns)
-		connect_export(export);
-	if (export->fd == -1)
-		export->missed = true;
+	(void)readonly;
+	if (!connection->page || connection->page_of)
+		return 0;
+	size_bytes = next->get_size(next);
+	if (size_bytes < 0)
+		return -1;
+	page_set_image_size(connection->page, (uint64_t)size_bytes);
+	return 0;
 }
 
-/* However it went, the bytes change no more. */
-static void end(struct export *export, struct change *change)
-{
-	char line[LINE_MAX_BYTES];
+/* ---- writes ------------------------------------------------------------------------------ */
 
-	if (export == &unreported)
-		return;
-	LOCK_SCOPE(&export->lock);
-	*change->link = change->next;
-	if (change->next)
-		change->next->link = change->link;
-	if (export->fd != -1)
-		send_text(export, line,
-			  (size_t)snprintf(line, sizeof(line), "done %" PRIu64 "\n", change->id));
+struct write {
+	struct page_write counted;
+	struct change reported;
+};
+
+static void begin(struct connection *connection, struct write *write, uint64_t offset_bytes,
+		  uint32_t length_bytes)
+{
+	reports_begin(connection->reports, &write->reported, offset_bytes, length_bytes);
+	if (connection->page)
+		page_begin(connection->page, &write->counted, offset_bytes, length_bytes);
+}
+
+static void end(struct connection *connection, struct write *write)
+{
+	if (connection->page)
+		page_end(connection->page, &write->counted);
+	reports_end(connection->reports, &write->reported);
 }
 
 static int imagefs_pwrite(nbdkit_next *next, void *handle, const void *buf, uint32_t count, uint64_t offset,
 			  uint32_t flags, int *err)
 {
-	struct change change;
+	struct write write;
 	int r;
 
-	begin(handle, &change, offset, count);
+	begin(handle, &write, offset, count);
 	r = next->pwrite(next, buf, count, offset, flags, err);
-	end(handle, &change);
+	end(handle, &write);
 	return r;
 }
 
 static int imagefs_trim(nbdkit_next *next, void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 			int *err)
 {
-	struct change change;
+	struct write write;
 	int r;
 
-	begin(handle, &change, offset, count);
+	begin(handle, &write, offset, count);
 	r = next->trim(next, count, offset, flags, err);
-	end(handle, &change);
+	end(handle, &write);
 	return r;
 }
 
 static int imagefs_zero(nbdkit_next *next, void *handle, uint32_t count, uint64_t offset, uint32_t flags,
 			int *err)
 {
-	struct change change;
+	struct write write;
 	int r;
 
-	begin(handle, &change, offset, count);
+	begin(handle, &write, offset, count);
 	r = next->zero(next, count, offset, flags, err);
-	end(handle, &change);
+	end(handle, &write);
 	return r;
 }
 
-/* ---- connections --------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------- */
 
-/* With a user more. NULL: no memory. */
-static struct export *get_export(const char *name)
+/* The page of what NAME means now. Where that is another image than when it was opened, another instance says
+ * so. */
+static int read_page(const struct connection *connection, void *buf, uint32_t count, uint64_t offset,
+		     int *err)
 {
-	struct export *export;
+	CLEANUP_FREE char *key = identity_of(connection->page_of);
+	struct page *page;
 
-	LOCK_SCOPE(&exports_lock);
-	for (export = exports; export && strcmp(export->name, name) != 0; export = export->next)
-		;
-	if (!export) {
-		export = calloc(1, sizeof(*export) + strlen(name) + 1);
-		if (!export)
-			return NULL;
-		pthread_mutex_init(&export->lock, NULL);
-		export->fd = -1;
-		strcpy(export->name, name);
-		export->next = exports;
-		exports = export;
+	if (!key) {
+		*err = EIO;
+		return -1;
 	}
-	export->users++;
-	return export;
-}
-
-static bool drop_user(struct export *export)
-{
-	struct export **link;
-
-	LOCK_SCOPE(&exports_lock);
-	if (--export->users > 0)
-		return false;
-	for (link = &exports; *link != export; link = &(*link)->next)
-		;
-	*link = export->next;
-	return true;
-}
-
-static void imagefs_close(void *handle)
-{
-	struct export *export = handle;
-
-	if (export == &unreported || !drop_user(export))
-		return;
-	if (export->fd != -1)
-		close(export->fd);
-	pthread_mutex_destroy(&export->lock);
-	free(export);
-}
-
-/* The plugin's open comes last, so that imagefs knows this process before it opens the image for writing. */
-static void *imagefs_open(nbdkit_next_open *next, nbdkit_context *context, int readonly,
-			  const char *exportname, int is_tls)
-{
-	struct export *export = NULL;
-
-	(void)is_tls;
-	if (!readonly && (control_file || is_image_name(exportname)))
-		export = get_export(control_file ? "" : exportname);
-	if (export) {
-		LOCK_SCOPE(&export->lock);
-		if (export->fd == -1)
-			connect_export(export);
-	} else {
-		export = &unreported;
+	if (strcmp(key, connection->key) == 0) {
+		page_read(connection->page, buf, count, offset);
+		return 0;
 	}
-	if (next(context, readonly, exportname) == -1) {
-		imagefs_close(export);
-		return NULL;
+	page = pages_get(key);
+	if (!page) {
+		*err = EIO;
+		return -1;
 	}
-	return export;
+	page_read(page, buf, count, offset);
+	pages_put(page);
+	return 0;
 }
+
+static int imagefs_pread(nbdkit_next *next, void *handle, void *buf, uint32_t count, uint64_t offset,
+			 uint32_t flags, int *err)
+{
+	const struct connection *connection = handle;
+
+	return connection->page_of ? read_page(connection, buf, count, offset, err)
+				   : next->pread(next, buf, count, offset, flags, err);
+}
+
+static int64_t imagefs_get_size(nbdkit_next *next, void *handle)
+{
+	const struct connection *connection = handle;
+
+	return connection->page_of ? (int64_t)PAGES_EXPORT_BYTES : next->get_size(next);
+}
+
+static const char *imagefs_export_description(nbdkit_next *next, void *handle)
+{
+	const struct connection *connection = handle;
+
+	return connection->page_of ? NULL : next->export_description(next);
+}
+
+#if NBDKIT_VERSION_MINOR >= 30
+static int imagefs_block_size(nbdkit_next *next, void *handle, uint32_t *minimum, uint32_t *preferred,
+			      uint32_t *maximum)
+{
+	const struct connection *connection = handle;
+
+	if (!connection->page_of)
+		return next->block_size(next, minimum, preferred, maximum);
+	*minimum = *preferred = *maximum = 0; /* any */
+	return 0;
+}
+#endif
+
+/* What a page can; anything else can what is behind. */
+#define CAN(what, of_a_page)                                                 \
+	static int imagefs_##what(nbdkit_next *next, void *handle)           \
+	{                                                                    \
+		const struct connection *connection = handle;                \
+                                                                             \
+		return connection->page_of ? (of_a_page) : next->what(next); \
+	}
+
+CAN(can_write, 0)
+CAN(can_flush, 0)
+CAN(is_rotational, 0)
+CAN(can_trim, 0)
+CAN(can_zero, NBDKIT_ZERO_NONE)
+CAN(can_fast_zero, 0)
+CAN(can_extents, 0)
+CAN(can_fua, NBDKIT_FUA_NONE)
+CAN(can_multi_conn, 1)
+CAN(can_cache, NBDKIT_CACHE_NONE)
 
 /* ---- parameters --------------------------------------------------------------------- */
 
 static int imagefs_config(nbdkit_next_config *next, nbdkit_backend *nxdata, const char *key,
 			  const char *value)
 {
-	char **path;
+	int r;
 
-	if (strcmp(key, "imagefs") == 0)
-		path = &control_file;
-	else if (strcmp(key, "imagefs-dir") == 0)
-		path = &control_dir;
-	else
-		return next(nxdata, key, value);
-
-	/* nbdkit may change its directory; and imagefs may come later, so there is nothing to be resolved. */
-	free(*path);
-	*path = nbdkit_absolute_path(value);
-	return *path ? 0 : -1;
+	if (strcmp(key, "imagefs-by-name") == 0) {
+		r = nbdkit_parse_bool(value);
+		if (r != -1)
+			identity_set_by_name(r != 0);
+		return r == -1 ? -1 : 0;
+	}
+	r = reports_config(key, value);
+	if (r != 0)
+		return r == 1 ? 0 : -1;
+	if (identity_note_parameter(key, value) == -1)
+		return -1;
+	return next(nxdata, key, value);
 }
 
 static int imagefs_config_complete(nbdkit_next_config_complete *next, nbdkit_backend *nxdata)
 {
-	if (control_file && control_dir) {
-		nbdkit_error("imagefs= and imagefs-dir= exclude each other");
+	if (reports_config_complete() == -1)
 		return -1;
-	}
+	identity_settle();
 	return next(nxdata);
 }
 
-static const char config_help[] = "imagefs=FILE      The control file of the one image that is exported.\n"
-				  "imagefs-dir=DIR   Where control files are, named as the exports.\n"
-				  "                  Default: the only directory in " RUN_DIR ".";
+static const char config_help[] =
+	"imagefs=FILE           Report to the control file of the one image that is exported.\n"
+	"imagefs-dir=DIR        Report to the control files there, named as the exports.\n"
+	"imagefs-by-name=true   Each export of the plugin is an image of its own.";
 
 static void imagefs_unload(void)
 {
-	free(control_file);
-	free(control_dir);
+	reports_unload();
+	identity_free();
 }
 
-/* What is not here passes through: reads, flush, extents, cache, and what is asked about the export. */
+/* What is not here passes through; nbdkit asks a page for none of it. */
 static struct nbdkit_filter filter = {
 	.name = "imagefs",
 	.longname = "nbdkit imagefs filter",
-	.description = "Reports writes to imagefs(8) before they are executed.",
+	.description = "Tells imagefs(8) of writes: by NAME@writes, or before they are executed.",
 	.unload = imagefs_unload,
 	.config = imagefs_config,
 	.config_complete = imagefs_config_complete,
 	.config_help = config_help,
+	.list_exports = imagefs_list_exports,
 	.open = imagefs_open,
 	.close = imagefs_close,
+	.prepare = imagefs_prepare,
+	.get_size = imagefs_get_size,
+	.export_description = imagefs_export_description,
+#if NBDKIT_VERSION_MINOR >= 30
+	.block_size = imagefs_block_size,
+#endif
+	.can_write = imagefs_can_write,
+	.can_flush = imagefs_can_flush,
+	.is_rotational = imagefs_is_rotational,
+	.can_trim = imagefs_can_trim,
+	.can_zero = imagefs_can_zero,
+	.can_fast_zero = imagefs_can_fast_zero,
+	.can_extents = imagefs_can_extents,
+	.can_fua = imagefs_can_fua,
+	.can_multi_conn = imagefs_can_multi_conn,
+	.can_cache = imagefs_can_cache,
+	.pread = imagefs_pread,
 	.pwrite = imagefs_pwrite,
 	.trim = imagefs_trim,
 	.zero = imagefs_zero,

@@ -46,7 +46,16 @@ serve_nbdkit() { # serve_nbdkit PAGE
 			qemu-nbd --fork --persistent --shared=0 --format=raw --discard=unmap -k /run/qemu-nbd.sock jammy.img
 		fi
 		bash -ec "$command"
-		reports text "$uri"
+		if [[ $command = *' imagefs'[-=]* ]]; then
+			reports text "$uri"
+		else
+			wait_until 10 listens
+			# Without reports there is the page.
+			"$PYTHON" -c 'import nbd, sys
+client = nbd.NBD()
+client.connect_uri(sys.argv[1])
+assert client.pread(8, 0) == b"imgfsWR1"' "$uri@writes" || fail "$command: no page"
+		fi
 		end nbdkit
 		count=$((count + 1))
 	done 9<"$T/commands"
@@ -54,7 +63,7 @@ serve_nbdkit() { # serve_nbdkit PAGE
 serve_nbdkit contrib/nbdkit/nbdkit-imagefs-filter.1
 pkill -x qemu-nbd
 serve_nbdkit fuse/imagefs-control.7
-is "commands of nbdkit" $count 4
+is "commands of nbdkit" $count 5
 
 page fuse/imagefs-control.7 | sed -n '/^ *\[jammy\]/,/transactionlog/s/^ *//p' >"$T/section"
 [ "$(wc -l <"$T/section")" = 3 ] || fail "nbd-server: $(cat "$T/section")"

@@ -8,7 +8,8 @@ function(filter_e2e name)
 	set_property(TEST e2e/${name} APPEND PROPERTY ENVIRONMENT
 		"FILTER=$<TARGET_FILE:nbdkit-imagefs-filter>"
 		"CONTROL_LOG=$<TARGET_FILE:control_log>"
-		"NBD_LOAD=$<TARGET_FILE:nbd_load>")
+		"NBD_LOAD=$<TARGET_FILE:nbd_load>"
+		"WRITES_CHECK=$<TARGET_FILE:writes_check>")
 endfunction()
 
 filter_e2e(p_nbdkit_filter)
@@ -23,3 +24,11 @@ foreach(server nbdkit-filter nbd-server)
 	filter_e2e(p_contrib_${server} SCRIPT p_contrib ARGS ${server})
 endforeach()
 filter_e2e(cli_manual_servers)
+filter_e2e(r_writes_page)
+filter_e2e(r_writes_names)
+filter_e2e(r_writes_manual)
+foreach(behind "memory 8 5000" "far 8 2000" "directory 4 2000" "qcow2 4 1000" "failing 4 2000")
+	string(REPLACE " " ";" behind "${behind}")
+	list(GET behind 0 name)
+	filter_e2e(r_writes_torn_${name} SCRIPT r_writes_torn ARGS ${behind})
+endforeach()

@@ -8,7 +8,7 @@ BUILD=$(realpath -m "${BUILD:-$TOP/build}")
 DESTDIR=$T/root cmake --install "$BUILD" --prefix /usr >"$T/install.out"
 R=$T/root/usr
 for file in bin/imagefs bin/imagefsctl bin/imagefs-prep bin/tftp-storm share/man/man1/tftp-storm.1 share/man/man8/imagefs-prep.8 sbin/mount.imagefs share/man/man8/imagefs.8 share/man/man8/mount.imagefs.8 \
-	share/man/man8/imagefsctl.8 share/man/man7/imagefs-control.7 lib/tmpfiles.d/imagefs.conf \
+	share/man/man8/imagefsctl.8 share/man/man7/imagefs-{control,writes}.7 lib/tmpfiles.d/imagefs.conf \
 	lib/systemd/system/imagefs@.service share/bash-completion/completions/{imagefs,imagefsctl,imagefs-prep,tftp-storm} \
 	share/zsh/site-functions/{_imagefs{,ctl,-prep},_tftp-storm} share/doc/imagefs/README.md \
 	share/doc/imagefs/examples/{dnsmasq/imagefs.conf,tftpd-hpa/tftpd-hpa,nbd-server/imagefs.conf}; do

@@ -51,7 +51,7 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel; do
+	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -307,6 +307,54 @@ mutant "reporter: who goes is not followed still" reporter changes/reporter.c 's
 mutant "reporter: flush is nothing" reporter changes/reporter.c 's/write_log_start_over\(reporter->log\);//'
 mutant "reporter: who says flush reports" reporter changes/reporter.c 's/\(form != NOTIFY_FORM_TEXT \|\| taking->spoke\)/true/'
 mutant "reporter: what was answered before is not lost" reporter changes/reporter.c 's/write_log_count_lost\(reporter->log, saving_give_up\(saving\)\);/saving_run(saving);/'
+
+# ---- pages of writes ----
+mutant "another instance of a page goes on" writes_page changes/formats/writes_page.c \
+	's/memcmp\(then->bytes \+ WRITES_PAGE_INSTANCE[^;]*?== 0 &&/true &&/s'
+mutant "pages of other units go together" writes_page changes/formats/writes_page.c \
+	's/then->unit_shift == now->unit_shift && //'
+mutant "pages of other headers go together" writes_page changes/formats/writes_page.c \
+	's/then->header_bytes == now->header_bytes &&/true \&\&/'
+mutant "what has ended may go back" writes_page changes/formats/writes_page.c \
+	's/now->ended >= then->ended &&//'
+mutant "a unit's counter never goes round" writes_page changes/formats/writes_page.c \
+	's/&&\s*now->begun - then->begun <= UINT32_MAX//'
+mutant "totals at rest are believed of counters read later" writes_page changes/formats/writes_page.c \
+	's/!any && then->of_one_moment && now->of_one_moment/!any/'
+mutant "slots are believed of counters read later" writes_page changes/formats/writes_page.c \
+	's/now->of_one_moment && now->unlisted == 0/now->unlisted == 0/'
+mutant "slots are all that is in flight" writes_page changes/formats/writes_page.c \
+	's/now->of_one_moment && now->unlisted == 0/now->of_one_moment/'
+mutant "what is before the counters was not written" writes_page changes/formats/writes_page.c \
+	's/find\(&found, range, 0, window_start_bytes\(&window\)\)/;/'
+mutant "what is beyond the counters was not written" writes_page changes/formats/writes_page.c \
+	's/find\(&found, range, window_end_bytes\(&window\), UINT64_MAX\)/;/'
+mutant "what is beyond the counters is not in flight" writes_page changes/formats/writes_page.c \
+	's/find\(found, range, window_end_bytes\(&window\), UINT64_MAX\)/;/'
+mutant "pieces without a unit in common are one" writes_page changes/formats/writes_page.c \
+	's/if \(window.first > window.end\)\n\t\twindow.first = window.end;//'
+mutant "what does not fit is left out" writes_page changes/formats/writes_page.c \
+	's/found->all = true;/;/'
+mutant "what is held may be in flight" writes_page changes/formats/writes_page.c \
+	's/writes_page_in_flight\(before, range, NULL, 0\) == 0 &&/true &&/'
+mutant "what is held may have been written" writes_page changes/formats/writes_page.c \
+	's/&&\n\t       writes_page_since\(before, after, range, NULL, 0\) == 0//'
+mutant "a slot may be outside of what is in flight" writes_page changes/formats/writes_page.c \
+	's/\(unit >= page->unit_count \|\| unit_in_flight\(page, unit\) != 0\)/true/'
+mutant "a slot may go round" writes_page changes/formats/writes_page.c \
+	's/return add_u64\(slot->offset_bytes, slot->length_bytes, &end_bytes\) &&/return add_u64(0, slot->length_bytes, &end_bytes) \&\&/'
+mutant "slots need not be as many as are in flight" writes_page changes/formats/writes_page.c \
+	's/return in_flight == page->begun - page->ended;/return true;/'
+mutant "a unit may have more in flight than there is" writes_page changes/formats/writes_page.c \
+	's/unit_in_flight\(page, unit\) > in_flight \|\| //'
+mutant "a unit may have more writes than there are" writes_page changes/formats/writes_page.c \
+	's/ \|\| unit_begun\(page, unit\) > page->begun//'
+mutant "slots may leave the header" writes_page changes/formats/writes_page.c \
+	's/page->slot_count <= \(page->header_bytes[^&]*&&//'
+mutant "a read of two moments is of one" writes_page changes/formats/writes_page.c \
+	's/length_bytes = \(size_t\)min_u64\(length_bytes, WRITES_PAGE_MOMENT_BYTES\);//'
+mutant "a unit may end beyond 2^64" writes_page changes/formats/writes_page.c \
+	's/min_u64\(length_bytes \/ WRITES_PAGE_COUNTER_BYTES, most - page->first_unit\)/length_bytes \/ WRITES_PAGE_COUNTER_BYTES/'
 
 # ---- the kernel ----
 kernel=changes/kernel.c

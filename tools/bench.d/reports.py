@@ -1,4 +1,4 @@
-"""reports: what clients of a block server get done while somebody reads, and where the server reports its writes"""
+"""reports: what clients of a block server get done while somebody reads, and where the server tells of its writes"""
 import os
 import threading
 
@@ -39,15 +39,17 @@ class Reader(threading.Thread):
 
 
 def nbdkit_filter(world, image, control):
-    if not control:
-        return writers.nbdkit(world, image)
+    return filtered(world, image, "imagefs=%s" % control) if control else writers.nbdkit(world, image)
+
+
+def filtered(world, image, *parameters):
     socket = world.path("nbdkit.sock")
     if os.path.exists(socket):
         os.unlink(socket)
     path = os.path.join(world.build, "contrib/nbdkit/nbdkit-imagefs-filter.so")
     if not os.path.exists(path):
         raise Skip("needs the nbdkit filter, built with nbdkit-plugin-dev")
-    daemon = Daemon(["nbdkit", "-f", "-U", socket, "--filter=%s" % path, "file", image, "imagefs=%s" % control],
+    daemon = Daemon(["nbdkit", "-f", "-U", socket, "--filter=%s" % path, "file", image, *parameters],
                     lambda: os.path.exists(socket), "nbdkit")
     return daemon, "nbd+unix:///?socket=%s" % socket
 
@@ -94,6 +96,17 @@ def reported(world, source, image):
                 world.pairs(figure, ours, lambda take=take: take(None), count=9)
 
 
+def counted(world, image):
+    """NAME@writes, for readers elsewhere."""
+    for request, depth, count in LOADS:
+        def take(start, request=request, depth=depth, count=count):
+            return writers.load(world, start, image, request, depth, count // world.size(1, 4), PARTITIONS["root"])
+
+        figure = world.figure("writes by nbdkit, counted in NAME@writes, %d KiB, %d at once" % (request >> 10, depth),
+                              "MB/s", MORE, "without the filter")
+        world.pairs(figure, lambda take=take: take(filtered), lambda take=take: take(writers.nbdkit), count=9)
+
+
 def run(world):
     world.needs("sfdisk", "mkfs.fat", "mcopy", *writers.SERVERS)
     source = world.directory("src")
@@ -102,3 +115,4 @@ def run(world):
     world.output("mcopy", "-Q", "-i", "%s@@1M" % image, "-", "::kernel8.img", input=os.urandom(8 << 20).hex()[:8 << 20])
     being_read(world, source, image)
     reported(world, source, image)
+    counted(world, image)

@@ -1,0 +1,1 @@
+imagefs_fuzz(writes_page LIBS imagefs_cache)
