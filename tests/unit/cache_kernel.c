@@ -716,6 +716,36 @@ Test(cache_kernel, c5_other_files_raise_one_event_each)
 	cr_expect_eq(marks_of(st.st_ino, ""), 0);
 }
 
+static void read_a_byte(void *fd)
+{
+	char byte;
+
+	cr_assert_eq(pread(*(int *)fd, &byte, 1, 0), 1);
+}
+
+Test(cache_kernel, c5_what_is_only_visited_is_not_ignored)
+{
+	char made[96], name[96];
+	struct stat st;
+	int fd;
+
+	/* Who makes it is not seen. */
+	snprintf(made, sizeof(made), "%s/visited", elsewhere);
+	snprintf(name, sizeof(name), "%s/visited", source);
+	make_file(made);
+	cr_assert_eq(rename(made, name), 0);
+	fd = open_rw(name);
+	cr_assert_eq(fstat(fd, &st), 0);
+	kernel_events_while(events, &st, read_a_byte, &fd);
+	look();
+	cr_expect_eq(marks_of(st.st_ino, KEEPS_NOTHING), 0, "nor is the end of the visit, told later, a reason");
+	read_a_byte(&fd);
+	look();
+	cr_expect_eq(marks_of(st.st_ino, KEEPS_NOTHING), 1, "it is when somebody else comes");
+	cr_assert_eq(unlink(name), 0);
+	close(fd);
+}
+
 Test(cache_kernel, what_cannot_be_listened_to_says_why)
 {
 	int fd = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
