@@ -18,6 +18,9 @@
  *   that a file that had rested for so long when it was read shows each later write by its
  *   ctime. stat(2) is asked in each listing, and of a file that was replaced, too.
  *   Only on the filesystems of disk.h, and not when nothing is to be believed (changes=none).
+ *   One writer is known that leaves ctime as it is for a time: knfsd from Linux 6.17 on, for a client
+ *   that has a write delegation with timestamps of its own. It ends when the image is next opened by anybody
+ *   else; until then a partition that such a client made may be missing in the list. It can be asked for.
  */
 #pragma once
 

@@ -313,6 +313,8 @@ mutant "kernel: who goes takes the others' mark" kernel $kernel \
 	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/mark\(events, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd\);/;/'
+mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
+mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
 mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd/IGNORE, EVENTS, event->fd/'
 mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
 mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
