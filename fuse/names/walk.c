@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,8 +17,14 @@
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
 
-/* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
+/*
+ * So many at a time, of all walks that are under way, but for each of them no fewer than the least; and so many
+ * more each time that none came back for WAIT_NAMES_STALLED_NS.
+ */
 #define WINDOW 32
+#define WINDOW_LEAST 12
+
+static _Atomic unsigned walking; /* walks that look into images now */
 
 struct probe {
 	struct job job; /* first */
@@ -445,28 +452,37 @@ static void call_late(struct walk *walk)
 	walk->late = walk->pending;
 }
 
-/*
- * Under the lock: so many may be under way. Others are sent beside those that are late, until they come back: on
- * a machine that is busy they do, and more threads would make it slower still.
- */
+/* Of one walk, beside those that are late. */
 static unsigned window_of(const struct walk *walk)
 {
-	/* In the one lane more would only wait. */
-	return walk->lanes ? LANE_WIDTH : walk->late + WINDOW;
+	unsigned share;
+
+	if (walk->lanes)
+		return LANE_WIDTH; /* in the one lane more would only wait */
+	share = WINDOW / atomic_load(&walking);
+	return share > WINDOW_LEAST ? share : WINDOW_LEAST;
 }
 
-/* Under the lock: send the probes, and wait for what comes back. Ends at the latest at `latest_ns`. */
+/*
+ * Under the lock: send the probes, and wait for what comes back. Ends at the latest at `latest_ns`.
+ *
+ * Others are sent beside those that are late, until they come back: on a machine that is busy they do, and more
+ * threads would make it slower still.
+ */
 static void run_probes(struct walk *walk, int64_t latest_ns)
 {
 	int64_t stalled_ns = 0;
+	unsigned window;
 
+	atomic_fetch_add(&walking, !walk->lanes);
 	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
-		while (walk->pending < window_of(walk) && send_next(walk))
+		window = window_of(walk);
+		while (walk->pending < walk->late + window && send_next(walk))
 			;
 		if (walk->pending == 0)
 			break;
 		/* When half of those are back that are not late. */
-		walk->wanted = window_of(walk) - (walk->lanes ? LANE_WIDTH : WINDOW) / 2 + 1;
+		walk->wanted = walk->late + window / 2 + 1;
 		if (wait_until(walk, now_ns + WAIT_NAMES_STALLED_NS)) {
 			stalled_ns = 0;
 			continue;
@@ -475,8 +491,10 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 		stalled_ns += WAIT_NAMES_STALLED_NS;
 		if (stalled_ns >= WAIT_NAME_NS)
 			break;
-		call_late(walk);
+		if (!walk->lanes)
+			call_late(walk);
 	}
+	atomic_fetch_sub(&walking, !walk->lanes);
 	walk->wanted = 0;
 }
 
