@@ -9,6 +9,16 @@
 #include "cache/device/opener.h"
 #include "fuse/names/tables.h"
 
+static struct tables *tables; /* as the daemon's, for as long as the process lasts */
+
+static void start(void)
+{
+	tables = tables_new(true, NULL);
+	cr_assert_not_null(tables);
+}
+
+TestSuite(tables, .init = start);
+
 static const struct stat file = { .st_dev = 7, .st_ino = 11, .st_size = 4096, .st_mode = S_IFREG, .st_ctim = { 1000, 5 } };
 
 /* Of `st`, with partitions 1 and 5. */
@@ -26,7 +36,7 @@ static struct tables_of two_of(const struct stat *st)
 	return of;
 }
 
-static bool is_found(struct tables *tables, const struct stat *st)
+static bool is_found(const struct stat *st)
 {
 	struct tables_found *last = tables_last(tables);
 	struct tables_of of = { 0 };
@@ -39,7 +49,7 @@ static bool is_found(struct tables *tables, const struct stat *st)
 	return found;
 }
 
-static void keep(struct tables *tables, struct tables_of *of)
+static void keep(struct tables_of *of)
 {
 	const struct tables_of *const all[] = { of };
 
@@ -49,44 +59,42 @@ static void keep(struct tables *tables, struct tables_of *of)
 
 Test(tables, c1_a_file_is_known_by_all_that_a_change_of_it_changes)
 {
-	struct tables *tables = tables_new(true, NULL);
 	struct tables_of of = two_of(&file);
 	struct stat other;
 
-	cr_expect_not(is_found(tables, &file), "nothing was listed yet");
-	keep(tables, &of);
-	cr_expect(is_found(tables, &file));
+	cr_expect_not(is_found(&file), "nothing was listed yet");
+	keep(&of);
+	cr_expect(is_found(&file));
 	other = file, other.st_ctim.tv_nsec++;
-	cr_expect_not(is_found(tables, &other), "written");
+	cr_expect_not(is_found(&other), "written");
 	other = file, other.st_size++;
-	cr_expect_not(is_found(tables, &other), "grown");
+	cr_expect_not(is_found(&other), "grown");
 	other = file, other.st_ino++;
-	cr_expect_not(is_found(tables, &other), "replaced");
+	cr_expect_not(is_found(&other), "replaced");
 	other = file, other.st_dev++;
-	cr_expect_not(is_found(tables, &other), "of another filesystem that is mounted there");
+	cr_expect_not(is_found(&other), "of another filesystem that is mounted there");
 }
 
 Test(tables, s5_no_more_is_remembered_than_the_last_listing_found)
 {
-	struct tables *tables = tables_new(true, NULL);
 	struct stat next = { .st_dev = 7, .st_ino = 3, .st_size = 1, .st_mode = S_IFREG };
 	struct tables_of first = two_of(&file), second = two_of(&next), third = two_of(&file);
 	struct tables_found *before;
 
-	keep(tables, &first);
+	keep(&first);
 	before = tables_last(tables);
-	keep(tables, &second);
-	cr_expect_not(is_found(tables, &file));
-	cr_expect(is_found(tables, &next));
+	keep(&second);
+	cr_expect_not(is_found(&file));
+	cr_expect(is_found(&next));
 	/* Who began before has what there was. */
 	first = (struct tables_of){ 0 };
 	cr_expect(tables_find(before, &file, &first));
 	free(first.numbers);
 	tables_put(before);
 	third.rests = false;
-	keep(tables, &third);
-	cr_expect_not(is_found(tables, &file), "what does not rest is not remembered");
-	cr_expect_not(is_found(tables, &next));
+	keep(&third);
+	cr_expect_not(is_found(&file), "what does not rest is not remembered");
+	cr_expect_not(is_found(&next));
 }
 
 static char path[] = "/tmp/imagefs-tables-XXXXXX";
@@ -99,7 +107,6 @@ static void open_it(const struct opener_request *request, struct opener_answer *
 
 Test(tables, c1_what_has_just_changed_is_for_the_image_to_say)
 {
-	struct tables *tables = tables_new(true, NULL);
 	struct tables_of of = { 0 };
 	struct stat st;
 	int fd = mkstemp(path);
