@@ -95,6 +95,13 @@
 /* A change of a file's ctime may be this much ahead of the bytes that it is about (FACTS 2). */
 #define WAIT_CTIME_LAG_NS (2 * WAIT_S)
 
+/*
+ * What was written into a file that has not changed for this long is in it: storage has answered every request or
+ * given it up (30 s and some), and the kernel has written back each page that somebody changes by mmap, so
+ * that the next change of it is one of ctime, too (dirty_expire_centisecs, dirty_writeback_centisecs: 35 s).
+ */
+#define WAIT_TABLE_REST_NS (60 * WAIT_S)
+
 /* After a write that nobody announced, an image's writers are believed again when there was none for this long. */
 #define WAIT_STRANGER_NS (2 * WAIT_S)
 

@@ -35,6 +35,17 @@
  * entry_timeout is 0, so the kernel looks every name up again at every use, and
  * hears a new number when there is a new version; attr_timeout is infinite for
  * files, whose attributes belong to the version, and next to nothing for the rest.
+ *
+ * So there is no READDIRPLUS, which gives names their numbers and attributes in advance: the
+ * kernel uses them only within an entry_timeout. And no such time is safe, however short:
+ *   - a link, an image or NAME.d of SOURCE is changed without anybody being told before
+ *     (inotify tells after the call; N2, N7 want the next lookup to see it), and all that is below it
+ *     by that name changes with it, for who stands in there too (N8);
+ *   - within an image the kernel tells before a write, but what would take names back then
+ *     either waits for the lock that a lookup in the directory holds (FUSE_NOTIFY_INVAL_ENTRY), for as long
+ *     as that waits for the very write; or (FUSE_NOTIFY_INC_EPOCH, Linux 6.16) it misses what was
+ *     answered and is not yet entered: fuse_direntplus_link() reads the epoch, and begins the
+ *     time, when it comes to that, not when it asked.
  */
 #pragma once
 

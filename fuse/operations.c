@@ -252,6 +252,18 @@ static void op_statfs(fuse_req_t fuse, fuse_ino_t id)
 	request_start(&request, fuse, id ? id : 1, &call_statfs);
 }
 
+/*
+ * There are none, and that is said each time, as vfat says it: EOPNOTSUPP. Without this operation libfuse says ENOSYS
+ * once, and the kernel answers by itself from then on; but of access lists it says ENODATA then (fs/fuse/acl.c), "none
+ * here", not "none anywhere". So ls -l (coreutils before 9.6) asked of each file, by its whole path, of which each name is
+ * a request: twice as many requests as ls needs. After EOPNOTSUPP it asks nothing more of this mount.
+ */
+static void op_getxattr(fuse_req_t fuse, fuse_ino_t id, const char *name, size_t size_bytes)
+{
+	(void)id, (void)name, (void)size_bytes;
+	fuse_reply_err(fuse, EOPNOTSUPP);
+}
+
 static void op_ioctl(fuse_req_t fuse, fuse_ino_t id, unsigned command, void *argument, struct fuse_file_info *file,
 		     unsigned flags, const void *in, size_t in_bytes, size_t out_bytes)
 {
@@ -274,5 +286,6 @@ const struct fuse_lowlevel_ops imagefs_operations = {
 	.read = op_read,
 	.release = op_release,
 	.statfs = op_statfs,
+	.getxattr = op_getxattr,
 	.ioctl = op_ioctl,
 };

@@ -70,6 +70,13 @@ struct wanted {
 	struct wanted *next;
 };
 
+/* A file that is read a little: on the stack of kernel_events_while. */
+struct visit {
+	dev_t device;
+	ino_t inode;
+	struct visit *next;
+};
+
 struct kernel_feed {
 	struct write_feed feed; /* first: a write feed is one of ours */
 	struct kernel_events *events;
@@ -108,6 +115,10 @@ struct kernel_events {
 	ino_t directory_inode;
 	struct rlimit limit; /* of everybody else; rlim_max: none is kept back */
 	_Alignas(struct fanotify_event_metadata) char buffer[BUFFER_BYTES];
+
+	/* Inside of the other lock: many visit at a time, and are not to wait until all that is queued is taken in. */
+	pthread_mutex_t visits_lock;
+	struct visit *visits; /* under visits_lock */
 };
 
 static int mark(struct kernel_events *events, unsigned flags, uint64_t mask, int fd)
@@ -152,6 +163,7 @@ int kernel_events_new(struct kernel_events **out)
 		return error;
 	}
 	pthread_mutex_init(&events->lock, NULL);
+	pthread_mutex_init(&events->visits_lock, NULL);
 	for (size_t i = 0; i < BUCKETS; i++)
 		pthread_mutex_init(&events->buckets[i].marks, NULL);
 	*out = events;
@@ -255,6 +267,17 @@ static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t in
 	return false;
 }
 
+/* By us, who close it then. */
+static bool is_visited(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	const struct visit *visit;
+
+	LOCK_SCOPE(&events->visits_lock);
+	for (visit = events->visits; visit && (visit->device != device || visit->inode != inode);)
+		visit = visit->next;
+	return visit;
+}
+
 /* Under the lock. Then it must not be ignored. */
 static bool is_looked_at(struct kernel_events *events, dev_t device, ino_t inode)
 {
@@ -350,17 +373,21 @@ static bool tell_feeds(struct kernel_events *events, const struct fanotify_event
 static void take_event(struct kernel_events *events, const struct fanotify_event_metadata *event)
 {
 	struct stat st;
-	bool known;
+	bool known, visited;
 
 	if (event->fd < 0 || give_to_who_wants(events, event))
 		return;
 	known = fstat(event->fd, &st) == 0;
+	visited = known && is_visited(events, st.st_dev, st.st_ino); /* before it is let through, and ends */
 	if (known && tell_feeds(events, event, &st))
 		return;
 	if (event->mask & FAN_PRE_ACCESS)
 		allow(events, event->fd);
-	/* A file that nobody looks at, or an image that is not open: once is enough. */
-	if (known && !is_looked_at(events, st.st_dev, st.st_ino))
+	/*
+	 * A file that nobody looks at, or an image that is not open: once is enough. Not for the end of a read, whose
+	 * beginning did that: another process is asked for each mark.
+	 */
+	if (known && !visited && event->mask & (FAN_PRE_ACCESS | FAN_MODIFY) && !is_looked_at(events, st.st_dev, st.st_ino))
 		marker_ignore(events->marker, event->fd, &st);
 	else
 		close(event->fd);
@@ -667,6 +694,21 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	if (wanted.fd < 0)
 		return error != 0 ? error : -EIO;
 	return wanted.fd;
+}
+
+void kernel_events_while(struct kernel_events *events, const struct stat *st, void (*act)(void *context), void *context)
+{
+	struct visit visit = { .device = st->st_dev, .inode = st->st_ino }, **at = &events->visits;
+
+	pthread_mutex_lock(&events->visits_lock);
+	visit.next = events->visits;
+	events->visits = &visit;
+	pthread_mutex_unlock(&events->visits_lock);
+	act(context);
+	LOCK_SCOPE(&events->visits_lock);
+	while (*at != &visit)
+		at = &(*at)->next;
+	*at = visit.next;
 }
 
 /* ---- the thread --------------------------------------------------------------- */

@@ -30,6 +30,8 @@
  */
 #pragma once
 
+#include <sys/stat.h>
+
 struct kernel_events;
 struct write_feed;
 struct write_log;
@@ -58,6 +60,13 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 
 /* Another descriptor of the file behind `fd`, read-only, that raises no events. The caller's. Blocks. -errno. */
 int kernel_silent_fd(struct kernel_events *events, int fd);
+
+/*
+ * Do `act`, which reads a little of the file that `st` describes, through a descriptor that was opened for that and
+ * is closed then. What it raises is let through, and the file is not ignored because of it: that would take
+ * longer than the reading.
+ */
+void kernel_events_while(struct kernel_events *events, const struct stat *st, void (*act)(void *context), void *context);
 
 /* Constant text for one of the errors above. */
 const char *kernel_why_not(int error);

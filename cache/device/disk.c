@@ -571,16 +571,23 @@ static const struct cache_device_ops disk_ops = {
 };
 
 /* Filesystems whose inotify and ctime were seen to tell the truth about every writer they can have. */
-static bool tells_changes(uint32_t filesystem)
+static bool tells_changes(const struct statfs *fs)
 {
 	static const uint32_t known[] = {
 		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC, F2FS_SUPER_MAGIC,
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (filesystem == known[i])
+		if ((uint32_t)fs->f_type == known[i])
 			return true;
 	return false;
+}
+
+bool disk_tells_changes(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && tells_changes(&fs);
 }
 
 static void become_block(struct disk *disk, const struct disk_options *options)
@@ -608,7 +615,7 @@ static void become_file(struct disk *disk, const struct disk_options *options)
 {
 	struct statfs fs;
 
-	if (options->believe_nothing || !disk->watch || fstatfs(disk->fd, &fs) != 0 || !tells_changes((uint32_t)fs.f_type))
+	if (options->believe_nothing || !disk->watch || fstatfs(disk->fd, &fs) != 0 || !tells_changes(&fs))
 		return;
 	/* No watch left: the limit is the administrator's to raise; until then nothing is believed. */
 	if (watch_add(disk->watch, disk->fd, &disk->target) != 0)

@@ -39,6 +39,9 @@ struct disk_options {
  */
 int disk_new(int fd, struct watch *watch, const struct disk_options *options, struct cache_device **device);
 
+/* Is the file on a filesystem whose changes can be told (the kind `file`)? */
+bool disk_tells_changes(int fd);
+
 /* The descriptor it reads from; borrowed. */
 int disk_fd(const struct cache_device *device);
 

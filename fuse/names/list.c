@@ -16,10 +16,17 @@
 #include "fuse/names/links.h"
 #include "fuse/names/walk.h"
 
+struct gathering {
+	FILE *names;
+	const struct tables_of **tables; /* has room for all names; those that rest */
+	size_t table_count;
+};
+
 /* A name with what it is before it ('d', 'l') and its NUL behind. */
 static int list_found(void *context, const struct walk_name *found)
 {
-	FILE *names = context;
+	struct gathering *gathering = context;
+	FILE *names = gathering->names;
 	/* Not known in time: what is named as an image is shown, and whoever enters it learns more. */
 	bool late = found->result == -EINPROGRESS || found->result == -EIO || found->result == -ESTALE;
 
@@ -27,8 +34,10 @@ static int list_found(void *context, const struct walk_name *found)
 		return 0;
 	fprintf(names, "%c%s%c", !late && found->is_link ? 'l' : 'd', found->name, '\0');
 	/* NAME:N is always there to be asked for; shown where there is a choice (N3). */
-	for (size_t i = 0; !late && i < found->number_count; i++)
-		fprintf(names, "d%s:%u%c", found->name, found->numbers[i], '\0');
+	for (size_t i = 0; !late && i < found->table.count; i++)
+		fprintf(names, "d%s:%u%c", found->name, found->table.numbers[i], '\0');
+	if (!late && found->table.rests)
+		gathering->tables[gathering->table_count++] = &found->table;
 	return 0;
 }
 
@@ -75,6 +84,22 @@ bool view_has_names(const struct view *view)
 	return found;
 }
 
+/* All that the walk found, into `names`; and what it learned is kept for the next one. */
+static int list_walk(struct view *view, struct walk *walk, FILE *names)
+{
+	struct gathering gathering = { .names = names };
+	int error;
+
+	gathering.tables = calloc(walk_count(walk) + 1, sizeof(struct tables_of *));
+	if (!gathering.tables)
+		return -ENOMEM;
+	error = walk_each(walk, list_found, &gathering);
+	if (error == 0)
+		tables_keep(view_tables(view), gathering.tables, gathering.table_count);
+	free(gathering.tables);
+	return error;
+}
+
 int view_list(struct view *view, struct cache_op *op, struct queue *queue, struct cache_listing *listing)
 {
 	struct walk *walk;
@@ -87,7 +112,7 @@ int view_list(struct view *view, struct cache_op *op, struct queue *queue, struc
 		return -EAGAIN;
 	walk = walk_source(view, queue, NULL);
 	names = walk ? open_memstream(&listing->names, &bytes) : NULL;
-	error = names ? walk_each(walk, list_found, names) : -ENOMEM;
+	error = names ? list_walk(view, walk, names) : -ENOMEM;
 	if (walk)
 		walk_put(walk);
 	if (names && fclose(names) != 0)

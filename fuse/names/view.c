@@ -25,10 +25,12 @@
 #include "fuse/names/images.h"
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
+#include "fuse/names/tables.h"
 
 struct view {
 	struct view_source *source;
 	struct view_images *images;
+	struct tables *tables;
 };
 
 int view_new(struct view_source *source, const struct view_settings *settings, struct view **out)
@@ -36,6 +38,8 @@ int view_new(struct view_source *source, const struct view_settings *settings, s
 	struct view *view = calloc(1, sizeof(*view));
 	int error = view ? view_images_new(source, settings, &view->images) : -ENOMEM;
 
+	if (error == 0 && !(view->tables = tables_new(!settings->believe_nothing, settings->kernel)))
+		error = -ENOMEM;
 	if (error != 0) {
 		free(view); /* the daemon ends */
 		return error;
@@ -59,6 +63,11 @@ const struct view_source *view_source(const struct view *view)
 struct view_images *view_images(const struct view *view)
 {
 	return view->images;
+}
+
+struct tables *view_tables(const struct view *view)
+{
+	return view->tables;
 }
 
 /* ---- lookup -------------------------------------------------------------- */

@@ -26,6 +26,7 @@ bool view_is_single(const struct view *view);
 
 const struct view_source *view_source(const struct view *view);
 struct view_images *view_images(const struct view *view);
+struct tables *view_tables(const struct view *view); /* what the last listing of SOURCE found */
 
 enum view_kind {
 	VIEW_LINK,  /* a symlink: view_read_link */

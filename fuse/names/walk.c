@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,24 +17,30 @@
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
 
-/* So many at a time; and so many more each time that none came back for WAIT_NAMES_STALLED_NS. */
+/*
+ * So many at a time, of all walks that are under way, but for each of them no fewer than the least; and so many
+ * more each time that none came back for WAIT_NAMES_STALLED_NS.
+ */
 #define WINDOW 32
-/* FAT partitions of one image that are listed; all can be asked for. */
-#define LISTED_MAX 64
+#define WINDOW_LEAST 12
+
+static _Atomic unsigned walking; /* walks that look into images now */
 
 struct probe {
 	struct job job; /* first */
 	struct walk *walk;
 	int64_t until_ns;
+	bool under_way, late; /* the walk's lock: its job is in the queue; it was when none came back */
 	struct walk_name found; /* the walk's lock, but for the names */
 };
 
 /* Shared by who asked and its jobs, any of which may be the last to leave. */
 struct walk {
 	struct job job;	   /* first: to read the names */
-	struct view *view; /* constant, as the next two */
+	struct view *view; /* constant, as the next three */
 	struct queue *queue;
 	struct walk_lanes *lanes; /* or NULL: then the images are looked into */
+	struct tables_found *last; /* constant: what the last such look found, a use of it; or NULL */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	/* Under the lock. */
@@ -42,7 +49,8 @@ struct walk {
 	int error;
 	bool left;	     /* who asked is gone */
 	bool over;	     /* nobody waits any more: what comes now is dropped */
-	unsigned pending;    /* probes under way */
+	unsigned pending;    /* probes under way; of these */
+	unsigned late;	     /* so many are late */
 	unsigned wanted;     /* who asked is to be woken when fewer are */
 	unsigned finished;   /* probes, ever */
 	unsigned references; /* who asked, and each job */
@@ -54,7 +62,7 @@ struct walk {
 static void probe_free(struct probe *probe)
 {
 	view_image_put(probe->found.image);
-	free(probe->found.numbers);
+	free(probe->found.table.numbers);
 	free(probe->found.text);
 	free(probe->found.name);
 	free(probe->found.file);
@@ -74,6 +82,7 @@ static void leave(struct walk *walk)
 	for (size_t i = 0; i < walk->count; i++)
 		probe_free(walk->probes[i]);
 	free(walk->probes);
+	tables_put(walk->last);
 	cleanup_close_fd(&walk->dir_fd);
 	pthread_mutex_destroy(&walk->lock);
 	pthread_cond_destroy(&walk->done);
@@ -100,30 +109,43 @@ void walk_put(struct walk *walk)
 /* ---- one name ------------------------------------------------------------- */
 
 /* Only where there is a choice. Without memory none is listed, and all can be asked for. */
-static void keep_numbers(struct walk_name *found, const unsigned *numbers, size_t total)
+static void keep_numbers(struct tables_of *table, const unsigned *numbers, size_t total)
 {
-	size_t count = total < LISTED_MAX ? total : LISTED_MAX;
+	size_t count = total < TABLES_LISTED_MAX ? total : TABLES_LISTED_MAX;
 
-	if (total < 2 || !(found->numbers = reallocarray(NULL, count, sizeof(*numbers))))
+	if (total < 2 || !(table->numbers = reallocarray(NULL, count, sizeof(*numbers))))
 		return;
-	memcpy(found->numbers, numbers, count * sizeof(*numbers));
-	found->number_count = count;
+	memcpy(table->numbers, numbers, count * sizeof(*numbers));
+	table->count = count;
 }
 
-/* Named as an image, it is one, whatever it holds. `image` is used up. */
-static int look_into(struct view_image *image, struct cache_op *op, struct walk_name *found)
+/* As the image itself says, which is opened, and waits while it is written. */
+static int open_and_look(struct view_image *image, struct cache_op *op, struct tables_of *table)
 {
-	unsigned numbers[LISTED_MAX];
+	unsigned numbers[TABLES_LISTED_MAX];
 	struct cache_image *cache;
 	size_t total;
 	int error = view_image_open(image, op, &cache);
 
 	if (error == 0)
-		error = cache_image_partitions(cache, op, numbers, LISTED_MAX, &total);
-	view_image_put(image);
+		error = cache_image_partitions(cache, op, numbers, TABLES_LISTED_MAX, &total);
 	if (error == 0)
-		keep_numbers(found, numbers, total);
+		keep_numbers(table, numbers, total);
 	return error == -EAGAIN || error == -EINPROGRESS ? error : 0;
+}
+
+/* Named as an image, it is one, whatever it holds. The target's image is used up. */
+static int look_into(const struct walk *walk, const struct view_target *target, struct cache_op *op, struct walk_name *found)
+{
+	struct view_image *image = target->image;
+	bool closed = !atomic_load(&image->cache);
+	int error = 0;
+
+	if (!tables_find(walk->last, &target->st, &found->table) &&
+	    !(closed && op->may_block && tables_read(view_tables(walk->view), found->file, &target->st, &found->table)))
+		error = open_and_look(image, op, &found->table);
+	view_image_put(image);
+	return error;
 }
 
 /*
@@ -209,7 +231,7 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 		return 0;
 	}
 	if (!walk->lanes)
-		return look_into(target.image, &op, found);
+		return look_into(walk, &target, &op, found);
 	found->image = target.image;
 	return 0;
 }
@@ -232,6 +254,8 @@ static int64_t probe_run(struct job *job)
 	}
 	walk->finished++;
 	walk->pending--;
+	walk->late -= probe->late;
+	probe->under_way = probe->late = false;
 	if (walk->pending < walk->wanted)
 		pthread_cond_signal(&walk->done);
 	return 0;
@@ -265,6 +289,7 @@ static bool send_probe(struct walk *walk, struct probe *probe)
 		return false;
 	walk->pending++;
 	walk->references++;
+	probe->under_way = true;
 	queue_submit(walk->queue, &probe->job);
 	return true;
 }
@@ -379,6 +404,7 @@ static struct walk *walk_new(struct view *view, struct queue *queue, struct walk
 	walk->view = view;
 	walk->queue = queue;
 	walk->lanes = lanes;
+	walk->last = lanes ? NULL : tables_last(view_tables(view));
 	walk->dir_fd = -1;
 	walk->references = 1;
 	walk->error = -ETIMEDOUT;
@@ -418,18 +444,45 @@ static bool wait_until(struct walk *walk, int64_t until_ns)
 	       walk->finished != finished;
 }
 
-/* Under the lock: send the probes, and wait for what comes back. Ends at the latest at `latest_ns`. */
+/* Under the lock: none of those that are under way came back for a while. */
+static void call_late(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->count; i++)
+		walk->probes[i]->late = walk->probes[i]->under_way;
+	walk->late = walk->pending;
+}
+
+/* Of one walk, beside those that are late. */
+static unsigned window_of(const struct walk *walk)
+{
+	unsigned share;
+
+	if (walk->lanes)
+		return LANE_WIDTH; /* in the one lane more would only wait */
+	share = WINDOW / atomic_load(&walking);
+	return share > WINDOW_LEAST ? share : WINDOW_LEAST;
+}
+
+/*
+ * Under the lock: send the probes, and wait for what comes back. Ends at the latest at `latest_ns`.
+ *
+ * Others are sent beside those that are late, until they come back: on a machine that is busy they do, and more
+ * threads would make it slower still.
+ */
 static void run_probes(struct walk *walk, int64_t latest_ns)
 {
 	int64_t stalled_ns = 0;
-	unsigned window = walk->lanes ? LANE_WIDTH : WINDOW; /* more would only wait in the one lane */
+	unsigned window;
 
+	atomic_fetch_add(&walking, !walk->lanes);
 	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
-		while (walk->pending < window && send_next(walk))
+		window = window_of(walk);
+		while (walk->pending < walk->late + window && send_next(walk))
 			;
 		if (walk->pending == 0)
 			break;
-		walk->wanted = window / 2 + 1;
+		/* When half of those are back that are not late. */
+		walk->wanted = walk->late + window / 2 + 1;
 		if (wait_until(walk, now_ns + WAIT_NAMES_STALLED_NS)) {
 			stalled_ns = 0;
 			continue;
@@ -438,8 +491,10 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 		stalled_ns += WAIT_NAMES_STALLED_NS;
 		if (stalled_ns >= WAIT_NAME_NS)
 			break;
-		window += walk->lanes ? 0 : WINDOW;
+		if (!walk->lanes)
+			call_late(walk);
 	}
+	atomic_fetch_sub(&walking, !walk->lanes);
 	walk->wanted = 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * walk: what each name of SOURCE is, all at once.
  *
- * Names that need not wait (what they lead to is in the page cache) are looked up in
- * place, the others side by side in their own lanes; those that do not answer in time
+ * Names that need not wait (what they lead to is in the page cache, and was found by the
+ * last listing) are looked up in place, the others side by side in their own lanes; those that do not answer in time
  * are told as they are: one dead device must not hide ten thousand boards.
  *
  * Side by side, but only so many at a time: each is a thread, and ten thousand of
@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/archive.h"
+#include "fuse/names/tables.h"
 #include "fuse/names/view.h"
 #include "fuse/process/queue.h"
 
@@ -34,9 +35,7 @@ struct walk_name {
 	size_t own_count;	  /* so many */
 	enum archive_kind
 		archive; /* what it is, or leads to by its whole path, that is not shown; with `lanes` */
-	/* By a look into the images: */
-	unsigned *numbers; /* of the partitions; NULL: it has no more than one */
-	size_t number_count;
+	struct tables_of table; /* of an image, by a look into it */
 };
 
 struct walk;

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Tells whether a file was read: at each line of input the number of read events since the last.
 
-  accesses.py FILE
+  accesses.py FILE|DIRECTORY
 
-inotify's IN_ACCESS, which every read raises, O_DIRECT and io_uring too. Equal
+Of a directory: whether files in it were. inotify's IN_ACCESS, which every read raises, O_DIRECT and io_uring too. Equal
 events that follow each other are merged, so that only 0 is an exact count.
 """
 import ctypes
@@ -11,7 +11,7 @@ import os
 import struct
 import sys
 
-IN_ACCESS, IN_NONBLOCK = 1, 0o4000
+IN_ACCESS, IN_ISDIR, IN_NONBLOCK = 1, 0x40000000, 0o4000
 
 
 def main():
@@ -26,9 +26,9 @@ def main():
             while True:
                 data = os.read(fd, 65536)
                 while data:
-                    _, _, _, length = struct.unpack_from("iIII", data)
+                    _, mask, _, length = struct.unpack_from("iIII", data)
                     data = data[16 + length:]
-                    count += 1
+                    count += not mask & IN_ISDIR
         except BlockingIOError:
             pass
         print(count, flush=True)

@@ -846,6 +846,40 @@ Test(cache_kernel, c5_what_is_looked_at_by_now_is_not_ignored)
 	close(fd);
 }
 
+static void read_a_byte(void *fd)
+{
+	char byte;
+
+	cr_assert_eq(pread(*(int *)fd, &byte, 1, 0), 1);
+}
+
+Test(cache_kernel, c5_what_is_only_visited_is_not_ignored)
+{
+	char made[96], name[96];
+	struct stat st;
+	ino_t inode;
+	int fd, last;
+
+	/* Who makes it is not seen. */
+	snprintf(made, sizeof(made), "%s/visited", elsewhere);
+	snprintf(name, sizeof(name), "%s/visited", source);
+	make_file(made);
+	cr_assert_eq(rename(made, name), 0);
+	fd = open_rw(name);
+	cr_assert_eq(fstat(fd, &st), 0);
+	/* The end of each may be told while it lasts, or after it. */
+	for (int i = 0; i < 100; i++)
+		kernel_events_while(events, &st, read_a_byte, &fd);
+	last = touch_file("last", &inode); /* after that one */
+	cr_expect(becomes_ignored(inode));
+	cr_expect_eq(marks_of(st.st_ino, KEEPS_NOTHING), 0, "nor is the end of the visit, told later, a reason");
+	read_a_byte(&fd);
+	cr_expect(becomes_ignored(st.st_ino), "it is when somebody else comes");
+	cr_assert_eq(unlink(name), 0);
+	close(last);
+	close(fd);
+}
+
 Test(cache_kernel, what_cannot_be_listened_to_says_why)
 {
 	int fd = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;

@@ -10,3 +10,4 @@ imagefs_unit(base_fold base_fold.c LIBS imagefs_base)
 imagefs_unit(fuse_separate fuse_separate.c ${CMAKE_SOURCE_DIR}/fuse/process/separate.c ${CMAKE_SOURCE_DIR}/fuse/process/log.c
 	LIBS imagefs_cache)
 imagefs_unit(base_mountinfo base_mountinfo.c LIBS imagefs_base)
+imagefs_unit(fuse_tables fuse_tables.c ${CMAKE_SOURCE_DIR}/fuse/names/tables.c LIBS imagefs_cache)

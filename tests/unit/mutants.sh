@@ -371,6 +371,8 @@ mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_igno
 mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/(if \(!looked_at\)\n\t\tmark\(events, )IGNORE \| FAN_MARK_EVICTABLE/$1IGNORE/'
 mutant "kernel: what is looked at by now is ignored" kernel $kernel 's/if \(!looked_at\)/if (true)/'
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
+mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
+mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
 mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
 mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
