@@ -61,6 +61,12 @@ static bool is_just_seen(const struct cache_image *image, const struct cache_op 
 	return op->of_one_request && image->seen.blind && op->entered == image && op->entered_generation == image->seen.generation;
 }
 
+/* Each look takes as long as the next one waits. One that goes on in a call may be for others, too (compare.h). */
+static bool is_in_vain(const struct cache_image *image, const struct cache_op *op)
+{
+	return image->seen.blind && op->over && atomic_load(op->over);
+}
+
 int image_enter(struct cache_image *image, struct cache_op *op)
 {
 	int error;
@@ -72,7 +78,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 		return -EAGAIN;
 	if (is_just_seen(image, op))
 		return 0;
-	error = image_observe_since(image, op, op->came_ns);
+	error = is_in_vain(image, op) ? -EAGAIN : image_observe_since(image, op, op->came_ns);
 	op->entered = error == 0 ? image : NULL;
 	op->entered_generation = image->seen.generation;
 	if (error != 0)

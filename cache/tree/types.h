@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct cache_op {
 	const struct cache_image *entered;
 	uint64_t entered_generation;
 	int64_t came_ns; /* CLOCK_MONOTONIC: where nothing is believed, what was looked at since then for others; 0: nothing */
+	const atomic_bool *over; /* nobody waits for the answer any more: where nothing is believed, no look is taken for it. Or NULL */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant
