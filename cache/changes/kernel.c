@@ -512,7 +512,10 @@ static void sweep(void *context)
 	}
 }
 
-/* Likewise: a file that nobody looked at when there was an event of it. */
+/*
+ * Likewise: a file that nobody looked at when there was an event of it. A mark of its own (one that a link leads
+ * to) keeps a file in memory anyway, and the kernel refuses to have it evictable.
+ */
 static void ignore(void *context, int fd, const struct stat *st)
 {
 	struct kernel_events *events = context;
@@ -522,8 +525,8 @@ static void ignore(void *context, int fd, const struct stat *st)
 	pthread_mutex_lock(&events->lock);
 	looked_at = is_looked_at(events, st->st_dev, st->st_ino);
 	pthread_mutex_unlock(&events->lock);
-	if (!looked_at)
-		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, fd);
+	if (!looked_at && mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, fd) == -EEXIST)
+		mark(events, IGNORE, EVENTS, fd);
 }
 
 /* Under the bucket's lock, as the next one. */

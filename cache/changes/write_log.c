@@ -577,9 +577,22 @@ static unsigned tracked_flights(const struct write_log *log)
 	return count;
 }
 
+/*
+ * Can the feed have something to tell? A write is executed only after its announcement was taken in: it is in
+ * flight here until its end was, too. Whoever does not announce changes what the device shows. So where nothing
+ * is in flight, and the device shows what it showed and is believed, what may be queued are announcements of
+ * writes that have not begun.
+ */
+static bool has_news(struct write_log *log, const struct cache_observation *seen)
+{
+	LOCK_SCOPE(&log->lock);
+	return !log->exact || log->settles_ns != 0 || log->flight_count > 0 || !seen->steady ||
+	       seen->generation != log->device_generation;
+}
+
 void write_log_observe(struct write_log *log, struct cache_observation *seen)
 {
-	if (log->feed)
+	if (log->feed && has_news(log, seen))
 		log->feed->ops->drain(log->feed);
 	LOCK_SCOPE(&log->lock);
 	age_flights(log);

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -63,8 +64,8 @@ int opener_reopen(int fd, int flags);
 /* The counters of a block device (sysfs: stat, inflight), to read from. -ENODATA: they are not kept. */
 int opener_counters(int fd, int fds[2]);
 
-/* inotify_add_watch: of changes. The watch descriptor. */
-int opener_watch(int inotify_fd, int fd);
+/* inotify_add_watch: of changes; `once`: of the first one, and -EEXIST if that queue watches the file already. The watch descriptor. */
+int opener_watch(int inotify_fd, int fd, bool once);
 
 /* fanotify_mark: of such a file, or of the directory of SOURCE, for which a descriptor that is a name only does. */
 int opener_mark(int fanotify_fd, unsigned flags, uint64_t mask, int fd);

@@ -23,13 +23,14 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 }
 
 /*
- * Where nothing is believed all is read again under each observation. On slow storage that takes as long as a
- * request may, and of many that wait for the lock none would come to its end. So one look is for all who had
- * come before it: it is as new for them as for who took it.
+ * One look is for all who had come before it: it is as new for them as for who took it. What one request asks
+ * with several calls is asked of one look, too. Where nothing is believed all is read again under each
+ * observation: on slow storage that takes as long as a request may, and of many that wait for the lock none
+ * would come to its end.
  */
 static bool is_seen_since(const struct cache_image *image, int64_t since_ns)
 {
-	return since_ns != 0 && image->seen.blind && image->seen.looked_ns >= since_ns;
+	return since_ns != 0 && image->seen.looked_ns >= since_ns;
 }
 
 /* All of them then go in step, each look for everybody; else who is answered would always be too late for the next one. */
@@ -55,12 +56,6 @@ int64_t image_lock_again(struct cache_image *image)
 	return now_ns;
 }
 
-/* What one request asks with several calls is asked of one look: it came before the first of them. */
-static bool is_just_seen(const struct cache_image *image, const struct cache_op *op)
-{
-	return op->of_one_request && image->seen.blind && op->entered == image && op->entered_generation == image->seen.generation;
-}
-
 /* Each look takes as long as the next one waits. One that goes on in a call may be for others, too (compare.h). */
 static bool is_in_vain(const struct cache_image *image, const struct cache_op *op)
 {
@@ -76,11 +71,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 		pthread_mutex_lock(&image->lock);
 	else if (pthread_mutex_trylock(&image->lock) != 0)
 		return -EAGAIN;
-	if (is_just_seen(image, op))
-		return 0;
 	error = is_in_vain(image, op) ? -EAGAIN : image_observe_since(image, op, op->came_ns);
-	op->entered = error == 0 ? image : NULL;
-	op->entered_generation = image->seen.generation;
 	if (error != 0)
 		image_leave(image);
 	return error;

@@ -529,15 +529,13 @@ static int nothing_at_hand(struct cache_device *self, bool may_block, uint64_t o
 	return -EAGAIN;
 }
 
-static int hung_read(struct cache_device *self, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-		     unsigned char **bytes)
+static int hung_read(struct cache_device *self, struct cache_piece *pieces, size_t count)
 {
 	char byte;
 
 	(void)self;
-	(void)offset_bytes;
-	(void)length_bytes;
-	*bytes = buffer;
+	for (size_t i = 0; i < count; i++)
+		pieces[i].bytes = pieces[i].buffer;
 	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	return 0;
@@ -551,7 +549,7 @@ static void never_close(struct cache_device *self)
 Test(cache_kernel, c6_a_writer_does_not_wait_for_a_device_that_hangs)
 {
 	static const struct cache_device_ops ops = { .read_blocks = nothing_at_hand,
-						     .read_data = hung_read,
+						     .read_pieces = hung_read,
 						     .close = never_close };
 	static struct cache_device hung = { .ops = &ops };
 	struct guard *guard = guard_of(&hung, 0, 4096);
