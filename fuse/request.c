@@ -336,7 +336,7 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	int64_t stale_ns = lane->stale_ns, waited_ns = lane->waited_ns;
 	int error;
 
-	*op = (struct cache_op){ .may_block = may_block };
+	*op = (struct cache_op){ .may_block = may_block, .over = &request->over };
 	/* The kernel walks a path once more after ESTALE: this may be its last try. */
 	op->final_retry = request->call->walks && stale_ns != 0 && queue_now_ns() - stale_ns < WAIT_FINAL_RETRY_NS;
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
@@ -439,12 +439,20 @@ static int64_t job_run(struct job *job)
 	return 0;
 }
 
+/* When the device of its image last answered anybody; 0: never. */
+static int64_t device_answered_ns(const struct request *request)
+{
+	struct cache_image *cache = request->image ? atomic_load(&request->image->cache) : NULL;
+
+	return cache ? cache_image_answered_ns(cache) : 0;
+}
+
 /* When the clock answers it, from now on; 0: it is refused at once. */
 static int64_t left_for_device(const struct request *request, int64_t now_ns)
 {
 	const struct lane *lane = lane_of(request);
 	bool late = lane->late_ns != 0 && now_ns - lane->late_ns < WAIT_IMAGE_SPAN_NS;
-	bool answers = lane->progress_ns > lane->late_ns;
+	bool answers = lane->progress_ns > lane->late_ns || device_answered_ns(request) > lane->late_ns;
 	int64_t left_ns;
 
 	if (!request->serves_others && (!late || answers || request->slow_ns != 0))
@@ -462,6 +470,7 @@ static void job_expire(struct job *job)
 
 	if (!claim(request, REQUEST_LATE))
 		return;
+	atomic_store(&request->over, true);
 	now_ns = queue_now_ns();
 	count_wait(request, true);
 	lane_of(request)->late_ns = now_ns;
@@ -472,10 +481,7 @@ static void job_expire(struct job *job)
 
 static int64_t job_answered(const struct job *job)
 {
-	const struct view_image *image = ((const struct request *)job)->image;
-	struct cache_image *cache = image ? atomic_load(&image->cache) : NULL;
-
-	return cache ? cache_image_answered_ns(cache) : 0;
+	return device_answered_ns((const struct request *)job);
 }
 
 static void release(struct request *request)

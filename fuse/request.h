@@ -98,6 +98,7 @@ struct request {
 	unsigned looks;	     /* how often it was tried */
 	atomic_bool waiting; /* it had to wait for its image */
 	_Atomic enum request_answer answered;
+	atomic_bool over; /* the clock answered it */
 };
 
 /* Begin the request on inode `id` and see it through. The rest of `request` is set by the caller. */

@@ -56,6 +56,12 @@ int64_t image_lock_again(struct cache_image *image)
 	return now_ns;
 }
 
+/* Each look takes as long as the next one waits. One that goes on in a call may be for others, too (compare.h). */
+static bool is_in_vain(const struct cache_image *image, const struct cache_op *op)
+{
+	return image->seen.blind && op->over && atomic_load(op->over);
+}
+
 int image_enter(struct cache_image *image, struct cache_op *op)
 {
 	int error;
@@ -65,7 +71,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 		pthread_mutex_lock(&image->lock);
 	else if (pthread_mutex_trylock(&image->lock) != 0)
 		return -EAGAIN;
-	error = image_observe_since(image, op, op->came_ns);
+	error = is_in_vain(image, op) ? -EAGAIN : image_observe_since(image, op, op->came_ns);
 	if (error != 0)
 		image_leave(image);
 	return error;

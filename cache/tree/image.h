@@ -64,7 +64,7 @@ int image_observe_since(struct cache_image *image, const struct cache_op *op, in
 /* Take the lock in the midst of a call, to observe: the time (CLOCK_MONOTONIC) that this is asked at. */
 int64_t image_lock_again(struct cache_image *image);
 
-/* Begin a call: take the lock (only if it is free, when op may not block) and observe. 0, -EAGAIN or -EIO; unlocked on error. */
+/* Begin a call: take the lock (only if it is free, when op may not block) and observe (not if that is for nobody, op->over). 0, -EAGAIN or -EIO; unlocked on error. */
 int image_enter(struct cache_image *image, struct cache_op *op);
 
 /* End it, or let the lock go in its midst: pthread_mutex_lock takes it back. */

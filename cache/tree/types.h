@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct cache_op {
 	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
 	/* CLOCK_MONOTONIC: the request came before. What was looked at since then, for it or for others, is good for it; 0: nothing is. */
 	int64_t came_ns;
+	const atomic_bool *over; /* nobody waits for the answer any more: where nothing is believed, no look is taken for it. Or NULL */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant

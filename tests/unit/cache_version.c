@@ -670,6 +670,26 @@ Test(cache_version, c7_where_nothing_is_believed_each_open_reads_again)
 	end();
 }
 
+/* The clock answered it: others wait for the image while it is looked at. */
+Test(cache_version, c7_no_look_is_taken_for_who_was_answered)
+{
+	atomic_bool over = false;
+	struct cache_op op = { .may_block = true, .over = &over };
+	struct cache_node node;
+
+	start(DEVICE_NOTHING);
+	node = look_up("small.bin");
+	over = true;
+	memory_device_reset_counts(&memory);
+	cr_expect_eq(cache_version_open(node.version, &op), -EAGAIN);
+	cr_expect_eq(memory.observations, 0);
+	over = false;
+	cr_expect_eq(cache_version_open(node.version, &op), 0);
+	cr_expect_gt(memory.observations, 0);
+	close_file(&node);
+	end();
+}
+
 /* Not even a time tells: what is new counts from when it was first seen. */
 Test(cache_version, c7_content_is_as_young_as_it_was_first_seen)
 {

@@ -50,7 +50,7 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
+for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
 	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
@@ -356,6 +356,31 @@ mutant "a read of two moments is of one" writes_page changes/formats/writes_page
 mutant "a unit may end beyond 2^64" writes_page changes/formats/writes_page.c \
 	's/min_u64\(length_bytes \/ WRITES_PAGE_COUNTER_BYTES, most - page->first_unit\)/length_bytes \/ WRITES_PAGE_COUNTER_BYTES/'
 
+mutant "where nothing is believed a look is taken for nobody" version tree/image.c 's/error = is_in_vain\(image, op\) \? -EAGAIN : image/error = image/'
+
+# ---- reading on ----
+on=tree/read_on.c
+mutant "read on: where little is known" read_on $on 's/version->known_count >= MUCH_CHUNKS && //'
+mutant "read on: for who jumps" read_on $on 's/ && version->states\[first - 1\] != CHUNK_NEW//'
+mutant "read on: over what is not new" read_on $on 's/ && version->states\[chunk\] == CHUNK_NEW//'
+mutant "read on: in one step" read_on $on 's/ && chunk - first < STEP_CHUNKS//'
+mutant "read on: to the end of the file" read_on $on 's/at - end < left_bytes && //'
+mutant "read on: no more than is known of what begins to last" read_on $on 's/\(lasts \? 1 : 2\)/1/'
+mutant "read on: twice as much as is known" read_on $on 's/\(lasts \? 1 : 2\)/2/'
+mutant "read on: as long as it takes" read_on $on 's/ && seen->now_ns - reader.start_ns < WAIT_READ_ON_NS//'
+mutant "read on: under a guard that is another's" read_on $on 's/version->guard != guard \|\| //'
+mutant "read on: under a guard that stands no more" read_on $on 's/ \|\| write_log_guard_stands\(version->image->log, guard\) != 0//'
+mutant "read on: what was written since it was guarded" read_on $on 's/if \(guard_state\(guard, [^;]*\n\t\t\treturn false;/;/'
+mutant "read on: half of an update" read_on $on 's/must_ns != 0 \|\| !is_guarded/!is_guarded/'
+mutant "read on: guarded and not known" read_on $on 's/span_remember\(version, step, hashes\);/;/'
+mutant "read on: known without a guard" read_on $on 's/span_wait\(version, step, &lasting\);/span_remember(version, step, hashes);/'
+mutant "read on: what differs from what others were given" read_on $on 's/return dir_supersede\(version\);/return 1;/'
+mutant "read on: what has not lasted waits" read_on $on 's/if \(must_ns == 0 \|\| lasting.lasted_ns >= must_ns\)/if (true)/'
+mutant "read on: what lasts is never enough" read_on $on 's/if \(must_ns == 0 \|\| lasting.lasted_ns >= must_ns\)/if (must_ns == 0)/'
+mutant "read on: what cannot be read is an error" read_on $on 's/return error != 0 \? 1 :/return error != 0 ? error :/'
+mutant "read on: what cannot be read is what was there" read_on $on 's/return error != 0 \? 1 : note/return note/'
+mutant "read on: an observation that failed is none" read_on $on 's/if \(again != 0\)\n\t\treturn again;/if (again != 0)\n\t\treturn 1;/'
+
 # ---- the kernel ----
 kernel=changes/kernel.c
 mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) == 0\)/if (true)/'
@@ -369,7 +394,6 @@ mutant "kernel: who goes takes the others' mark" kernel $kernel \
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
 mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/(if \(!looked_at\)\n\t\tmark\(events, )IGNORE \| FAN_MARK_EVICTABLE/$1IGNORE/'
-mutant "kernel: what is looked at by now is ignored" kernel $kernel 's/if \(!looked_at\)/if (true)/'
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
 mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
 mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
