@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -22,10 +23,18 @@ struct watch_target {
 
 struct watch {
 	int fd;
-	pthread_mutex_t lock; /* held across the non-blocking read of the queue: that is the point of it */
+	int ready_fd; /* of epoll: that one, without a bell, and others; -1: there is none to be had */
+	pthread_mutex_t lock; /* held across the look, and the read of the queue: that is the point of it */
 	uint64_t overflows;   /* lock: each one is an event for every target */
 	struct watch_target *buckets[BUCKETS];
 };
+
+static int add_ready(struct watch *watch, int fd, uint32_t events, struct watch_bell *bell)
+{
+	struct epoll_event event = { .events = events, .data.ptr = bell };
+
+	return epoll_ctl(watch->ready_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
 
 int watch_new(struct watch **out)
 {
@@ -38,6 +47,9 @@ int watch_new(struct watch **out)
 		free(watch);
 		return -errno;
 	}
+	watch->ready_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (watch->ready_fd >= 0 && add_ready(watch, watch->fd, EPOLLIN, NULL) != 0)
+		cleanup_close_fd(&watch->ready_fd), watch->ready_fd = -1;
 	pthread_mutex_init(&watch->lock, NULL);
 	*out = watch;
 	return 0;
@@ -48,6 +60,7 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	close(watch->fd);
+	cleanup_close_fd(&watch->ready_fd);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
 }
@@ -137,9 +150,52 @@ static void drain(struct watch *watch)
 	}
 }
 
+#define READY_MAX 8
+
+/* Under the lock. False: what else is ready is not known. */
+static bool look(struct watch *watch)
+{
+	struct epoll_event ready[READY_MAX];
+	int count;
+
+	if (watch->ready_fd < 0) {
+		drain(watch);
+		return false;
+	}
+	/* Repeats as long as so many came that there may be more. */
+	do {
+		count = epoll_wait(watch->ready_fd, ready, READY_MAX, 0);
+		if (count < 0)
+			drain(watch);
+		for (int i = 0; i < count; i++) {
+			if (ready[i].data.ptr)
+				((struct watch_bell *)ready[i].data.ptr)->rung++;
+			else
+				drain(watch);
+		}
+	} while (count == READY_MAX || (count < 0 && errno == EINTR));
+	return count >= 0;
+}
+
 uint64_t watch_events(struct watch *watch, struct watch_target *target)
 {
 	LOCK_SCOPE(&watch->lock);
-	drain(watch);
+	look(watch);
 	return target->events + watch->overflows;
+}
+
+int watch_bell_add(struct watch *watch, int fd, uint32_t events, struct watch_bell *bell)
+{
+	return watch->ready_fd < 0 ? -ENOSYS : add_ready(watch, fd, events | EPOLLET, bell);
+}
+
+bool watch_bells(struct watch *watch, const struct watch_bell *bells, size_t count, uint64_t *rung)
+{
+	bool known;
+
+	LOCK_SCOPE(&watch->lock);
+	known = look(watch);
+	for (size_t i = 0; i < count; i++)
+		rung[i] = bells[i].rung;
+	return known;
 }
