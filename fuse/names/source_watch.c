@@ -23,7 +23,7 @@ struct source_watch {
 	struct path_watch path;		/* fd -1: not watched */
 	uint64_t rung[BELLS];		/* as they were when it was last looked */
 	uint64_t generation;
-	int64_t asked_ns; /* when the path was last to be watched anew */
+	int64_t ask_ns;	  /* not before then it is to be watched anew */
 	bool asking;
 };
 
@@ -43,7 +43,6 @@ struct source_watch *source_watch_new(struct watch *watch)
 	pthread_mutex_init(&source->lock, NULL);
 	source->watch = watch;
 	source->path.fd = -1;
-	source->asked_ns = INT64_MIN;
 	return source;
 }
 
@@ -78,12 +77,10 @@ static void take_in(struct source_watch *source, const uint64_t rung[BELLS])
 static void ask(struct source_watch *source)
 {
 	struct path_watch path;
-	int64_t now_ns = queue_now_ns();
 	int error;
 
-	if (source->asking || (source->asked_ns != INT64_MIN && now_ns - source->asked_ns < WAIT_WATCH_AGAIN_NS))
+	if (source->asking || queue_now_ns() < source->ask_ns)
 		return;
-	source->asked_ns = now_ns;
 	source->asking = true;
 	pthread_mutex_unlock(&source->lock);
 	error = opener_watch_path(&path);
@@ -91,6 +88,7 @@ static void ask(struct source_watch *source)
 		cleanup_close_fd(&path.fd), path.fd = -1;
 	pthread_mutex_lock(&source->lock);
 	source->asking = false;
+	source->ask_ns = queue_now_ns() + (path.fd >= 0 ? WAIT_WATCH_AGAIN_NS : WAIT_WATCH_IN_VAIN_NS);
 	source->path = path;
 	source->generation++;
 }
