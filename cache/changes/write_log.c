@@ -463,17 +463,20 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 
 /* ---- the look -------------------------------------------------------------- */
 
-void write_log_listen(struct write_log *log)
+int write_log_listen(struct write_log *log, bool may_block)
 {
-	int64_t since_ns = log->feed ? log->feed->ops->listen(log->feed) : 0;
+	int64_t since_ns = log->feed ? log->feed->ops->listen(log->feed, may_block) : 0;
 
+	if (since_ns < 0)
+		return (int)since_ns;
 	LOCK_SCOPE(&log->lock);
 	if (since_ns == log->listening_ns)
-		return;
+		return 0;
 	/* There was a gap: whether anything was written in it is for the device to say. */
 	log->listening_ns = since_ns;
 	log->exact = false;
 	log->began_ns = since_ns != 0 ? since_ns : log->monotonic_ns();
+	return 0;
 }
 
 static bool is_stuck(const struct write_log *log, int64_t now_ns)

@@ -11,13 +11,12 @@
 
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
-	int error;
-
 	/* Whatever is written after the device was looked at is told of. */
-	if (image->log)
-		write_log_listen(image->log);
-	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+	int error = image->log ? write_log_listen(image->log, op->may_block) : 0;
 
+	if (error != 0)
+		return error;
+	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
 	if (error == 0 && image->log)
 		write_log_observe(image->log, &image->seen);
 	return error;
