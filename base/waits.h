@@ -151,6 +151,10 @@
 /* Whether one image can be served at all is waited for so long, before it is served. */
 #define WAIT_CHECK_NS (5 * WAIT_S)
 
+/* Where SOURCE leads elsewhere it is watched anew, at most this often; where it cannot be watched, that is tried again after this. */
+#define WAIT_WATCH_AGAIN_NS (10 * WAIT_MS)
+#define WAIT_WATCH_IN_VAIN_NS (1 * WAIT_S)
+
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)
 #define WAIT_IDLE_THREAD_NS (5 * WAIT_S)

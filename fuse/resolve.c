@@ -6,8 +6,9 @@
 
 #include "base/cleanup.h"
 
-int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode,
-		  struct view_target *target)
+static int image_of(struct view *view, struct cache_op *op, const struct inode *inode,
+		    int (*lookup)(struct view *view, struct cache_op *op, const char *name, struct view_target *target),
+		    struct view_target *target)
 {
 	const struct inode *top = inode->top;
 	int error;
@@ -16,9 +17,15 @@ int resolve_image(struct view *view, struct cache_op *op, const struct inode *in
 		return view_is_single(view) ? view_single(view, target) : -ENOTDIR;
 	if (top->kind != INODE_IMAGE)
 		return -ENOTDIR;
-	error = view_lookup(view, op, top->name, target);
+	error = lookup(view, op, top->name, target);
 	/* A link of that name is another directory: whoever comes by path goes there. */
 	return error == 0 && target->kind != VIEW_IMAGE ? -ESTALE : error;
+}
+
+int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode,
+		  struct view_target *target)
+{
+	return image_of(view, op, inode, view_lookup, target);
 }
 
 /* The root of that partition of the image, and the image: a user of each. */
@@ -27,7 +34,7 @@ static int root_of(struct view *view, struct cache_op *op, const struct inode *i
 {
 	struct view_target target;
 	struct cache_image *cache;
-	int error = resolve_image(view, op, inode, &target);
+	int error = image_of(view, op, inode, view_lookup_which, &target);
 
 	if (error != 0)
 		return error;

@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/temporary.h"
 #include "base/statx.h"
+#include "cache/device/path_watch.h"
 
 /* Where temporary files may be. */
 #define TEMPORARY "/var/tmp"
@@ -34,6 +35,20 @@ static int open_directory(int flags)
 	int fd = source_directory ? open(source_directory, flags | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	return fd >= 0 ? fd : source_directory ? -errno : -EACCES;
+}
+
+/* A queue of its own each time: what is watched lasts as long as that. */
+static int watch_path(struct opener_answer *answer)
+{
+	struct path_watch watch;
+	int error = source_directory && !source_file ? path_watch_new(source_directory, &watch) : -EACCES;
+
+	if (error != 0)
+		return error;
+	answer->fds[0] = watch.fd;
+	memcpy(answer->text, watch.names, watch.names_bytes);
+	answer->text_bytes = watch.names_bytes;
+	return watch.directory;
 }
 
 static bool is_component(const char *name)
@@ -355,6 +370,8 @@ static int perform(const struct opener_request *request, struct opener_answer *a
 		return answer->fds[0] = perform_own(request);
 	case OPENER_ASK_DIRECTORY:
 		return answer->fds[0] = open_directory(source_file ? O_PATH : O_RDONLY);
+	case OPENER_ASK_WATCH_PATH:
+		return watch_path(answer);
 	case OPENER_ASK_REOPEN:
 		return answer->fds[0] = reopen(request->fds[0], request->flags[0]);
 	case OPENER_ASK_COUNTERS:
@@ -438,6 +455,19 @@ int opener_own(const char *directory, const char *file)
 int opener_directory(void)
 {
 	return result_of(&(struct opener_request){ .what = OPENER_ASK_DIRECTORY, .fds = { -1, -1 } });
+}
+
+int opener_watch_path(struct path_watch *watch)
+{
+	struct opener_answer answer;
+
+	ask(&(struct opener_request){ .what = OPENER_ASK_WATCH_PATH, .fds = { -1, -1 } }, &answer);
+	*watch = (struct path_watch){ .fd = answer.fds[0], .directory = answer.result };
+	if (answer.result < 0)
+		return answer.result;
+	watch->names_bytes = answer.text_bytes;
+	memcpy(watch->names, answer.text, answer.text_bytes);
+	return 0;
 }
 
 int opener_stat(const char *name, enum opener_stat what, struct stat *st)

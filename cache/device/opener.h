@@ -7,6 +7,7 @@
  * that was forked before there were threads (fuse/process/separate.h) does these things
  * for it. What can be asked for says what somebody who took over the daemon can have:
  *
+ *   SOURCE                                 to hear of it when a name in it changes, or of a directory on the way there
  *   a name in SOURCE, a single component   what it is, where it leads, and if that is a file
  *                                          or block device, a descriptor to read from it
  *   NAME.d, a directory in SOURCE          a descriptor to list it, or to read from a regular file in it
@@ -43,6 +44,10 @@ int opener_own(const char *directory, const char *file);
 
 /* The directory of SOURCE, to be listed. */
 int opener_directory(void);
+
+/* Hear of it when SOURCE may be another directory, or a name in it something else: path_watch_new. */
+struct path_watch;
+int opener_watch_path(struct path_watch *watch);
 
 /* What can be said of a name when nothing may be looked up in SOURCE. */
 enum opener_stat {
@@ -94,6 +99,7 @@ struct opener_request {
 		OPENER_ASK_OPEN,
 		OPENER_ASK_OWN,
 		OPENER_ASK_DIRECTORY,
+		OPENER_ASK_WATCH_PATH,
 		OPENER_ASK_STAT,
 		OPENER_ASK_READLINK,
 		OPENER_ASK_REOPEN,

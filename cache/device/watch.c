@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ struct queue {
 };
 
 struct watch {
-	pthread_mutex_t lock; /* held across the non-blocking read of a queue: that is the point of it */
+	int ready_fd;	      /* constant: of epoll, the queues and what rings a bell; -1: there is none to be had */
+	pthread_mutex_t lock; /* held across the look, and the read of a queue: that is the point of it */
 	/* All under the lock, but the queues' descriptors. */
 	struct queue every;   /* each write is an event */
 	struct queue once;    /* the first one is, and ends the watch */
@@ -43,6 +45,26 @@ struct watch {
 	uint64_t removals;    /* watches that were removed from `every` */
 	uint64_t nobodys;     /* events in `once` of watches that no target has (yet) */
 };
+
+/* `what`: a queue, or a bell. */
+static int add_ready(struct watch *watch, int fd, uint32_t events, void *what)
+{
+	struct epoll_event event = { .events = events, .data.ptr = what };
+
+	return epoll_ctl(watch->ready_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+/* Without it each queue is read at each look. */
+static void make_ready(struct watch *watch)
+{
+	watch->ready_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (watch->ready_fd < 0 ||
+	    (add_ready(watch, watch->every.fd, EPOLLIN, &watch->every) == 0 &&
+	     (watch->once.fd < 0 || add_ready(watch, watch->once.fd, EPOLLIN, &watch->once) == 0)))
+		return;
+	close(watch->ready_fd);
+	watch->ready_fd = -1;
+}
 
 int watch_new(struct watch **out)
 {
@@ -57,6 +79,7 @@ int watch_new(struct watch **out)
 	}
 	/* Or -1: nothing rests then. */
 	watch->once.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	make_ready(watch);
 	pthread_mutex_init(&watch->lock, NULL);
 	*out = watch;
 	return 0;
@@ -68,6 +91,7 @@ void watch_free(struct watch *watch)
 		return;
 	close(watch->every.fd);
 	cleanup_close_fd(&watch->once.fd);
+	cleanup_close_fd(&watch->ready_fd);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
 }
@@ -177,11 +201,55 @@ static void drain(struct watch *watch, struct queue *queue)
 	}
 }
 
+#define READY_MAX 8
+
+static void take_in(struct watch *watch, void *what)
+{
+	if (what == &watch->every || what == &watch->once)
+		drain(watch, what);
+	else
+		((struct watch_bell *)what)->rung++;
+}
+
+/* Drain what is ready, and ring. False: what is ready is not known. */
+static bool look(struct watch *watch)
+{
+	struct epoll_event ready[READY_MAX];
+	int count;
+
+	if (watch->ready_fd < 0)
+		return false;
+	/* Repeats as long as so many came that there may be more. */
+	do {
+		count = epoll_wait(watch->ready_fd, ready, READY_MAX, 0);
+		for (int i = 0; i < count; i++)
+			take_in(watch, ready[i].data.ptr);
+	} while (count == READY_MAX || (count < 0 && errno == EINTR));
+	return count >= 0;
+}
+
 uint64_t watch_events(struct watch *watch, struct watch_target *target)
 {
 	LOCK_SCOPE(&watch->lock);
-	drain(watch, target->once.descriptor != 0 ? &watch->once : &watch->every);
+	if (!look(watch))
+		drain(watch, target->once.descriptor != 0 ? &watch->once : &watch->every);
 	return target->events + watch->overflows;
+}
+
+int watch_bell_add(struct watch *watch, int fd, uint32_t events, struct watch_bell *bell)
+{
+	return watch->ready_fd < 0 ? -ENOSYS : add_ready(watch, fd, events | EPOLLET, bell);
+}
+
+bool watch_bells(struct watch *watch, const struct watch_bell *bells, size_t count, uint64_t *rung)
+{
+	bool known;
+
+	LOCK_SCOPE(&watch->lock);
+	known = look(watch);
+	for (size_t i = 0; i < count; i++)
+		rung[i] = bells[i].rung;
+	return known;
 }
 
 /* ---- targets -------------------------------------------------------------- */

@@ -18,14 +18,25 @@
  * watched again (watch_wake), and counts that, before anything is looked at.
  * A queue of its own, because a watch that has told may still be there for a moment:
  * to watch the file again in the same queue would change that watch, and end with it.
+ *
+ * Is there anything to drain? The kernel has put a queue on the list of what is ready (epoll)
+ * when it queued the event, before the write returned, too. To find that list empty is a
+ * third of the price of a read. It must not be looked at by two threads at a time: while the
+ * one goes through the list, the other can find it empty though it is not.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct watch;	     /* the queues; thread-safe */
 struct watch_target; /* one watched file */
+
+/* Other descriptors that are looked at with the queues, at no cost of their own. */
+struct watch_bell {
+	uint64_t rung; /* the watch's lock: how often something came that was not there at the look before */
+};
 
 /* -errno when there is no inotify (then nothing can be watched). */
 int watch_new(struct watch **watch);
@@ -50,3 +61,12 @@ void watch_rest(struct watch *watch, struct watch_target *target, int fd);
 
 /* Drain the target's queue and return the target's event count: it grew if anything was written to the file. */
 uint64_t watch_events(struct watch *watch, struct watch_target *target);
+
+/*
+ * Ring the bell from now on when `fd` becomes ready (`events` as of epoll_ctl); it is the caller's to read. The
+ * bell lives as long as the watch. -errno. A descriptor that is closed everywhere is forgotten by itself.
+ */
+int watch_bell_add(struct watch *watch, int fd, uint32_t events, struct watch_bell *bell);
+
+/* Look, and tell how often each of the bells has rung. False: that cannot be known. */
+bool watch_bells(struct watch *watch, const struct watch_bell *bells, size_t count, uint64_t *rung);

@@ -61,6 +61,11 @@ int view_images_new(const struct view_source *source, const struct view_settings
 	return 0;
 }
 
+struct watch *view_images_watch(struct view_images *images)
+{
+	return images->watch;
+}
+
 /* ---- the table; all under the lock --------------------------------------- */
 
 static struct view_image *image_of(struct order_link *link)

@@ -25,6 +25,7 @@
 struct inode;
 struct kernel_events;
 struct view_images;
+struct watch;
 
 /* Which file: st_dev and st_ino; of a block device st_rdev and 0. While it is open no other file has it. */
 struct view_identity {
@@ -80,6 +81,9 @@ struct view_settings {
 
 /* Settings are copied, `source` is borrowed. -ENOMEM. */
 int view_images_new(const struct view_source *source, const struct view_settings *settings, struct view_images **images);
+
+/* The queue of all images' changes; NULL: none is to be had. */
+struct watch *view_images_watch(struct view_images *images);
 
 /*
  * The image that `st` (followed) says stands at `file` of SOURCE; it is not opened.

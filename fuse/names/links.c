@@ -140,15 +140,16 @@ static int entry_of_source(const struct cache_op *op, int dir_fd, const char *fi
 }
 
 int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image, bool *gone,
-		       struct stat *st)
+		       bool *outside, struct stat *st)
 {
 	struct stat here;
 	const char *last;
 	int error = view_read_target(dir_fd, file, text);
 
-	*maybe_image = *gone = false;
+	*maybe_image = *gone = *outside = false;
 	if (error != 0)
 		return error;
+	*outside = strchr(text, '/') != NULL;
 	error = entry_of_source(op, dir_fd, file, text, &last);
 	if (error != 0)
 		return error;
@@ -163,6 +164,7 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 		show_name(text, last);
 		return 0;
 	}
+	*outside = true; /* "." and a dot file, too */
 	error = stat_followed(op, dir_fd, file, file, OPENER_FOLLOWED, st);
 	*gone = error == -ENOENT || error == -ENOTDIR;
 	if (error != 0)

@@ -38,11 +38,12 @@ uint64_t view_share_of(const char *name);
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
  * `text` (PATH_MAX bytes). *maybe_image when it leads out of SOURCE to a file or block device,
  * described by *st: then it is for the caller to say whether that is an image. *gone when
- * it leads out of SOURCE, and as it is read there nothing stands at its end. Opens nothing.
+ * it leads out of SOURCE, and as it is read there nothing stands at its end. *outside when
+ * that follows from what is outside of SOURCE, too. Opens nothing.
  * -ENAMETOOLONG, or the errno of readlinkat.
  */
 int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image, bool *gone,
-		       struct stat *st);
+		       bool *outside, struct stat *st);
 
 /* The text of the link `file` of SOURCE as it is, in `target` (PATH_MAX bytes). -ENAMETOOLONG, -errno. */
 int view_read_target(int dir_fd, const char *file, char *target);

@@ -24,13 +24,17 @@
 #include "base/cleanup.h"
 #include "fuse/names/images.h"
 #include "fuse/names/links.h"
+#include "fuse/names/meanings.h"
 #include "fuse/names/own.h"
+#include "fuse/names/source_watch.h"
 #include "fuse/names/tables.h"
 
 struct view {
 	struct view_source *source;
 	struct view_images *images;
 	struct tables *tables;
+	struct source_watch *watch; /* NULL: names are looked up each time, as where */
+	struct meanings *meanings;  /* this is NULL */
 };
 
 int view_new(struct view_source *source, const struct view_settings *settings, struct view **out)
@@ -46,6 +50,9 @@ int view_new(struct view_source *source, const struct view_settings *settings, s
 	}
 	view_source_tell(source, settings->kernel);
 	view->source = source;
+	view->meanings = view_source_file(source) ? NULL : meanings_new();
+	if (view->meanings)
+		view->watch = source_watch_new(view_images_watch(view->images));
 	*out = view;
 	return 0;
 }
@@ -71,6 +78,12 @@ struct tables *view_tables(const struct view *view)
 }
 
 /* ---- lookup -------------------------------------------------------------- */
+
+static void note_file(const struct view_look *look, const char *file)
+{
+	if (look->found)
+		snprintf(look->found->file, sizeof(look->found->file), "%s", file);
+}
 
 /* Does the file's content make it an image? Only asked when its name does not. */
 static int probe_content(const struct view_look *look, const char *file, const struct stat *st,
@@ -115,6 +128,7 @@ static int target_image(const struct view_look *look, const char *file, const st
 	target->kind = VIEW_IMAGE;
 	target->number = CACHE_PARTITION_BOOT;
 	target->st = *st;
+	note_file(look, file);
 	if (look->met_only)
 		return met_image(look, file, st, &target->image);
 	if (view_has_suffix(file))
@@ -134,10 +148,12 @@ static int target_of_link(const struct view_look *look, const char *file, const 
 {
 	char own_text[PATH_MAX], *text = look->text ? look->text : own_text;
 	struct stat followed;
-	bool maybe_image, gone;
+	bool maybe_image, gone, outside;
 	int error;
 
-	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &gone, &followed);
+	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &gone, &outside, &followed);
+	if (look->found && outside)
+		look->found->outside = true;
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
@@ -148,6 +164,7 @@ static int target_of_link(const struct view_look *look, const char *file, const 
 	/* `jammy -> jammy.img` would be a link to itself in the mount, and hide the image. */
 	if (strlen(text) == view_shown_length(file) && strncmp(text, file, strlen(text)) == 0)
 		return -ENOENT;
+	note_file(look, file);
 	*target = (struct view_target){ .kind = VIEW_LINK, .st = *st, .link_bytes = strlen(text), .link_gone = gone };
 	return 0;
 }
@@ -304,17 +321,98 @@ static int without_source(struct cache_op *op, int error)
 	return error == -EINPROGRESS ? error : -EIO;
 }
 
-int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+/*
+ * By what is known of the name. Still asked each time is what is in the file: whether it is an image,
+ * where its name does not say so, and has that partition. -ENOENT also when that does not hold any more.
+ */
+static int lookup_known(struct view *view, struct cache_op *op, const struct meaning *meaning, bool now,
+			struct view_target *target)
 {
+	struct view_look look = { .view = view, .op = op, .dir_fd = -1 };
+	int error, fd;
+
+	*target = (struct view_target){ .kind = VIEW_LINK, .st = meaning->st };
+	if (meaning->text) {
+		target->link_bytes = strlen(meaning->text);
+		return 0;
+	}
+	error = target_image(&look, meaning->file, &meaning->st, target);
+	if (error != 0)
+		return error;
+	/* By name, as long as it is not open. */
+	fd = atomic_load(&target->image->fd);
+	if (now && (fd < 0 || fstat(fd, &target->st) != 0)) {
+		view_image_put(target->image);
+		return -ENOENT;
+	}
+	target->number = meaning->number;
+	return target->number == CACHE_PARTITION_BOOT ? 0 : check_partition(op, target);
+}
+
+static void keep(struct view *view, uint64_t generation, const char *name, const struct view_target *target,
+		 const struct view_met *found, const char *text)
+{
+	/* What is in NAME.d changes its time, and no name in SOURCE. */
+	if (generation == 0 || target->own || found->outside)
+		return;
+	meanings_keep(view->meanings, generation, name,
+		      &(struct meaning){ .file = found->file,
+					 .text = target->kind == VIEW_LINK ? text : NULL,
+					 .st = target->st,
+					 .number = target->number });
+}
+
+/* `now`: as its file is now. */
+static int lookup(struct view *view, struct cache_op *op, const char *name, bool now, struct view_target *target)
+{
+	uint64_t generation = source_watch_look(view->watch);
+	char text[PATH_MAX], buffer[MEANING_BYTES];
+	struct view_met found = { .outside = false };
+	struct meaning meaning;
+	int error = -ENOENT;
+
+	if (generation != 0 && meanings_find(view->meanings, generation, name, &meaning, buffer))
+		error = lookup_known(view, op, &meaning, now, target);
+	if (error != -ENOENT)
+		return error;
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 
 	if (dir_fd < 0)
 		return without_source(op, dir_fd);
-	return view_lookup_at(&(struct view_look){ .view = view, .op = op, .dir_fd = dir_fd }, name, target);
+	error = view_lookup_at(
+		&(struct view_look){ .view = view, .op = op, .dir_fd = dir_fd, .text = text, .found = &found }, name, target);
+	if (error == 0)
+		keep(view, generation, name, target, &found, text);
+	return error;
+}
+
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	return lookup(view, op, name, true, target);
+}
+
+int view_lookup_which(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+{
+	return lookup(view, op, name, false, target);
+}
+
+/* The link's text, if it is known to be one. */
+static bool read_known_link(struct view *view, const char *name, char *text)
+{
+	uint64_t generation = source_watch_look(view->watch);
+	char buffer[MEANING_BYTES];
+	struct meaning meaning;
+
+	if (generation == 0 || !meanings_find(view->meanings, generation, name, &meaning, buffer) || !meaning.text)
+		return false;
+	strcpy(text, meaning.text);
+	return true;
 }
 
 int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text)
 {
+	if (read_known_link(view, name, text))
+		return 0;
 	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
 	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
 	struct view_target target;

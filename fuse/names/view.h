@@ -2,12 +2,13 @@
 /*
  * view: what the names in the mount's root mean (CONTRACT N1-N5, N7).
  *
- * SOURCE is read anew for every answer: a handful of fstatat calls, no state
- * that could be old. What is remembered is only the images themselves, by
- * device and inode number while they are open, so that their caches live on.
+ * SOURCE is read anew for every answer: a handful of fstatat calls; unless the kernel
+ * says that no name in it has changed since (meanings.h). Else what is remembered is only
+ * the images themselves, by device and inode number while they are open, so that their caches live on.
  */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -50,6 +51,15 @@ struct view_target {
  */
 int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
 
+/* As view_lookup; of an image target->st says which file it is, and not what has become of it since. */
+int view_lookup_which(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
+
+/* What a lookup came across, for meanings.h. */
+struct view_met {
+	char file[NAME_MAX + 1]; /* the image or link of SOURCE that it is */
+	bool outside;		 /* that follows from what is outside of SOURCE, too */
+};
+
 /* A look at SOURCE as the caller opened it. */
 struct view_look {
 	struct view *view;
@@ -58,6 +68,7 @@ struct view_look {
 	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL.
 			  A link is a link, also one with files of its own */
 	char *text;    /* PATH_MAX bytes, for the text of a link in the mount; or NULL */
+	struct view_met *found; /* or NULL */
 };
 
 /* As view_lookup. */

@@ -104,7 +104,7 @@ static const char *const free_calls[] = {
 	"read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "close", "dup", "dup2",
 	"dup3", "fstat", "fstat64", "fstatfs", "fstatfs64", "lseek", "_llseek", "getdents64", "fadvise64",
 	"fadvise64_64", "arm_fadvise64_64", "ftruncate", "ftruncate64", "fallocate", "memfd_create", "io_uring_enter",
-	"pipe2", "splice", "vmsplice", "tee", "eventfd2", "poll", "ppoll", "ppoll_time64", "inotify_rm_watch",
+	"pipe2", "splice", "vmsplice", "tee", "eventfd2", "epoll_ctl", "epoll_wait", "epoll_pwait", "poll", "ppoll", "ppoll_time64", "inotify_rm_watch",
 	/* what files are, not what is in them */
 	"newfstatat", "fstatat64", "statx", "readlinkat", "chdir", "umask",
 	/* memory */

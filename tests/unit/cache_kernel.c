@@ -99,11 +99,15 @@ static struct write_log *feed_of(struct kernel_events *of, int fd)
 	return log;
 }
 
-/* A look, as the image does it. The device under it saw nothing by itself. */
+/*
+ * A look, as the image does it. The device under it saw something, as it does of every write, so that the kernel's
+ * events are asked for, and not when.
+ */
 static struct cache_observation look_at(struct write_log *log)
 {
+	static uint64_t generation;
 	struct cache_observation seen = {
-		.generation = 1, .size_bytes = IMAGE_BYTES, .stamp_ns = 1, .steady = true
+		.generation = ++generation, .size_bytes = IMAGE_BYTES, .stamp_ns = 1, .steady = true
 	};
 
 	write_log_listen(log, true);
