@@ -24,6 +24,7 @@
 static const char silent[] = "its block server does not answer";
 static const char ended[] = "its block server ended the connection";
 static const char refused[] = "its block server has no such export, or refuses it";
+static const char tls_failed[] = "TLS with its block server fails, or the files for it cannot be read, as in a mount (imagefs(8), Block servers)";
 static const char large_blocks[] = "its block server reads in blocks of more than 4096 bytes, or less than 128 KiB at a time";
 
 struct pending {
@@ -110,6 +111,12 @@ static const char *library_error(void)
 	return error ? error : "";
 }
 
+/* The handshake failed. */
+static const char *refusal(const struct nbd_connection *connection)
+{
+	return connection->nbd_export->target->uri.tls ? tls_failed : refused;
+}
+
 /* Its thread is over. False: it is gone. */
 static bool begin_handshake(struct nbd_connection *connection, int64_t now_ns)
 {
@@ -122,12 +129,12 @@ static bool begin_handshake(struct nbd_connection *connection, int64_t now_ns)
 	connection->handle = nbd_create();
 	if (!connection->handle || !configure(connection->handle, uri)) {
 		close(connection->fd);
-		lose(connection, refused, library_error());
+		lose(connection, refusal(connection), library_error());
 		return false;
 	}
 	/* Which takes the socket over, and closes it when it fails. */
 	if (nbd_aio_connect_socket(connection->handle, connection->fd) != 0) {
-		lose(connection, refused, library_error());
+		lose(connection, refusal(connection), library_error());
 		return false;
 	}
 	connection->heard_ns = now_ns;
@@ -273,7 +280,7 @@ static int64_t step_shaking(struct nbd_connection *connection, int64_t now_ns)
 	if (nbd_aio_is_ready(connection->handle))
 		return end_handshake(connection) ? now_ns : 0;
 	if (nbd_aio_is_dead(connection->handle) || nbd_aio_is_closed(connection->handle)) {
-		lose(connection, refused, library_error());
+		lose(connection, refusal(connection), library_error());
 		return 0;
 	}
 	if (now_ns - connection->begun_ns <= WAIT_NBD_CONNECT_NS)

@@ -189,6 +189,7 @@ static const char *check_socket(const struct nbd_uri *uri, bool over_unix, bool 
 static const char *parse_rest(char *text, struct nbd_uri *uri, bool over_unix)
 {
 	char *query, *path;
+	const char *at;
 	bool has_host;
 	const char *why;
 
@@ -199,7 +200,8 @@ static const char *parse_rest(char *text, struct nbd_uri *uri, bool over_unix)
 	path = strchr(text, '/');
 	if (path)
 		*path++ = '\0';
-	has_host = *text != '\0';
+	at = strrchr(text, '@');
+	has_host = (at ? at + 1 : text)[0] != '\0';
 	uri->export = path ? path : "";
 	why = parse_authority(text, uri);
 	if (!why && path && !decode(path))

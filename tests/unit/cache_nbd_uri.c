@@ -49,6 +49,11 @@ Test(nbd_uri, parts)
 	cr_expect_str_eq(uri.export, "pi7");
 	nbd_uri_free(&uri);
 
+	cr_assert_null(nbd_uri_parse("nbds+unix://me@/?socket=/s&tls-certificates=/etc", &uri));
+	cr_expect_str_eq(uri.user, "me");
+	cr_expect_str_eq(uri.tls_certificates, "/etc");
+	nbd_uri_free(&uri);
+
 	cr_assert_null(nbd_uri_parse("nbd://", &uri));
 	cr_expect_str_eq(uri.host, "localhost");
 	cr_expect_str_eq(uri.export, "");
@@ -60,7 +65,7 @@ Test(nbd_uri, what_is_none)
 	static const char *const malformed[] = {
 		"http://store/pi7", "nbd+ssh://store/pi7", "nbd:store:1", "nbd://store/%", "nbd://store/%zz", "nbd://store/%00",
 		"nbd://store:x/pi7", "nbd://store:65536/pi7", "nbd://[::1/pi7", "nbd://[::1]x/pi7", "nbd://store/a b", "nbd://store/\xc3\xa9",
-		"nbd://store/a\nb", "nbd+unix:///pi7", "nbd+unix:///pi7?socket=", "nbd+unix:///pi7?socket=run", "nbd+unix://store/pi7?socket=/x",
+		"nbd://store/a\nb", "nbd+unix:///pi7", "nbd+unix:///pi7?socket=", "nbd+unix:///pi7?socket=run", "nbd+unix://store/pi7?socket=/x", "nbd+unix://me@store/pi7?socket=/x",
 		"nbd://store/pi7?socket=/x", "",
 	};
 	char text[PATH_MAX];
