@@ -135,6 +135,9 @@
 /* What is mounted where imagefs is started, and does not answer for this long, is taken for dead. */
 #define WAIT_TAKE_OVER_NS (5 * WAIT_S)
 
+/* What the program is called that asks is waited for so long, and not at all for a second after that was in vain. */
+#define WAIT_PROGRAM_NS (50 * WAIT_MS)
+
 /* At the end the process that opens images is waited for so long; then it is continued, and then killed. */
 #define WAIT_OPENER_NS (1 * WAIT_S)
 

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/changes/held.h"
+#include "cache/changes/marker.h"
 #include "cache/changes/pairing.h"
 #include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
@@ -57,7 +58,7 @@ struct info_range {
  */
 #define DESCRIPTORS_KEPT 64
 
-/* How often the thread asks which images nobody looks at any more. */
+/* How often it is asked which images nobody looks at any more. */
 #define SWEEP_NS (1 * WAIT_S)
 
 /* Who waits for a silent descriptor: on the stack of kernel_silent_fd. */
@@ -80,17 +81,28 @@ struct kernel_feed {
 	_Atomic int64_t looked_ns;
 	struct pairing pairing; /* events->lock */
 	off_t size_bytes;	/* events->lock: at the last event, or when listening began */
-	struct kernel_feed *next; /* events->lock */
+	struct kernel_feed *next; /* changed under the locks of its bucket and of events, read under one of them */
+};
+
+struct bucket {
+	/*
+	 * Held while the mark of a file in it is set or taken away, and it is asked who looks at the file, so that
+	 * these have one order. That waits for the opener: so the thread that answers never takes it, and nobody does who
+	 * holds events->lock.
+	 */
+	pthread_mutex_t marks;
+	struct kernel_feed *first; /* as kernel_feed's `next` */
 };
 
 struct kernel_events {
 	int fd;
 	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
+	struct marker *marker; /* constant after the start; thread-safe */
 	atomic_bool alive;
 	_Atomic unsigned waiting; /* who want the lock to take in what is queued: the thread leaves it to them */
+	struct bucket buckets[BUCKETS];
 	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
 	/* All of these under the lock. */
-	struct kernel_feed *buckets[BUCKETS];
 	struct wanted *wanted;
 	dev_t directory_device;
 	ino_t directory_inode;
@@ -140,6 +152,8 @@ int kernel_events_new(struct kernel_events **out)
 		return error;
 	}
 	pthread_mutex_init(&events->lock, NULL);
+	for (size_t i = 0; i < BUCKETS; i++)
+		pthread_mutex_init(&events->buckets[i].marks, NULL);
 	*out = events;
 	return 0;
 }
@@ -199,9 +213,9 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	return error;
 }
 
-/* ---- feeds; under the lock ------------------------------------------------- */
+/* ---- feeds; under the lock, or that of the bucket ------------------------------- */
 
-static struct kernel_feed **bucket_of(struct kernel_events *events, dev_t device, ino_t inode)
+static struct bucket *bucket_of(struct kernel_events *events, dev_t device, ino_t inode)
 {
 	return &events->buckets[(inode ^ device * 31) % BUCKETS];
 }
@@ -216,7 +230,7 @@ static struct kernel_feed *of_file(struct kernel_feed *feed, dev_t device, ino_t
 
 static struct kernel_feed *first_of(struct kernel_events *events, dev_t device, ino_t inode)
 {
-	return of_file(*bucket_of(events, device, inode), device, inode);
+	return of_file(bucket_of(events, device, inode)->first, device, inode);
 }
 
 static struct kernel_feed *next_of(const struct kernel_feed *feed)
@@ -232,12 +246,19 @@ static bool is_listened_to(struct kernel_events *events, dev_t device, ino_t ino
 	return false;
 }
 
+/* Under the lock. */
 static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t inode)
 {
 	for (const struct wanted *wanted = events->wanted; wanted; wanted = wanted->next)
 		if (wanted->device == device && wanted->inode == inode)
 			return true;
 	return false;
+}
+
+/* Under the lock. Then it must not be ignored. */
+static bool is_looked_at(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	return is_listened_to(events, device, inode) || is_wanted(events, device, inode);
 }
 
 /* ---- events; under the lock -------------------------------------------------- */
@@ -339,9 +360,10 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 	if (event->mask & FAN_PRE_ACCESS)
 		allow(events, event->fd);
 	/* A file that nobody looks at, or an image that is not open: once is enough. */
-	if (known && !is_listened_to(events, st.st_dev, st.st_ino) && !is_wanted(events, st.st_dev, st.st_ino))
-		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, event->fd);
-	close(event->fd);
+	if (known && !is_looked_at(events, st.st_dev, st.st_ino))
+		marker_ignore(events->marker, event->fd, &st);
+	else
+		close(event->fd);
 }
 
 /* read(2), with descriptors that nobody else could take; how many are left cannot be known before. */
@@ -363,7 +385,7 @@ static ssize_t read_events(struct kernel_events *events)
 static void know_nothing(struct kernel_events *events)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
+		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
 			write_log_stranger(feed->log);
 }
 
@@ -400,11 +422,30 @@ static void drain(struct kernel_events *events)
 
 /* ---- listening ---------------------------------------------------------------- */
 
-static int64_t feed_listen(struct write_feed *self)
+/* Under the bucket's lock, as the next one: from now on events of the file are taken in. */
+static void take_in(struct kernel_feed *feed)
+{
+	struct stat st;
+
+	LOCK_SCOPE(&feed->events->lock);
+	pairing_begin(&feed->pairing, feed->log, feed);
+	feed->size_bytes = fstat(feed->fd, &st) == 0 ? st.st_size : 0;
+	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
+}
+
+/* From now on there are such events. Since when: what was begun while the opener was asked was not told of. */
+static int64_t listen_from_now(struct kernel_feed *feed)
+{
+	LOCK_SCOPE(&feed->events->lock);
+	feed->pairing.begun_ns = write_log_now_ns(feed->log);
+	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
+	return feed->pairing.begun_ns;
+}
+
+static int64_t feed_listen(struct write_feed *self, bool may_block)
 {
 	struct kernel_feed *feed = (struct kernel_feed *)self;
 	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
-	struct stat st;
 
 	/* The look is noted first, then it is asked whether the feed listens; sweep does it the other way round. */
 	atomic_store(&feed->looked_ns, now_ns);
@@ -413,18 +454,17 @@ static int64_t feed_listen(struct write_feed *self)
 	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns != 0)
 		return since_ns;
-	LOCK_SCOPE(&feed->events->lock);
+	if (!may_block)
+		return -EAGAIN;
+	LOCK_SCOPE(&bucket_of(feed->events, feed->device, feed->inode)->marks);
 	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns != 0)
 		return since_ns;
-	pairing_begin(&feed->pairing, feed->log, feed);
-	feed->size_bytes = fstat(feed->fd, &st) == 0 ? st.st_size : 0;
-	atomic_store(&feed->since_ns, feed->pairing.begun_ns);
-	if (mark(feed->events, HEED, EVENTS, feed->fd) != 0) {
-		atomic_store(&feed->since_ns, 0);
-		return 0;
-	}
-	return feed->pairing.begun_ns;
+	take_in(feed);
+	if (mark(feed->events, HEED, EVENTS, feed->fd) == 0)
+		return listen_from_now(feed);
+	atomic_store(&feed->since_ns, 0);
+	return 0;
 }
 
 static void feed_drain(struct write_feed *self)
@@ -444,46 +484,85 @@ static const char *feed_why_not(struct write_feed *self)
 	return is_alive(feed->events) ? NULL : "the thread that listens to the kernel has ended";
 }
 
-/* Under the lock: nobody looks any more. A look that comes in between is seen, and listening goes on. */
-static void stop_listening(struct kernel_feed *feed, int64_t now_ns)
+/* Under the bucket's lock. A look that comes in between is seen, and listening goes on. */
+static bool nobody_looks_any_more(struct kernel_feed *feed)
 {
-	int64_t since_ns = atomic_load(&feed->since_ns);
+	int64_t now_ns = write_log_now_ns(feed->log), since_ns;
 
+	LOCK_SCOPE(&feed->events->lock);
+	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns == 0 || now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS || write_log_is_guarded(feed->log))
-		return;
+		return false;
 	atomic_store(&feed->since_ns, 0);
 	if (now_ns - atomic_load(&feed->looked_ns) < WAIT_LISTEN_NS)
 		atomic_store(&feed->since_ns, since_ns);
-	else if (!is_listened_to(feed->events, feed->device, feed->inode))
-		mark(feed->events, IGNORE, EVENTS, feed->fd);
+	return !is_looked_at(feed->events, feed->device, feed->inode);
 }
 
-static void sweep(struct kernel_events *events)
+/* On the marker's thread. */
+static void sweep(void *context)
 {
-	LOCK_SCOPE(&events->lock);
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct kernel_feed *feed = events->buckets[i]; feed; feed = feed->next)
-			stop_listening(feed, write_log_now_ns(feed->log));
+	struct kernel_events *events = context;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		LOCK_SCOPE(&events->buckets[i].marks);
+		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
+			if (nobody_looks_any_more(feed))
+				mark(events, IGNORE, EVENTS, feed->fd);
+	}
+}
+
+/*
+ * Likewise: a file that nobody looked at when there was an event of it. A mark of its own (one that a link leads
+ * to) keeps a file in memory anyway, and the kernel refuses to have it evictable.
+ */
+static void ignore(void *context, int fd, const struct stat *st)
+{
+	struct kernel_events *events = context;
+	bool looked_at;
+
+	LOCK_SCOPE(&bucket_of(events, st->st_dev, st->st_ino)->marks);
+	pthread_mutex_lock(&events->lock);
+	looked_at = is_looked_at(events, st->st_dev, st->st_ino);
+	pthread_mutex_unlock(&events->lock);
+	if (!looked_at && mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, fd) == -EEXIST)
+		mark(events, IGNORE, EVENTS, fd);
+}
+
+/* Under the bucket's lock, as the next one. */
+static void link_feed(struct kernel_feed *feed)
+{
+	struct bucket *bucket = bucket_of(feed->events, feed->device, feed->inode);
+
+	LOCK_SCOPE(&feed->events->lock);
+	feed->next = bucket->first;
+	bucket->first = feed;
+}
+
+static void unlink_feed(const struct kernel_feed *feed)
+{
+	struct kernel_feed **at = &bucket_of(feed->events, feed->device, feed->inode)->first;
+
+	LOCK_SCOPE(&feed->events->lock);
+	while (*at != feed)
+		at = &(*at)->next;
+	*at = feed->next;
 }
 
 static void remove_feed(struct kernel_feed *feed)
 {
 	struct kernel_events *events = feed->events;
+	struct bucket *bucket = bucket_of(events, feed->device, feed->inode);
 
-	pthread_mutex_lock(&events->lock);
-	for (struct kernel_feed **at = bucket_of(events, feed->device, feed->inode); *at; at = &(*at)->next) {
-		if (*at == feed) {
-			*at = feed->next;
-			break;
-		}
-	}
+	pthread_mutex_lock(&bucket->marks);
+	unlink_feed(feed);
 	/* Its mark would keep the inode, and a deleted image's blocks with it. */
 	if (!first_of(events, feed->device, feed->inode)) {
 		mark(events, FAN_MARK_REMOVE, EVENTS, feed->fd);
 		mark(events, HEED, EVENTS, feed->fd);
 		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, feed->fd);
 	}
-	pthread_mutex_unlock(&events->lock);
+	pthread_mutex_unlock(&bucket->marks);
 	held_forget(events->held, feed->log);
 	free(feed);
 }
@@ -495,8 +574,7 @@ static void feed_close(struct write_feed *self)
 
 /*
  * Neither of these two ignores the file at once: somebody may listen to it. The first event that nobody
- * looks for does that. And neither holds the lock, under which writers wait: a link may lead to storage
- * that hangs.
+ * looks for does that.
  */
 int kernel_events_file(struct kernel_events *events, int fd)
 {
@@ -520,12 +598,11 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	*feed = (struct kernel_feed){
 		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
 	};
-	pthread_mutex_lock(&events->lock);
-	feed->next = *bucket_of(events, st.st_dev, st.st_ino);
-	*bucket_of(events, st.st_dev, st.st_ino) = feed;
-	pthread_mutex_unlock(&events->lock);
-	/* Known first, so that another user of the image, who goes, leaves the mark. */
+	/* One who goes at the same time, as another user of the image, leaves the mark or took it away before. */
+	pthread_mutex_lock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
+	link_feed(feed);
 	error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	pthread_mutex_unlock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
 	if (error != 0) {
 		remove_feed(feed);
 		return error;
@@ -548,8 +625,10 @@ static int read_a_byte(int noisy)
 	return got < 0 ? -errno : 0;
 }
 
+/* Whoever was about to have the file ignored has done so by now; the caller takes that back. */
 static void remember_wanted(struct kernel_events *events, struct wanted *wanted)
 {
+	LOCK_SCOPE(&bucket_of(events, wanted->device, wanted->inode)->marks);
 	LOCK_SCOPE(&events->lock);
 	wanted->next = events->wanted;
 	events->wanted = wanted;
@@ -596,17 +675,10 @@ static void *answer(void *argument)
 {
 	struct kernel_events *events = argument;
 	struct pollfd poll_fd = { .fd = events->fd, .events = POLLIN };
-	int64_t swept_ns = 0;
 
 	for (;;) {
 		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), next_ns = held_give_up_late(events->held, now_ns);
 
-		if (now_ns - swept_ns >= SWEEP_NS) {
-			sweep(events);
-			swept_ns = now_ns;
-		}
-		if (next_ns > swept_ns + SWEEP_NS)
-			next_ns = swept_ns + SWEEP_NS;
 		if (poll(&poll_fd, 1, (int)((next_ns - now_ns) / WAIT_MS) + 1) < 0 && errno != EINTR)
 			break;
 		if (poll_fd.revents & (POLLERR | POLLNVAL))
@@ -633,6 +705,7 @@ static void keep_descriptors_back(struct kernel_events *events)
 
 int kernel_events_start(struct kernel_events *events)
 {
+	static const struct marker_work work = { ignore, sweep, SWEEP_NS };
 	sigset_t all, before;
 	pthread_t thread;
 	int error;
@@ -641,7 +714,9 @@ int kernel_events_start(struct kernel_events *events)
 	atomic_store(&events->alive, true);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&thread, NULL, answer, events);
+	error = events->marker ? 0 : marker_new(&work, events, &events->marker);
+	if (error == 0)
+		error = -pthread_create(&thread, NULL, answer, events);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error != 0) {
 		atomic_store(&events->alive, false);

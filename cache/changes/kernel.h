@@ -15,7 +15,8 @@
  *   other files         raise one event each, and are ignored from then on, by a
  *                       mark that does not keep the inode in memory.
  *
- * One thread answers, and does nothing that can block: bytes that must be
+ * One thread answers, and does nothing that can block: marks are set by others
+ * (marker.h), for which the opener is asked, and that may be stopped; bytes that must be
  * preserved and are not in the page cache are read by a thread of their own, and
  * the writer goes on without them after WAIT_PRESERVE_NS. Whoever looks at an
  * image takes in what is queued, under the same lock, so that order is kept.

@@ -463,17 +463,20 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 
 /* ---- the look -------------------------------------------------------------- */
 
-void write_log_listen(struct write_log *log)
+int write_log_listen(struct write_log *log, bool may_block)
 {
-	int64_t since_ns = log->feed ? log->feed->ops->listen(log->feed) : 0;
+	int64_t since_ns = log->feed ? log->feed->ops->listen(log->feed, may_block) : 0;
 
+	if (since_ns < 0)
+		return (int)since_ns;
 	LOCK_SCOPE(&log->lock);
 	if (since_ns == log->listening_ns)
-		return;
+		return 0;
 	/* There was a gap: whether anything was written in it is for the device to say. */
 	log->listening_ns = since_ns;
 	log->exact = false;
 	log->began_ns = since_ns != 0 ? since_ns : log->monotonic_ns();
+	return 0;
 }
 
 static bool is_stuck(const struct write_log *log, int64_t now_ns)
@@ -574,9 +577,22 @@ static unsigned tracked_flights(const struct write_log *log)
 	return count;
 }
 
+/*
+ * Can the feed have something to tell? A write is executed only after its announcement was taken in: it is in
+ * flight here until its end was, too. Whoever does not announce changes what the device shows. So where nothing
+ * is in flight, and the device shows what it showed and is believed, what may be queued are announcements of
+ * writes that have not begun.
+ */
+static bool has_news(struct write_log *log, const struct cache_observation *seen)
+{
+	LOCK_SCOPE(&log->lock);
+	return !log->exact || log->settles_ns != 0 || log->flight_count > 0 || !seen->steady ||
+	       seen->generation != log->device_generation;
+}
+
 void write_log_observe(struct write_log *log, struct cache_observation *seen)
 {
-	if (log->feed)
+	if (log->feed && has_news(log, seen))
 		log->feed->ops->drain(log->feed);
 	LOCK_SCOPE(&log->lock);
 	age_flights(log);

@@ -62,9 +62,9 @@ struct write_feed_ops {
 	/*
 	 * Tell of all writes that begin from now on; called before each look at the
 	 * image. Returns since when it does without a gap (of write_log_now_ns), or 0
-	 * when it cannot. Never blocks.
+	 * when it cannot. -EAGAIN: it would have to wait, and may not.
 	 */
-	int64_t (*listen)(struct write_feed *feed);
+	int64_t (*listen)(struct write_feed *feed, bool may_block);
 	/* Tell what has happened until now. After the look. Never blocks. */
 	void (*drain)(struct write_feed *feed);
 	/* Constant text: why it does not tell; NULL when it does, or would. */
@@ -114,8 +114,8 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 
 /* ---- for the image (cache/tree) ------------------------------------------------- */
 
-/* Before the device is observed: have everybody tell. */
-void write_log_listen(struct write_log *log);
+/* Before the device is observed: have everybody tell. 0, or -EAGAIN if that has to be waited for, and may_block is false. */
+int write_log_listen(struct write_log *log, bool may_block);
 
 /* What the device saw, corrected by what is known here. Right after the device's own observe. */
 void write_log_observe(struct write_log *log, struct cache_observation *seen);

@@ -63,6 +63,20 @@ struct cache_device {
 	_Atomic int64_t answered_ns; /* CLOCK_MONOTONIC: when a read that had to wait last came back */
 };
 
+/* So many pieces at most are read in one call. */
+#define CACHE_PIECES_MAX 64
+
+/*
+ * File data to be read, from any offset. `buffer` is aligned to CACHE_BLOCK_BYTES and has
+ * cache_device_buffer_bytes(length_bytes) bytes; of whole blocks, `length_bytes` are enough.
+ */
+struct cache_piece {
+	uint64_t offset_bytes;
+	size_t length_bytes;
+	void *buffer;
+	unsigned char *bytes; /* out: points into `buffer`; to its begin, if the offset is that of a block */
+};
+
 /*
  * All calls may come from several threads at once, and return 0 or -errno:
  * -EAGAIN when `may_block` is false and the answer is not at hand, -EIO for
@@ -78,19 +92,23 @@ struct cache_device_ops {
 	int (*read_blocks)(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
 			   size_t length_bytes);
 
+	/* File data: 1 to CACHE_PIECES_MAX pieces, side by side. All of them, or an error. Blocks. */
+	int (*read_pieces)(struct cache_device *device, struct cache_piece *pieces, size_t count);
+
 	/*
-	 * File data: `length_bytes` from any offset. *bytes points into `buffer`,
-	 * which has cache_device_buffer_bytes(length_bytes) bytes and is aligned
-	 * to CACHE_BLOCK_BYTES. Blocks.
+	 * That range is read soon: it is read ahead where that changes nothing of what a read gives. May block a little. May
+	 * be NULL.
 	 */
-	int (*read_data)(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-			 unsigned char **bytes);
+	void (*will_need)(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes);
 
 	/* What kind of change source it has: a word for status. */
 	const char *(*describe)(struct cache_device *device);
 
 	/* Why it cannot be reached just now: constant text; NULL: it can, as far as is known. NULL: such a kind it is not. */
 	const char *(*problem)(struct cache_device *device);
+
+	/* Or NULL. If nobody observed it lately: give up what that costs its writers. Every now and then; may block. */
+	void (*rest)(struct cache_device *device);
 
 	void (*close)(struct cache_device *device);
 };
@@ -99,6 +117,17 @@ struct cache_device_ops {
 static inline size_t cache_device_buffer_bytes(size_t length_bytes)
 {
 	return (length_bytes + 3 * (size_t)CACHE_BLOCK_BYTES - 1) & ~((size_t)CACHE_BLOCK_BYTES - 1);
+}
+
+/* One piece, which begins at *bytes. */
+static inline int cache_device_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes,
+					 void *buffer, unsigned char **bytes)
+{
+	struct cache_piece piece = { .offset_bytes = offset_bytes, .length_bytes = length_bytes, .buffer = buffer };
+	int error = device->ops->read_pieces(device, &piece, 1);
+
+	*bytes = piece.bytes;
+	return error;
 }
 
 /* Whoever reads from it without its owner's knowledge (a guard) holds it; the last one closes it. */

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/statx.h"
+#include "base/waits.h"
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
 #include "cache/device/opener.h"
@@ -65,6 +66,7 @@ struct disk {
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
+	_Atomic int64_t looked_ns;   /* CLOCK_MONOTONIC: when it was observed last */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
 	struct signs signs;   /* lock */
@@ -190,7 +192,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	struct disk *disk = disk_of(device);
 	struct signs signs;
 	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
-	int believable;
+	int believable, watched = 0;
 	bool writeback;
 
 	/* Asking a server on the network may take as long as it likes. */
@@ -198,9 +200,18 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		return -EAGAIN;
 	if (disk->ahead)
 		ahead_forget(disk->ahead);
+	atomic_store(&disk->looked_ns, looked_ns);
+	/* Without the lock, under which others look: it may have to be asked for. */
+	if (disk->target)
+		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block);
+	if (watched != 0 && !may_block)
+		return -EAGAIN;
 
 	LOCK_SCOPE(&disk->lock);
 	believable = look(disk, &signs);
+	/* No watch left: nothing is believed as long as there is none. */
+	if (watched != 0 && believable > 0)
+		believable = 0;
 	if (believable < 0)
 		return believable;
 	now_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -421,25 +432,20 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 /* A small file is compared with each open where nothing is believed: with all else that is read then. */
 #define AHEAD_DATA_BYTES ((uint64_t)64 << 10)
 
-/*
- * File data: what the page cache has of it (just written by a server, it would
- * otherwise be written back first), the rest by O_DIRECT.
- */
-static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-			  unsigned char **bytes)
+/* What is left to be read of one piece, by O_DIRECT. */
+static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ring_piece *left)
 {
-	struct disk *disk = disk_of(device);
 	uint64_t size_bytes = atomic_load(&disk->size_bytes);
-	uint64_t start = round_down_u64(offset_bytes, CACHE_BLOCK_BYTES), end;
-	size_t head = (size_t)(offset_bytes - start), have, rest;
-	ssize_t got;
+	uint64_t start = round_down_u64(piece->offset_bytes, CACHE_BLOCK_BYTES), end;
+	size_t head = (size_t)(piece->offset_bytes - start), have;
 
-	if (!range_within(offset_bytes, length_bytes, size_bytes) ||
-	    !round_up_u64(offset_bytes + length_bytes, CACHE_BLOCK_BYTES, &end))
+	if (!range_within(piece->offset_bytes, piece->length_bytes, size_bytes) ||
+	    !round_up_u64(piece->offset_bytes + piece->length_bytes, CACHE_BLOCK_BYTES, &end))
 		return -EIO;
-	*bytes = (unsigned char *)buffer + head;
+	piece->bytes = (unsigned char *)piece->buffer + head;
+	*left = (struct ring_piece){ 0 };
 	if (disk->ahead && end <= size_bytes && end - start <= AHEAD_DATA_BYTES)
-		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, size_bytes, start, buffer,
+		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, size_bytes, start, piece->buffer,
 						 (size_t)(end - start)));
 	end = min_u64(end, size_bytes);
 	/*
@@ -448,17 +454,70 @@ static int disk_read_data(struct cache_device *device, uint64_t offset_bytes, si
 	 * server's dirty pages need not be written first.
 	 */
 	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
-		return answered(disk, whole(read_buffered(disk, offset_bytes, *bytes, length_bytes), length_bytes));
-	have = page_cache_holds(disk, start, (size_t)(end - start)) ?
-		       read_nowait(disk, start, buffer, (size_t)(end - start)) :
-		       0;
-	if (have >= head + length_bytes)
-		return 0;
+		return answered(disk, whole(read_buffered(disk, piece->offset_bytes, piece->bytes, piece->length_bytes),
+					    piece->length_bytes));
+	if (page_cache_holds(disk, start, (size_t)(end - start))) {
+		have = read_nowait(disk, start, piece->buffer, (size_t)(end - start));
+		if (have >= head + piece->length_bytes)
+			return 0;
+		/* It is being read into the page cache: sooner there than by a read of our own. */
+		return answered(disk, whole(read_all(disk->fd, piece->offset_bytes, piece->bytes, piece->length_bytes),
+					    piece->length_bytes));
+	}
 	/* O_DIRECT wants whole blocks; what is asked for beyond the end does not come. */
-	have = (size_t)round_down_u64(have, CACHE_BLOCK_BYTES);
-	rest = (size_t)(round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES) - have);
-	got = read_direct(disk, start + have, (unsigned char *)buffer + have, rest);
-	return answered(disk, whole(got, head + length_bytes - have));
+	left->offset_bytes = start;
+	left->buffer = piece->buffer;
+	left->length_bytes = (size_t)round_down_u64(end - start + CACHE_BLOCK_BYTES - 1, CACHE_BLOCK_BYTES);
+	return 0;
+}
+
+/* Does it hold the end of the piece now? */
+static bool is_read(const struct cache_piece *piece, const struct ring_piece *left)
+{
+	const unsigned char *end = piece->bytes + piece->length_bytes;
+
+	return whole(left->result, (size_t)(end - (unsigned char *)left->buffer)) == 0;
+}
+
+/*
+ * File data: what the page cache has of it (just written by a server, it would
+ * otherwise be written back first), the rest by O_DIRECT.
+ */
+static int disk_read_pieces(struct cache_device *device, struct cache_piece *pieces, size_t count)
+{
+	struct disk *disk = disk_of(device);
+	struct ring_piece left[CACHE_PIECES_MAX];
+	struct cache_piece *of[CACHE_PIECES_MAX];
+	size_t left_count = 0;
+	bool all = true;
+
+	for (size_t i = 0; i < count; i++) {
+		int error = left_of_piece(disk, &pieces[i], &left[left_count]);
+
+		if (error != 0)
+			return error;
+		if (left[left_count].length_bytes > 0)
+			of[left_count++] = &pieces[i];
+	}
+	if (left_count == 0)
+		return 0;
+	/* A large one is split. */
+	if (left_count == 1)
+		left[0].result = read_direct(disk, left[0].offset_bytes, left[0].buffer, left[0].length_bytes);
+	else
+		read_pieces(disk, left, left_count);
+	for (size_t i = 0; i < left_count; i++)
+		all = all && is_read(of[i], &left[i]);
+	return answered(disk, all ? 0 : -EIO);
+}
+
+/* Where the page cache is the file: a local file's. */
+static void disk_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	const struct disk *disk = disk_of(device);
+
+	if (disk->kind == DISK_FILE && !disk->in_memory)
+		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED);
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -472,6 +531,18 @@ static const char *disk_describe(struct cache_device *device)
 	};
 
 	return words[disk_of(device)->kind];
+}
+
+/*
+ * A look that comes in between may find it resting: it is told of the first write, which is all it needs, and the next
+ * look wakes it.
+ */
+static void disk_rest(struct cache_device *device)
+{
+	struct disk *disk = disk_of(device);
+
+	if (disk->target && clock_now_ns(CLOCK_MONOTONIC) - atomic_load(&disk->looked_ns) >= WAIT_LISTEN_NS)
+		watch_rest(disk->watch, disk->target, disk->fd);
 }
 
 static void disk_close(struct cache_device *device)
@@ -493,8 +564,10 @@ static void disk_close(struct cache_device *device)
 static const struct cache_device_ops disk_ops = {
 	.observe = disk_observe,
 	.read_blocks = disk_read_blocks,
-	.read_data = disk_read_data,
+	.read_pieces = disk_read_pieces,
+	.will_need = disk_will_need,
 	.describe = disk_describe,
+	.rest = disk_rest,
 	.close = disk_close,
 };
 

@@ -11,10 +11,11 @@
 
 /*
  * Runs that are near each other in the image are read in one piece, with what is
- * between them: a read of the device costs more than these bytes.
+ * between them: a read of the device costs more than these bytes. A disk that gives
+ * 1 GB/s, and 50,000 small reads a second side by side, gives 20 KiB in the time of one.
  */
 #define PIECE_BYTES ((uint64_t)1 << 20)
-#define GAP_BYTES ((uint64_t)64 << 10)
+#define GAP_BYTES ((uint64_t)16 << 10)
 
 struct extents {
 	_Atomic unsigned references;
@@ -258,86 +259,161 @@ void extents_each_chunk(const struct extents *extents, const struct cache_range 
 
 /* ---- bytes --------------------------------------------------------------- */
 
-/* Where a piece of the file is copied to, out of what was read of the image from `image_bytes` on. */
-struct target {
-	unsigned char *buffer;
-	uint64_t offset_bytes, length_bytes; /* of the file */
+/*
+ * A read of several runs. They are taken by their place in the image, in whatever order
+ * they are in the file: what is near each other is read in one piece, and the pieces
+ * side by side, as many as fit into one call of the device and into the scratch buffer.
+ */
+struct gathering {
+	unsigned char *target;	   /* for the byte `offset_bytes` of the file */
+	uint64_t offset_bytes;
+	struct extents_run *parts; /* what is wanted of the runs, of PIECE_BYTES at most, by their place in the image */
+	size_t count, next;	   /* of them; the first that was not taken yet */
+	unsigned char *scratch;	   /* of SCRATCH_BYTES; NULL until it is needed */
+	size_t scratch_used;
+	struct cache_piece pieces[CACHE_PIECES_MAX];
+	size_t first_part[CACHE_PIECES_MAX]; /* of each piece; the next one's is behind its last */
+	size_t piece_count;
 };
 
-/*
- * From which run on they are too far from the first one to be read with it. The
- * piece that is to be read of the image: *from, *bytes. At least a part of the first.
- */
-static size_t take_neighbours(const struct extents *extents, size_t first, const struct target *target, uint64_t *from,
-			      uint64_t *bytes)
+#define SCRATCH_BYTES cache_device_buffer_bytes(PIECE_BYTES)
+
+static int compare_parts(const void *a, const void *b)
 {
-	struct extents_run piece = cut(&extents->runs[first], target->offset_bytes, target->length_bytes);
-	size_t next = first + 1;
+	const struct extents_run *left = a, *right = b;
 
-	*from = piece.image_bytes;
-	*bytes = piece.length_bytes;
-	while (next < extents->run_count && extents->runs[next].file_bytes < target->offset_bytes + target->length_bytes) {
-		uint64_t end = *from + *bytes;
+	return (left->image_bytes > right->image_bytes) - (left->image_bytes < right->image_bytes);
+}
 
-		piece = cut(&extents->runs[next], target->offset_bytes, target->length_bytes);
-		if (piece.image_bytes < end || piece.image_bytes - end > GAP_BYTES ||
-		    image_end(&piece) - *from > PIECE_BYTES)
-			break;
-		*bytes = image_end(&piece) - *from;
-		next++;
+/* Each turn takes at least one byte of the range. */
+static int make_parts(const struct extents *extents, uint64_t length_bytes, struct gathering *gathering)
+{
+	uint64_t at = gathering->offset_bytes, end = at + length_bytes;
+	size_t run = run_of_byte(extents, at), last = run_of_byte(extents, end - 1);
+	bool ascending = true;
+
+	/* A run of n PIECE_BYTES and some is n + 1 parts. */
+	gathering->parts = reallocarray(NULL, last - run + 1 + length_bytes / PIECE_BYTES, sizeof(*gathering->parts));
+	if (!gathering->parts)
+		return -ENOMEM;
+	for (; at < end; run += at == extents->runs[run].file_bytes + extents->runs[run].length_bytes) {
+		struct extents_run *part = &gathering->parts[gathering->count++];
+
+		*part = cut(&extents->runs[run], at, min_u64(end - at, PIECE_BYTES));
+		at += part->length_bytes;
+		ascending = ascending && (gathering->count == 1 || part[-1].image_bytes < part->image_bytes);
 	}
-	*bytes = min_u64(*bytes, PIECE_BYTES);
+	if (!ascending)
+		qsort(gathering->parts, gathering->count, sizeof(*gathering->parts), compare_parts);
+	return 0;
+}
+
+/* What is read of the image in one piece, from the next part on. Returns the part behind it. */
+static size_t take_neighbours(const struct gathering *gathering, uint64_t *from, uint64_t *end)
+{
+	size_t next = gathering->next;
+	const struct extents_run *part = &gathering->parts[next];
+
+	*from = part->image_bytes;
+	*end = image_end(part);
+	for (next++, part++; next < gathering->count; next++, part++) {
+		if (part->image_bytes - *end > GAP_BYTES || image_end(part) - *from > PIECE_BYTES)
+			break;
+		*end = image_end(part);
+	}
 	return next;
 }
 
-/* Read runs into `buffer` by way of `piece`, which has room for PIECE_BYTES. */
-static int gather(const struct extents *extents, struct cache_device *device, size_t run, struct target target,
-		  void *piece)
+/* Of whole blocks, as is its place in the target: then it is read there. */
+static unsigned char *place_of(const struct gathering *gathering, const struct extents_run *part)
 {
-	/* Each turn copies at least one byte of each run that it takes. */
-	while (target.length_bytes > 0) {
-		uint64_t from, bytes;
-		size_t next = take_neighbours(extents, run, &target, &from, &bytes);
-		unsigned char *data;
-		int error = device->ops->read_data(device, from, (size_t)bytes, piece, &data);
+	unsigned char *place = gathering->target + (part->file_bytes - gathering->offset_bytes);
 
-		if (error != 0)
-			return error;
-		for (; run < next; run++) {
-			struct extents_run part = cut(&extents->runs[run], target.offset_bytes, target.length_bytes);
-			uint64_t have = min_u64(part.length_bytes, from + bytes - part.image_bytes);
+	return (part->image_bytes | part->length_bytes | (uintptr_t)place) % CACHE_BLOCK_BYTES == 0 ? place : NULL;
+}
 
-			memcpy(target.buffer, data + (part.image_bytes - from), have);
-			target.buffer += have;
-			target.offset_bytes += have;
-			target.length_bytes -= have;
-			if (have < part.length_bytes)
-				break;
+/* 1: taken; 0: it has no room until the others were read; -ENOMEM. */
+static int add_piece(struct gathering *gathering)
+{
+	uint64_t from, end;
+	size_t first = gathering->next, next = take_neighbours(gathering, &from, &end);
+	size_t buffer_bytes = cache_device_buffer_bytes((size_t)(end - from));
+	void *buffer = next == first + 1 ? place_of(gathering, &gathering->parts[first]) : NULL;
+
+	if (!buffer) {
+		if (!gathering->scratch && !(gathering->scratch = cache_buffer_get(SCRATCH_BYTES)))
+			return -ENOMEM;
+		if (SCRATCH_BYTES - gathering->scratch_used < buffer_bytes)
+			return 0;
+		buffer = gathering->scratch + gathering->scratch_used;
+		gathering->scratch_used += buffer_bytes;
+	}
+	gathering->pieces[gathering->piece_count] =
+		(struct cache_piece){ .offset_bytes = from, .length_bytes = (size_t)(end - from), .buffer = buffer };
+	gathering->first_part[gathering->piece_count++] = first;
+	gathering->next = next;
+	return 1;
+}
+
+/* What was read elsewhere is copied to its place. */
+static void copy_parts(const struct gathering *gathering)
+{
+	for (size_t i = 0; i < gathering->piece_count; i++) {
+		const struct cache_piece *piece = &gathering->pieces[i];
+		size_t last = i + 1 < gathering->piece_count ? gathering->first_part[i + 1] : gathering->next;
+
+		for (size_t part = gathering->first_part[i]; part < last; part++) {
+			const struct extents_run *run = &gathering->parts[part];
+			unsigned char *place = gathering->target + (run->file_bytes - gathering->offset_bytes);
+			unsigned char *read = piece->bytes + (run->image_bytes - piece->offset_bytes);
+
+			if (read != place)
+				memcpy(place, read, run->length_bytes);
 		}
 	}
-	return 0;
+}
+
+static int gather(struct gathering *gathering, struct cache_device *device)
+{
+	int result = 0;
+
+	/* Each turn takes at least one part: an empty scratch buffer has room for any piece. */
+	while (result == 0 && gathering->next < gathering->count) {
+		gathering->piece_count = gathering->scratch_used = 0;
+		do
+			result = add_piece(gathering);
+		while (result == 1 && gathering->next < gathering->count && gathering->piece_count < CACHE_PIECES_MAX);
+		if (result >= 0)
+			result = device->ops->read_pieces(device, gathering->pieces, gathering->piece_count);
+		if (result == 0)
+			copy_parts(gathering);
+	}
+	return result;
 }
 
 int extents_read(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		 size_t length_bytes, void *buffer, unsigned char **bytes)
 {
-	size_t first, piece_bytes = cache_device_buffer_bytes(PIECE_BYTES);
+	struct gathering gathering;
 	struct extents_run run;
-	void *piece;
 	int error;
 
 	if (length_bytes == 0 || !range_within(offset_bytes, length_bytes, extents->size_bytes))
 		return -EIO;
-	first = run_of_byte(extents, offset_bytes);
-	run = cut(&extents->runs[first], offset_bytes, length_bytes);
+	run = cut(&extents->runs[run_of_byte(extents, offset_bytes)], offset_bytes, length_bytes);
 	if (run.length_bytes == length_bytes)
-		return device->ops->read_data(device, run.image_bytes, length_bytes, buffer, bytes);
-	piece = cache_buffer_get(piece_bytes);
-	if (!piece)
-		return -ENOMEM;
+		return cache_device_read_data(device, run.image_bytes, length_bytes, buffer, bytes);
 	*bytes = buffer;
-	error = gather(extents, device, first, (struct target){ buffer, offset_bytes, length_bytes }, piece);
-	cache_buffer_put(piece, piece_bytes);
+	gathering.target = buffer;
+	gathering.offset_bytes = offset_bytes;
+	gathering.parts = NULL;
+	gathering.count = gathering.next = 0;
+	gathering.scratch = NULL;
+	error = make_parts(extents, length_bytes, &gathering);
+	if (error == 0)
+		error = gather(&gathering, device);
+	cache_buffer_put(gathering.scratch, SCRATCH_BYTES);
+	free(gathering.parts);
 	return error;
 }
 
@@ -357,4 +433,21 @@ int extents_read_now(const struct extents *extents, struct cache_device *device,
 		offset_bytes += run.length_bytes;
 	}
 	return error;
+}
+
+void extents_will_need(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
+		       uint64_t length_bytes)
+{
+	uint64_t end = offset_bytes + length_bytes;
+	size_t first, last;
+
+	if (!device->ops->will_need || length_bytes == 0 || !range_within(offset_bytes, length_bytes, extents->size_bytes))
+		return;
+	first = run_of_byte(extents, offset_bytes);
+	last = run_of_byte(extents, end - 1);
+	for (size_t i = first; last - first < CACHE_PIECES_MAX && i <= last; i++) {
+		struct extents_run run = cut(&extents->runs[i], offset_bytes, length_bytes);
+
+		device->ops->will_need(device, run.image_bytes, run.length_bytes);
+	}
 }

@@ -65,6 +65,10 @@ void extents_each_chunk(const struct extents *extents, const struct cache_range 
 int extents_read(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		 size_t length_bytes, void *buffer, unsigned char **bytes);
 
-/* The same into plain memory, without waiting for the device. -EAGAIN: the bytes are not at hand. */
+/* The same as extents_read into plain memory, without waiting for the device. -EAGAIN: the bytes are not at hand. */
 int extents_read_now(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		     size_t length_bytes, unsigned char *buffer);
+
+/* That range of the file is read soon: the device may begin (will_need). Of more than CACHE_PIECES_MAX runs it does not. */
+void extents_will_need(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
+		       uint64_t length_bytes);

@@ -2,6 +2,7 @@
 #include "cache/device/kept.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "base/cleanup.h"
 #include "base/share.h"
+#include "base/thread.h"
 #include "cache/device/opener.h"
 
 struct kept_budget {
@@ -140,10 +143,8 @@ struct kept *kept_ref(struct kept *kept)
 	return kept;
 }
 
-void kept_unref(struct kept *kept)
+static void free_kept(struct kept *kept)
 {
-	if (!kept || atomic_fetch_sub(&kept->references, 1) != 1)
-		return;
 	if (kept->memory) {
 		free(kept->memory);
 		share_give(&kept->budget->memory, kept->size_bytes);
@@ -154,6 +155,55 @@ void kept_unref(struct kept *kept)
 	}
 	kept_budget_unref(kept->budget);
 	free(kept);
+}
+
+/* To give back what is larger takes the kernel milliseconds: nobody's request waits for that. */
+#define LARGE_BYTES ((uint64_t)1 << 20)
+#define STACK_BYTES ((size_t)64 << 10)
+
+static pthread_mutex_t freeing_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct kept *to_free; /* freeing_lock: a list */
+static bool freeing;	     /* freeing_lock: a thread is at it */
+
+static struct kept *next_to_free(void)
+{
+	LOCK_SCOPE(&freeing_lock);
+	struct kept *kept = to_free;
+
+	if (kept)
+		to_free = kept->next;
+	else
+		freeing = false;
+	return kept;
+}
+
+/* Ends when there is nothing left. */
+static void *free_all(void *argument)
+{
+	struct kept *kept;
+
+	while ((kept = next_to_free()))
+		free_kept(kept);
+	return argument;
+}
+
+/* False: there is no thread to be had. */
+static bool free_elsewhere(struct kept *kept)
+{
+	LOCK_SCOPE(&freeing_lock);
+	if (!freeing && thread_start(free_all, NULL, STACK_BYTES) != 0)
+		return false;
+	freeing = true;
+	to_free = kept_put_first(kept, to_free);
+	return true;
+}
+
+void kept_unref(struct kept *kept)
+{
+	if (!kept || atomic_fetch_sub(&kept->references, 1) != 1)
+		return;
+	if (kept->size_bytes <= LARGE_BYTES || !free_elsewhere(kept))
+		free_kept(kept);
 }
 
 uint64_t kept_size_bytes(const struct kept *kept)

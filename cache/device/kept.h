@@ -46,7 +46,12 @@ enum kept_place {
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **kept);
 uint64_t kept_size_bytes(const struct kept *kept);
 struct kept *kept_ref(struct kept *kept); /* atomic */
-void kept_unref(struct kept *kept);	  /* NULL is fine */
+
+/*
+ * NULL is fine. Of more than a megabyte the last reference returns before all is given back to the system, and to the
+ * budget: a thread does that.
+ */
+void kept_unref(struct kept *kept);
 
 /*
  * Fill, each byte once; from one thread at a time, and before it is read. -EIO: the temporary

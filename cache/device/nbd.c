@@ -154,22 +154,43 @@ static int nbd_read_blocks(struct cache_device *device, bool may_block, uint64_t
 /* A small file is compared with each open: with all else that is read then. */
 #define AHEAD_DATA_BYTES ((uint64_t)64 << 10)
 
-/* Whole blocks, as far as the export has them: some servers read nothing else. */
-static int nbd_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-			 unsigned char **bytes)
+/* *left is what there is to read of it: whole blocks, as far as the export has them, since some servers read nothing else; or nothing. */
+static int left_of_piece(struct nbd *nbd, struct cache_piece *piece, struct ring_piece *left)
 {
-	struct nbd *nbd = nbd_of(device);
 	uint64_t size_bytes = atomic_load(&nbd->size_bytes);
-	uint64_t start = round_down_u64(offset_bytes, CACHE_BLOCK_BYTES), end;
+	uint64_t start = round_down_u64(piece->offset_bytes, CACHE_BLOCK_BYTES), end;
 
-	if (!range_within(offset_bytes, length_bytes, size_bytes) ||
-	    !round_up_u64(offset_bytes + length_bytes, CACHE_BLOCK_BYTES, &end))
+	*left = (struct ring_piece){ 0 };
+	if (!range_within(piece->offset_bytes, piece->length_bytes, size_bytes) ||
+	    !round_up_u64(piece->offset_bytes + piece->length_bytes, CACHE_BLOCK_BYTES, &end))
 		return -EIO;
-	*bytes = (unsigned char *)buffer + (offset_bytes - start);
+	piece->bytes = (unsigned char *)piece->buffer + (piece->offset_bytes - start);
 	end = min_u64(end, size_bytes);
 	if (nbd->ahead && is_on_grid(start, (size_t)(end - start)) && end - start <= AHEAD_DATA_BYTES)
-		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, start, buffer, (size_t)(end - start));
-	return read_range(nbd, start, buffer, (size_t)(end - start));
+		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, start, piece->buffer, (size_t)(end - start));
+	*left = (struct ring_piece){ .offset_bytes = start, .buffer = piece->buffer, .length_bytes = (size_t)(end - start) };
+	return 0;
+}
+
+static int nbd_read_pieces(struct cache_device *device, struct cache_piece *pieces, size_t count)
+{
+	struct nbd *nbd = nbd_of(device);
+	struct ring_piece left[CACHE_PIECES_MAX];
+	size_t left_count = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		int error = left_of_piece(nbd, &pieces[i], &left[left_count]);
+
+		if (error != 0)
+			return error;
+		left_count += left[left_count].length_bytes > 0;
+	}
+	if (left_count > 0)
+		read_pieces(nbd, left, left_count);
+	for (size_t i = 0; i < left_count; i++)
+		if (left[i].result != (ssize_t)left[i].length_bytes)
+			return left[i].result == -ENOMEM ? -ENOMEM : -EIO;
+	return 0;
 }
 
 /* ---- life ------------------------------------------------------------------- */
@@ -199,7 +220,7 @@ static void nbd_close_device(struct cache_device *device)
 static const struct cache_device_ops nbd_ops = {
 	.observe = nbd_observe,
 	.read_blocks = nbd_read_blocks,
-	.read_data = nbd_read_data,
+	.read_pieces = nbd_read_pieces,
 	.describe = nbd_describe,
 	.problem = nbd_problem,
 	.close = nbd_close_device,

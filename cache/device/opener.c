@@ -256,7 +256,7 @@ static int open_counters(int fd, int fds[2])
 	return fds[0] >= 0 && fds[1] >= 0 ? 0 : -ENODATA;
 }
 
-static int add_watch(int inotify_fd, int fd)
+static int add_watch(int inotify_fd, int fd, bool once)
 {
 	char path[32];
 	struct statx st;
@@ -265,7 +265,8 @@ static int add_watch(int inotify_fd, int fd)
 	if (error != 0)
 		return error;
 	/* IN_ATTRIB: a truncation to the same size, a changed ctime. */
-	watch = inotify_add_watch(inotify_fd, path_of(fd, path), IN_MODIFY | IN_ATTRIB);
+	watch = inotify_add_watch(inotify_fd, path_of(fd, path),
+				  IN_MODIFY | IN_ATTRIB | (once ? IN_ONESHOT | IN_MASK_CREATE : 0));
 	return watch < 0 ? -errno : watch;
 }
 
@@ -398,7 +399,7 @@ static int perform(const struct opener_request *request, struct opener_answer *a
 	case OPENER_ASK_COUNTERS:
 		return open_counters(request->fds[0], answer->fds);
 	case OPENER_ASK_WATCH:
-		return add_watch(request->fds[0], request->fds[1]);
+		return add_watch(request->fds[0], request->fds[1], request->flags[0] != 0);
 	case OPENER_ASK_MARK:
 		return mark(request);
 	case OPENER_ASK_MARK_AND_REOPEN:
@@ -540,9 +541,10 @@ int opener_counters(int fd, int fds[2])
 	return answer.result;
 }
 
-int opener_watch(int inotify_fd, int fd)
+int opener_watch(int inotify_fd, int fd, bool once)
 {
-	return result_of(&(struct opener_request){ .what = OPENER_ASK_WATCH, .fds = { inotify_fd, fd } });
+	return result_of(&(struct opener_request){
+		.what = OPENER_ASK_WATCH, .flags = { once }, .fds = { inotify_fd, fd } });
 }
 
 int opener_mark(int fanotify_fd, unsigned flags, uint64_t mask, int fd)

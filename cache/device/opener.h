@@ -24,6 +24,7 @@
 #pragma once
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -72,8 +73,8 @@ int opener_reopen(int fd, int flags);
 /* The counters of a block device (sysfs: stat, inflight), to read from. -ENODATA: they are not kept. */
 int opener_counters(int fd, int fds[2]);
 
-/* inotify_add_watch: of changes. The watch descriptor. */
-int opener_watch(int inotify_fd, int fd);
+/* inotify_add_watch: of changes; `once`: of the first one, and -EEXIST if that queue watches the file already. The watch descriptor. */
+int opener_watch(int inotify_fd, int fd, bool once);
 
 /* fanotify_mark: of such a file, or of the directory of SOURCE, for which a descriptor that is a name only does. */
 int opener_mark(int fanotify_fd, unsigned flags, uint64_t mask, int fd);
@@ -92,7 +93,7 @@ int opener_temporary(const char *directory);
 /* A socket to the system's log: datagrams, which do not wait. -errno: nobody listens there. */
 int opener_syslog(void);
 
-/* proc(5): comm; "" when it is gone. `name` has 32 bytes. */
+/* proc(5): comm; "" when it is gone, or does not come soon: of all these only this is answered without. `name` has 32 bytes. */
 void opener_process_name(pid_t process, char *name);
 
 /* ---- for the two processes ----------------------------------------------------- */

@@ -11,20 +11,37 @@
 #include "base/cleanup.h"
 #include "cache/device/opener.h"
 
-struct watch_target {
-	int descriptor;
-	uint64_t events;	   /* watch->lock */
-	struct watch_target *next; /* watch->lock: chain of its bucket */
-};
-
 /* A fixed table: descriptors count up from 1, so they spread by themselves. */
 #define BUCKETS 1024
 
-struct watch {
+/* What is removed while the opener is asked is asked for again: so often. */
+#define TRIES 8
+
+/* A target's place in one of the two queues; all under watch->lock. */
+struct place {
+	int descriptor; /* 0: it is not watched there */
+	struct watch_target *target;
+	struct place *next; /* chain of its bucket */
+};
+
+struct watch_target {
+	struct place every, once;
+	uint64_t events; /* watch->lock */
+};
+
+struct queue {
 	int fd;
-	pthread_mutex_t lock; /* held across the non-blocking read of the queue: that is the point of it */
-	uint64_t overflows;   /* lock: each one is an event for every target */
-	struct watch_target *buckets[BUCKETS];
+	struct place *buckets[BUCKETS];
+};
+
+struct watch {
+	pthread_mutex_t lock; /* held across the non-blocking read of a queue: that is the point of it */
+	/* All under the lock, but the queues' descriptors. */
+	struct queue every;   /* each write is an event */
+	struct queue once;    /* the first one is, and ends the watch */
+	uint64_t overflows;   /* each one is an event for every target */
+	uint64_t removals;    /* watches that were removed from `every` */
+	uint64_t nobodys;     /* events in `once` of watches that no target has (yet) */
 };
 
 int watch_new(struct watch **out)
@@ -33,11 +50,13 @@ int watch_new(struct watch **out)
 
 	if (!watch)
 		return -ENOMEM;
-	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (watch->fd < 0) {
+	watch->every.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch->every.fd < 0) {
 		free(watch);
 		return -errno;
 	}
+	/* Or -1: nothing rests then. */
+	watch->once.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	pthread_mutex_init(&watch->lock, NULL);
 	*out = watch;
 	return 0;
@@ -47,80 +66,101 @@ void watch_free(struct watch *watch)
 {
 	if (!watch)
 		return;
-	close(watch->fd);
+	close(watch->every.fd);
+	cleanup_close_fd(&watch->once.fd);
 	pthread_mutex_destroy(&watch->lock);
 	free(watch);
 }
 
-static struct watch_target **bucket_of(struct watch *watch, int descriptor)
+/* ---- places; all under the lock ------------------------------------------ */
+
+static struct place **bucket_of(struct queue *queue, int descriptor)
 {
-	return &watch->buckets[(unsigned)descriptor % BUCKETS];
+	return &queue->buckets[(unsigned)descriptor % BUCKETS];
 }
 
-int watch_add(struct watch *watch, int fd, struct watch_target **out)
+static void enter(struct queue *queue, struct place *place, int descriptor)
 {
-	struct watch_target *target = calloc(1, sizeof(*target));
-	int descriptor;
+	place->descriptor = descriptor;
+	place->next = *bucket_of(queue, descriptor);
+	*bucket_of(queue, descriptor) = place;
+}
 
-	if (!target)
-		return -ENOMEM;
-	LOCK_SCOPE(&watch->lock);
-	descriptor = opener_watch(watch->fd, fd);
-	if (descriptor < 0) {
-		free(target);
-		return descriptor;
-	}
-	target->descriptor = descriptor;
-	target->next = *bucket_of(watch, target->descriptor);
-	*bucket_of(watch, target->descriptor) = target;
-	*out = target;
-	return 0;
+static void leave(struct queue *queue, struct place *place)
+{
+	struct place **at = bucket_of(queue, place->descriptor);
+
+	if (place->descriptor == 0)
+		return;
+	while (*at != place)
+		at = &(*at)->next;
+	*at = place->next;
+	place->descriptor = 0;
 }
 
 /* The kernel gives one descriptor for one inode: two names of an image, or an old and a new user of it, share it. */
-static bool is_watched(struct watch *watch, int descriptor)
+static bool is_watched(struct queue *queue, int descriptor)
 {
-	for (struct watch_target *target = *bucket_of(watch, descriptor); target; target = target->next)
-		if (target->descriptor == descriptor)
+	for (struct place *place = *bucket_of(queue, descriptor); place; place = place->next)
+		if (place->descriptor == descriptor)
 			return true;
 	return false;
 }
 
-void watch_remove(struct watch *watch, struct watch_target *target)
+/* Queued events of a removed watch find no target, and are dropped. */
+static void end(struct watch *watch, struct queue *queue, struct place *place)
 {
-	if (!target)
+	int descriptor = place->descriptor;
+
+	leave(queue, place);
+	if (descriptor == 0 || is_watched(queue, descriptor))
 		return;
-	LOCK_SCOPE(&watch->lock);
-	for (struct watch_target **at = bucket_of(watch, target->descriptor); *at; at = &(*at)->next) {
-		if (*at == target) {
-			*at = target->next;
-			break;
-		}
-	}
-	/* Queued events of a removed watch find no target, and are dropped. */
-	if (!is_watched(watch, target->descriptor))
-		inotify_rm_watch(watch->fd, target->descriptor);
-	free(target);
+	watch->removals += queue == &watch->every;
+	inotify_rm_watch(queue->fd, descriptor);
 }
 
-static void count_event(struct watch *watch, const struct inotify_event *event)
+/* ---- events; all under the lock ------------------------------------------ */
+
+/* Whose watch has told and whose has not is not known any more. */
+static void end_all_once(struct watch *watch)
 {
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (watch->once.buckets[i])
+			end(watch, &watch->once, watch->once.buckets[i]);
+}
+
+static void count_event(struct watch *watch, struct queue *queue, const struct inotify_event *event)
+{
+	struct place *next;
+	bool known = false;
+
 	if (event->wd == -1 || event->mask & IN_Q_OVERFLOW) {
 		watch->overflows++;
+		if (queue == &watch->once)
+			end_all_once(watch);
 		return;
 	}
-	for (struct watch_target *target = *bucket_of(watch, event->wd); target; target = target->next)
-		if (target->descriptor == event->wd)
-			target->events++;
+	for (struct place *place = *bucket_of(queue, event->wd); place; place = next) {
+		next = place->next;
+		if (place->descriptor != event->wd)
+			continue;
+		place->target->events++;
+		known = true;
+		/* Watched no more: the next look has it watched again. */
+		if (queue == &watch->once || event->mask & IN_IGNORED)
+			leave(queue, place);
+	}
+	if (queue == &watch->once && !known && !(event->mask & IN_IGNORED))
+		watch->nobodys++;
 }
 
 /* Empties the queue as it was when the call began, or more. Ends: a buffer that is not full was the last. */
-static void drain(struct watch *watch)
+static void drain(struct watch *watch, struct queue *queue)
 {
 	_Alignas(struct inotify_event) char buffer[16384];
 
 	for (;;) {
-		ssize_t length = read(watch->fd, buffer, sizeof(buffer));
+		ssize_t length = read(queue->fd, buffer, sizeof(buffer));
 
 		if (length < 0 && errno == EINTR)
 			continue;
@@ -129,7 +169,7 @@ static void drain(struct watch *watch)
 		for (ssize_t at = 0; at < length;) {
 			const struct inotify_event *event = (const void *)(buffer + at);
 
-			count_event(watch, event);
+			count_event(watch, queue, event);
 			at += (ssize_t)(sizeof(*event) + event->len);
 		}
 		if ((size_t)length < sizeof(buffer) - sizeof(struct inotify_event))
@@ -140,6 +180,111 @@ static void drain(struct watch *watch)
 uint64_t watch_events(struct watch *watch, struct watch_target *target)
 {
 	LOCK_SCOPE(&watch->lock);
-	drain(watch);
+	drain(watch, target->once.descriptor != 0 ? &watch->once : &watch->every);
 	return target->events + watch->overflows;
+}
+
+/* ---- targets -------------------------------------------------------------- */
+
+/*
+ * The opener is asked without the lock: it may hang, and everybody looks under the lock.
+ * What is told before the target is entered is dropped; the caller has not looked yet. But
+ * the watch may be shared, and removed by another user meanwhile: then once more.
+ */
+static int watch_every(struct watch *watch, struct watch_target *target, int fd, unsigned events)
+{
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t removals;
+		int descriptor;
+
+		pthread_mutex_lock(&watch->lock);
+		removals = watch->removals;
+		pthread_mutex_unlock(&watch->lock);
+		descriptor = opener_watch(watch->every.fd, fd, false);
+		if (descriptor < 0)
+			return descriptor;
+		LOCK_SCOPE(&watch->lock);
+		if (watch->removals != removals)
+			continue;
+		leave(&watch->every, &target->every);
+		enter(&watch->every, &target->every, descriptor);
+		target->events += events;
+		return 0;
+	}
+	return -EBUSY;
+}
+
+int watch_add(struct watch *watch, int fd, struct watch_target **out)
+{
+	struct watch_target *target = calloc(1, sizeof(*target));
+	int error;
+
+	if (!target)
+		return -ENOMEM;
+	target->every.target = target->once.target = target;
+	error = watch_every(watch, target, fd, 0);
+	if (error != 0) {
+		free(target);
+		return error;
+	}
+	*out = target;
+	return 0;
+}
+
+void watch_remove(struct watch *watch, struct watch_target *target)
+{
+	if (!target)
+		return;
+	LOCK_SCOPE(&watch->lock);
+	end(watch, &watch->every, &target->every);
+	end(watch, &watch->once, &target->once);
+	free(target);
+}
+
+static bool is_awake(struct watch *watch, struct watch_target *target)
+{
+	LOCK_SCOPE(&watch->lock);
+	if (target->every.descriptor != 0)
+		return true;
+	if (target->once.descriptor != 0)
+		drain(watch, &watch->once);
+	return target->once.descriptor != 0;
+}
+
+int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block)
+{
+	if (is_awake(watch, target))
+		return 0;
+	return may_block ? watch_every(watch, target, fd, 1) : -EAGAIN;
+}
+
+/* Does it have to be asked for? How many events were nobody's until now. */
+static bool may_rest(struct watch *watch, struct watch_target *target, uint64_t *nobodys)
+{
+	LOCK_SCOPE(&watch->lock);
+	*nobodys = watch->nobodys;
+	return watch->once.fd >= 0 && target->every.descriptor != 0 && target->once.descriptor == 0;
+}
+
+void watch_rest(struct watch *watch, struct watch_target *target, int fd)
+{
+	uint64_t nobodys;
+	int descriptor;
+
+	if (!may_rest(watch, target, &nobodys))
+		return;
+	/* Fails if another user of the file rests: then both cannot. */
+	descriptor = opener_watch(watch->once.fd, fd, true);
+	if (descriptor < 0)
+		return;
+	LOCK_SCOPE(&watch->lock);
+	/* What was told until now is this target's, or was nobody's. */
+	drain(watch, &watch->every);
+	drain(watch, &watch->once);
+	enter(&watch->once, &target->once, descriptor);
+	/* It may have told already, to nobody. */
+	if (watch->nobodys != nobodys)
+		end(watch, &watch->once, &target->once);
+	else
+		end(watch, &watch->every, &target->every);
 }

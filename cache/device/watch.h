@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * watch: one inotify queue for all images that are local files.
+ * watch: inotify for all images that are local files.
  *
  * The kernel queues IN_MODIFY before the write that caused it returns to the
  * writer, so draining the queue shows every write that any server has replied
@@ -8,21 +8,45 @@
  * second thread finds the queue empty while the first has not counted yet, and
  * believes the old state. Some writers raise no event at all (libaio, loop
  * devices, in-kernel targets); for them cache/device/disk.c looks at ctime as well.
+ *
+ * Such an event costs each write a third of a microsecond, under a lock that all
+ * writers of the queue share. A target that nobody looks at rests: it is watched
+ * in a second queue, where the first event ends the watch (IN_ONESHOT), so that
+ * all further writes cost nothing. Why nothing is missed: the watch in the second
+ * queue is there before that in the first one is removed; and once it has told, the
+ * next look is an event whatever was written since, because it has the target
+ * watched again (watch_wake), and counts that, before anything is looked at.
+ * A queue of its own, because a watch that has told may still be there for a moment:
+ * to watch the file again in the same queue would change that watch, and end with it.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-struct watch;	     /* the queue; thread-safe */
+struct watch;	     /* the queues; thread-safe */
 struct watch_target; /* one watched file */
 
 /* -errno when there is no inotify (then nothing can be watched). */
 int watch_new(struct watch **watch);
 void watch_free(struct watch *watch); /* after all its targets are removed; NULL is fine */
 
-/* Watch the file behind `fd`. -errno when the kernel's limit on watches is reached. */
+/* Watch the file behind `fd`. Blocks, as the opener does. -errno when the kernel's limit on watches is reached. */
 int watch_add(struct watch *watch, int fd, struct watch_target **target);
 void watch_remove(struct watch *watch, struct watch_target *target); /* NULL is fine */
 
-/* Drain the queue and return the target's event count: it grew if anything was written to the file. */
+/*
+ * Before each look at the file, `fd` as above. 0: from now on each write is an event.
+ * -EAGAIN: it has to be watched again, and that may block. Else as watch_add; then the
+ * count says nothing.
+ */
+int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block);
+
+/*
+ * Nobody looks at the file: only the first write from now on is an event. Blocks. Not
+ * while watch_remove may be called for the target. In vain where that cannot be had.
+ */
+void watch_rest(struct watch *watch, struct watch_target *target, int fd);
+
+/* Drain the target's queue and return the target's event count: it grew if anything was written to the file. */
 uint64_t watch_events(struct watch *watch, struct watch_target *target);

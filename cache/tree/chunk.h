@@ -22,12 +22,6 @@ void chunk_remember(struct cache_version *version, uint64_t chunk, const struct 
 /* An unknown chunk was seen to hold that at `now_ns`. Since when, as far as it was looked at. */
 int64_t chunk_note(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash, int64_t now_ns);
 
-/* A piece of the file of whole chunks, or up to its end; and what was read of it. */
-struct span {
-	uint64_t offset_bytes;
-	size_t length_bytes;
-};
-
 struct span span_around(const struct cache_version *version, uint64_t offset_bytes, size_t length_bytes);
 size_t span_chunk_count(const struct span *span);
 bool span_known(const struct cache_version *version, const struct span *span);

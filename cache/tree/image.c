@@ -11,13 +11,12 @@
 
 int image_observe(struct cache_image *image, const struct cache_op *op)
 {
-	int error;
-
 	/* Whatever is written after the device was looked at is told of. */
-	if (image->log)
-		write_log_listen(image->log);
-	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+	int error = image->log ? write_log_listen(image->log, op->may_block) : 0;
 
+	if (error != 0)
+		return error;
+	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
 	/* Without any sign, that somebody found something changed is the only one that it is being written. */
 	if (error == 0 && image->seen.signless && image->differed_ns != 0 &&
 	    image->seen.now_ns - image->differed_ns < image->seen.quiet_ns)
@@ -35,13 +34,14 @@ void image_differs(struct cache_image *image)
 }
 
 /*
- * Where nothing is believed all is read again under each observation. On slow storage that takes as long as a
- * request may, and of many that wait for the lock none would come to its end. So one look is for all who had
- * come before it: it is as new for them as for who took it.
+ * One look is for all who had come before it: it is as new for them as for who took it. What one request asks
+ * with several calls is asked of one look, too. Where nothing is believed all is read again under each
+ * observation: on slow storage that takes as long as a request may, and of many that wait for the lock none
+ * would come to its end.
  */
 static bool is_seen_since(const struct cache_image *image, int64_t since_ns)
 {
-	return since_ns != 0 && image->seen.blind && image->seen.looked_ns >= since_ns;
+	return since_ns != 0 && image->seen.looked_ns >= since_ns;
 }
 
 /* All of them then go in step, each look for everybody; else who is answered would always be too late for the next one. */
@@ -67,12 +67,6 @@ int64_t image_lock_again(struct cache_image *image)
 	return now_ns;
 }
 
-/* What one request asks with several calls is asked of one look: it came before the first of them. */
-static bool is_just_seen(const struct cache_image *image, const struct cache_op *op)
-{
-	return op->of_one_request && image->seen.blind && op->entered == image && op->entered_generation == image->seen.generation;
-}
-
 int image_enter(struct cache_image *image, struct cache_op *op)
 {
 	int error;
@@ -82,11 +76,7 @@ int image_enter(struct cache_image *image, struct cache_op *op)
 		pthread_mutex_lock(&image->lock);
 	else if (pthread_mutex_trylock(&image->lock) != 0)
 		return -EAGAIN;
-	if (is_just_seen(image, op))
-		return 0;
 	error = image_observe_since(image, op, op->came_ns);
-	op->entered = error == 0 ? image : NULL;
-	op->entered_generation = image->seen.generation;
 	if (error != 0)
 		image_leave(image);
 	return error;

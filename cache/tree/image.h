@@ -59,7 +59,7 @@ struct cache_image {
 /* Observe the device anew; sets image->seen. Under the lock. */
 int image_observe(struct cache_image *image, const struct cache_op *op);
 
-/* Likewise, but where nothing is believed a look that somebody took since then will do. */
+/* Likewise, but a look that somebody took since then will do. */
 int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns);
 
 /* Something of it is other than it was when it was last read. Under the lock. */

@@ -264,6 +264,25 @@ int version_check(struct cache_version *version, struct cache_op *op)
 	return error != 0 ? error : guard_all_the_same(version, op);
 }
 
+/* To compare so much takes less than a millisecond, if the page cache has it. */
+#define PROMPT_CHUNKS ((4 << 20) / CHUNK_BYTES)
+
+/*
+ * Writes were not told for a while, as when nobody had looked at the image: all that is known of the version would have
+ * to be read again, before the open is answered. Another inode costs as much, for its pages are read anew, but
+ * beside the reading, and only for what is read: so a large file gets one at once (C3 is bent for it, as above). It
+ * happens once after each such time: from then on it is told what is written. Where writes are never told it would be
+ * at each open: there it is compared.
+ */
+static bool is_not_worth_comparing(const struct cache_version *version)
+{
+	const struct cache_image *image = version->image;
+	struct changes written;
+
+	return image->seen.exact && version->known_count > PROMPT_CHUNKS && !version->detached && !version->retired &&
+	       !image_changes(image, version->data_checked, &written);
+}
+
 int cache_version_open(struct cache_version *version, struct cache_op *op)
 {
 	int error = image_enter(version->image, op);
@@ -272,7 +291,9 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 		return error;
 	/* Counted first, so that what is set up on the way stays. */
 	atomic_fetch_add(&version->opens, 1);
-	error = version_check(version, op);
+	error = is_not_worth_comparing(version) ?
+			decided(op, dir_retire(version), "writes were not told for a while, and it is large: another inode") :
+			version_check(version, op);
 	if (error == -EDQUOT && image_relieve(version->image))
 		error = version_check(version, op);
 	image_leave(version->image);

@@ -37,6 +37,7 @@ struct reading {
 	struct cache_bytes *bytes; /* of the span */
 	struct chunk_hash *hashes; /* of its chunks */
 	struct guard *guard;	   /* a reference: the version may get another while it is read; or NULL */
+	struct span next;	   /* what is to be read ahead */
 };
 
 static int come_back(struct reading *reading, int64_t retry_ns, const char *rule)
@@ -73,6 +74,17 @@ static int read_copy(struct kept *copy, struct cache_op *op, uint64_t offset_byt
 	return kept_read(copy, offset_bytes, bytes->owner, length_bytes);
 }
 
+/* The span as it is in the image now, and what is behind it ahead of its turn. Without the lock. */
+static int read_bytes(struct reading *reading, unsigned char **data)
+{
+	const struct cache_version *version = reading->version;
+	struct cache_device *device = version->image->device;
+
+	extents_will_need(version->extents, device, reading->next.offset_bytes, reading->next.length_bytes);
+	return extents_read(version->extents, device, reading->span.offset_bytes, reading->span.length_bytes,
+			    reading->bytes->owner, data);
+}
+
 /* Read the span with the lock let go, and observe. -EIO: that of the read, or what explains it better. */
 static int read_span(struct reading *reading)
 {
@@ -83,8 +95,7 @@ static int read_span(struct reading *reading)
 	int error, again;
 
 	image_leave(image);
-	error = extents_read(version->extents, image->device, reading->span.offset_bytes, reading->span.length_bytes,
-			     reading->bytes->owner, &data);
+	error = read_bytes(reading, &data);
 	if (error == 0) {
 		reading->bytes->data = data;
 		span_hash(&reading->span, data, reading->hashes);
@@ -199,8 +210,7 @@ static int read_guarded(struct reading *reading)
 	reading->op->rule = "exact: guarded";
 	if (stands == 0) {
 		image_leave(image);
-		error = extents_read(version->extents, image->device, reading->span.offset_bytes,
-				     reading->span.length_bytes, reading->bytes->owner, &data);
+		error = read_bytes(reading, &data);
 		pthread_mutex_lock(&image->lock);
 		stands = image_observe(image, reading->op);
 		if (stands != 0)
@@ -433,6 +443,7 @@ static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t le
 	/* Without a chain nothing was ever handed out, and nothing can be read. */
 	if (!version->extents)
 		return version->detached ? -ESTALE : -EIO;
+	reading->next = readahead_next(&version->readahead, &reading->span, version->entry.size_bytes);
 	reading->hashes = calloc(span_chunk_count(&reading->span), sizeof(*reading->hashes));
 	error = reading->hashes ? chunks_allocate(version) : -ENOMEM;
 	if (error == 0)

@@ -237,6 +237,12 @@ void cache_image_relieve(struct cache_image *image)
 		image_leave(image);
 }
 
+void cache_image_rest(struct cache_image *image)
+{
+	if (image->device->ops->rest)
+		image->device->ops->rest(image->device);
+}
+
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
 		    struct cache_image **out)
 {

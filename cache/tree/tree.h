@@ -27,6 +27,9 @@ void cache_image_use(struct cache_image *image, struct cache_use *use);
 /* It lets go of what is too much by now, for it or for all together. To be called every now and then; never blocks. */
 void cache_image_relieve(struct cache_image *image);
 
+/* If nobody looks at it: what that costs its writers is given up. To be called every now and then; may block. */
+void cache_image_rest(struct cache_image *image);
+
 /* Takes over `device`, also when it fails with -ENOMEM. The image has one user: the caller. */
 int cache_image_new(struct cache *cache, struct cache_device *device, uint32_t sector_bytes_hint,
 		    struct cache_image **image);

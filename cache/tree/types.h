@@ -38,11 +38,8 @@ struct cache_op {
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
 	bool ask_rest;	  /* say whether the image is at rest */
 	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
-	bool of_one_request; /* all calls with it are of a request that came before the first of them: one look is enough, */
-	/* and this is what the last of them looked at. For image_enter. */
-	const struct cache_image *entered;
-	uint64_t entered_generation;
-	int64_t came_ns; /* CLOCK_MONOTONIC: where nothing is believed, what was looked at since then for others; 0: nothing */
+	/* CLOCK_MONOTONIC: the request came before. What was looked at since then, for it or for others, is good for it; 0: nothing is. */
+	int64_t came_ns;
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
 	 * Out, for --debug=changes: which rule gave the answer, or what is waited for. Constant

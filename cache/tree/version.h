@@ -27,6 +27,7 @@
 #include "cache/changes/guard.h"
 #include "cache/device/extents.h"
 #include "cache/tree/cached.h"
+#include "cache/tree/readahead.h"
 
 /* The volume that directories and versions are on. */
 struct location {
@@ -82,6 +83,8 @@ struct cache_version {
 
 	uint64_t noted_generation; /* at the last open that had to wait for writes to it, */
 	int64_t since_ns;	   /* and since when there was none, as far as it was asked */
+
+	struct readahead readahead; /* of whoever reads it from one end to the other */
 
 	bool retired;	    /* out of its slot, and true all the same: `dir` is pinned for it */
 	bool copying;	    /* a thread is reading the whole of it, without the lock */

@@ -17,6 +17,7 @@
 #include "cache/device/nbd_uri.h"
 #include "cache/device/opener.h"
 #include "fuse/names/source.h"
+#include "fuse/process/daemon.h"
 
 const char *const view_suffixes[VIEW_SUFFIX_COUNT] = { ".img", ".raw" };
 
@@ -76,10 +77,15 @@ bool view_can_be_shown(const char *name)
 
 int view_read_target(int dir_fd, const char *file, char *target)
 {
-	ssize_t length = readlinkat(dir_fd, file, target, PATH_MAX);
+	ssize_t length;
 
+	daemon_walk_begin();
+	length = readlinkat(dir_fd, file, target, PATH_MAX);
 	if (length < 0)
-		return errno == EACCES ? opener_readlink(file, target) : -errno;
+		length = -errno;
+	daemon_walk_end();
+	if (length < 0)
+		return length == -EACCES ? opener_readlink(file, target) : (int)length;
 	if (length >= PATH_MAX)
 		return -ENAMETOOLONG;
 	target[length] = '\0';
@@ -93,11 +99,12 @@ int view_read_target(int dir_fd, const char *file, char *target)
 static int stat_followed(const struct cache_op *op, int dir_fd, const char *path, const char *file, enum opener_stat what,
 			 struct stat *st)
 {
+	int error;
+
 	if (!op->may_block)
 		return -EAGAIN;
-	if (fstatat(dir_fd, path, st, 0) == 0)
-		return 0;
-	return errno == EACCES ? opener_stat(file, what, st) : -errno;
+	error = view_source_stat_at(dir_fd, path, 0, st);
+	return error == -EACCES ? opener_stat(file, what, st) : error;
 }
 
 /*

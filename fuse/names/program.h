@@ -35,7 +35,8 @@ void programs_init(struct programs *programs);
 
 /*
  * Its name as it was at most PROGRAM_KNOWN_NS (program.c) ago; "" where it cannot be known. Asks the process
- * that opens images, if it was not asked of late: some tens of microseconds, for no device.
+ * that opens images, if it was not asked of late: some tens of microseconds, for no device, and
+ * WAIT_PROGRAM_NS at most if that one is stopped.
  */
 void program_of(struct programs *programs, pid_t thread, int64_t now_ns, char name[PROGRAM_NAME_BYTES]);
 

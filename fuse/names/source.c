@@ -14,6 +14,7 @@
 #include "cache/changes/kernel.h"
 #include "cache/device/nbd_uri.h"
 #include "cache/device/opener.h"
+#include "fuse/process/daemon.h"
 
 struct view_source {
 	char *path;		      /* absolute */
@@ -145,12 +146,35 @@ void view_remote_stat(const char *uri, const struct stat *link, struct stat *st)
 	};
 }
 
+/* A descriptor that names only; -errno. */
+static int open_path(const char *directory)
+{
+	int fd;
+
+	daemon_walk_begin();
+	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	daemon_walk_end();
+	return fd;
+}
+
+int view_source_stat_at(int dir_fd, const char *path, int flags, struct stat *st)
+{
+	int error;
+
+	daemon_walk_begin();
+	error = fstatat(dir_fd, path, st, flags) == 0 ? 0 : -errno;
+	daemon_walk_end();
+	return error;
+}
+
 int view_source_open(const struct view_source *source, int flags)
 {
-	int fd = flags == O_PATH ? open(source->directory, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = flags == O_PATH ? open_path(source->directory) : -EACCES;
 
-	if (fd < 0 && flags == O_PATH && errno != EACCES)
-		return -errno;
+	if (fd < 0 && fd != -EACCES)
+		return fd;
 	if (fd < 0)
 		fd = opener_directory();
 	if (fd < 0)
@@ -163,20 +187,21 @@ int view_source_open(const struct view_source *source, int flags)
 
 int view_source_stat(const struct view_source *source, struct stat *st)
 {
+	int error;
+
 	if (source->remote) {
 		*st = source->st;
 		return 0;
 	}
-	if (stat(source->path, st) == 0)
-		return 0;
-	return errno == EACCES ? opener_stat("", OPENER_SOURCE, st) : -errno;
+	error = view_source_stat_at(AT_FDCWD, source->path, 0, st);
+	return error == -EACCES ? opener_stat("", OPENER_SOURCE, st) : error;
 }
 
 int view_source_lstat(int dir_fd, const char *name, struct stat *st)
 {
-	if (fstatat(dir_fd, name, st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
-	return errno == EACCES ? opener_stat(name, OPENER_ENTRY, st) : -errno;
+	int error = view_source_stat_at(dir_fd, name, AT_SYMLINK_NOFOLLOW, st);
+
+	return error == -EACCES ? opener_stat(name, OPENER_ENTRY, st) : error;
 }
 
 static void listen_behind(const struct view_source *source, const char *name)

@@ -62,6 +62,9 @@ int view_source_open(const struct view_source *source, int flags);
 /* What SOURCE is now. -errno. */
 int view_source_stat(const struct view_source *source, struct stat *st);
 
+/* fstatat(2) of a path that may lead anywhere, also into the mount. -errno. */
+int view_source_stat_at(int dir_fd, const char *path, int flags, struct stat *st);
+
 /* What an entry of SOURCE is, no link followed; `dir_fd` is what view_source_open gave. -errno. */
 int view_source_lstat(int dir_fd, const char *name, struct stat *st);
 

@@ -156,8 +156,10 @@ void sweep_images(struct sweep *sweep, struct view *view, struct queue *queue)
 		struct view_image *image = found.all[i];
 		struct cache_image *cache = atomic_load(&image->cache);
 
-		if (cache)
+		if (cache) {
 			cache_image_relieve(cache);
+			cache_image_rest(cache);
+		}
 		if (cache && (view_image_is_gone(image) || is_deleted(image) || (known && !is_found(&found, image))))
 			view_image_let_go(image);
 		view_image_put(image);

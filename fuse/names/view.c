@@ -127,21 +127,15 @@ static int target_image(const struct view_look *look, const char *file, const ch
 	return error;
 }
 
-/* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
-static int target_of_file(const struct view_look *look, const char *file, struct view_target *target)
+/* What the link `file` of SOURCE is, described by *st. -ENOENT: nothing that is shown. */
+static int target_of_link(const struct view_look *look, const char *file, const struct stat *st,
+			  struct view_target *target)
 {
 	char own_text[PATH_MAX], *text = look->text ? look->text : own_text;
-	struct stat st, followed;
+	struct stat followed;
 	bool maybe_image, gone;
 	int error;
 
-	error = view_source_lstat(look->dir_fd, file, &st);
-	if (error != 0)
-		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : -EIO;
-	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		return target_image(look, file, NULL, &st, target);
-	if (!S_ISLNK(st.st_mode))
-		return -ENOENT;
 	error = view_classify_link(look->op, look->dir_fd, file, text, &maybe_image, &gone, &followed);
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
@@ -153,8 +147,21 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 	/* `jammy -> jammy.img` would be a link to itself in the mount, and hide the image. */
 	if (strlen(text) == view_shown_length(file) && strncmp(text, file, strlen(text)) == 0)
 		return -ENOENT;
-	*target = (struct view_target){ .kind = VIEW_LINK, .st = st, .link_bytes = strlen(text), .link_gone = gone };
+	*target = (struct view_target){ .kind = VIEW_LINK, .st = *st, .link_bytes = strlen(text), .link_gone = gone };
 	return 0;
+}
+
+/* What the file `file` of SOURCE is. -ENOENT: nothing that is shown. */
+static int target_of_file(const struct view_look *look, const char *file, struct view_target *target)
+{
+	struct stat st;
+	int error = view_source_lstat(look->dir_fd, file, &st);
+
+	if (error != 0)
+		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : -EIO;
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
+		return target_image(look, file, NULL, &st, target);
+	return S_ISLNK(st.st_mode) ? target_of_link(look, file, &st, target) : -ENOENT;
 }
 
 /* The file of SOURCE that has the name `name` in the mount, if any; a link of just that name only with `links`. */
@@ -167,7 +174,7 @@ static int target_of_name(const struct view_look *look, const char *name, bool l
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
 	if (links && !view_has_suffix(name) && view_source_lstat(look->dir_fd, name, &st) == 0 &&
 	    S_ISLNK(st.st_mode)) {
-		error = target_of_file(look, name, target);
+		error = target_of_link(look, name, &st, target);
 		if (error != -ENOENT)
 			return error;
 	}

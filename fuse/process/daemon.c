@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +145,22 @@ void daemon_let_go_of_files(void)
 	}
 }
 
+static _Atomic unsigned walkers; /* threads of ours that walk a path */
+
+void daemon_walk_begin(void)
+{
+	atomic_fetch_add(&walkers, 1);
+}
+
+void daemon_walk_end(void)
+{
+	atomic_fetch_sub(&walkers, 1);
+}
+
+/* Who asks walks a path and is counted since before: the kernel passed the question on after that. */
 bool daemon_is_own_thread(pid_t caller)
 {
-	return caller > 0 && (syscall(SYS_tgkill, getpid(), caller, 0) == 0 || separate_is_thread(caller));
+	if (caller <= 0)
+		return false;
+	return (atomic_load(&walkers) > 0 && syscall(SYS_tgkill, getpid(), caller, 0) == 0) || separate_is_thread(caller);
 }

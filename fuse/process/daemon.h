@@ -35,8 +35,15 @@ void daemon_notify(const char *lines);
 void daemon_let_go_of_files(void);
 
 /*
+ * Around each system call that walks a path, while the mount is served: SOURCE, a name in it, or what a link
+ * leads to may be in a mount of ours.
+ */
+void daemon_walk_begin(void);
+void daemon_walk_end(void);
+
+/*
  * Did a thread of our own, or one at work for us, ask? It follows a link of SOURCE that leads into a mount
  * of ours: an answer could wait for itself. Refused, so that the link is mirrored
- * as it is, and its reader follows it.
+ * as it is, and its reader follows it. No system call as long as none of our threads walks a path.
  */
 bool daemon_is_own_thread(pid_t caller);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/thread.h"
 #include "base/waits.h"
 #include "cache/device/opener.h"
@@ -89,7 +90,7 @@ union control {
 	char room[CMSG_SPACE(OPENER_FDS * sizeof(int))];
 };
 
-static int send_message(int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
+static int send_with(int flags, int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
 {
 	union control control = { 0 };
 	struct iovec iov = { (void *)data, bytes };
@@ -105,9 +106,14 @@ static int send_message(int fd, const void *data, size_t bytes, const int *fds, 
 		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
 	}
 	do
-		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL | flags);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+static int send_message(int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
+{
+	return send_with(0, fd, data, bytes, fds, fd_count);
 }
 
 /* The bytes, or 0 at the end, or -errno. What there is no descriptor for is -1 (-EMFILE: they did not fit). */
@@ -315,16 +321,24 @@ static void let_go_of_all(int fd)
 
 /* ---- the daemon's side --------------------------------------------------------------- */
 
+/*
+ * How long an answer is waited for; NULL: as long as it takes. False: it did not come. With patience it is not waited
+ * for room in a socket either: what has none is what many wait for in vain.
+ */
+typedef bool (*patience)(int fd);
+
 /* A pair of sockets, of which the thread behind it says who it is. */
-static int connect_to_opener(pid_t *thread)
+static int connect_to_opener(pid_t *thread, patience wait)
 {
 	int fds[2], none[OPENER_FDS];
 	ssize_t got;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return -errno;
-	got = send_message(first_fd, "", 1, &fds[1], 1);
+	got = send_with(wait ? MSG_DONTWAIT : 0, first_fd, "", 1, &fds[1], 1);
 	close(fds[1]);
+	if (got == 0 && wait && !wait(fds[0]))
+		got = -ETIMEDOUT;
 	if (got == 0)
 		got = receive_message(fds[0], thread, sizeof(*thread), none);
 	if (got == sizeof(*thread))
@@ -360,14 +374,14 @@ static void uncount_connection(void)
 }
 
 /* -EAGAIN: there are so many that one more would take what others need. */
-static int make_connection(struct connection **out)
+static int make_connection(struct connection **out, patience wait)
 {
 	pid_t thread;
 	int fd;
 
 	if (!count_connection())
 		return -EAGAIN;
-	fd = connect_to_opener(&thread);
+	fd = connect_to_opener(&thread, wait);
 	if (fd < 0) {
 		uncount_connection();
 		return fd;
@@ -379,12 +393,12 @@ static int make_connection(struct connection **out)
 	return 0;
 }
 
-static int take_connection(struct connection **out)
+static int take_connection(struct connection **out, patience wait)
 {
 	pthread_mutex_lock(&lock);
 	*out = idle_count > 0 ? idle[--idle_count] : NULL;
 	pthread_mutex_unlock(&lock);
-	return *out ? 0 : make_connection(out);
+	return *out ? 0 : make_connection(out, wait);
 }
 
 static void give_connection(struct connection *connection, bool works)
@@ -401,10 +415,10 @@ static void give_connection(struct connection *connection, bool works)
 }
 
 /* Does it work? */
-static bool ask_on(int fd, const struct opener_request *request, struct opener_answer *answer, bool (*wait)(int fd))
+static bool ask_on(int fd, const struct opener_request *request, struct opener_answer *answer, patience wait)
 {
 	int fds[OPENER_FDS] = { -1, -1 };
-	ssize_t got = send_message(fd, request, sizeof(*request), request->fds, count_fds(request->fds));
+	ssize_t got = send_with(wait ? MSG_DONTWAIT : 0, fd, request, sizeof(*request), request->fds, count_fds(request->fds));
 	bool works;
 
 	if (got == 0 && wait && !wait(fd))
@@ -418,13 +432,35 @@ static bool ask_on(int fd, const struct opener_request *request, struct opener_a
 	return works;
 }
 
+static _Atomic int64_t silent_ns; /* when it was found out that the opener answers nobody, by the clock below; 0: never */
+
+/* Stopped, it answers nobody: then what is nice to know is not asked for with each request. */
+static bool wait_briefly(int fd)
+{
+	struct pollfd answer = { .fd = fd, .events = POLLIN };
+
+	if (poll(&answer, 1, WAIT_PROGRAM_NS / WAIT_MS) > 0)
+		return true;
+	atomic_store(&silent_ns, clock_now_ns(CLOCK_MONOTONIC));
+	return false;
+}
+
+static bool was_silent(void)
+{
+	int64_t when_ns = atomic_load(&silent_ns);
+
+	return when_ns != 0 && clock_now_ns(CLOCK_MONOTONIC) - when_ns < WAIT_OPENER_NS;
+}
+
 static void ask(const struct opener_request *request, struct opener_answer *answer)
 {
+	/* A request that is about to be answered waits for it. All else cannot be answered without. */
+	patience wait = request->what == OPENER_ASK_PROCESS ? wait_briefly : NULL;
 	struct connection *connection;
-	int error = take_connection(&connection);
+	int error = wait && was_silent() ? -ETIMEDOUT : take_connection(&connection, wait);
 
 	if (error == 0)
-		give_connection(connection, ask_on(connection->fd, request, answer, NULL));
+		give_connection(connection, ask_on(connection->fd, request, answer, wait));
 	else
 		*answer = (struct opener_answer){ .result = error, .fds = { -1, -1 } };
 }
@@ -531,7 +567,7 @@ static int arrange_end(void)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, spurs) != 0 ||
 	    !arrange_signal(spurs[TO_KILL], opener_pid, SIGCONT) || !arrange_signal(spurs[TO_CONTINUE], opener_pid, SIGKILL))
 		return -errno;
-	fd = connect_to_opener(&thread);
+	fd = connect_to_opener(&thread, NULL);
 	if (fd < 0)
 		return fd;
 	last.fd = fd;

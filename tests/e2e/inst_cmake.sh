@@ -7,10 +7,10 @@ BUILD=$(realpath -m "${BUILD:-$TOP/build}")
 [ -e "$BUILD/cmake_install.cmake" ] || skip "needs a build"
 DESTDIR=$T/root cmake --install "$BUILD" --prefix /usr >"$T/install.out"
 R=$T/root/usr
-for file in bin/imagefs bin/imagefsctl bin/imagefs-prep share/man/man8/imagefs-prep.8 sbin/mount.imagefs share/man/man8/imagefs.8 share/man/man8/mount.imagefs.8 \
+for file in bin/imagefs bin/imagefsctl bin/imagefs-prep bin/tftp-storm share/man/man1/tftp-storm.1 share/man/man8/imagefs-prep.8 sbin/mount.imagefs share/man/man8/imagefs.8 share/man/man8/mount.imagefs.8 \
 	share/man/man8/imagefsctl.8 share/man/man7/imagefs-control.7 lib/tmpfiles.d/imagefs.conf \
-	lib/systemd/system/imagefs@.service share/bash-completion/completions/{imagefs,imagefsctl,imagefs-prep} \
-	share/zsh/site-functions/_imagefs{,ctl,-prep} share/doc/imagefs/README.md \
+	lib/systemd/system/imagefs@.service share/bash-completion/completions/{imagefs,imagefsctl,imagefs-prep,tftp-storm} \
+	share/zsh/site-functions/{_imagefs{,ctl,-prep},_tftp-storm} share/doc/imagefs/README.md \
 	share/doc/imagefs/examples/{dnsmasq/imagefs.conf,tftpd-hpa/tftpd-hpa,nbd-server/imagefs.conf}; do
 	[ -s "$R/$file" ] || fail "not installed: $file"
 done
@@ -44,7 +44,7 @@ knows() {
 		for option in "${@:2}"; do grep -qE -- "^$option(=.*)?\$" "$T/known" || fail "$shell: $1: does not know $option"; done
 	done
 }
-for program in imagefs imagefsctl imagefs-prep; do
+for program in imagefs imagefsctl imagefs-prep tftp-storm; do
 	"$R/bin/$program" --help >"$T/help"
 	# Of lines that begin with an option: those before the text.
 	mapfile -t options < <(sed -nE 's/^  (-.*)/\1/p' "$T/help" | sed -E 's/ {2,}.*//' | grep -oE '(^|[ ,])--?[a-zA-Z][a-z0-9-]*' | tr -d ' ,' | sort -u)

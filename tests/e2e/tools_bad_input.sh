@@ -67,6 +67,16 @@ table() {
 2 | --nonsense | nobodd-boards --nonsense
 1 | text | nobodd-boards text
 1 | noise | nobodd-boards noise
+2 | HOST | tftp-storm
+2 | no boards | tftp-storm 127.0.0.1
+2 | 0 | tftp-storm --boards 0 127.0.0.1
+2 | 6 | tftp-storm --model 6 --boards 1 127.0.0.1
+2 | soon | tftp-storm --window soon --boards 1 127.0.0.1
+2 | --nonsense | tftp-storm --nonsense 127.0.0.1
+1 | nowhere | tftp-storm --sequence nowhere --boards 1 127.0.0.1
+1 | line 1 | tftp-storm --sequence text --boards 1 127.0.0.1
+2 | nothing | tftp-storm --sequence nothing --boards 1 127.0.0.1
+1 | nowhere | tftp-storm --boards-in nowhere 127.0.0.1
 2 | nonsense | install-deps nonsense
 2 | --nonsense | build-deb --nonsense
 2 | one directory | build-deb a b

@@ -670,7 +670,7 @@ static void begin_to_tell(struct run *run, bool unheard)
 		reporter_take(run->reporter, getpid(), "done\n", 5); /* it introduces itself */
 	}
 	for (unsigned look = 0; look < 2 && !unheard; look++) {
-		write_log_listen(log);
+		write_log_listen(log, true);
 		device->ops->observe(device, true, &seen);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += 3 * SECOND;

@@ -8,7 +8,7 @@ usage: arrows.py [TOP]
             file includes from its own folder and from those below.
   pi        includes base only.
   tools     may include base, fat, part, pi and cache, never fuse; tools/prep not what is
-            in tools.
+            in tools; tools/storm base only.
   libfuse   is included below fuse/ only.
   circles   inside a folder x.c and x.h are one node; the graph has none.
   headers   each .c has a header of its own name, except main.c.
@@ -35,7 +35,8 @@ BELOW = {
 }
 CORE = [*(folder for folder in BELOW if folder != "tools")]
 BELOW["tools/prep"] = BELOW["tools"]
-BELOW["tools"] = [*BELOW["tools"], "tools/prep"]
+BELOW["tools/storm"] = ["base"]
+BELOW["tools"] = [*BELOW["tools"], "tools/prep", "tools/storm"]
 BELOW["fuse/process"] = CORE
 BELOW["fuse/names"] = [*CORE, "fuse/process"]
 BELOW["fuse/control"] = [*CORE, "fuse/process", "fuse/names"]

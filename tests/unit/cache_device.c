@@ -90,21 +90,39 @@ static int memory_read_blocks(struct cache_device *device, bool may_block, uint6
 	return copy_out(memory, offset_bytes, buffer, length_bytes);
 }
 
-static int memory_read_data(struct cache_device *device, uint64_t offset_bytes, size_t length_bytes,
-			    void *buffer, unsigned char **bytes)
+static int memory_read_piece(struct memory_device *memory, struct cache_piece *piece)
 {
-	struct memory_device *memory = memory_of(device);
 	int error;
 
 	memory->data_reads++;
-	memory->data_bytes += length_bytes;
-	if (memory->fail_data && offset_bytes + length_bytes > memory->fail_from_bytes)
+	memory->data_bytes += piece->length_bytes;
+	if (memory->fail_data && piece->offset_bytes + piece->length_bytes > memory->fail_from_bytes)
 		return memory->fail_data;
-	*bytes = (unsigned char *)buffer + offset_bytes % CACHE_BLOCK_BYTES;
+	piece->bytes = (unsigned char *)piece->buffer + piece->offset_bytes % CACHE_BLOCK_BYTES;
 	memory->in_data = true;
-	error = copy_out(memory, offset_bytes, *bytes, length_bytes);
+	error = copy_out(memory, piece->offset_bytes, piece->bytes, piece->length_bytes);
 	memory->in_data = false;
 	return error;
+}
+
+static int memory_read_pieces(struct cache_device *device, struct cache_piece *pieces, size_t count)
+{
+	struct memory_device *memory = memory_of(device);
+	int error = 0;
+
+	memory->data_calls++;
+	for (size_t i = 0; error == 0 && i < count; i++)
+		error = memory_read_piece(memory, &pieces[i]);
+	return error;
+}
+
+static void memory_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	struct memory_device *memory = memory_of(device);
+
+	(void)offset_bytes;
+	memory->needs++;
+	memory->needed_bytes += length_bytes;
 }
 
 static const char *memory_describe(struct cache_device *device)
@@ -126,7 +144,8 @@ void memory_device_init(struct memory_device *memory, enum device_kind kind, uns
 	static const struct cache_device_ops ops = {
 		.observe = memory_observe,
 		.read_blocks = memory_read_blocks,
-		.read_data = memory_read_data,
+		.read_pieces = memory_read_pieces,
+		.will_need = memory_will_need,
 		.describe = memory_describe,
 		.close = memory_close,
 	};
@@ -149,7 +168,7 @@ void memory_device_init(struct memory_device *memory, enum device_kind kind, uns
 
 void memory_device_reset_counts(struct memory_device *memory)
 {
-	memory->observations = memory->block_reads = memory->data_reads = 0;
+	memory->observations = memory->block_reads = memory->data_reads = memory->data_calls = 0;
 	memory->data_bytes = 0;
 }
 

@@ -53,7 +53,10 @@ struct memory_device {
 
 	/* What was asked of it. */
 	unsigned observations, block_reads, data_reads;
+	unsigned data_calls; /* so many of data_reads are made in each */
 	uint64_t data_bytes;
+	unsigned needs; /* so often it was told what will be needed, */
+	uint64_t needed_bytes; /* and so much in all */
 	unsigned closes;
 
 	/* How it fails: not 0 is what the call returns. */

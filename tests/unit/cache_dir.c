@@ -283,7 +283,7 @@ Test(cache_dir, e_a_device_that_fails_is_an_error_only_as_long_as_it_fails)
 /* A request asks with several calls, and goes on after the first one failed. */
 Test(cache_dir, c1_an_observation_that_failed_is_none)
 {
-	struct cache_op op = { .may_block = true, .of_one_request = true };
+	struct cache_op op = { .may_block = true, .came_ns = 100 };
 	struct cache_dir *root = NULL;
 
 	start(DEVICE_NOTHING);
@@ -295,7 +295,6 @@ Test(cache_dir, c1_an_observation_that_failed_is_none)
 	end();
 }
 
-/* One look where nothing is believed is for all who came before it, and for nobody who came later. */
 /* How long it takes to find it. */
 static int64_t time_to_find(const char *path)
 {
@@ -341,6 +340,7 @@ Test(cache_dir, c7_without_any_sign_a_difference_anywhere_is_one)
 	end();
 }
 
+/* One look is for all who came before it, and for nobody who came later. */
 Test(cache_dir, c6_a_look_is_for_all_who_came_before_it)
 {
 	struct cache_op first = { .may_block = true, .came_ns = 100 }, waited = { .may_block = true, .came_ns = 150 };
@@ -366,13 +366,15 @@ Test(cache_dir, c6_a_look_is_for_all_who_came_before_it)
 	cache_dir_put(root);
 	cr_expect_gt(memory.observations, 0);
 	end();
-	/* Where signs tell of changes they are looked at. */
 	start(DEVICE_EVENTS);
 	memory.looked_ns = 200;
 	cr_expect_eq(cache_image_root(reader.image, &first, CACHE_PARTITION_BOOT, &root), 0);
 	cache_dir_put(root);
 	memory_device_reset_counts(&memory);
 	cr_expect_eq(cache_image_root(reader.image, &waited, CACHE_PARTITION_BOOT, &root), 0);
+	cache_dir_put(root);
+	cr_expect_eq(memory.observations, 0);
+	cr_expect_eq(cache_image_root(reader.image, &later, CACHE_PARTITION_BOOT, &root), 0);
 	cache_dir_put(root);
 	cr_expect_gt(memory.observations, 0);
 	end();

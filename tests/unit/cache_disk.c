@@ -193,7 +193,7 @@ static int read_data(uint64_t offset_bytes, size_t length_bytes)
 {
 	void *buffer = aligned_alloc(4096, cache_device_buffer_bytes(length_bytes));
 	unsigned char *bytes;
-	int error = device->ops->read_data(device, offset_bytes, length_bytes, buffer, &bytes);
+	int error = cache_device_read_data(device, offset_bytes, length_bytes, buffer, &bytes);
 
 	if (error == 0 && memcmp(bytes, expected + offset_bytes, length_bytes) != 0)
 		error = -EBADMSG;

@@ -167,6 +167,59 @@ Test(cache_extents, c6_pieces_that_are_near_each_other_are_read_together)
 	free(buffer);
 }
 
+/* 256 pieces, each at `place` (of 1024), are read right; what that took of the device stays in its counts. */
+static void read_scattered(struct memory_device *memory, unsigned (*place)(unsigned piece))
+{
+	unsigned order[256];
+	static unsigned char image[8192 * RUN];
+	unsigned char *buffer = NULL, *bytes;
+	struct extents *extents;
+
+	cr_assert_eq(posix_memalign((void **)&buffer, CACHE_BLOCK_BYTES, cache_device_buffer_bytes(1 << 20)), 0);
+	for (unsigned i = 0; i < 256; i++) {
+		order[i] = place(i);
+		memset(image + (size_t)order[i] * RUN, (int)i, RUN);
+	}
+	memory_device_init(memory, DEVICE_EVENTS, image, sizeof(image));
+	extents = make(order, 256, 256 * RUN);
+	cr_assert_eq(extents_read(extents, &memory->device, 0, 256 * RUN, buffer, &bytes), 0);
+	for (unsigned i = 0; i < 256; i++)
+		cr_expect(bytes[(size_t)i * RUN] == i && bytes[(size_t)i * RUN + RUN - 1] == i, "piece %u", i);
+	extents_unref(extents);
+	free(buffer);
+}
+
+/* In some order, far from each other. */
+static unsigned scattered(unsigned piece)
+{
+	return piece * 77 % 256 * 32;
+}
+
+Test(cache_extents, c6_pieces_that_are_far_from_each_other_are_read_side_by_side)
+{
+	struct memory_device memory;
+
+	read_scattered(&memory, scattered);
+	cr_expect_eq(memory.data_reads, 256);
+	cr_expect_eq(memory.data_bytes, 256 * RUN, "nothing between them");
+	cr_expect_eq(memory.data_calls, 256 / CACHE_PIECES_MAX);
+}
+
+/* Each second one, and they follow each other in the file in some order. */
+static unsigned shuffled(unsigned piece)
+{
+	return piece * 77 % 256 * 2;
+}
+
+Test(cache_extents, c6_neighbours_are_read_together_in_whatever_order_they_are_in_the_file)
+{
+	struct memory_device memory;
+
+	read_scattered(&memory, shuffled);
+	cr_expect_leq(memory.data_reads, 2);
+	cr_expect_leq(memory.data_bytes, 511 * RUN);
+}
+
 /* A run longer than what is read at once, behind a short one. */
 Test(cache_extents, long_runs_are_read_in_parts)
 {

@@ -31,10 +31,11 @@ static bool is_listening(const struct memory_feed *feed)
 }
 
 /* The writer may be at any point when listening begins. */
-static int64_t listen(struct write_feed *self)
+static int64_t listen(struct write_feed *self, bool may_block)
 {
 	struct memory_feed *feed = feed_of(self);
 
+	(void)may_block;
 	if (!is_listening(feed)) {
 		feed->since_ns = 0;
 		if (feed->memory->turn)

@@ -19,18 +19,16 @@ static int answers[2];
 static int gate[2]; /* what a slow device waits for: a byte for each read, or its end */
 static _Atomic unsigned reading; /* so many came to it */
 
-static int slow_read(struct cache_device *self, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-		     unsigned char **bytes)
+static int slow_read(struct cache_device *self, struct cache_piece *pieces, size_t count)
 {
 	char byte;
 
 	(void)self;
-	(void)offset_bytes;
+	(void)count;
 	reading++;
 	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
 		;
-	memset(buffer, 'o', length_bytes);
-	*bytes = buffer;
+	pieces->bytes = memset(pieces->buffer, 'o', pieces->length_bytes);
 	return 0;
 }
 
@@ -39,7 +37,7 @@ static void never_close(struct cache_device *self)
 	(void)self;
 }
 
-static const struct cache_device_ops slow_ops = { .read_data = slow_read, .close = never_close };
+static const struct cache_device_ops slow_ops = { .read_pieces = slow_read, .close = never_close };
 static struct cache_device slow = { .ops = &slow_ops };
 static struct kept_budget *budget;
 

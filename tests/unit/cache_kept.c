@@ -2,19 +2,39 @@
 /* cache/device/kept.c: what is held for readers, in memory and past the budget. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "cache/device/kept.h"
+
+static pthread_t closed_by; /* whoever closed something last */
+
+/* In libc's place. */
+int close(int fd)
+{
+	closed_by = pthread_self();
+	return (int)syscall(SYS_close, fd);
+}
 
 static struct kept_budget *budget_of(uint64_t memory_bytes, uint64_t file_bytes, const char *directory)
 {
 	return kept_budget_new(&(struct kept_amount){ memory_bytes, file_bytes, 100 }, directory);
 }
 
+/* What is large is given back by a thread. */
 static void expect_used(struct kept_budget *budget, uint64_t memory_expected, uint64_t file_expected)
 {
-	struct kept_amount used = { 0 }, limit = { 0 };
+	struct kept_amount used, limit = { 0 };
 
-	kept_budget_add(budget, &used, &limit);
+	for (int i = 0; i < 5000; i++) {
+		used = (struct kept_amount){ 0 };
+		kept_budget_add(budget, &used, &limit);
+		if (used.memory_bytes == memory_expected && used.file_bytes == file_expected)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 	cr_expect_eq(used.memory_bytes, memory_expected);
 	cr_expect_eq(used.file_bytes, file_expected);
 }
@@ -176,4 +196,25 @@ Test(cache_kept, s5_a_file_that_was_not_made_is_not_counted)
 	kept_budget_add(whole, &used, &limit);
 	cr_expect_eq(used.files, 0);
 	kept_budget_unref(whole);
+}
+
+/* Milliseconds for each that is large, and as many as nobody waits for. */
+Test(cache_kept, c6_what_is_large_is_given_back_by_a_thread)
+{
+	struct kept_budget *budget = budget_of(0, 1 << 30, "/tmp");
+	struct kept *small, *large[3];
+
+	cr_assert_eq(kept_new(budget, 1 << 20, KEPT_IN_FILE, &small), 0);
+	cr_expect_eq(kept_write(small, 0, "small", 5), 0);
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(kept_new(budget, 2 << 20, KEPT_IN_FILE, &large[i]), 0);
+		cr_expect_eq(kept_write(large[i], 0, "large", 5), 0);
+	}
+	kept_unref(small);
+	cr_expect(pthread_equal(closed_by, pthread_self()));
+	for (int i = 0; i < 3; i++)
+		kept_unref(large[i]);
+	expect_used(budget, 0, 0);
+	cr_expect_not(pthread_equal(closed_by, pthread_self()));
+	kept_budget_unref(budget);
 }

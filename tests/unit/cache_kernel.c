@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 #include "cache/changes/kernel.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/disk.h"
+#include "cache/device/opener.h"
 #include "cache/device/watch.h"
 
 #define IMAGE_BYTES ((size_t)1 << 20)
@@ -103,7 +106,7 @@ static struct cache_observation look_at(struct write_log *log)
 		.generation = 1, .size_bytes = IMAGE_BYTES, .stamp_ns = 1, .steady = true
 	};
 
-	write_log_listen(log);
+	write_log_listen(log, true);
 	seen.now_ns = test_clock();
 	write_log_observe(log, &seen);
 	return seen;
@@ -526,15 +529,13 @@ static int nothing_at_hand(struct cache_device *self, bool may_block, uint64_t o
 	return -EAGAIN;
 }
 
-static int hung_read(struct cache_device *self, uint64_t offset_bytes, size_t length_bytes, void *buffer,
-		     unsigned char **bytes)
+static int hung_read(struct cache_device *self, struct cache_piece *pieces, size_t count)
 {
 	char byte;
 
 	(void)self;
-	(void)offset_bytes;
-	(void)length_bytes;
-	*bytes = buffer;
+	for (size_t i = 0; i < count; i++)
+		pieces[i].bytes = pieces[i].buffer;
 	while (read(gate[0], &byte, 1) < 0 && errno == EINTR)
 		;
 	return 0;
@@ -548,7 +549,7 @@ static void never_close(struct cache_device *self)
 Test(cache_kernel, c6_a_writer_does_not_wait_for_a_device_that_hangs)
 {
 	static const struct cache_device_ops ops = { .read_blocks = nothing_at_hand,
-						     .read_data = hung_read,
+						     .read_pieces = hung_read,
 						     .close = never_close };
 	static struct cache_device hung = { .ops = &ops };
 	struct guard *guard = guard_of(&hung, 0, 4096);
@@ -698,6 +699,17 @@ Test(cache_kernel, s5_an_image_that_nobody_uses_is_let_go)
 	cr_expect_eq(marks_of(st.st_ino, ""), 0);
 }
 
+/* By the marker, some time after an event. */
+static bool becomes_ignored(ino_t inode)
+{
+	int64_t until_ns = clock_now_ns(CLOCK_MONOTONIC) + 10 * SECOND;
+
+	while (marks_of(inode, KEEPS_NOTHING) == 0)
+		if (clock_now_ns(CLOCK_MONOTONIC) > until_ns)
+			return false;
+	return true;
+}
+
 Test(cache_kernel, c5_other_files_raise_one_event_each)
 {
 	char name[96], byte;
@@ -710,10 +722,128 @@ Test(cache_kernel, c5_other_files_raise_one_event_each)
 	cr_assert_eq(pread(fd, &byte, 1, 0), 1);
 	cr_assert_eq(fstat(fd, &st), 0);
 	look(); /* what is queued is taken in */
-	cr_expect_eq(marks_of(st.st_ino, KEEPS_NOTHING), 1, "it is ignored");
+	cr_expect(becomes_ignored(st.st_ino));
 	cr_assert_eq(unlink(name), 0);
 	close(fd);
 	cr_expect_eq(marks_of(st.st_ino, ""), 0);
+}
+
+/* ---- an opener that does not answer ------------------------------------------------ */
+
+static sem_t asked, goes_on;
+static atomic_bool stops; /* at the next mark, once */
+
+static void ask_who_stops(const struct opener_request *request, struct opener_answer *answer)
+{
+	if (request->what == OPENER_ASK_MARK && atomic_exchange(&stops, false)) {
+		sem_post(&asked);
+		sem_wait(&goes_on);
+	}
+	opener_perform(request, answer);
+}
+
+/* A file that nobody looks at, and one event of it. */
+static int touch_file(const char *name, ino_t *inode)
+{
+	char file[96];
+	struct stat st;
+	int fd;
+
+	snprintf(file, sizeof(file), "%s/%s", source, name);
+	make_file(file);
+	fd = open_rw(file);
+	cr_assert_eq(fstat(fd, &st), 0);
+	*inode = st.st_ino;
+	write_at(fd, 0, 512, 'n');
+	return fd;
+}
+
+/* From now on the marker waits for the opener. */
+static int stop_opener(void)
+{
+	ino_t inode;
+	int fd;
+
+	cr_assert_eq(sem_init(&asked, 0, 0), 0);
+	cr_assert_eq(sem_init(&goes_on, 0, 0), 0);
+	atomic_store(&stops, true);
+	opener_ask_with(ask_who_stops);
+	fd = touch_file("first", &inode);
+	sem_wait(&asked);
+	return fd;
+}
+
+static struct write_log *second_image(int *fd)
+{
+	char name[96];
+
+	snprintf(name, sizeof(name), "%s/b.img", source);
+	make_file(name);
+	*fd = open_rw(name);
+	return feed_of(events, *fd);
+}
+
+Test(cache_kernel, c5_no_writer_waits_for_an_opener_that_does_not_answer)
+{
+	uint64_t before = look().generation;
+	int first = stop_opener();
+	ino_t inode;
+
+	/* Each of them would, until this test is ended from outside; and more files than the marker takes. */
+	for (int i = 0; i < 30; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "notes%d", i);
+		close(touch_file(name, &inode));
+	}
+	write_at(first, 0, 512, 'n');
+	write_at(writer_fd, 8192, 4096, 'n');
+	cr_expect(look().exact);
+	cr_expect_eq(changes_since(before), 1);
+	sem_post(&goes_on);
+	/* The next event of what there was no room for tries again. */
+	do
+		close(touch_file("notes29", &inode));
+	while (marks_of(inode, KEEPS_NOTHING) == 0);
+	close(first);
+}
+
+Test(cache_kernel, c6_a_look_that_may_not_wait_asks_no_opener)
+{
+	struct write_log *second;
+	int fd;
+
+	second = second_image(&fd);
+	cr_expect_eq(write_log_listen(second, false), -EAGAIN);
+	write_at(fd, 0, 512, 'n');
+	cr_expect_eq(status_of(second).writes, 0);
+	look_at(second);
+	cr_expect_eq(write_log_listen(second, false), 0, "it listens");
+	write_log_close_feed(second);
+	write_log_unref(second);
+	close(fd);
+}
+
+Test(cache_kernel, c5_what_is_looked_at_by_now_is_not_ignored)
+{
+	struct write_log *second;
+	int fd, first, last;
+	ino_t inode;
+
+	second = second_image(&fd);
+	first = stop_opener();
+	write_at(fd, 0, 512, 'n'); /* nobody looks: it is to be ignored */
+	look_at(second);
+	sem_post(&goes_on);
+	last = touch_file("last", &inode); /* after that one */
+	cr_expect(becomes_ignored(inode));
+	write_at(fd, 0, 512, 'n');
+	cr_expect_eq(status_of(second).writes, 1);
+	write_log_close_feed(second);
+	write_log_unref(second);
+	close(first);
+	close(last);
+	close(fd);
 }
 
 Test(cache_kernel, what_cannot_be_listened_to_says_why)

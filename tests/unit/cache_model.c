@@ -202,7 +202,7 @@ static void begin_to_tell(struct run *run)
 		if (run->plan->unheard)
 			return;
 		/* Somebody looked at it a second ago. */
-		write_log_listen(log);
+		write_log_listen(log, true);
 		cr_assert_eq(run->memory.device.ops->observe(&run->memory.device, true, &seen), 0);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += SECOND;

@@ -19,9 +19,10 @@ static int64_t test_clock(void)
 	return now_ns;
 }
 
-static int64_t listen(struct write_feed *self)
+static int64_t listen(struct write_feed *self, bool may_block)
 {
 	(void)self;
+	(void)may_block;
 	feed.listened++;
 	return feed.since_ns;
 }
@@ -89,7 +90,7 @@ struct cache_observation observe(void)
 	struct cache_observation seen = device;
 
 	now_ns += MS;
-	write_log_listen(told);
+	write_log_listen(told, true);
 	seen.now_ns = now_ns;
 	write_log_observe(told, &seen);
 	return seen;

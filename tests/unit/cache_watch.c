@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* cache/device/watch.c: the kernel tells of every write before the writer hears that it is done. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,20 +93,27 @@ Test(cache_watch, c1_an_inode_watched_twice_is_watched_until_the_last_goes)
 	close(fd);
 }
 
-/* Two files in turn, because equal events that follow each other merge. */
-Test(cache_watch, c1_an_overflow_is_an_event_for_everybody)
+static long queued_at_most(void)
 {
-	int fds[3] = { temporary_file(), temporary_file(), temporary_file() };
-	struct watch_target *targets[3] = { watched(fds[0]), watched(fds[1]), watched(fds[2]) };
-	uint64_t last = 0;
-	long most = 16384;
 	FILE *limit = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+	long most = 16384;
 
 	if (limit) {
 		if (fscanf(limit, "%ld", &most) != 1)
 			most = 16384;
 		fclose(limit);
 	}
+	return most;
+}
+
+/* Two files in turn, because equal events that follow each other merge. */
+Test(cache_watch, c1_an_overflow_is_an_event_for_everybody)
+{
+	int fds[3] = { temporary_file(), temporary_file(), temporary_file() };
+	struct watch_target *targets[3] = { watched(fds[0]), watched(fds[1]), watched(fds[2]) };
+	uint64_t last = 0;
+	long most = queued_at_most();
+
 	if (most > 1000000)
 		cr_skip_test("the queue is too long to be filled");
 	cr_expect_not(grew(targets[2], &last));
@@ -145,4 +153,117 @@ Test(cache_watch, n7_hundreds_of_targets_and_each_its_own_events)
 	watch_remove(watch, NULL);
 	watch_free(watch);
 	watch_free(NULL);
+}
+
+/* ---- at rest -------------------------------------------------------------- */
+
+static bool is_awake(struct watch_target *target, int fd)
+{
+	return watch_wake(watch, target, fd, false) == 0;
+}
+
+Test(cache_watch, c1_a_target_at_rest_tells_the_first_write_and_then_at_each_look_until_it_is_woken)
+{
+	int fd = temporary_file();
+	struct watch_target *target = watched(fd);
+	uint64_t last = 0;
+
+	watch_rest(watch, target, fd);
+	cr_expect(is_awake(target, fd));
+	cr_expect_not(grew(target, &last), "nothing was written");
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_expect_eq(watch_wake(watch, target, fd, false), -EAGAIN);
+	cr_expect(grew(target, &last), "the first one");
+	cr_expect_not(grew(target, &last), "the others are no events");
+	/* What was written since is not known: so the next look is an event. */
+	cr_expect_eq(watch_wake(watch, target, fd, true), 0);
+	cr_expect(grew(target, &last));
+	for (int i = 0; i < 3; i++) {
+		cr_expect(is_awake(target, fd));
+		cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+		cr_expect(grew(target, &last), "each one");
+	}
+	watch_remove(watch, target);
+	watch_free(watch);
+	close(fd);
+}
+
+/* What was written before it rested, and nobody has looked since. */
+Test(cache_watch, c1_a_write_from_before_the_rest_is_told)
+{
+	int fd = temporary_file();
+	struct watch_target *target = watched(fd);
+	uint64_t last = 0;
+
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	watch_rest(watch, target, fd);
+	cr_expect(is_awake(target, fd));
+	cr_expect(grew(target, &last));
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_expect(grew(target, &last));
+	watch_remove(watch, target);
+	watch_free(watch);
+	close(fd);
+}
+
+Test(cache_watch, c1_of_two_users_of_an_inode_each_is_told_whoever_rests_or_goes)
+{
+	int fd = temporary_file();
+	struct watch_target *first = watched(fd), *second = watched(fd);
+	uint64_t first_last = 0, second_last = 0;
+
+	watch_rest(watch, first, fd);
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+		cr_expect(grew(second, &second_last));
+	}
+	cr_expect(grew(first, &first_last));
+	cr_expect_eq(watch_wake(watch, first, fd, true), 0);
+	grew(first, &first_last);
+	watch_rest(watch, first, fd);
+	watch_rest(watch, second, fd);
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_expect(grew(first, &first_last));
+	cr_expect(grew(second, &second_last));
+	cr_expect_eq(watch_wake(watch, first, fd, true), 0);
+	watch_remove(watch, second);
+	grew(first, &first_last);
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_expect(grew(first, &first_last));
+	watch_remove(watch, first);
+	watch_free(watch);
+	close(fd);
+}
+
+/* Each of them tells once, and that it is watched no more. */
+Test(cache_watch, c1_an_overflow_of_those_at_rest_is_an_event_for_everybody, .timeout = 60)
+{
+	enum { COUNT = 9000 };
+	static struct watch_target *targets[COUNT];
+	static int fds[COUNT];
+	struct rlimit limit = { 0 };
+	uint64_t last = 0;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < COUNT + 100 || queued_at_most() > 2 * (COUNT - 1))
+		cr_skip_test("the queue is too long to be filled");
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (int i = 0; i < COUNT; i++) {
+		fds[i] = temporary_file();
+		targets[i] = watched(fds[i]);
+		watch_rest(watch, targets[i], fds[i]);
+	}
+	/* Before the write that is lost: the overflow must not be the only thing that it finds. */
+	cr_expect(is_awake(targets[COUNT - 1], fds[COUNT - 1]));
+	for (int i = 0; i < COUNT; i++)
+		cr_assert_eq(pwrite(fds[i], "x", 1, 0), 1);
+	cr_expect_eq(watch_wake(watch, targets[COUNT - 1], fds[COUNT - 1], false), -EAGAIN);
+	cr_expect(grew(targets[COUNT - 1], &last));
+	for (int i = 0; i < COUNT; i++) {
+		watch_remove(watch, targets[i]);
+		close(fds[i]);
+	}
+	watch_free(watch);
 }

@@ -177,7 +177,7 @@ Test(cache_write_log_guards, c5_a_gap_ends_a_guard_only_if_something_changed)
 {
 	cr_assert_eq(guard_now(), 0);
 	feed.since_ns = now_ns;
-	write_log_listen(told);
+	write_log_listen(told, true);
 	cr_expect_eq(write_log_guard_stands(told, guard), -ENOTSUP, "before the look");
 	observe();
 	cr_expect_eq(write_log_guard_stands(told, guard), 0);

@@ -207,8 +207,9 @@ Test(fuse_separate, s4_another_descriptor_of_what_can_be_read_only)
 	again = opener_reopen(readable, O_RDWR | O_TRUNC | O_APPEND);
 	cr_expect_eq(fcntl(again, F_GETFL) & (O_ACCMODE | O_APPEND), O_RDONLY);
 	cr_expect_str_eq(text_of(again), "far");
-	cr_expect_eq(opener_watch(inotify_fd, name), -EACCES);
-	cr_expect_gt(opener_watch(inotify_fd, readable), 0);
+	cr_expect_eq(opener_watch(inotify_fd, name, false), -EACCES);
+	cr_expect_gt(opener_watch(inotify_fd, readable, false), 0);
+	cr_expect_eq(opener_watch(inotify_fd, readable, true), -EEXIST, "it is watched there already");
 	cr_expect_eq(opener_counters(readable, (int[2]){ 0 }), -ENODATA, "no block device");
 }
 

@@ -188,11 +188,16 @@ mutant "what was let go is not there" share tree/lookup.c 's/path_complete_dir\(
 mutant "what nodes stand for is let go" share tree/dir.c 's/size_t filled = count_filled\(dir\);/size_t filled = 0;/'
 
 # ---- extents ----
+mutant "whoever closes a large copy waits for it" kept device/kept.c 's/kept->size_bytes <= LARGE_BYTES \|\|/true ||/'
 mutant "runs may overlap" extents device/extents.c \
 	's/if \(image_end\(in_image\(extents, i - 1\)\) > in_image\(extents, i\)->image_bytes\)/if (0)/'
 mutant "runs may leave a gap" extents device/extents.c 's/run->file_bytes != at \|\|//'
 mutant "runs are in the image as in the file" extents device/extents.c 's/\tif \(ascending\)\n/\tif (true)\n/'
-mutant "each piece is read by itself" extents device/extents.c 's/piece.image_bytes - end > GAP_BYTES/true/'
+mutant "each piece is read by itself" extents device/extents.c 's/part->image_bytes - \*end > GAP_BYTES/true/'
+mutant "all that is between pieces is read" extents device/extents.c 's/part->image_bytes - \*end > GAP_BYTES/false/'
+mutant "pieces are read one after the other" extents device/extents.c 's/result == 1 && gathering->next < gathering->count/false/'
+mutant "pieces are taken as they are in the file" extents device/extents.c 's/if \(!ascending\)\n\t\tqsort/if (false)\n\t\tqsort/'
+mutant "a piece is read in place that has none" extents device/extents.c 's/next == first \+ 1 \? place_of\(gathering, &gathering->parts\[first\]\) : NULL/gathering->target + (gathering->parts[first].file_bytes - gathering->offset_bytes)/'
 
 # ---- writes in flight ----
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
@@ -208,6 +213,8 @@ mutant "write log: ranges there is no room for are none" write_log $log 's/if \(
 mutant "write log: what falls out of the log did not happen" write_log $log 's/log->floor = log->entries\[log->first\].generation;//'
 mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
 mutant "write log: two looks may be of one moment while a write is executed" write_log $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
+mutant "write log: what is queued is nothing as long as something is in flight" write_log $log 's/ \|\| log->flight_count > 0//'
+mutant "write log: what is queued is nothing when the device shows something else" write_log $log 's/!seen->steady \|\|\n\t       seen->generation != log->device_generation/!seen->steady/'
 mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
 mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, forget_read\)/each_flight(log, teller, \&id, end_flight)/'
 mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
@@ -307,17 +314,19 @@ mutant "reporter: what was answered before is not lost" reporter changes/reporte
 
 # ---- the kernel ----
 kernel=changes/kernel.c
-mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) != 0\)/if (false)/'
+mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/error = mark\(events, FAN_MARK_ADD, EVENTS, fd\);\n\tif \(error != 0\) \{\n\t\tremove_feed/error = 0;\n\tif (error != 0) {\n\t\tremove_feed/'
+	's/link_feed\(feed\);\n\terror = mark\(events, FAN_MARK_ADD, EVENTS, fd\);/link_feed(feed);\n\terror = 0;/'
 mutant "kernel: the directory has no mark" kernel $kernel 's/error = mark\(events, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, fd\);/error = 0;/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
 	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
-mutant "kernel: other files raise events for ever" kernel $kernel 's/mark\(events, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd\);/;/'
-mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/IGNORE \| FAN_MARK_EVICTABLE, EVENTS, event->fd/IGNORE, EVENTS, event->fd/'
+mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
+mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/(if \(!looked_at\)\n\t\tmark\(events, )IGNORE \| FAN_MARK_EVICTABLE/$1IGNORE/'
+mutant "kernel: what is looked at by now is ignored" kernel $kernel 's/if \(!looked_at\)/if (true)/'
+mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
 mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
 mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
@@ -358,8 +367,13 @@ mutant "the budget is not given back" kept device/kept.c \
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
-mutant "removing one watch ends another's" watch device/watch.c 's/if \(!is_watched\(watch, target->descriptor\)\)//'
-mutant "the queue is not drained" watch device/watch.c 's/\tdrain\(watch\);//'
+mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
+mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
+mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'
+mutant "who rests is watched no more" watch device/watch.c 's/\tenter\(&watch->once, &target->once, descriptor\);//'
+mutant "what was written while nothing told is no event" watch device/watch.c 's/target->events \+= events;//'
+mutant "who has told once is not watched again" watch device/watch.c 's/if \(queue == &watch->once \|\| event->mask & IN_IGNORED\)/if (false)/'
+mutant "an overflow ends no rest" watch device/watch.c 's/\tend_all_once\(watch\);//'
 mutant "unsettled signs are believed when they settle" disk device/disk.c \
 	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
 mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->ctime_lag_ns/true/'
