@@ -457,6 +457,12 @@ void inodes_closed(struct inodes *inodes, struct inode *inode)
 	inode->opens--;
 }
 
+bool inodes_is_open(struct inodes *inodes, const struct inode *inode)
+{
+	LOCK_SCOPE(&inodes->lock);
+	return inode->opens > 0;
+}
+
 bool inodes_let_go(struct inodes *inodes, struct view_image *image)
 {
 	struct inode *inode, *next;

@@ -136,6 +136,7 @@ struct view_image *inodes_image(struct inodes *inodes, struct inode *inode);
 /* The file, in that place, was opened; it keeps the place until it is closed. */
 void inodes_opened(struct inodes *inodes, struct inode *inode, struct place *place);
 void inodes_closed(struct inodes *inodes, struct inode *inode);
+bool inodes_is_open(struct inodes *inodes, const struct inode *inode);
 
 /* Give up all places in that image, but those of open files. False: there are such. */
 bool inodes_let_go(struct inodes *inodes, struct view_image *image);

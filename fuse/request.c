@@ -266,11 +266,12 @@ static void read_fails(const struct request *request)
 /*
  * Whoever opens it looks its name up once more and finds another inode, and the kernel lets go of this one: with all its
  * pages, 0.1 ms for each megabyte, while he waits. Unless they are being dropped already: then it is this that
- * has the inode last.
+ * has the inode last. Of a file that somebody else has open the pages may be all that is left.
  */
 static void open_is_stale(const struct request *request)
 {
-	forget_pages_before(request, INT64_MAX);
+	if (!inodes_is_open(request->fs->inodes, request->inode))
+		forget_pages_before(request, INT64_MAX);
 }
 
 /* The request was claimed. */
