@@ -155,6 +155,25 @@
 #define WAIT_WATCH_AGAIN_NS (10 * WAIT_MS)
 #define WAIT_WATCH_IN_VAIN_NS (1 * WAIT_S)
 
+/*
+ * An image behind a block server. A look waits so long for a connection, as a request does; one is given so long to
+ * be made, or a server that was asked to say anything; and a server that says something, to end any read. Who failed
+ * is not asked again for a while, at first and at most.
+ */
+#define WAIT_NBD_LOOK_NS (350 * WAIT_MS)
+#define WAIT_NBD_CONNECT_NS (3 * WAIT_S)
+#define WAIT_NBD_SILENT_NS (3 * WAIT_S)
+#define WAIT_NBD_READ_NS (10 * WAIT_S)
+#define WAIT_NBD_AGAIN_NS (100 * WAIT_MS)
+#define WAIT_NBD_AGAIN_MAX_NS (2 * WAIT_S)
+
+/* What an older connection shows may be an export that the server does not serve any more: no look is taken over it. */
+#define WAIT_NBD_AGE_NS (2 * WAIT_S)
+
+/* A connection that nobody uses is closed after this; and waits so long for the server to end it. */
+#define WAIT_NBD_IDLE_NS (2 * WAIT_S)
+#define WAIT_NBD_CLOSE_NS (1 * WAIT_S)
+
 /* Images that were deleted are looked for this often; a thread without work ends after this. */
 #define WAIT_SWEEP_NS (2 * WAIT_S)
 #define WAIT_IDLE_THREAD_NS (5 * WAIT_S)
@@ -177,6 +196,7 @@ _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS 
 	       "one request may use its whole wait, and an image no more than half of a thread's second");
 _Static_assert(WAIT_READ_ON_NS + WAIT_COMPARE_ALL_NS < WAIT_REQUEST_NS, "what is compared for a read is not in vain");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
+_Static_assert(WAIT_NBD_LOOK_NS < WAIT_REQUEST_NS, "a server that does not answer is found out within one request's wait");
 _Static_assert(WAIT_NAMES_NS + WAIT_NAME_NS < WAIT_LISTING_NS, "a listing is answered with what is known by then");
 _Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,
 	       "an image that answered before a request came, and never since, is seen to hang when that is late");

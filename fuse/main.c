@@ -25,6 +25,8 @@
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
+#include "cache/device/nbd_export.h"
+#include "cache/device/opener.h"
 #include "fuse/check.h"
 #include "fuse/control/control.h"
 #include "fuse/control/usage.h"
@@ -51,6 +53,9 @@
 
 /* So many images one user may hold open, however few descriptors there are. */
 #define HELD_IMAGES_MIN 16
+
+/* To block servers, in all. */
+#define NBD_CONNECTIONS 256
 
 /* So long at most it waits for what links of SOURCE lead to. */
 #define LISTEN_SECONDS 1
@@ -119,10 +124,14 @@ static void tame_malloc(void)
 static bool separate(struct daemon *daemon)
 {
 	int error = view_source_new(daemon->options.source, &daemon->source);
+	const char *uri;
 
 	if (error != 0)
 		return check_say(daemon->options.source, error);
-	error = separate_start(view_source_directory(daemon->source), view_source_file(daemon->source), daemon->title,
+	uri = view_source_uri(daemon->source);
+	opener_set_nbd(daemon->options.nbd ? daemon->options.nbd : "any", uri);
+	/* Of a URI no directory has an entry. */
+	error = separate_start(view_source_directory(daemon->source), uri ? "" : view_source_file(daemon->source), daemon->title,
 			       daemon->title_bytes);
 	if (error != 0)
 		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(-error));
@@ -201,6 +210,7 @@ static bool make_view(struct daemon *daemon)
 	cache.keep_files = descriptors / 8;
 	cache.partition = options->partition;
 	held_max = view.open_max / 3 * 2;
+	nbd_set_connections_max(descriptors / 8 < NBD_CONNECTIONS ? descriptors / 8 + 1 : NBD_CONNECTIONS);
 	daemon->fs.holds = holds_new(held_max > HELD_IMAGES_MIN ? held_max : HELD_IMAGES_MIN);
 	daemon->cache = view.cache = cache_new(&cache);
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;

@@ -111,7 +111,7 @@ static void complain(const struct request *request, int error, const char *why, 
 {
 	struct view_image *image = request->image;
 	struct cache_image *cache;
-	const char *problem;
+	const char *problem, *unreached;
 	size_t length;
 
 	text[0] = '\0';
@@ -121,6 +121,7 @@ static void complain(const struct request *request, int error, const char *why, 
 		request_failed(&request->fs->asked, request->caller, image, request->inode, request->name);
 	cache = atomic_load(&image->cache);
 	problem = cache ? cache_image_problem(cache) : NULL;
+	unreached = cache ? cache_image_unreached(cache) : NULL;
 	if (own_why_not(error) && (request->name || request->inode != request->inode->top))
 		length = (size_t)snprintf(text, size_bytes, "%s.d/%s", request->inode->top->name,
 					  request->name ? request->name : request->inode->name);
@@ -129,7 +130,7 @@ static void complain(const struct request *request, int error, const char *why, 
 	else
 		length = strlen(subject(request, text, size_bytes));
 	snprintf(text + length, size_bytes - length, ": EIO: %s", problem && !own_why_not(error) ? problem : why);
-	view_image_complain(image, text, problem || (error == -EIO && why != device_silent));
+	view_image_complain(image, text, !unreached && (problem || (error == -EIO && why != device_silent)));
 	if (!log_allowed(&image->last_complaint))
 		text[0] = '\0';
 }

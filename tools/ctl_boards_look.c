@@ -16,6 +16,7 @@
 #include "tools/ctl.h"
 #include "tools/ctl_boards.h"
 #include "tools/ctl_check.h"
+#include "tools/ctl_image.h"
 #include "tools/ctl_nbd.h"
 #include "tools/prep/cmdline.h"
 
@@ -183,7 +184,7 @@ static void look_at_image(struct looking *looking, size_t first)
 	struct boards *boards = looking->boards;
 	const struct board *board = &boards->list[first];
 	struct check check = { .brief = true, .place = { .partition = board->partition } };
-	bool looked = stat(board->path, &check.place.st) == 0 && image_place_at(&check.place, board->path) == OK;
+	bool looked = image_stat(board->path, &check.place.st) && image_place_at(&check.place, board->path) == OK;
 
 	if (looked) {
 		image_finish_change(&check.place);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cache/device/nbd_uri.h"
 #include "cache/tree/cache.h"
 #include "tools/ctl.h"
 #include "tools/ctl_image.h"
@@ -83,7 +84,14 @@ int change_open(const char *control, const struct place *place, const struct cha
 	*change = NULL;
 	if (result == OK) {
 		unsigned number = image.partition == CACHE_PARTITION_BOOT ? 0 : image.partition;
-		int error = change_begin(change, image.path, number, options->force ? CHANGE_FORCE : 0);
+		int error;
+
+		if (nbd_uri_is_one(image.path)) {
+			result = ctl_fail(image.path, "is behind a block server, and only read here");
+			image_place_free(&image);
+			return result;
+		}
+		error = change_begin(change, image.path, number, options->force ? CHANGE_FORCE : 0);
 
 		if (*change && change_notice(*change))
 			ctl_fail("", change_notice(*change));

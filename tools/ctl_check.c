@@ -273,6 +273,7 @@ int check_run(struct check *check)
 {
 	struct watch *watch = NULL;
 	struct cache_device *device;
+	const char *unreached;
 	uint32_t sector_bytes;
 	int error;
 
@@ -284,10 +285,11 @@ int check_run(struct check *check)
 		return USAGE;
 	}
 	error = look_until_quiet(check, device, sector_bytes);
+	unreached = error != 0 && device->ops->problem ? device->ops->problem(device) : NULL;
 	device->ops->close(device);
 	watch_free(watch);
 	if (error != 0) {
-		ctl_fail(check->place.path, strerror(-error));
+		ctl_fail(check->place.path, unreached ? unreached : strerror(-error));
 		return USAGE;
 	}
 	if (check->changed)

@@ -13,6 +13,8 @@
 #include "base/cleanup.h"
 #include "cache/tree/cache.h"
 #include "cache/device/disk.h"
+#include "cache/device/nbd.h"
+#include "cache/device/nbd_target.h"
 #include "tools/ctl.h"
 #include "tools/prep/journal.h"
 
@@ -23,8 +25,26 @@ static const char *const suffixes[] = { "", ".img", ".raw" };
 
 /* ---- names ---------------------------------------------------------------- */
 
-static bool is_image_file(const char *path, struct stat *st)
+/* The URI that `path` is, or is a link to. */
+static bool read_uri(const char *path, char uri[PATH_MAX])
 {
+	ssize_t length;
+
+	if (nbd_uri_is_one(path))
+		return snprintf(uri, PATH_MAX, "%s", path) < PATH_MAX;
+	length = readlink(path, uri, PATH_MAX - 1);
+	uri[length > 0 ? length : 0] = '\0';
+	return nbd_uri_is_one(uri);
+}
+
+bool image_stat(const char *path, struct stat *st)
+{
+	char uri[PATH_MAX];
+
+	if (read_uri(path, uri)) {
+		*st = (struct stat){ .st_mode = S_IFREG, .st_ino = (ino_t)nbd_uri_number(uri) };
+		return true;
+	}
 	return stat(path, st) == 0 && (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode));
 }
 
@@ -49,7 +69,7 @@ static void look_up(const char *directory, const char *name, char path[PATH_MAX]
 
 		if (snprintf(path, PATH_MAX, "%s/%s%s", directory, name, suffixes[i]) >= PATH_MAX)
 			continue;
-		if (is_image_file(path, st))
+		if (image_stat(path, st))
 			return;
 		length = readlink(path, link, PATH_MAX - 1);
 		link[length > 0 ? length : 0] = '\0';
@@ -118,12 +138,14 @@ void image_cut_suffix(char *name)
 
 int image_place_at(struct image_place *place, const char *path)
 {
-	CLEANUP_FREE char *real = realpath(path, NULL);
+	char uri[PATH_MAX];
+	bool remote = read_uri(path, uri);
+	CLEANUP_FREE char *real = remote ? NULL : realpath(path, NULL);
 	const char *slash = strrchr(path, '/');
 
-	place->path = strdup(path);
-	place->directory = !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
-	place->name = strdup(real ? strrchr(real, '/') + 1 : path);
+	place->path = strdup(remote ? uri : path);
+	place->directory = !slash || nbd_uri_is_one(path) ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	place->name = strdup(real ? strrchr(real, '/') + 1 : remote && slash && slash[1] ? slash + 1 : path);
 	if (!place->path || !place->directory || !place->name)
 		return ctl_fail(path, strerror(ENOMEM));
 	image_cut_suffix(place->name);
@@ -136,7 +158,7 @@ static bool find_in_source(const char *source, const char *name, char path[PATH_
 	char *file = copy ? strrchr(copy, '/') : NULL;
 	struct stat st;
 
-	if (!file || stat(source, &st) != 0)
+	if (!file || (stat(source, &st) != 0 && !image_stat(source, &st)))
 		return false;
 	if (S_ISDIR(st.st_mode))
 		return image_find_in(source, name, path, &place->partition, &place->st);
@@ -170,9 +192,9 @@ int image_find(const char *control, const char *argument, struct image_place *pl
 	snprintf(path, sizeof(path), "%s", argument);
 	if (strlen(argument) >= sizeof(path))
 		return ctl_fail(argument, strerror(ENAMETOOLONG));
-	if (is_image_file(path, &place->st))
+	if (image_stat(path, &place->st))
 		return image_place_at(place, path);
-	if (split_number(path, &place->partition) && is_image_file(path, &place->st))
+	if (split_number(path, &place->partition) && image_stat(path, &place->st))
 		return image_place_at(place, path);
 	place->partition = CACHE_PARTITION_BOOT;
 	if (find_by_name(control, argument, path, place))
@@ -256,14 +278,29 @@ char *image_archive(const char *path, const char *directory)
 
 /* ---- its bytes ------------------------------------------------------------ */
 
+static struct cache_device *open_remote(const char *uri, uint32_t *sector_bytes)
+{
+	struct nbd_target *target = nbd_target_new(uri, NULL);
+	struct cache_device *device = NULL;
+	int error = target ? nbd_device_new(target, &device) : -ENOMEM;
+
+	nbd_target_unref(target);
+	*sector_bytes = 0;
+	if (error != 0)
+		ctl_fail(uri, strerror(-error));
+	return device;
+}
+
 struct cache_device *image_open(const struct image_place *place, struct watch *watch, int64_t settle_ns,
 				uint32_t *sector_bytes)
 {
 	struct disk_options options = { .ctime_lag_ns = settle_ns };
 	struct cache_device *device;
-	int fd = open(place->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error;
+	int fd, error;
 
+	if (nbd_uri_is_one(place->path))
+		return open_remote(place->path, sector_bytes);
+	fd = open(place->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
 		ctl_fail(place->path, strerror(errno));
 		return NULL;

@@ -12,9 +12,9 @@
 #include "cache/device/device.h"
 
 struct image_place {
-	char *path;	 /* of the file or device */
+	char *path;	 /* of the file or device; or the URI */
 	char *directory; /* where other images are that might be meant */
-	char *name;	 /* of the file it leads to, without .img or .raw */
+	char *name;	 /* of the file it leads to, or of the link to a URI, without .img or .raw */
 	unsigned partition; /* CACHE_PARTITION_BOOT, or the number after the colon */
 	struct stat st;	 /* followed */
 };
@@ -43,6 +43,12 @@ void image_finish_change(const struct image_place *place);
 
 /* What the image or board `name` of a directory of images is; false: there is none. */
 bool image_named(const char *directory, const char *name, struct stat *st);
+/*
+ * What stands there: a regular file, a block device; or an image behind a block server, if `path` is a URI (cache/device/nbd_uri.h) or
+ * a link to one: then *st is what equal URIs have in common. False: neither.
+ */
+bool image_stat(const char *path, struct stat *st);
+
 /* The name in the directory that a link of it leads to; or the link as it is, if that leads elsewhere. */
 const char *image_name_in(const char *directory, const char *link);
 

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "cache/device/nbd_uri.h"
 #include "cache/tree/cache.h"
 #include "tools/ctl.h"
 #include "tools/ctl_boards.h"
@@ -41,6 +42,16 @@ static bool cut_number(char *name, unsigned *number)
 	return true;
 }
 
+/* A link to an image behind a block server. */
+static bool is_remote(int images_fd, const char *file)
+{
+	char text[PATH_MAX];
+	ssize_t length = readlinkat(images_fd, file, text, sizeof(text) - 1);
+
+	text[length > 0 ? length : 0] = '\0';
+	return nbd_uri_is_one(text);
+}
+
 /* The file of that name, with a suffix or without. False: there is none. */
 static bool find_file(int images_fd, const char *name, char file[LINK_NAME_BYTES])
 {
@@ -50,7 +61,7 @@ static bool find_file(int images_fd, const char *name, char file[LINK_NAME_BYTES
 		if (snprintf(file, LINK_NAME_BYTES, "%s%s", name, suffixes[i]) >= LINK_NAME_BYTES)
 			continue;
 		mode = mode_of(images_fd, file, true);
-		if (S_ISREG(mode) || S_ISBLK(mode))
+		if (S_ISREG(mode) || S_ISBLK(mode) || is_remote(images_fd, file))
 			return true;
 	}
 	return false;
@@ -97,7 +108,7 @@ static int check_partition(const char *directory, const char *file, unsigned par
 
 	if (asprintf(&path, "%s/%s", directory, file) < 0)
 		return ctl_fail(file, strerror(ENOMEM));
-	if (stat(path, &check.place.st) != 0)
+	if (!image_stat(path, &check.place.st))
 		return ctl_fail(path, strerror(errno));
 	if (image_place_at(&check.place, path) == OK) {
 		image_finish_change(&check.place);

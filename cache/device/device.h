@@ -51,6 +51,7 @@ struct cache_observation {
 	int64_t looked_ns; /* CLOCK_MONOTONIC, before all that this rests on and that is read from now on; 0: not known */
 	bool steady; /* the generation stays until something changes */
 	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
+	bool signless; /* blind, and without any sign at all: quiet_ns says nothing of what nobody has looked at */
 	int64_t stamp_ns;   /* of the last change, by the real-time clock of the filesystem; 0: unknown */
 	bool exact;	    /* from here on reports.h's: all writes are reported, */
 	unsigned in_flight; /* and so many of them are being executed */
@@ -102,6 +103,9 @@ struct cache_device_ops {
 
 	/* What kind of change source it has: a word for status. */
 	const char *(*describe)(struct cache_device *device);
+
+	/* Why it cannot be reached just now: constant text; NULL: it can, as far as is known. NULL: such a kind it is not. */
+	const char *(*problem)(struct cache_device *device);
 
 	/* Or NULL. If nobody observed it lately: give up what that costs its writers. Every now and then; may block. */
 	void (*rest)(struct cache_device *device);

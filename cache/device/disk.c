@@ -241,6 +241,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.looked_ns = looked_ns,
 		.steady = believable > 0,
 		.blind = disk->kind == DISK_NOTHING,
+		.signless = disk->kind == DISK_NOTHING && disk->is_block,
 		.stamp_ns = signs.ctime_ns,
 	};
 	return 0;

@@ -14,8 +14,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/temporary.h"
+#include "base/clock.h"
 #include "base/statx.h"
+#include "base/temporary.h"
+#include "base/waits.h"
+#include "cache/device/nbd_connect.h"
+#include "cache/device/nbd_uri.h"
 #include "cache/device/path_watch.h"
 
 /* Where temporary files may be. */
@@ -27,6 +31,7 @@
 /* Constant once there are threads. */
 static void (*ask)(const struct opener_request *request, struct opener_answer *answer) = opener_perform;
 static const char *source_directory, *source_file; /* of the process that opens */
+static const char *nbd_allowed = "any", *nbd_source; /* likewise */
 
 /* ---- what a request may name ------------------------------------------------- */
 
@@ -196,6 +201,29 @@ static int readlink_name(const char *name, char *text)
 	return dir_fd < 0 ? dir_fd : read_link(dir_fd, name, text);
 }
 
+/*
+ * Of a name only, never of a URI that it is told: who took over the daemon reaches what SOURCE's owner linked to, and
+ * nothing else. *text is the URI that it is connected to.
+ */
+static int connect_name(const char *name, char *text)
+{
+	struct nbd_uri uri;
+	int error = 0;
+
+	if (*name == '\0' && nbd_source)
+		snprintf(text, PATH_MAX, "%s", nbd_source);
+	else
+		error = is_in_source(name) ? readlink_name(name, text) : -EACCES;
+	if (error != 0)
+		return error == -ENOENT || error == -EINVAL ? -ESTALE : error;
+	if (nbd_uri_parse(text, &uri))
+		return -EINVAL;
+	error = *name == '\0' || nbd_uri_is_allowed(&uri, nbd_allowed) ?
+			nbd_connect(&uri, clock_now_ns(CLOCK_MONOTONIC) + WAIT_NBD_CONNECT_NS) : -EPERM;
+	nbd_uri_free(&uri);
+	return error;
+}
+
 /* ---- descriptors ----------------------------------------------------------------- */
 
 static int reopen(int fd, unsigned flags)
@@ -357,11 +385,22 @@ static int perform_own(const struct opener_request *request)
 	return open_own(request->name, request->file);
 }
 
+static int perform_connect(const struct opener_request *request, struct opener_answer *answer)
+{
+	if (!memchr(request->name, '\0', sizeof(request->name)))
+		return -EACCES;
+	answer->fds[0] = connect_name(request->name, answer->text);
+	answer->text_bytes = answer->fds[0] >= 0 ? strlen(answer->text) + 1 : 0;
+	return answer->fds[0];
+}
+
 static int perform(const struct opener_request *request, struct opener_answer *answer)
 {
 	int result;
 
 	switch (request->what) {
+	case OPENER_ASK_CONNECT:
+		return perform_connect(request, answer);
 	case OPENER_ASK_OPEN:
 	case OPENER_ASK_STAT:
 	case OPENER_ASK_READLINK:
@@ -412,6 +451,12 @@ void opener_set_source(const char *directory, const char *file)
 	source_file = file;
 }
 
+void opener_set_nbd(const char *allowed, const char *source_uri)
+{
+	nbd_allowed = allowed;
+	nbd_source = source_uri;
+}
+
 void opener_ask_with(void (*other)(const struct opener_request *request, struct opener_answer *answer))
 {
 	ask = other;
@@ -440,6 +485,20 @@ int opener_open(const char *name)
 	struct opener_request request = of_name(OPENER_ASK_OPEN, name);
 
 	return strlen(name) > NAME_MAX ? -ENAMETOOLONG : result_of(&request);
+}
+
+int opener_connect(const char *name, const char *uri)
+{
+	struct opener_request request = of_name(OPENER_ASK_CONNECT, name);
+	struct opener_answer answer;
+
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	ask(&request, &answer);
+	if (answer.result < 0 || strcmp(answer.text, uri) == 0)
+		return answer.result < 0 ? answer.result : answer.fds[0];
+	close(answer.fds[0]);
+	return -ESTALE;
 }
 
 int opener_own(const char *directory, const char *file)

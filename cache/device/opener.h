@@ -10,6 +10,7 @@
  *   SOURCE                                 to hear of it when a name in it changes, or of a directory on the way there
  *   a name in SOURCE, a single component   what it is, where it leads, and if that is a file
  *                                          or block device, a descriptor to read from it
+ *   a link in SOURCE to a block server     a socket that is connected to it
  *   NAME.d, a directory in SOURCE          a descriptor to list it, or to read from a regular file in it
  *   a descriptor that can be read from     another one of the same file, also to read; and
  *                                          to hear of changes to the file, and of writes
@@ -48,6 +49,14 @@ int opener_directory(void);
 /* Hear of it when SOURCE may be another directory, or a name in it something else: path_watch_new. */
 struct path_watch;
 int opener_watch_path(struct path_watch *watch);
+
+/*
+ * A socket that is connected to the block server which the link of that name leads to (cache/device/nbd_uri.h), or, for
+ * "", SOURCE itself. The text of the link must be `uri`, and its host one that opener_set_nbd allows. Waits
+ * WAIT_NBD_CONNECT_NS, and as long as the resolver does. -ESTALE: it leads elsewhere by now; -EPERM: that host is not
+ * allowed; -EINVAL: it is no such URI; else as nbd_connect.
+ */
+int opener_connect(const char *name, const char *uri);
 
 /* What can be said of a name when nothing may be looked up in SOURCE. */
 enum opener_stat {
@@ -97,6 +106,7 @@ void opener_process_name(pid_t process, char *name);
 struct opener_request {
 	enum {
 		OPENER_ASK_OPEN,
+		OPENER_ASK_CONNECT,
 		OPENER_ASK_OWN,
 		OPENER_ASK_DIRECTORY,
 		OPENER_ASK_WATCH_PATH,
@@ -136,6 +146,12 @@ void opener_ask_with(void (*ask)(const struct opener_request *request, struct op
 
 /* Where SOURCE is, for opener_perform: a directory, and in it the one image or NULL. Borrowed. */
 void opener_set_source(const char *directory, const char *file);
+
+/*
+ * Which block servers may be connected to (nbd_uri_is_allowed); and if SOURCE is one, its URI, which is, or NULL. Borrowed.
+ * Before the processes part.
+ */
+void opener_set_nbd(const char *allowed, const char *source_uri);
 
 /* Do it here, for a process that asks and is not to be trusted. */
 void opener_perform(const struct opener_request *request, struct opener_answer *answer);

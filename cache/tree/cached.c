@@ -29,9 +29,9 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 	error = image_observe(image, op);
 	if (error != 0)
 		return error;
-	/* What the device could not read it may read the next time: not to be remembered. */
+	/* What the device could not read it may read the next time: not to be remembered. Nobody's writing is waited for then. */
 	if (failed)
-		return image->seen.generation == generation ? *parse_error : 0;
+		return image->seen.generation == generation || image->seen.blind ? *parse_error : 0;
 	return image_untouched(image, generation, set) ?
 		       1 :
 		       validation_verify(set, image->device, op->may_block, image->seen.size_bytes);
@@ -58,7 +58,7 @@ static void adopt(struct cache_image *image, struct cached *cached, const struct
 	cached->adopted++;
 	/* Where nothing tells of changes, what was never seen to differ is as old as the device's own signs say. */
 	if (changed)
-		cached->since_ns = image->seen.now_ns - (first && image->seen.blind ? image->cache->settings.settle_ns : 0);
+		cached->since_ns = image->seen.now_ns - (first ? image_first_seen_ns(image) : 0);
 }
 
 static int parse_until_whole(struct cache_image *image, struct cache_op *op, struct cached *cached,
@@ -105,6 +105,8 @@ int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached
 			cached->checked = generation;
 		else if ((result = parse_until_whole(image, op, cached, kind, owner)) != 0)
 			return result;
+		else if (known && cached->error == 0)
+			image_differs(image);
 	}
 	/* What contradicts itself may be half of an update: an error too must have lasted. */
 	if (cached->error != 0 && !cached_settled(image, op, cached, cached->since_ns, where))

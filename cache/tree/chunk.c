@@ -55,6 +55,8 @@ int64_t chunk_note(struct cache_version *version, uint64_t chunk, const struct c
 {
 	/* 0 is a time before anything was noted. */
 	if (version->noted_ns[chunk] == 0 || !chunk_equal(version, chunk, hash)) {
+		if (version->noted_ns[chunk] != 0)
+			image_differs(version->image);
 		version->hashes[chunk] = *hash;
 		version->noted_ns[chunk] = now_ns;
 		version->states[chunk] = CHUNK_NEW;

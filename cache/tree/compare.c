@@ -97,8 +97,10 @@ static int judge_batch(struct cache_version *version, const struct batch *batch)
 		if (batch->found[i].low == batch->hashes[i].low && batch->found[i].high == batch->hashes[i].high &&
 		    (!lost || chunk_known(version, chunk)))
 			continue;
-		if (chunk_known(version, chunk))
+		if (chunk_known(version, chunk)) {
+			image_differs(version->image);
 			return dir_supersede(version);
+		}
 		version->states[chunk] = CHUNK_NEW;
 		chunk_note(version, chunk, &batch->found[i], version->image->seen.now_ns);
 	}

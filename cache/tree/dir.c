@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cache/tree/settle.h"
 
 /* ---- life ---------------------------------------------------------------- */
 
@@ -173,7 +174,7 @@ static bool dir_commit(void *owner, void *result)
 	size_t count = fat_dir_count(content), old_count = dir->content ? fat_dir_count(dir->content) : 0;
 	size_t carried = 0;
 	/* As the directory itself: cached.c. */
-	int64_t first_ns = dir->cached.adopted == 0 && dir->image->seen.blind ? dir->image->cache->settings.settle_ns : 0;
+	int64_t first_ns = dir->cached.adopted == 0 ? image_first_seen_ns(dir->image) : 0;
 	struct slot *slots = calloc(count ? count : 1, sizeof(*slots));
 
 	/* Without memory nothing is carried over: correct, only colder. */

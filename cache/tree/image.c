@@ -17,9 +17,20 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 	if (error != 0)
 		return error;
 	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+	/* Without any sign, that somebody found something changed is the only one that it is being written. */
+	if (error == 0 && image->seen.signless && image->differed_ns != 0 &&
+	    image->seen.now_ns - image->differed_ns < image->seen.quiet_ns)
+		image->seen.quiet_ns = image->seen.now_ns - image->differed_ns;
 	if (error == 0 && image->log)
 		write_log_observe(image->log, &image->seen);
 	return error;
+}
+
+void image_differs(struct cache_image *image)
+{
+	image->differed_ns = image->seen.now_ns;
+	if (image->seen.signless)
+		image->seen.quiet_ns = 0;
 }
 
 /*
@@ -144,9 +155,16 @@ struct write_log *cache_image_log(struct cache_image *image)
 	return image->log;
 }
 
+const char *cache_image_unreached(struct cache_image *image)
+{
+	return image->device->ops->problem ? image->device->ops->problem(image->device) : NULL;
+}
+
 const char *cache_image_problem(struct cache_image *image)
 {
-	return atomic_load(&image->problem);
+	const char *unreached = cache_image_unreached(image);
+
+	return unreached ? unreached : atomic_load(&image->problem);
 }
 
 const char *cache_image_change_source(struct cache_image *image)

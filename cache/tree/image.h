@@ -43,6 +43,7 @@ struct cache_image {
 
 	pthread_mutex_t lock;		/* held across metadata reads: see cache.h */
 	struct cache_observation seen;	/* the last one */
+	int64_t differed_ns;		/* when anything of it was last seen to be other than before; 0: never */
 	struct table *table;		/* constant: table.h */
 	struct cache_volume *volumes;	/* list: volume.h */
 	_Atomic(const char *) problem;	/* no lock */
@@ -60,6 +61,9 @@ int image_observe(struct cache_image *image, const struct cache_op *op);
 
 /* Likewise, but a look that somebody took since then will do. */
 int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns);
+
+/* Something of it is other than it was when it was last read. Under the lock. */
+void image_differs(struct cache_image *image);
 
 /* Take the lock in the midst of a call, to observe: the time (CLOCK_MONOTONIC) that this is asked at. */
 int64_t image_lock_again(struct cache_image *image);

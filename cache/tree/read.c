@@ -245,6 +245,7 @@ static int read_guarded(struct reading *reading)
 
 static int differs(struct reading *reading)
 {
+	image_differs(reading->version->image);
 	reading->op->rule = "bytes that were handed out are others by now";
 	return dir_supersede(reading->version);
 }

@@ -55,8 +55,10 @@ static int note_step(struct cache_version *version, const struct span *step, con
 	int64_t must_ns = version_must_last_ns(version, reader->start_ns, reader->generation), since_ns;
 	struct readers lasting = *reader;
 
-	if (!span_agrees(version, step, hashes))
+	if (!span_agrees(version, step, hashes)) {
+		image_differs(version->image);
 		return dir_supersede(version);
+	}
 	if (guard) {
 		if (must_ns != 0 || !is_guarded(version, step, guard))
 			return 1;

@@ -69,6 +69,11 @@ bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const str
 	return quiet_ns >= image->cache->settings.settle_ns + (image->seen.now_ns - since_ns);
 }
 
+int64_t image_first_seen_ns(const struct cache_image *image)
+{
+	return image->seen.blind && !image->seen.signless ? image->cache->settings.settle_ns : 0;
+}
+
 int64_t image_lasting_ns(const struct cache_image *image, const struct cache_range *where)
 {
 	struct write_burst burst;

@@ -31,6 +31,12 @@
 bool image_settled(const struct cache_image *image, struct cache_op *op, int64_t since_ns,
 		   const struct cache_range *where);
 
+/*
+ * What is looked at for the first time where nothing tells of changes: it is known to be that old. A device without any
+ * sign does not even tell that: what nobody has looked at before may be half of an update.
+ */
+int64_t image_first_seen_ns(const struct cache_image *image);
+
 /* Was nothing written there for the settle time before `since_ns`, nor since then, as far as is known? */
 bool image_is_quiet(const struct cache_image *image, int64_t since_ns, const struct cache_range *where);
 

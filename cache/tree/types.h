@@ -57,8 +57,12 @@ uint64_t cache_next_id(void);
 
 void cache_image_put(struct cache_image *image);
 
-/* What was last wrong with the image as a whole, or NULL. A constant string. */
+/*
+ * Why it cannot be reached just now, or, if it can, what was last wrong with the image as a whole; or NULL. The first
+ * of it alone. Constant strings.
+ */
 const char *cache_image_problem(struct cache_image *image);
+const char *cache_image_unreached(struct cache_image *image);
 const char *cache_image_change_source(struct cache_image *image);
 
 /* CLOCK_MONOTONIC: when its device last answered a read that had to wait for it; 0: never. Never blocks. */

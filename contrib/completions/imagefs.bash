@@ -2,7 +2,7 @@
 _imagefs() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} last head=
 	local options='uid= gid= umask= fmask= dmask= tz=UTC time_offset= partition= settle=
-		changes=auto changes=kernel changes=events changes=none keep= control= control_group= run_as= allow_other nofail debug='
+		changes=auto changes=kernel changes=events changes=none keep= nbd=any nbd=none nbd=unix nbd= control= control_group= run_as= allow_other nofail debug='
 	local debug='requests files images changes'
 	COMPREPLY=()
 	if [ "$previous" = -o ]; then

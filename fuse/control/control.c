@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache/device/nbd_uri.h"
 #include "fuse/control/files.h"
 #include "fuse/control/node.h"
 #include "fuse/control/report.h"
@@ -77,9 +78,9 @@ static char *existing_part(const char *directory)
 /* Would files of the one be seen in the other, or hide it? NULL: no. */
 static const char *conflict(const char *directory, const struct stat *own, const struct options *options)
 {
-	struct stat source, mountpoint;
+	struct stat source = { 0 }, mountpoint;
 
-	if (stat(options->source, &source) != 0 || stat(options->mountpoint, &mountpoint) != 0)
+	if ((!nbd_uri_is_one(options->source) && stat(options->source, &source) != 0) || stat(options->mountpoint, &mountpoint) != 0)
 		return strerror(errno);
 	if (S_ISDIR(source.st_mode) && mount_is_below(directory, &source))
 		return "is in the directory of images";

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/device/nbd_target.h"
 #include "cache/device/opener.h"
 
 static double seconds_since(int64_t ns)
@@ -27,6 +28,7 @@ static void take_reports(struct status_image *image, struct write_log *reports)
 static void take_image(struct view_found *found, struct status_image *image)
 {
 	struct cache_image *cache = found->image ? atomic_load(&found->image->cache) : NULL;
+	char connection[512];
 	int64_t when_ns;
 
 	image->found = found;
@@ -34,6 +36,11 @@ static void take_image(struct view_found *found, struct status_image *image)
 	image->open = cache != NULL;
 	if (!found->image)
 		return;
+	if (found->image->remote) {
+		nbd_target_describe(found->image->remote, connection, sizeof(connection));
+		image->uri = found->image->remote->text;
+		image->connection = strdup(connection);
+	}
 	image->unattached = atomic_load(&found->image->unattached);
 	image->opened = atomic_load(&found->image->opened);
 	image->absent = atomic_load(&found->image->absent);
@@ -83,8 +90,10 @@ int status_take(struct control_base *control, struct status *status)
 
 void status_free(struct status *status)
 {
-	for (size_t i = 0; i < status->count; i++)
+	for (size_t i = 0; i < status->count; i++) {
+		free(status->images[i].connection);
 		free(status->images[i].complaint);
+	}
 	free(status->images);
 	view_survey_free(&status->survey);
 }

@@ -17,6 +17,8 @@
 struct status_image {
 	const char *name;	/* in the mount; of the survey */
 	struct view_found *found; /* of the survey */
+	const char *uri;	/* of an image behind a block server that was asked for; of the image, or NULL */
+	char *connection;	/* owned: how the one to it is; likewise */
 	bool open;		/* it is read, or was lately */
 	bool busy;		/* `cache` is not known just now */
 	struct cache_image_status cache; /* if open and not busy */

@@ -31,6 +31,8 @@ static const struct field fields[] = {
 	{ "opened", "imagefs_image_opens_total", "Files of the image that were opened.", OF_IMAGE, LARGE, FIELD(opened) },
 	{ "not_found", "imagefs_image_not_found_total", "Names that were looked up in the image and are not there.",
 	  OF_IMAGE, LARGE, FIELD(absent) },
+	{ "uri", NULL, NULL, OF_IMAGE, TEXT, FIELD(uri) },
+	{ "connection", NULL, NULL, OF_IMAGE, TEXT, FIELD(connection) },
 	{ "unattached", NULL, NULL, OF_IMAGE, COUNT, FIELD(unattached) },
 	{ "fat_partitions", NULL, NULL, OF_CACHE, COUNT, FIELD(cache.fat_count) },
 	{ "changes", NULL, NULL, OF_CACHE, TEXT, FIELD(cache.change_source) },

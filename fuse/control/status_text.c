@@ -417,6 +417,15 @@ static void write_image(FILE *out, const struct status *status, const struct sta
 	fprintf(out, "\nstate: %s%s\n", !image->open ? "idle" : image->busy ? "busy" : "open",
 		image->found->gone ? ", removed" : "");
 	write_own(out, image->found);
+	if (image->uri) {
+		fputs("uri: ", out);
+		text_write_plain(out, image->uri);
+	}
+	if (image->connection) {
+		fputs("\nconnection: ", out);
+		text_write_plain(out, image->connection);
+		fputc('\n', out);
+	}
 	if (image->open && !image->busy)
 		write_image_partition(out, &image->cache);
 	if (image->open)

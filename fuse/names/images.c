@@ -22,6 +22,8 @@
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
 #include "cache/device/disk.h"
+#include "cache/device/nbd.h"
+#include "cache/device/nbd_target.h"
 #include "cache/device/opener.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/watch.h"
@@ -134,6 +136,7 @@ static void image_free(struct view_image *image)
 	free(image->name);
 	free(image->file);
 	free(image->complaint);
+	nbd_target_unref(image->remote);
 	asked_log_free(atomic_load(&image->asked));
 	free(image);
 }
@@ -145,16 +148,19 @@ static struct view_identity identity_of(const struct stat *st)
 				      (struct view_identity){ st->st_dev, st->st_ino };
 }
 
-static int image_new(struct view_images *images, const char *file, const struct stat *st,
+static int image_new(struct view_images *images, const char *file, const char *uri, const struct stat *st,
 		     struct view_image **out)
 {
 	struct view_image *image = calloc(1, sizeof(*image));
 
 	if (!image)
 		return -ENOMEM;
-	image->name = strdup(file);
+	image->name = strdup(*file ? file : uri);
 	image->file = strdup(file);
-	if (!image->name || !image->file) {
+	if (view_is_remote(st))
+		image->remote = nbd_target_new(uri, file);
+	if (!image->name || !image->file || (view_is_remote(st) && !image->remote)) {
+		nbd_target_unref(image->remote);
 		free(image->name);
 		free(image->file);
 		free(image);
@@ -178,6 +184,9 @@ static void found_at(struct view_image *image, const char *file)
 
 	image->gone = false;
 	image->used_ns = queue_now_ns();
+	/* Its next connection is asked for by a link that leads to it. */
+	if (image->remote)
+		nbd_target_found_at(image->remote, file);
 	if (atomic_load(&image->cache) || strcmp(image->file, file) == 0)
 		return;
 	copy = strdup(file);
@@ -187,7 +196,7 @@ static void found_at(struct view_image *image, const char *file)
 	image->file = copy;
 }
 
-int view_images_get(struct view_images *images, const char *file, const struct stat *st,
+int view_images_get(struct view_images *images, const char *file, const char *uri, const struct stat *st,
 		    struct view_image **out)
 {
 	struct view_identity identity = identity_of(st);
@@ -199,7 +208,7 @@ int view_images_get(struct view_images *images, const char *file, const struct s
 		found_at(*out, file);
 		return 0;
 	}
-	error = image_new(images, file, st, out);
+	error = image_new(images, file, uri, st, out);
 	if (error == 0) {
 		order_add(&images->used, &(*out)->by_use);
 		images->count++;
@@ -278,6 +287,27 @@ static int silent_fd(void *context, int fd)
 	return kernel_silent_fd(context, fd);
 }
 
+/* Nothing is connected to before it is looked at. */
+static int make_remote(struct view_image *image, struct cache_image **cache, int *fd_of_device)
+{
+	struct cache_device *device;
+	struct write_log *log;
+	int error = nbd_device_new(image->remote, &device);
+
+	*fd_of_device = -1;
+	if (error == 0)
+		error = cache_image_new(image->images->settings.cache, device, 0, cache);
+	if (error != 0)
+		return error;
+	error = write_log_new(&log);
+	if (error != 0) {
+		cache_image_put(*cache);
+		return error;
+	}
+	cache_image_set_log(*cache, log);
+	return 0;
+}
+
 static int make_cache(struct view_image *image, struct cache_image **cache, int *fd_of_device)
 {
 	struct view_images *images = image->images;
@@ -289,8 +319,11 @@ static int make_cache(struct view_image *image, struct cache_image **cache, int 
 		.descriptors_low = images->settings.descriptors_low,
 	};
 	struct cache_device *device;
-	int fd = open_image(image), error;
+	int fd, error;
 
+	if (image->remote)
+		return make_remote(image, cache, fd_of_device);
+	fd = open_image(image);
 	if (fd < 0)
 		return fd;
 	error = disk_new(fd, images->watch, &options, &device);

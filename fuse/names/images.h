@@ -24,10 +24,14 @@
 
 struct inode;
 struct kernel_events;
+struct nbd_target;
 struct view_images;
 struct watch;
 
-/* Which file: st_dev and st_ino; of a block device st_rdev and 0. While it is open no other file has it. */
+/*
+ * Which file: st_dev and st_ino; of a block device st_rdev and 0. While it is open no other file has it. Of an image
+ * behind a block server what view_remote_stat says: one URI is one image.
+ */
 struct view_identity {
 	dev_t device;
 	ino_t inode;
@@ -39,6 +43,7 @@ struct view_image {
 	struct view_identity identity; /* constant */
 	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
 	uint64_t share;		   /* constant: by its name, what is waited for it is counted under (links.h) */
+	struct nbd_target *remote; /* constant: behind which block server; NULL: it is a file or device */
 	char *file;		   /* the table's lock: where in SOURCE it was last found, to be opened there */
 	struct lane lane;	   /* the queue's */
 	struct lane reports_lane;  /* likewise, for keeping bytes before a server overwrites them */
@@ -86,10 +91,11 @@ int view_images_new(const struct view_source *source, const struct view_settings
 struct watch *view_images_watch(struct view_images *images);
 
 /*
- * The image that `st` (followed) says stands at `file` of SOURCE; it is not opened.
- * *image gets a user. -ENOMEM.
+ * The image that `st` (followed) says stands at `file` of SOURCE; it is not opened. `uri` is the text of that link if
+ * `st` says that it is one (view_is_remote), else nobody looks at it; for SOURCE itself `file` is "". *image gets a user. -ENOMEM.
  */
-int view_images_get(struct view_images *images, const char *file, const struct stat *st, struct view_image **image);
+int view_images_get(struct view_images *images, const char *file, const char *uri, const struct stat *st,
+		    struct view_image **image);
 
 /* A user of the image that `st` (followed) describes, if it was met before and not forgotten; else NULL. */
 struct view_image *view_images_known(struct view_images *images, const struct stat *st);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cache/device/nbd_uri.h"
 #include "cache/device/opener.h"
 #include "fuse/names/source.h"
 #include "fuse/process/daemon.h"
@@ -150,6 +151,13 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 	if (error != 0)
 		return error;
 	*outside = strchr(text, '/') != NULL;
+	if (nbd_uri_is_one(text)) {
+		error = view_source_lstat(dir_fd, file, &here);
+		if (error == 0)
+			view_remote_stat(text, &here, st);
+		*maybe_image = error == 0;
+		return error;
+	}
 	error = entry_of_source(op, dir_fd, file, text, &last);
 	if (error != 0)
 		return error;

@@ -37,7 +37,8 @@ uint64_t view_share_of(const char *name);
 /*
  * What the link `file` of SOURCE (`dir_fd`) is in the mount: its text there, in
  * `text` (PATH_MAX bytes). *maybe_image when it leads out of SOURCE to a file or block device,
- * described by *st: then it is for the caller to say whether that is an image. *gone when
+ * described by *st: then it is for the caller to say whether that is an image. One whose text is a URI leads
+ * to an image, and that text is it (view_is_remote). *gone when
  * it leads out of SOURCE, and as it is read there nothing stands at its end. *outside when
  * that follows from what is outside of SOURCE, too. Opens nothing.
  * -ENAMETOOLONG, or the errno of readlinkat.

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "cache/changes/kernel.h"
+#include "cache/device/nbd_uri.h"
 #include "cache/device/opener.h"
 #include "fuse/process/daemon.h"
 
@@ -18,6 +20,8 @@ struct view_source {
 	char *path;		      /* absolute */
 	char *directory;	      /* of the images, absolute */
 	char *file;		      /* of the one image, in the directory; or NULL */
+	bool remote;		      /* it is none of a directory: the path is a URI, and */
+	struct stat st;		      /* this is what it is */
 	struct kernel_events *kernel; /* or NULL */
 };
 
@@ -58,18 +62,39 @@ static int split(struct view_source *source, const struct stat *st)
 	return source->directory && source->file ? 0 : -ENOMEM;
 }
 
+/* The last word of the export's name, or the host's. */
+static int become_remote(struct view_source *source)
+{
+	struct timespec now;
+	struct nbd_uri uri = { 0 };
+	const char *problem = nbd_uri_parse(source->path, &uri), *name = problem ? "" : uri.export, *slash = strrchr(name, '/');
+
+	source->remote = true;
+	clock_gettime(CLOCK_REALTIME, &now);
+	view_remote_stat(source->path, &(struct stat){ .st_atim = now, .st_mtim = now, .st_ctim = now }, &source->st);
+	name = slash ? slash + 1 : name;
+	source->directory = strdup("/");
+	source->file = strdup(*name ? name : !problem && uri.host ? uri.host : "image");
+	nbd_uri_free(&uri);
+	return source->directory && source->file ? 0 : -ENOMEM;
+}
+
+static int become_local(struct view_source *source)
+{
+	struct stat st;
+	int error = stat(source->path, &st) == 0 ? check_readable(source->path) : -errno;
+
+	return error != 0 ? error : split(source, &st);
+}
+
 int view_source_new(const char *path, struct view_source **out)
 {
 	struct view_source *source = calloc(1, sizeof(*source));
-	struct stat st;
-	int error = source && (source->path = absolute(path)) ? 0 : -ENOMEM;
+	bool remote = nbd_uri_is_one(path);
+	int error = source && (source->path = remote ? strdup(path) : absolute(path)) ? 0 : -ENOMEM;
 
-	if (error == 0 && stat(path, &st) != 0)
-		error = -errno;
 	if (error == 0)
-		error = check_readable(path);
-	if (error == 0)
-		error = split(source, &st);
+		error = remote ? become_remote(source) : become_local(source);
 	if (error == 0) {
 		*out = source;
 		return 0;
@@ -101,6 +126,24 @@ const char *view_source_directory(const struct view_source *source)
 const char *view_source_file(const struct view_source *source)
 {
 	return source->file;
+}
+
+const char *view_source_uri(const struct view_source *source)
+{
+	return source->remote ? source->path : NULL;
+}
+
+void view_remote_stat(const char *uri, const struct stat *link, struct stat *st)
+{
+	*st = (struct stat){
+		.st_mode = S_IFREG,
+		.st_nlink = 1,
+		.st_dev = VIEW_REMOTE_DEVICE,
+		.st_ino = (ino_t)nbd_uri_number(uri),
+		.st_atim = link->st_atim,
+		.st_mtim = link->st_mtim,
+		.st_ctim = link->st_ctim,
+	};
 }
 
 /* A descriptor that names only; -errno. */
@@ -144,8 +187,13 @@ int view_source_open(const struct view_source *source, int flags)
 
 int view_source_stat(const struct view_source *source, struct stat *st)
 {
-	int error = view_source_stat_at(AT_FDCWD, source->path, 0, st);
+	int error;
 
+	if (source->remote) {
+		*st = source->st;
+		return 0;
+	}
+	error = view_source_stat_at(AT_FDCWD, source->path, 0, st);
 	return error == -EACCES ? opener_stat("", OPENER_SOURCE, st) : error;
 }
 

@@ -15,12 +15,16 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct kernel_events;
 struct view_source;
 
-/* -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read. */
+/*
+ * SOURCE may be the URI of an image behind a block server (cache/device/nbd_uri.h): then nothing of it is looked up here.
+ * -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read.
+ */
 int view_source_new(const char *path, struct view_source **source);
 
 /* `kernel` (borrowed, may be NULL) listens to what is in the directory. Before there are other threads. */
@@ -34,6 +38,20 @@ const char *view_source_directory(const struct view_source *source);
 
 /* The name of the one image (N5) in its directory; NULL: SOURCE is a directory of images. */
 const char *view_source_file(const struct view_source *source);
+
+/* SOURCE, if it is a URI; else NULL. The one image then has a name, and no directory has it. */
+const char *view_source_uri(const struct view_source *source);
+
+/*
+ * What stands for an image behind a block server: no file has this device, since the kernel's begin at 1. The number is its
+ * URI's (nbd_uri_number), the times are those of the link.
+ */
+#define VIEW_REMOTE_DEVICE ((dev_t)0)
+static inline bool view_is_remote(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && st->st_dev == VIEW_REMOTE_DEVICE;
+}
+void view_remote_stat(const char *uri, const struct stat *link, struct stat *st);
 
 /*
  * The directory of the images (of the one image) as it is now: a descriptor for the

@@ -7,6 +7,7 @@
  *   (partition 3 of it)               jammy:3/
  *   89025d75 -> jammy.img             89025d75 -> jammy
  *   89025d75.img -> /dev/zvol/pi1     89025d75/       an image elsewhere
+ *   89025d75 -> nbd://store/pi1       89025d75/       an image behind a block server
  *   bootcode.bin -> jammy/bootcode.bin   the same link
  *   89025d75 -> jammy.img, 89025d75.d/   89025d75/, jammy's with files of its own before it (own.h)
  *
@@ -91,7 +92,7 @@ static int probe_content(const struct view_look *look, const char *file, const s
 {
 	struct cache_image *cache;
 	size_t total;
-	int error = view_images_get(look->view->images, file, st, image);
+	int error = view_images_get(look->view->images, file, NULL, st, image);
 
 	if (error != 0)
 		return error;
@@ -110,17 +111,24 @@ static int probe_content(const struct view_look *look, const char *file, const s
 	return error == -ENODATA ? -ENOENT : error;
 }
 
+/* An image by its name, whatever is in it. */
+static bool is_named(const char *file, const struct stat *st)
+{
+	return view_has_suffix(file) || view_is_remote(st);
+}
+
 /* The same out of what is remembered; an image by its name need not have been met (NULL). */
 static int met_image(const struct view_look *look, const char *file, const struct stat *st, struct view_image **image)
 {
 	*image = view_images_known(look->view->images, st);
-	if (view_has_suffix(file) || (*image && atomic_load(&(*image)->shown)))
+	if (is_named(file, st) || (*image && atomic_load(&(*image)->shown)))
 		return 0;
 	view_image_put(*image);
 	return -ENOENT;
 }
 
-static int target_image(const struct view_look *look, const char *file, const struct stat *st,
+/* `uri` as of view_images_get. */
+static int target_image(const struct view_look *look, const char *file, const char *uri, const struct stat *st,
 			struct view_target *target)
 {
 	int error;
@@ -131,8 +139,8 @@ static int target_image(const struct view_look *look, const char *file, const st
 	note_file(look, file);
 	if (look->met_only)
 		return met_image(look, file, st, &target->image);
-	if (view_has_suffix(file))
-		error = view_images_get(look->view->images, file, st, &target->image);
+	if (is_named(file, st))
+		error = view_images_get(look->view->images, file, uri, st, &target->image);
 	else
 		error = probe_content(look, file, st, &target->image);
 	if (error == 0) {
@@ -157,7 +165,7 @@ static int target_of_link(const struct view_look *look, const char *file, const 
 	if (error != 0)
 		return error == -ENOENT || error == -EAGAIN ? error : -EIO;
 	if (maybe_image) {
-		error = target_image(look, file, &followed, target);
+		error = target_image(look, file, text, &followed, target);
 		if (error != -ENOENT)
 			return error;
 	}
@@ -178,7 +186,7 @@ static int target_of_file(const struct view_look *look, const char *file, struct
 	if (error != 0)
 		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : -EIO;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
-		return target_image(look, file, &st, target);
+		return target_image(look, file, NULL, &st, target);
 	return S_ISLNK(st.st_mode) ? target_of_link(look, file, &st, target) : -ENOENT;
 }
 
@@ -336,7 +344,7 @@ static int lookup_known(struct view *view, struct cache_op *op, const struct mea
 		target->link_bytes = strlen(meaning->text);
 		return 0;
 	}
-	error = target_image(&look, meaning->file, &meaning->st, target);
+	error = target_image(&look, meaning->file, NULL, &meaning->st, target);
 	if (error != 0)
 		return error;
 	/* By name, as long as it is not open. */
@@ -488,5 +496,6 @@ int view_single(struct view *view, struct view_target *target)
 		return -EIO;
 	if (!S_ISREG(target->st.st_mode) && !S_ISBLK(target->st.st_mode))
 		return -ENOENT;
-	return view_images_get(view->images, view_source_file(view->source), &target->st, &target->image);
+	return view_images_get(view->images, view_source_uri(view->source) ? "" : view_source_file(view->source),
+			       view_source_uri(view->source), &target->st, &target->image);
 }

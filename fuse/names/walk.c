@@ -125,7 +125,14 @@ static int open_and_look(struct view_image *image, struct cache_op *op, struct t
 	unsigned numbers[TABLES_LISTED_MAX];
 	struct cache_image *cache;
 	size_t total;
-	int error = view_image_open(image, op, &cache);
+	int error;
+
+	/* A listing connects to nobody: NAME:N of such an image are there to be asked for. */
+	if (image->remote) {
+		view_image_put(image);
+		return 0;
+	}
+	error = view_image_open(image, op, &cache);
 
 	if (error == 0)
 		error = cache_image_partitions(cache, op, numbers, TABLES_LISTED_MAX, &total);

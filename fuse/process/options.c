@@ -21,6 +21,8 @@
 
 #include "base/cleanup.h"
 #include "base/waits.h"
+#include "cache/device/nbd_loop.h"
+#include "cache/device/nbd_uri.h"
 #include "fuse/process/log.h"
 
 #ifndef IMAGEFS_VERSION
@@ -272,6 +274,15 @@ static int parse_debug(struct parse *parse, const char *argument, const char *te
 	}
 }
 
+static int parse_nbd(struct parse *parse, const char *argument, const char *text)
+{
+	if (!nbd_uri_check_allowed(text))
+		return refuse(parse, "is any, none, or names of hosts with colons between them, unix among them", argument);
+	free(parse->options->nbd);
+	parse->options->nbd = strdup(text);
+	return parse->options->nbd ? 0 : -1;
+}
+
 static int refuse_number(struct parse *parse, const char *argument, const struct limits *limits)
 {
 	char why[128];
@@ -325,6 +336,7 @@ static int parse_value(struct parse *parse, const char *argument)
 		{ "control=", parse_control },
 		{ "control_group=", parse_control_group },
 		{ "run_as=", parse_run_as },
+		{ "nbd=", parse_nbd },
 		{ "debug=", parse_debug },
 		{ "--debug=", parse_debug },
 		{ "", parse_number },
@@ -432,9 +444,10 @@ void options_describe(const struct options *options, const char *source, char *t
 	describe_mask(out, "umask", options->umask_given, options->umask);
 	describe_mask(out, "fmask", options->fmask_given, options->fmask);
 	describe_mask(out, "dmask", options->dmask_given, options->dmask);
-	fprintf(out, "time_offset=%d\npartition=%u\nsettle=%u\nkeep=%u\nchanges=%s\nrun_as=%u\ndebug=%u\n",
+	fprintf(out, "time_offset=%d\npartition=%u\nsettle=%u\nkeep=%u\nchanges=%s\nrun_as=%u\ndebug=%u\nnbd=%s\n",
 		options->time_offset_minutes, options->partition, options->settle_ms, options->keep_mib,
-		change_words[options->changes], options->run_as_user, options->debug);
+		change_words[options->changes], options->run_as_user, options->debug,
+		options->nbd ? options->nbd : "any");
 	describe_path(out, "control", options->control_off ? "none" : control ? control : "");
 	if (options->control_group_given)
 		fprintf(out, "control_group=%u\n", options->control_group);
@@ -448,7 +461,7 @@ static void print_help(void)
 	printf("usage: imagefs [options] SOURCE MOUNTPOINT\n"
 	       "\n"
 	       "Show the boot partitions of live disk images as a read-only filesystem.\n"
-	       "SOURCE is a directory of images, or one image (a file or a block device).\n"
+	       "SOURCE is a directory of images, or one image (a file, a block device, or a URI: nbd://HOST/EXPORT).\n"
 	       "\n"
 	       "  -f               stay in the foreground\n"
 	       "  -v, --verbose    say more in the log\n"
@@ -465,6 +478,8 @@ static void print_help(void)
 	       "  -o settle=MS     new content must have lasted this long (default: 200, at most 400)\n"
 	       "  -o changes=WHAT  how changes are noticed: kernel, events, none (default: auto, the best there is)\n"
 	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
+	       "  -o nbd=HOSTS     block servers that links may name: any (default), none, or unix (sockets)\n"
+	       "                   and names of hosts, with colons between them\n"
 	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
 	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"
 	       "  -o control_group=G  group of the files in it (default: each image's)\n"
@@ -531,7 +546,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return OPTIONS_DONE;
 	}
 	if (parse.version) {
-		printf("imagefs %s\n", IMAGEFS_VERSION);
+		printf("imagefs %s%s\n", IMAGEFS_VERSION, nbd_available() ? "" : " (without libnbd: no images behind block servers)");
 		return OPTIONS_DONE;
 	}
 	if (!options->source || !options->mountpoint) {

@@ -37,6 +37,7 @@ struct options {
 		CHANGES_NONE,	/* nothing is believed */
 	} changes;
 	unsigned keep_mib; /* memory for kept content */
+	char *nbd; /* owned: which block servers links may name (nbd_uri_is_allowed); NULL: any */
 
 	uid_t run_as_user;     /* 0: root, or who started it */
 	gid_t run_as_group;

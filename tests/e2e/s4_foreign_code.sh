@@ -13,6 +13,11 @@ board "$SRC/a.img" first
 board "$T/elsewhere.img" elsewhere
 ln -s a.img "$SRC/89025d75"
 ln -s "$T/elsewhere.img" "$SRC/b.img"
+if command -v nbdkit >/dev/null; then
+	board "$T/remote.img" remote
+	start_nbdkit "$T/remote.img"
+	ln -s "$URI" "$SRC/c"
+fi
 socket=$T/open/socket
 ln -s "$socket" "$T/mine/socket"
 "$PYTHON" -c 'import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); time.sleep(300)' "$socket" &
@@ -67,6 +72,7 @@ attack() {
 	# And it works.
 	is "an image" "$(cat "$MNT/89025d75/config.txt")" first
 	is "elsewhere" "$(cat "$MNT/b/config.txt")" elsewhere
+	[ ! -L "$SRC/c" ] || wait_until 10 grep -qx remote "$MNT/c/config.txt"
 	put changed "$SRC/a.img" /config.txt
 	is "changed" "$(cat "$MNT/a/config.txt")" changed
 	board "$SRC/new.img" new
@@ -77,7 +83,7 @@ attack() {
 	is "replaced" "$(cat "$MNT/89025d75/config.txt")" replaced
 	rm "$SRC/new.img"
 	refuses ENOENT cat "$MNT/new/config.txt"
-	is "names" "$(cd "$MNT" && echo *)" "89025d75 a b"
+	is "names" "$(cd "$MNT" && find . -mindepth 1 -maxdepth 1 ! -name c | sort | xargs)" "./89025d75 ./a ./b"
 	kill -TERM "$pid"
 	wait "$pid" || fail "exit $?"
 	not_mounted || fail "still mounted"

@@ -9,6 +9,7 @@ out one update with mtools on a private copy, and WRITER brings it to IMAGE:
   mtools       mtools itself on IMAGE
   dd           dd conv=notrunc of the blocks that differ
   nbd:URI      libnbd writes them, as a client of the server at URI
+  mirror:URI   the same, where what that server has is not IMAGE: IMAGE follows
 
 As soon as the writer has its reply every file is opened, and its size and
 bytes must be the new ones. Files opened before the update must stay what they
@@ -41,10 +42,10 @@ class Rounds:
         self.truth = {}
         self.opens = self.stale = self.mixed = self.kept = self.refused = 0
         self.nbd = None
-        if writer.startswith("nbd:"):
+        if writer.startswith(("nbd:", "mirror:")):
             import nbd
             self.nbd = nbd.NBD()
-            self.nbd.connect_uri(writer[4:])
+            self.nbd.connect_uri(writer.partition(":")[2])
 
     def content(self):
         size = self.rng.choice([0, 1, 511, 4096, 4097, 20000, 65536, 200001])
@@ -105,6 +106,9 @@ class Rounds:
         for at in places:
             if self.nbd:
                 self.nbd.pwrite(a[at:at + BLOCK], at)
+        if self.writer.startswith("mirror:"):
+            with open(self.image, "wb") as mirror:
+                mirror.write(a)
         if self.writer == "dd":
             for at in places:
                 subprocess.run(["dd", "of=" + self.image, "bs=%d" % BLOCK, "count=1",
@@ -183,6 +187,10 @@ class Rounds:
             self.truth[name] = self.content()
             mtools("mcopy", "-o", "-Q", "-i", fat, "-", "::" + name, data=self.truth[name])
         shutil.copyfile(self.image, self.shadow)
+        if self.writer.startswith("mirror:"):
+            with open(self.image, "rb") as image:
+                for at, block in enumerate(iter(lambda: image.read(1 << 20), b"")):
+                    self.nbd.pwrite(block, at << 20)
         self.removed = set()
         for number in range(self.rounds):
             self.look("before round %d" % number)

@@ -16,6 +16,11 @@ endforeach()
 foreach(name cache_ahead cache_disk cache_kept cache_kernel cache_notify cache_path_watch cache_watch cache_writes_page)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
+imagefs_unit(cache_nbd_uri cache_nbd_uri.c LIBS imagefs_cache)
+if(LIBNBD_FOUND)
+	target_compile_definitions(cache_nbd_uri PRIVATE HAVE_LIBNBD)
+	target_link_libraries(cache_nbd_uri PRIVATE PkgConfig::LIBNBD)
+endif()
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")
 
 # Without Criterion, which ThreadSanitizer does not let start.

@@ -55,6 +55,7 @@ static int memory_observe(struct cache_device *device, bool may_block, struct ca
 		.looked_ns = memory->looked_ns,
 		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
 		.blind = memory->kind == DEVICE_NOTHING,
+		.signless = memory->signless,
 		.stamp_ns = kernel_tells(memory->kind) ? memory->signed_ns : 0,
 	};
 	return 0;

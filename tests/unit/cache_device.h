@@ -70,6 +70,7 @@ struct memory_device {
 	int64_t seen_ns;    /* the change time last looked at */
 	int64_t changed_ns; /* when a change was last noticed */
 	bool settled;
+	bool signless; /* DEVICE_NOTHING: not even that */
 };
 
 /* A device on `bytes`, with nothing changed for an hour. */

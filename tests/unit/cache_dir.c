@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/tree/image.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -291,6 +292,51 @@ Test(cache_dir, c1_an_observation_that_failed_is_none)
 	cr_expect_eq(cache_image_root(reader.image, &op, CACHE_PARTITION_BOOT, &root), -EIO);
 	cr_expect_eq(cache_image_root(reader.image, &op, CACHE_PARTITION_BOOT, &root), -EIO);
 	memory.fail_observe = 0;
+	end();
+}
+
+/* How long it takes to find it. */
+static int64_t time_to_find(const char *path)
+{
+	int64_t start_ns = memory.now_ns;
+
+	id_of(path);
+	return memory.now_ns - start_ns;
+}
+
+Test(cache_dir, c7_without_any_sign_what_is_seen_for_the_first_time_has_to_last)
+{
+	start(DEVICE_NOTHING);
+	settle();
+	cr_expect_lt(time_to_find("CONFIG.TXT"), cache_settings_default.settle_ns);
+	cr_expect_lt(time_to_find("OVERLAYS/A.DTB"), cache_settings_default.settle_ns);
+	end();
+
+	start(DEVICE_NOTHING);
+	memory.signless = true;
+	settle();
+	cr_expect_geq(time_to_find("CONFIG.TXT"), cache_settings_default.settle_ns);
+	cr_expect_lt(time_to_find("CONFIG.TXT"), cache_settings_default.settle_ns);
+	cr_expect_geq(time_to_find("OVERLAYS/A.DTB"), cache_settings_default.settle_ns);
+	end();
+}
+
+Test(cache_dir, c7_without_any_sign_a_difference_anywhere_is_one)
+{
+	uint64_t generation;
+
+	start(DEVICE_NOTHING);
+	memory.signless = true;
+	settle();
+	id_of("CONFIG.TXT");
+	settle();
+	id_of("CONFIG.TXT");
+	cr_expect_gt(reader.image->seen.quiet_ns, SECOND);
+	generation = reader.image->seen.generation;
+	small_volume_put(&volume, &other);
+	id_of("CONFIG.TXT");
+	cr_expect_gt(reader.image->seen.generation, generation);
+	cr_expect_lt(reader.image->seen.quiet_ns, SECOND);
 	end();
 }
 

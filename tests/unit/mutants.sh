@@ -148,6 +148,10 @@ mutant "new content need not last" model tree/read.c \
 	's/if \(must_ns > 0 && reader.lasted_ns < must_ns\)/if (0)/'
 mutant "where nothing tells all is quiet" version tree/version.c \
 	's/return image->seen.blind \? image->cache->settings.settle_ns : 0;/return 0;/'
+mutant "what is seen first on a device without signs is old" dir tree/settle.c \
+	's/image->seen.blind && !image->seen.signless/image->seen.blind/'
+mutant "without signs no difference is one" dir tree/image.c \
+	's/image->seen.signless && image->differed_ns != 0/0/'
 mutant "content lasts from when it was last seen" model tree/chunk.c \
 	's/ \|\| !chunk_equal\(version, chunk, hash\)\)/)/'
 mutant "a steady read is believed whatever happened meanwhile" model tree/read.c \

@@ -1,0 +1,20 @@
+# Images behind block servers (CONTRACT R), by libnbd.
+if(NOT LIBNBD_FOUND)
+	return()
+endif()
+
+imagefs_e2e(n2_uri_links HOSTILE)
+# An EIO counts there: they have the machine to themselves.
+foreach(server nbd-server nbdkit nbdkit-tcp qemu-nbd qcow2)
+	imagefs_e2e(r_fresh_${server} SERIAL SCRIPT r_fresh ARGS ${server} 20)
+endforeach()
+foreach(server nbd-server nbdkit qemu-nbd)
+	coherence_e2e(r_whole_${server} SERIAL SCRIPT r_whole ARGS ${server} 12)
+endforeach()
+imagefs_e2e(r_recreated)
+imagefs_e2e(r_tls)
+imagefs_e2e(r_hostile HOSTILE)
+imagefs_e2e(r_many HOSTILE)
+foreach(where unix tcp)
+	imagefs_e2e(r_faults_${where} SERIAL SCRIPT r_faults ARGS ${where})
+endforeach()

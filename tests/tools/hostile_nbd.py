@@ -1,0 +1,145 @@
+#!/usr/bin/python3
+"""A block server that lies.
+
+  hostile_nbd.py SOCKET IMAGE
+
+Listens on the unix socket; the name of the export that a client asks for says in which way it lies (WAYS). Everything else is
+as doc/proto.md says, with the bytes of IMAGE.
+"""
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+
+GO, INFO, STRUCTURED = 7, 6, 8
+ACK, INFO_REPLY = 1, 3
+WAYS = """silence close garbage endless-options huge-option wrong-option size-0 size-1000 size-half size-double size-2^63 size-2^64
+	block-32K wrong-magic wrong-handle short-read short-and-close error trickle no-reply chunk-beyond chunk-huge chunk-none
+	chunk-garbage many-replies""".split()
+
+
+def exactly(sock, count):
+    data = b""
+    while len(data) < count:
+        part = sock.recv(count - len(data))
+        if not part:
+            raise ConnectionError
+        data += part
+    return data
+
+
+def option_reply(option, kind, data=b"", length=None):
+    return struct.pack(">QIII", 0x3E889045565A9, option, kind, len(data) if length is None else length) + data
+
+
+def size_of(way, true):
+    return {"size-0": 0, "size-1000": 1000, "size-half": true // 2, "size-double": true * 2, "size-2^63": 2**63 - 512,
+            "size-2^64": 2**64 - 512}.get(way, true)
+
+
+def negotiate(sock, true_size):
+    """(the way, is the reply structured?)"""
+    sock.sendall(b"NBDMAGICIHAVEOPT" + struct.pack(">H", 3))
+    exactly(sock, 4)
+    structured = False
+    while True:
+        _, option, length = struct.unpack(">8sII", exactly(sock, 16))
+        data = exactly(sock, length)
+        if option == STRUCTURED:
+            structured = True
+            sock.sendall(option_reply(option, ACK))
+            continue
+        if option not in (GO, INFO):
+            sock.sendall(option_reply(option, 0x80000001))
+            continue
+        name = data[4:4 + struct.unpack(">I", data[:4])[0]].decode()
+        if name == "silence":
+            time.sleep(1000)
+        if name == "close":
+            raise ConnectionError
+        if name == "garbage":
+            sock.sendall(os.urandom(100000))
+        if name == "huge-option":
+            sock.sendall(option_reply(option, INFO_REPLY, b"x" * 1000, 0xFFFFFFFF))
+            time.sleep(1000)
+        if name == "wrong-option":
+            sock.sendall(option_reply(99, ACK))
+        while name == "endless-options":
+            sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">H", 1) + b"name") * 100)
+        if name == "block-32K":
+            sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">HIII", 3, 1 << 15, 1 << 15, 1 << 25)))
+        sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">HQH", 0, size_of(name, true_size), 1)))
+        sock.sendall(option_reply(option, ACK))
+        return name, structured
+
+
+def chunk(handle, kind, data, flags=1, length=None):
+    return struct.pack(">IHHQI", 0x668E33EF, flags, kind, handle, len(data) if length is None else length) + data
+
+
+def answer(sock, way, structured, handle, offset, data):
+    if way == "no-reply":
+        return
+    if way == "wrong-magic":
+        sock.sendall(struct.pack(">IIQ", 0x12345678, 0, handle) + data)
+    elif way == "wrong-handle":
+        sock.sendall(chunk(handle ^ 1, 1, struct.pack(">Q", offset) + data))
+    elif way == "short-read":
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset) + data[:512]))
+    elif way == "short-and-close":
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset) + data)[:1000])
+        raise ConnectionError
+    elif way == "error" and not structured:
+        sock.sendall(struct.pack(">IIQ", 0x67446698, 5, handle))
+    elif way == "error":
+        sock.sendall(chunk(handle, 0x8001, struct.pack(">IH", 5, 0)))
+    elif way == "trickle":
+        for byte in chunk(handle, 1, struct.pack(">Q", offset) + data):
+            sock.sendall(bytes([byte]))
+            time.sleep(0.2)
+    elif way == "chunk-beyond":
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset + len(data)) + data))
+    elif way == "chunk-huge":
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset) + data, length=0xFFFFFFF0))
+    elif way == "chunk-none":
+        sock.sendall(chunk(handle, 0, b""))
+    elif way == "chunk-garbage":
+        sock.sendall(chunk(handle, 0x7777, os.urandom(100)))
+    elif way == "many-replies":
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset) + data) * 3)
+    elif structured:
+        sock.sendall(chunk(handle, 1, struct.pack(">Q", offset) + data))
+    else:
+        sock.sendall(struct.pack(">IIQ", 0x67446698, 0, handle) + data)
+
+
+def serve(sock, image):
+    try:
+        way, structured = negotiate(sock, os.path.getsize(image))
+        with open(image, "rb") as file:
+            while True:
+                _, _, kind, handle, offset, length = struct.unpack(">IHHQQI", exactly(sock, 28))
+                if kind == 2:
+                    return
+                file.seek(offset)
+                answer(sock, way, structured, handle, offset, file.read(length).ljust(length, b"\0"))
+    except (OSError, ValueError):
+        pass
+    finally:
+        sock.close()
+
+
+def main():
+    if len(sys.argv) == 1:
+        print(*WAYS)
+        return
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen(64)
+    while True:
+        threading.Thread(target=serve, args=(listener.accept()[0], sys.argv[2]), daemon=True).start()
+
+
+main()
