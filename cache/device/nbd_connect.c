@@ -63,17 +63,19 @@ static int connect_unix(const char *path, int64_t until_ns)
 }
 
 /* Each address that the host has, until one answers; time is shared out, so that one that is silent hides no other. */
-static int connect_host(const struct nbd_uri *uri, int64_t until_ns)
+static int connect_host(const struct nbd_uri *uri, int64_t within_ns)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list;
 	int fd = -ENXIO, left = 0;
+	int64_t until_ns;
 	const int one = 1;
 
 	if (getaddrinfo(uri->host, uri->port, &hints, &list) != 0)
 		return -ENXIO;
 	for (const struct addrinfo *address = list; address; address = address->ai_next)
 		left++;
+	until_ns = clock_now_ns(CLOCK_MONOTONIC) + within_ns;
 	for (const struct addrinfo *address = list; address && fd < 0; address = address->ai_next) {
 		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 
@@ -86,7 +88,9 @@ static int connect_host(const struct nbd_uri *uri, int64_t until_ns)
 	return fd;
 }
 
-int nbd_connect(const struct nbd_uri *uri, int64_t until_ns)
+int nbd_connect(const struct nbd_uri *uri, int64_t within_ns)
 {
-	return uri->socket ? connect_unix(uri->socket, until_ns) : connect_host(uri, until_ns);
+	if (uri->socket)
+		return connect_unix(uri->socket, clock_now_ns(CLOCK_MONOTONIC) + within_ns);
+	return connect_host(uri, within_ns);
 }

@@ -11,7 +11,7 @@
 struct nbd_uri;
 
 /*
- * The socket (close-on-exec, non-blocking), for the caller to close. Blocks until CLOCK_MONOTONIC is `until_ns`, and
- * besides as long as the resolver does. -ENXIO: nobody knows the name of the host; -ETIMEDOUT; -errno of connect(2).
+ * The socket (close-on-exec, non-blocking), for the caller to close. Blocks `within_ns`, and before that as long as the
+ * resolver does. -ENXIO: nobody knows the name of the host; -ETIMEDOUT; -errno of connect(2).
  */
-int nbd_connect(const struct nbd_uri *uri, int64_t until_ns);
+int nbd_connect(const struct nbd_uri *uri, int64_t within_ns);

@@ -7,13 +7,11 @@
 #include <libnbd.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/waits.h"
-#include "cache/device/device.h"
 #include "cache/device/nbd_export.h"
 #include "cache/device/nbd_target.h"
 #include "cache/device/ring.h"
@@ -23,9 +21,6 @@
 
 static const char silent[] = "its block server does not answer";
 static const char ended[] = "its block server ended the connection";
-static const char refused[] = "its block server has no such export, or refuses it";
-static const char tls_failed[] = "TLS with its block server fails, or the files for it cannot be read, as in a mount (imagefs(8), Block servers)";
-static const char large_blocks[] = "its block server reads in blocks of more than 4096 bytes, or less than 128 KiB at a time";
 
 struct pending {
 	struct nbd_connection *connection;
@@ -61,16 +56,16 @@ static void free_connection(struct nbd_connection *connection)
 }
 
 /* It is of no use any more: `problem` says why, if that is one. Its reads fail. */
-static void lose(struct nbd_connection *connection, const char *problem, const char *details)
+static void lose(struct nbd_connection *connection, const char *problem)
 {
 	struct nbd_export *nbd_export = connection->nbd_export;
 
 	pthread_mutex_lock(&nbd_all.lock);
-	if (nbd_export->current == connection || nbd_export->next == connection) {
-		nbd_export->current = nbd_export->current == connection ? NULL : nbd_export->current;
-		nbd_export->next = nbd_export->next == connection ? NULL : nbd_export->next;
-		if (problem)
-			nbd_fail_export(nbd_export, problem, details);
+	if (nbd_export->current == connection) {
+		nbd_export->current = NULL;
+		/* A read that came since its end was found would wait for ever: nobody is left to issue it. */
+		if (problem || nbd_export->first)
+			nbd_fail_export(nbd_export, problem ? problem : ended, "");
 		else
 			nbd_target_set_state(nbd_export->target, NBD_IDLE, NULL, "");
 	}
@@ -78,108 +73,22 @@ static void lose(struct nbd_connection *connection, const char *problem, const c
 	free_connection(connection);
 }
 
-/*
- * Simple replies: their length is that of the request. In structured ones a server says itself of what it sends data,
- * and libnbd (1.14) takes it for a whole answer when some is missing.
- */
-static bool ask_for_simple_replies(struct nbd_handle *handle)
-{
-#ifdef LIBNBD_HAVE_NBD_SET_REQUEST_EXTENDED_HEADERS
-	if (nbd_set_request_extended_headers(handle, false) != 0)
-		return false;
-#endif
-	return nbd_set_request_structured_replies(handle, false) == 0;
-}
-
-static bool configure(struct nbd_handle *handle, const struct nbd_uri *uri)
-{
-	bool done = ask_for_simple_replies(handle) && nbd_set_export_name(handle, uri->export) == 0 &&
-		    nbd_set_tls(handle, uri->tls ? LIBNBD_TLS_REQUIRE : LIBNBD_TLS_DISABLE) == 0;
-
-	if (!done || !uri->tls)
-		return done;
-	return nbd_set_tls_verify_peer(handle, uri->tls_verify_peer) == 0 &&
-	       (!uri->user || nbd_set_tls_username(handle, uri->user) == 0) &&
-	       (!uri->tls_certificates || nbd_set_tls_certificates(handle, uri->tls_certificates) == 0) &&
-	       (!uri->tls_psk_file || nbd_set_tls_psk_file(handle, uri->tls_psk_file) == 0);
-}
-
-static const char *library_error(void)
-{
-	const char *error = nbd_get_error();
-
-	return error ? error : "";
-}
-
-/* The handshake failed. */
-static const char *refusal(const struct nbd_connection *connection)
-{
-	return connection->nbd_export->target->uri.tls ? tls_failed : refused;
-}
-
-/* Its thread is over. False: it is gone. */
-static bool begin_handshake(struct nbd_connection *connection, int64_t now_ns)
-{
-	const struct nbd_uri *uri = &connection->nbd_export->target->uri;
-
-	if (connection->fd < 0) {
-		lose(connection, nbd_target_why(connection->fd), connection->fd == -EPERM ? "" : strerror(-connection->fd));
-		return false;
-	}
-	connection->handle = nbd_create();
-	if (!connection->handle || !configure(connection->handle, uri)) {
-		close(connection->fd);
-		lose(connection, refusal(connection), library_error());
-		return false;
-	}
-	/* Which takes the socket over, and closes it when it fails. */
-	if (nbd_aio_connect_socket(connection->handle, connection->fd) != 0) {
-		lose(connection, refusal(connection), library_error());
-		return false;
-	}
-	connection->heard_ns = now_ns;
-	LOCK_SCOPE(&nbd_all.lock);
-	connection->stage = NBD_SHAKING;
-	return true;
-}
-
-/* Sizes and limits are what a server says: nothing is taken as it is. */
-static const char *check_export(struct nbd_handle *handle, uint64_t *size_bytes)
-{
-	int64_t size = nbd_get_size(handle), least = nbd_get_block_size(handle, LIBNBD_SIZE_MINIMUM),
-		most = nbd_get_block_size(handle, LIBNBD_SIZE_MAXIMUM);
-
-	if (size < 0)
-		return refused;
-	*size_bytes = (uint64_t)size;
-	if (least > (int64_t)CACHE_BLOCK_BYTES || (most > 0 && most < (int64_t)NBD_REQUEST_BYTES_MAX))
-		return large_blocks;
-	return NULL;
-}
-
-/* False: it is gone. */
-static bool end_handshake(struct nbd_connection *connection)
+/* Its thread has made it. Under the lock. */
+static void begin_to_serve(struct nbd_connection *connection, int64_t now_ns)
 {
 	struct nbd_export *nbd_export = connection->nbd_export;
-	uint64_t size_bytes = 0;
-	const char *problem = check_export(connection->handle, &size_bytes);
 
-	if (problem) {
-		lose(connection, problem, "");
-		return false;
-	}
-	LOCK_SCOPE(&nbd_all.lock);
-	if (nbd_export->next != connection) {
-		connection->stage = NBD_RETIRED; /* nobody wants it any more */
-		return true;
-	}
+	connection->handle = connection->shaken;
+	connection->heard_ns = now_ns;
+	connection->stage = NBD_RETIRED; /* nobody wants it any more */
+	if (nbd_export->next != connection)
+		return;
 	connection->stage = NBD_READY;
 	nbd_export->next = NULL;
 	nbd_export->current = connection;
-	nbd_export->size_bytes = size_bytes;
+	nbd_export->size_bytes = connection->size_bytes;
 	nbd_target_set_state(nbd_export->target, NBD_CONNECTED, NULL, "");
 	pthread_cond_broadcast(&nbd_export->changed);
-	return true;
 }
 
 /* ---- reads ---------------------------------------------------------------------------------- */
@@ -250,43 +159,43 @@ static void issue_reads(struct nbd_connection *connection, int64_t now_ns)
 
 /* ---- steps: they return as nbd_connection_step -------------------------------------------------- */
 
-static int64_t step_making(struct nbd_connection *connection, int64_t now_ns)
+/*
+ * When its thread has had long enough. Then the export does without it: the resolver is left alone, and a handshake ends with its
+ * socket, whatever the server goes on to say. Under the lock.
+ */
+static int64_t limit_making(struct nbd_connection *connection, int64_t now_ns)
 {
 	struct nbd_export *nbd_export = connection->nbd_export;
-	bool made, wanted;
+	bool talks = connection->stage == NBD_SHAKING;
+	int64_t until_ns = (talks ? connection->talks_ns : connection->begun_ns) + WAIT_NBD_CONNECT_NS;
 
-	pthread_mutex_lock(&nbd_all.lock);
-	made = connection->made;
-	wanted = nbd_export->next == connection;
-	if (!made && wanted && now_ns - connection->begun_ns > WAIT_NBD_CONNECT_NS) {
-		/* The resolver, most likely: it is left alone, and its export need not wait. */
+	if (now_ns <= until_ns)
+		return until_ns + WAIT_MS;
+	if (nbd_export->next == connection) {
 		nbd_export->next = NULL;
-		nbd_fail_export(nbd_export, silent, "its address could not be found out in time");
+		nbd_fail_export(nbd_export, silent,
+				talks ? "it does not begin to talk NBD" : "its address could not be found out in time");
 	}
-	pthread_mutex_unlock(&nbd_all.lock);
-	if (!made)
-		return connection->begun_ns + WAIT_NBD_CONNECT_NS + WAIT_MS > now_ns ?
-			       connection->begun_ns + WAIT_NBD_CONNECT_NS + WAIT_MS : NBD_FOREVER_NS;
-	if (!wanted) {
-		cleanup_close_fd(&connection->fd);
-		free_connection(connection);
-		return 0;
-	}
-	return begin_handshake(connection, now_ns) ? now_ns : 0;
+	if (talks)
+		shutdown(connection->fd, SHUT_RDWR);
+	return NBD_FOREVER_NS;
 }
 
-static int64_t step_shaking(struct nbd_connection *connection, int64_t now_ns)
+static int64_t step_making(struct nbd_connection *connection, int64_t now_ns)
 {
-	if (nbd_aio_is_ready(connection->handle))
-		return end_handshake(connection) ? now_ns : 0;
-	if (nbd_aio_is_dead(connection->handle) || nbd_aio_is_closed(connection->handle)) {
-		lose(connection, refusal(connection), library_error());
-		return 0;
-	}
-	if (now_ns - connection->begun_ns <= WAIT_NBD_CONNECT_NS)
-		return connection->begun_ns + WAIT_NBD_CONNECT_NS + WAIT_MS;
-	lose(connection, silent, "it does not begin to talk NBD");
-	return 0;
+	int64_t until_ns = now_ns;
+
+	pthread_mutex_lock(&nbd_all.lock);
+	if (!connection->made)
+		until_ns = limit_making(connection, now_ns);
+	else if (connection->shaken)
+		begin_to_serve(connection, now_ns);
+	else
+		until_ns = 0;
+	pthread_mutex_unlock(&nbd_all.lock);
+	if (until_ns == 0)
+		free_connection(connection);
+	return until_ns;
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -323,7 +232,7 @@ static int64_t step_serving(struct nbd_connection *connection, bool ready, int64
 	int64_t until_ns;
 
 	if (nbd_aio_is_dead(connection->handle) || nbd_aio_is_closed(connection->handle)) {
-		lose(connection, connection->reads > 0 || connection->failed ? ended : NULL, "");
+		lose(connection, connection->reads > 0 || connection->failed ? ended : NULL);
 		return 0;
 	}
 	if (ready)
@@ -332,7 +241,7 @@ static int64_t step_serving(struct nbd_connection *connection, bool ready, int64
 		until_ns = earlier(connection->heard_ns + WAIT_NBD_SILENT_NS, connection->ended_ns + WAIT_NBD_READ_NS);
 		if (until_ns > now_ns)
 			return until_ns;
-		lose(connection, silent, "");
+		lose(connection, silent);
 		return 0;
 	}
 	until_ns = ready ? idle_until(connection, now_ns) : 0;
@@ -357,9 +266,8 @@ int64_t nbd_connection_step(struct nbd_connection *connection, int64_t now_ns)
 	pthread_mutex_unlock(&nbd_all.lock);
 	switch (stage) {
 	case NBD_MAKING:
-		return step_making(connection, now_ns);
 	case NBD_SHAKING:
-		return step_shaking(connection, now_ns);
+		return step_making(connection, now_ns);
 	case NBD_READY:
 	case NBD_RETIRED:
 		return step_serving(connection, stage == NBD_READY, now_ns);

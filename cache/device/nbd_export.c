@@ -2,7 +2,12 @@
 #include "cache/device/nbd_export.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,7 +22,7 @@
 /* Of one export, with those that come to an end, and those that the resolver keeps. */
 #define EXPORT_CONNECTIONS_MAX 4
 
-/* For the C library's resolver, where there is no opener. */
+/* For libnbd and its TLS; and for the C library's resolver, where there is no opener. */
 #define STACK_BYTES ((size_t)256 << 10)
 
 struct nbd_all nbd_all = { .lock = PTHREAD_MUTEX_INITIALIZER, .count_max = CONNECTIONS_DEFAULT, .wake_fd = -1 };
@@ -108,14 +113,80 @@ static bool make_room(void)
 	return true;
 }
 
+static bool same_server(const struct nbd_uri *a, const struct nbd_uri *b)
+{
+	if (a->socket || b->socket)
+		return a->socket && b->socket && strcmp(a->socket, b->socket) == 0;
+	return strcasecmp(a->host, b->host) == 0;
+}
+
+/* A server that does not answer has no more than a quarter of all that there may be: the others are for others. */
+static bool is_crowded(const struct nbd_export *nbd_export)
+{
+	size_t making = 0;
+
+	for (const struct nbd_connection *at = nbd_all.first; at; at = at->next)
+		making += !at->made && same_server(&at->nbd_export->target->uri, &nbd_export->target->uri);
+	return making >= (nbd_all.count_max + 3) / 4;
+}
+
+/* ---- the thread that makes one ---------------------------------------------------------- */
+
+/*
+ * A socket that comes too late for those who waited is better than one that may come too late as well, or none. From now
+ * on the server may open the export. False: nobody wants it.
+ */
+static bool begin_to_talk(struct nbd_connection *connection, int fd)
+{
+	struct nbd_export *nbd_export = connection->nbd_export;
+
+	LOCK_SCOPE(&nbd_all.lock);
+	if (!nbd_export->current && !nbd_export->freed && (!nbd_export->next || nbd_export->next->stage == NBD_MAKING)) {
+		nbd_export->next = connection;
+		nbd_target_set_state(nbd_export->target, NBD_CONNECTING, NULL, "");
+	}
+	connection->fd = nbd_export->next == connection ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (connection->fd < 0)
+		return false;
+	connection->talks_ns = now();
+	connection->stage = NBD_SHAKING;
+	nbd_wake(); /* it has a limit */
+	return true;
+}
+
 static void *make(void *argument)
 {
 	struct nbd_connection *connection = argument;
-	int fd = nbd_target_connect(connection->nbd_export->target);
+	struct nbd_export *nbd_export = connection->nbd_export;
+	char details[NBD_DETAILS_BYTES] = "";
+	struct nbd_handle *shaken = NULL;
+	uint64_t size_bytes = 0;
+	const char *problem;
+	sigset_t signals;
+	int fd;
 
+	/* As in the loop: a server that goes is no reason to end. */
+	sigfillset(&signals);
+	pthread_sigmask(SIG_SETMASK, &signals, NULL);
+	fd = nbd_target_connect(nbd_export->target);
+	problem = nbd_target_why(fd);
+	if (fd >= 0 && begin_to_talk(connection, fd))
+		shaken = nbd_handshake(fd, &nbd_export->target->uri, &size_bytes, &problem, details);
+	else if (fd >= 0)
+		close(fd);
+	else if (fd != -EPERM)
+		snprintf(details, sizeof(details), "%s", strerror(-fd));
 	LOCK_SCOPE(&nbd_all.lock);
-	connection->fd = fd;
-	connection->made = true;
+	cleanup_close_fd(&connection->fd);
+	connection->fd = -1;
+	connection->shaken = shaken;
+	connection->size_bytes = size_bytes;
+	connection->made = true; /* it is the loop's now */
+	if (!shaken && nbd_export->next == connection) {
+		nbd_export->next = NULL;
+		nbd_fail_export(nbd_export, problem, details);
+	}
+	pthread_cond_broadcast(&nbd_all.made);
 	nbd_wake();
 	return NULL;
 }
@@ -141,20 +212,26 @@ static bool begin_connection(struct nbd_export *nbd_export)
 	return true;
 }
 
-/* There is none. Is there one to wait for? */
+/* There is none. Is there one to wait for (`next`), or room for one (nbd_all.made)? */
 static bool want_connection(struct nbd_export *nbd_export)
 {
 	int64_t now_ns = now();
+	bool crowded;
 
+	if (nbd_export->target->malformed)
+		return false;
 	/* One that failed before, and is slow again, is not waited for by everybody who comes. */
 	if (nbd_export->next)
 		return nbd_export->failures == 0 || now_ns - nbd_export->next->begun_ns < WAIT_NBD_LOOK_NS;
 	if (now_ns < nbd_export->again_ns || nbd_export->connections >= EXPORT_CONNECTIONS_MAX)
 		return false;
-	if (make_room() && begin_connection(nbd_export))
+	crowded = is_crowded(nbd_export);
+	if (!crowded && make_room() && begin_connection(nbd_export))
 		return true;
-	nbd_fail_export(nbd_export, "there are too many connections to block servers", "");
-	return false;
+	/* Not its fault: it may be asked again at once. If it has one, that is what there is to say. */
+	if (nbd_export->failures == 0)
+		nbd_target_set_state(nbd_export->target, NBD_FAILED, "there are too many connections to block servers", "");
+	return crowded && nbd_export->failures == 0;
 }
 
 /* ---- interface ------------------------------------------------------------------------------- */
@@ -202,15 +279,16 @@ int nbd_export_look(struct nbd_export *nbd_export, uint64_t *size_bytes)
 	struct timespec until = clock_timespec(now_ns + WAIT_NBD_LOOK_NS);
 	int error = 0;
 
-	if (nbd_export->target->malformed)
-		return -EIO;
 	LOCK_SCOPE(&nbd_all.lock);
 	nbd_export->used_ns = now_ns;
-	if (nbd_export->current && now_ns - nbd_export->current->begun_ns > WAIT_NBD_AGE_NS)
+	if (nbd_export->current && now_ns - nbd_export->current->talks_ns > WAIT_NBD_AGE_NS)
 		nbd_retire(nbd_export);
 	/* Ends with the connection, in success or failure, or with the time. */
 	while (!nbd_export->current && error == 0 && want_connection(nbd_export))
-		error = pthread_cond_timedwait(&nbd_export->changed, &nbd_all.lock, &until);
+		error = pthread_cond_timedwait(nbd_export->next ? &nbd_export->changed : &nbd_all.made, &nbd_all.lock, &until);
+	/* What the one that was too old had still to issue. */
+	if (!nbd_export->current && !nbd_export->next)
+		fail_queue(nbd_export);
 	*size_bytes = nbd_export->size_bytes;
 	return nbd_export->current ? 0 : -EIO;
 }
@@ -226,7 +304,7 @@ void nbd_export_read(struct nbd_export *nbd_export, struct ring_piece *pieces, s
 	pthread_cond_init(&batch.over, NULL);
 	pthread_mutex_lock(&nbd_all.lock);
 	nbd_export->used_ns = now();
-	if (nbd_export->current || want_connection(nbd_export)) {
+	if (nbd_export->current || (want_connection(nbd_export) && nbd_export->next)) {
 		if (nbd_export->last)
 			nbd_export->last->next = &batch;
 		else

@@ -10,14 +10,16 @@
  * An export has one connection at a time, made when it is first looked at and closed when it was not used for
  * WAIT_NBD_IDLE_NS. Reads of any number of threads are in flight on it together; a second connection brings
  * nothing but work for the server. It is made by a thread of its own that asks the opener, since the resolver may
- * block; what follows (handshake, TLS) is the loop's.
+ * block, and goes through the handshake, since libnbd may (nbd_handshake.h); the loop ends that by the socket when its
+ * time is over. What follows is the loop's.
  *
  * What a connection shows is what its server served when it was made: nbd-server keeps the file open that had the
  * export's name then, and nobody tells that another one has it now. So no look is taken over a connection that is
- * older than WAIT_NBD_AGE_NS: a new one is made for it. It takes the place of the old one: some servers have a
- * limit, and would let the new one wait for the end of the old. What was written through the same export to
- * whatever the connection reads is seen in any case, since servers answer reads from where they wrote (FACTS: a second
- * connection to nbd-server, nbdkit and qemu-nbd missed none of 500 writes that were not flushed).
+ * older than WAIT_NBD_AGE_NS, counted from the begin of its handshake, in which the export is named: a new one is made
+ * for it. It takes the place of the old one: some servers have a limit, and would let the new one wait for the end of
+ * the old. What was written through the same export to whatever the connection reads is seen in any case, since servers
+ * answer reads from where they wrote (FACTS: a second connection to nbd-server, nbdkit and qemu-nbd missed none of 500
+ * writes that were not flushed).
  *
  * Whoever did not answer is asked again after WAIT_NBD_AGAIN_NS, then each time after twice as long. Until then, and
  * while its next connection has been in the making for longer than WAIT_NBD_LOOK_NS, a look is refused at once: a
@@ -33,6 +35,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "cache/device/nbd_handshake.h"
 
 struct nbd_handle;
 struct nbd_export;
@@ -51,12 +55,9 @@ void nbd_export_free(struct nbd_export *nbd_export);
  */
 int nbd_export_look(struct nbd_export *nbd_export, uint64_t *size_bytes);
 
-/* So much is one request at most. */
-#define NBD_REQUEST_BYTES_MAX ((size_t)128 << 10)
-
 /*
- * Read all of them, each at most so long and within the size, side by side; results as of ring_read_pieces, or -EIO. Blocks
- * as long as the server says something, and WAIT_NBD_SILENT_NS.
+ * Read all of them, each at most NBD_REQUEST_BYTES_MAX long and within the size, side by side; results as of
+ * ring_read_pieces, or -EIO. Blocks as long as the server says something, and WAIT_NBD_SILENT_NS.
  */
 void nbd_export_read(struct nbd_export *nbd_export, struct ring_piece *pieces, size_t count);
 
@@ -77,8 +78,8 @@ struct nbd_batch {
 
 /* Of a connection. */
 enum nbd_stage {
-	NBD_MAKING,	 /* a thread asks the opener */
-	NBD_SHAKING, /* the handshake */
+	NBD_MAKING,	 /* its thread asks the opener */
+	NBD_SHAKING, /* its thread goes through the handshake */
 	NBD_READY,	 /* the export's current one */
 	NBD_RETIRED, /* its reads may come to their end */
 	NBD_CLOSING, /* the server was told */
@@ -88,8 +89,11 @@ struct nbd_connection {
 	struct nbd_export *nbd_export; /* constant */
 	int64_t begun_ns;     /* constant: before anything was asked */
 	enum nbd_stage stage;     /* lock */
-	bool made;	      /* lock: by its thread, which is over: */
-	int fd;		      /* lock: its socket, or -errno */
+	int64_t talks_ns;	      /* lock: NBD_SHAKING began; the server opened the export after that */
+	int fd;		      /* lock: another descriptor of its socket in NBD_SHAKING, to end the handshake; else -1 */
+	bool made;	      /* lock: its thread is over, and has left: */
+	struct nbd_handle *shaken; /* lock: what is ready for reads; or NULL */
+	uint64_t size_bytes;  /* lock */
 	struct nbd_connection *next; /* lock: of all; only the loop takes one out */
 	/* The loop's (nbd_connection.c). */
 	struct nbd_handle *handle; /* or NULL */
@@ -112,12 +116,13 @@ struct nbd_export {
 	int64_t used_ns;	    /* when it was last looked at or read from */
 	int64_t again_ns;	    /* not to be connected to before */
 	unsigned failures;	    /* in a row */
-	struct nbd_batch *first, *last; /* to be issued */
+	struct nbd_batch *first, *last; /* to be issued; none without current or next */
 };
 
 extern struct nbd_all {
 	pthread_mutex_t lock;	     /* never held across a call of libnbd */
 	struct nbd_connection *first; /* lock */
+	pthread_cond_t made;	     /* one of them is made, or not to be had; once the loop runs */
 	size_t count, count_max;     /* lock; constant once there are any */
 	int wake_fd;		     /* constant once the loop runs */
 	bool woken;		     /* lock */

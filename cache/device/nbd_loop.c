@@ -132,8 +132,10 @@ int nbd_loop_start(void)
 		polled.connections = calloc(room, sizeof(struct nbd_connection *));
 	if (!polled.fds || !polled.connections)
 		return -ENOMEM;
-	if (nbd_all.wake_fd < 0)
+	if (nbd_all.wake_fd < 0) {
+		clock_condition_init(&nbd_all.made);
 		nbd_all.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	}
 	error = nbd_all.wake_fd < 0 ? -errno : thread_start(run, &polled, STACK_BYTES);
 	runs = error == 0;
 	return error;

@@ -62,7 +62,7 @@ int nbd_target_connect(struct nbd_target *target)
 	if (target->malformed)
 		return -EINVAL;
 	if (target->direct)
-		return nbd_connect(&target->uri, clock_now_ns(CLOCK_MONOTONIC) + WAIT_NBD_CONNECT_NS);
+		return nbd_connect(&target->uri, WAIT_NBD_CONNECT_NS);
 	pthread_mutex_lock(&target->lock);
 	memcpy(link, target->link, sizeof(link));
 	pthread_mutex_unlock(&target->lock);

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/statx.h"
 #include "base/temporary.h"
 #include "base/waits.h"
@@ -219,7 +218,7 @@ static int connect_name(const char *name, char *text)
 	if (nbd_uri_parse(text, &uri))
 		return -EINVAL;
 	error = *name == '\0' || nbd_uri_is_allowed(&uri, nbd_allowed) ?
-			nbd_connect(&uri, clock_now_ns(CLOCK_MONOTONIC) + WAIT_NBD_CONNECT_NS) : -EPERM;
+			nbd_connect(&uri, WAIT_NBD_CONNECT_NS) : -EPERM;
 	nbd_uri_free(&uri);
 	return error;
 }

@@ -116,8 +116,8 @@ static const char *const free_calls[] = {
 	"clock_gettime64", "clock_getres", "clock_getres_time64", "gettimeofday", "time", "restart_syscall",
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64",
 	"sigaltstack", "getrlimit", "ugetrlimit", "setrlimit", "getrandom", "uname", "sysinfo", "cacheflush",
-	/* to the opener, the log and the service manager: sockets that are connected */
-	"send", "sendmsg", "recvmsg",
+	/* to the opener, block servers, the log and the service manager: sockets that are connected */
+	"send", "sendmsg", "recvmsg", "shutdown",
 };
 
 /* Of ints, and unsigned ones. */

@@ -30,6 +30,21 @@ unfolded "$CONTROL/status" >"$T/status"
 for way in silence close wrong-option block-32K wrong-magic; do
 	grep -q "^ *$way: .*its block server" "$T/status" || fail "$way is not said: $(cat "$T/status")"
 done
+# Another server's image, while this one talks and does not come to an end: the handshake of each is its own matter.
+"$PYTHON" "$TOOLS/hostile_nbd.py" "$T/sock2" "$T/far.img" 2>>"$T/server.log" &
+PIDS+=($!)
+wait_until 10 test -S "$T/sock2"
+ln -s "nbd+unix:///truth?socket=$T/sock2" "$SRC/remote.img"
+wait_until 10 grep -qx far "$MNT/remote/config.txt"
+while sleep 0.05; do cat "$MNT/endless-options/config.txt" || true; done >/dev/null 2>&1 &
+PIDS+=($!)
+# New connections of its own are among them: after two seconds each is too old.
+for _ in {1..40}; do
+	timeout 10 cat "$MNT/remote/config.txt" >"$T/got" 2>"$T/said" || [ $? != 124 ] || fail "the remote neighbour hangs"
+	wait_until 10 grep -qx far "$MNT/remote/config.txt"
+	sleep 0.1
+done
+kill "$!"
 # The same link, to the truth.
 ln -sfn "nbd+unix:///another?socket=$T/sock" "$SRC/garbage.img"
 wait_until 20 grep -qx far "$MNT/garbage/config.txt"

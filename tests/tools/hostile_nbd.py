@@ -66,8 +66,12 @@ def negotiate(sock, true_size):
             time.sleep(1000)
         if name == "wrong-option":
             sock.sendall(option_reply(99, ACK))
-        while name == "endless-options":
-            sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">H", 1) + b"name") * 100)
+        if name == "endless-options":
+            # Its reader finds more there whenever it looks. (SO_SNDBUFFORCE)
+            sock.setsockopt(socket.SOL_SOCKET, 32, 1 << 25)
+            endless = option_reply(option, INFO_REPLY, struct.pack(">H", 1) + b"name") * 100000
+            while True:
+                sock.sendall(endless)
         if name == "block-32K":
             sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">HIII", 3, 1 << 15, 1 << 15, 1 << 25)))
         sock.sendall(option_reply(option, INFO_REPLY, struct.pack(">HQH", 0, size_of(name, true_size), 1)))

@@ -20,6 +20,7 @@ imagefs_unit(cache_nbd_uri cache_nbd_uri.c LIBS imagefs_cache)
 if(LIBNBD_FOUND)
 	target_compile_definitions(cache_nbd_uri PRIVATE HAVE_LIBNBD)
 	target_link_libraries(cache_nbd_uri PRIVATE PkgConfig::LIBNBD)
+	imagefs_unit(cache_nbd_export cache_nbd_export.c LIBS imagefs_cache PkgConfig::LIBNBD)
 endif()
 target_compile_definitions(cache_notify PRIVATE NOTIFY_DATA="${CMAKE_SOURCE_DIR}/tests/data/notify")
 
