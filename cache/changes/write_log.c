@@ -68,6 +68,7 @@ struct write_log {
 
 	uint64_t generation;
 	uint64_t floor;	      /* what was believed under an older generation may be anything */
+	uint64_t gap;	      /* since this generation each write was told; `floor` or before it: what is not remembered was told, too */
 	uint64_t epoch;	      /* how often that happened: guards do not outlast it */
 	int64_t floor_ns;     /* since when all that was written is in the log */
 	struct entry *entries; /* a ring of ENTRIES, ascending generations; there when somebody tells */
@@ -117,7 +118,7 @@ int write_log_new(struct write_log **out)
 	if (!log)
 		return -ENOMEM;
 	atomic_store(&log->references, 1);
-	log->generation = log->floor = 1;
+	log->generation = log->floor = log->gap = 1;
 	log->monotonic_ns = monotonic_ns;
 	log->real_time_ns = real_time_ns;
 	pthread_mutex_init(&log->lock, NULL);
@@ -198,7 +199,7 @@ static bool is_untracked(const struct write_log *log, const struct cache_range *
 
 static void start_over(struct write_log *log)
 {
-	log->floor = ++log->generation;
+	log->floor = log->gap = ++log->generation;
 	log->epoch++;
 	log->count = 0;
 	log->floor_ns = log->monotonic_ns();
@@ -533,7 +534,7 @@ static void look_again_until_settled(struct write_log *log, struct cache_observa
 	log->began_ns = 0;
 	if (log->settles_ns == 0)
 		return;
-	log->floor = ++log->generation;
+	log->floor = log->gap = ++log->generation;
 	if (seen->now_ns >= log->settles_ns)
 		log->settles_ns = 0;
 }
@@ -633,6 +634,12 @@ int write_log_changes(struct write_log *log, uint64_t generation, struct cache_r
 		ranges[count++] = entry->range;
 	}
 	return (int)count;
+}
+
+bool write_log_told_since(struct write_log *log, uint64_t generation)
+{
+	LOCK_SCOPE(&log->lock);
+	return log->exact && generation >= log->gap;
 }
 
 /* Of what is in flight in `where`: is a write executed, as far as is known, and when did the first begin? */

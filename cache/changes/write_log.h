@@ -128,6 +128,9 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen);
 int write_log_changes(struct write_log *log, uint64_t generation, struct cache_range *ranges, size_t capacity,
 		      size_t *in_flight);
 
+/* Was each write since `generation` told, whether or not all of them are remembered? */
+bool write_log_told_since(struct write_log *log, uint64_t generation);
+
 /*
  * A burst: writes that follow each other more closely than the time of rest.
  * What is older than the burst that goes on is no half of it.

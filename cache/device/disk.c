@@ -138,7 +138,7 @@ static int look(struct disk *disk, struct signs *signs)
 	memset(signs, 0, sizeof(*signs));
 	/* Events before ctime: an event that comes later than this look counts for the next one. */
 	if (disk->target)
-		signs->events = watch_events(disk->watch, disk->target);
+		signs->events = watch_events(disk->watch, disk->target, disk->is_block);
 	if (disk->is_block) {
 		if (block_size_bytes(disk->fd, &signs->size_bytes) != 0)
 			return -EIO;

@@ -57,12 +57,33 @@ struct walk {
 	char rest[PATH_MAX];
 };
 
+/* Events name a directory as it is called on disk. Where case is folded, the path may spell it otherwise. */
+static bool is_called(int fd, const char *name)
+{
+	char path[32], target[PATH_MAX];
+	const char *last;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	last = strrchr(target, '/');
+	return last && strcmp(last + 1, name) == 0;
+}
+
 static int go_to(struct walk *walk, const char *name)
 {
+	bool is_named = strcmp(name, "/") != 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 	int fd = openat(walk->dir_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
+	if (is_named && !is_called(fd, name)) {
+		close(fd);
+		return -EOPNOTSUPP;
+	}
 	cleanup_close_fd(&walk->dir_fd);
 	walk->dir_fd = fd;
 	return 0;

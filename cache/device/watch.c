@@ -228,10 +228,10 @@ static bool look(struct watch *watch)
 	return count >= 0;
 }
 
-uint64_t watch_events(struct watch *watch, struct watch_target *target)
+uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone)
 {
 	LOCK_SCOPE(&watch->lock);
-	if (!look(watch))
+	if (!look(watch) || alone)
 		drain(watch, target->once.descriptor != 0 ? &watch->once : &watch->every);
 	return target->events + watch->overflows;
 }

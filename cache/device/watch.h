@@ -59,8 +59,12 @@ int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool ma
  */
 void watch_rest(struct watch *watch, struct watch_target *target, int fd);
 
-/* Drain the target's queue and return the target's event count: it grew if anything was written to the file. */
-uint64_t watch_events(struct watch *watch, struct watch_target *target);
+/*
+ * Drain the target's queue and return the target's event count: it grew if anything was written to the file. `alone`:
+ * nothing else tells of writes, as a file's ctime does; then the queue is read also when it does not seem ready, for
+ * an event like the last one in it wakes nobody, and may be there a moment before that one has.
+ */
+uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone);
 
 /*
  * Ring the bell from now on when `fd` becomes ready (`events` as of epoll_ctl); it is the caller's to read. The

@@ -277,10 +277,9 @@ int version_check(struct cache_version *version, struct cache_op *op)
 static bool is_not_worth_comparing(const struct cache_version *version)
 {
 	const struct cache_image *image = version->image;
-	struct changes written;
 
 	return image->seen.exact && version->known_count > PROMPT_CHUNKS && !version->detached && !version->retired &&
-	       !image_changes(image, version->data_checked, &written);
+	       !version->guard && !write_log_told_since(image->log, version->data_checked);
 }
 
 int cache_version_open(struct cache_version *version, struct cache_op *op)

@@ -76,6 +76,7 @@ static void take_in(struct source_watch *source, const uint64_t rung[BELLS])
  */
 static void ask(struct source_watch *source)
 {
+	uint64_t mounts = source->rung[BELL_MOUNTS];
 	struct path_watch path;
 	int error;
 
@@ -88,6 +89,9 @@ static void ask(struct source_watch *source)
 		cleanup_close_fd(&path.fd), path.fd = -1;
 	pthread_mutex_lock(&source->lock);
 	source->asking = false;
+	/* What was mounted, or rung, meanwhile was taken in by others, who have seen no watch: it may be of another directory by now. */
+	if (path.fd >= 0 && (source->rung[BELL_MOUNTS] != mounts || path_watch_read(&path) == PATH_ELSEWHERE))
+		cleanup_close_fd(&path.fd), path.fd = -1;
 	source->ask_ns = queue_now_ns() + (path.fd >= 0 ? WAIT_WATCH_AGAIN_NS : WAIT_WATCH_IN_VAIN_NS);
 	source->path = path;
 	source->generation++;

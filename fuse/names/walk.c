@@ -128,12 +128,9 @@ static int open_and_look(struct view_image *image, struct cache_op *op, struct t
 	int error;
 
 	/* A listing connects to nobody: NAME:N of such an image are there to be asked for. */
-	if (image->remote) {
-		view_image_put(image);
+	if (image->remote)
 		return 0;
-	}
 	error = view_image_open(image, op, &cache);
-
 	if (error == 0)
 		error = cache_image_partitions(cache, op, numbers, TABLES_LISTED_MAX, &total);
 	if (error == 0)

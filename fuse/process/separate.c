@@ -454,8 +454,12 @@ static bool was_silent(void)
 
 static void ask(const struct opener_request *request, struct opener_answer *answer)
 {
-	/* A request that is about to be answered waits for it. All else cannot be answered without. */
-	patience wait = request->what == OPENER_ASK_PROCESS ? wait_briefly : NULL;
+	/*
+	 * A request that is about to be answered waits for these, on a thread that must not: they only make things nicer,
+	 * or faster. All else cannot be answered without.
+	 */
+	bool can_do_without = request->what == OPENER_ASK_PROCESS || request->what == OPENER_ASK_WATCH_PATH;
+	patience wait = can_do_without ? wait_briefly : NULL;
 	struct connection *connection;
 	int error = wait && was_silent() ? -ETIMEDOUT : take_connection(&connection, wait);
 

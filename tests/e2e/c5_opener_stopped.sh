@@ -42,6 +42,10 @@ else
 	stopped=$opener
 fi
 kill -STOP "$stopped"
+# Something is mounted: then SOURCE is to be watched anew, for which it is asked; who comes first does not wait for that.
+mkdir "$T/beside"
+mount -t tmpfs none "$T/beside"
+[ "$how" = hung ] || is "first after a mount" "$(timeout 20 cat "$MNT/open/config.txt")" open.img
 for name in hanging no-such-image idle1 idle2 idle3; do
 	(timeout 60 cat "$MNT/$name/config.txt" >"$T/out.$name" 2>&1 || true) &
 	PIDS+=($!)

@@ -117,6 +117,23 @@ Test(cache_write_log, c4_a_read_was_no_write)
 	cr_expect_eq(changes_since(before), -1);
 }
 
+Test(cache_write_log, c3_what_is_not_remembered_was_told_all_the_same)
+{
+	uint64_t before = observe().generation;
+
+	cr_expect(write_log_told_since(told, before));
+	for (uint64_t i = 0; i < 1200; i++) {
+		begin(TELLER, i, i * 4096, 4096);
+		cr_expect_eq(write_log_end(told, TELLER, i), 1);
+	}
+	observe();
+	cr_expect_eq(changes_since(before), -1);
+	cr_expect(write_log_told_since(told, before));
+	write_log_start_over(told);
+	cr_expect_not(write_log_told_since(told, before));
+	cr_expect(write_log_told_since(told, observe().generation));
+}
+
 /* ---- untracked ranges ------------------------------------------------------ */
 
 Test(cache_write_log, c4_writes_to_an_untracked_range_cost_nothing)

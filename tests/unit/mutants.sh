@@ -210,6 +210,8 @@ log=changes/write_log.c
 mutant "write log: a write that ended moves no generation" model $log 's/\{ \+\+log->generation, flight->range/{ log->generation, flight->range/'
 mutant "write log: writes in flight are no change" write_log $log 's/ranges\[count\+\+\] = log->flights\[i\].range;/;/'
 mutant "write log: ranges there is no room for are none" write_log $log 's/if \(count == capacity\)\n\t\t\treturn -1;/if (count == capacity)\n\t\t\tbreak;/'
+mutant "write log: what is not remembered was not told" write_log $log 's/log->floor = log->entries/log->floor = log->gap = log->entries/'
+mutant "write log: what was not told was" write_log $log 's/log->floor = log->gap = \+\+log->generation;\n\tlog->epoch/log->floor = ++log->generation;\n\tlog->epoch/'
 mutant "write log: what falls out of the log did not happen" write_log $log 's/log->floor = log->entries\[log->first\].generation;//'
 mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
 mutant "write log: two looks may be of one moment while a write is executed" write_log $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
