@@ -63,9 +63,10 @@ static void *accept_all(void *argument)
 	memcpy(hello + 16, &size, 8);
 	hello[27] = 1; /* NBD_FLAG_HAS_FLAGS */
 	while (server->count < SERVED_MAX && (fd = accept(server->listener, NULL, NULL)) >= 0) {
+		server->served[server->count] = fd;
+		server->count++;
 		if (write(fd, hello, sizeof(hello)) != sizeof(hello))
 			abort();
-		server->served[server->count++] = fd;
 	}
 	return NULL;
 }
