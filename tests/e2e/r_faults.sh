@@ -12,7 +12,8 @@ serve() { # serve OPTIONS... -- PLUGIN...: in the foreground, so that it can be 
 	while [ "$1" != -- ]; do options+=("$1") && shift; done
 	shift
 	rm -f "$T/nbdkit.pid" "$T/sock"
-	nbdkit -f "${where[@]}" -P "$T/nbdkit.pid" "${options[@]}" "$@" 2>>"$T/nbdkit.log" &
+	# One thread: with more, nbdkit 1.32 ends itself when a client goes with reads under way (raw_send_socket).
+	nbdkit -f -t 1 "${where[@]}" -P "$T/nbdkit.pid" "${options[@]}" "$@" 2>>"$T/nbdkit.log" &
 	server=$!
 	PIDS+=("$server")
 	wait_until 10 test -s "$T/nbdkit.pid"
