@@ -206,11 +206,6 @@ void kept_unref(struct kept *kept)
 		free_kept(kept);
 }
 
-uint64_t kept_size_bytes(const struct kept *kept)
-{
-	return kept->size_bytes;
-}
-
 struct kept *kept_put_first(struct kept *kept, struct kept *list)
 {
 	kept->next = list;

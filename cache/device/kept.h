@@ -44,7 +44,6 @@ enum kept_place {
  * can be had, or the budget has its share of them; -EAGAIN: it was to be in memory, and there is no room.
  */
 int kept_new(struct kept_budget *budget, uint64_t size_bytes, enum kept_place place, struct kept **kept);
-uint64_t kept_size_bytes(const struct kept *kept);
 struct kept *kept_ref(struct kept *kept); /* atomic */
 
 /*
