@@ -23,15 +23,13 @@
 #include "base/waits.h"
 #include "cache/changes/held.h"
 #include "cache/changes/marker.h"
+#include "cache/changes/marks.h"
 #include "cache/changes/pairing.h"
 #include "cache/changes/guard.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/opener.h"
 
-/* linux/fanotify.h since 6.14; not in the headers of Debian 12. */
-#ifndef FAN_PRE_ACCESS
-#define FAN_PRE_ACCESS 0x00100000
-#endif
+/* linux/fanotify.h since 6.14. */
 #define INFO_TYPE_RANGE 6
 
 struct info_range {
@@ -40,12 +38,6 @@ struct info_range {
 	uint64_t offset_bytes;
 	uint64_t count_bytes;
 };
-
-#define EVENTS (FAN_PRE_ACCESS | FAN_MODIFY | FAN_ACCESS)
-
-/* As long as nobody looks; what is ignored stays so when it is modified. */
-#define IGNORE (FAN_MARK_ADD | FAN_MARK_IGNORED_MASK | FAN_MARK_IGNORED_SURV_MODIFY)
-#define HEED (FAN_MARK_REMOVE | FAN_MARK_IGNORED_MASK)
 
 #define BUCKETS 1024
 
@@ -103,6 +95,8 @@ struct bucket {
 
 struct kernel_events {
 	int fd;
+	struct marks marks;   /* on `fd`; constant after the start, as the next */
+	bool old_kernel;
 	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
 	struct marker *marker; /* constant after the start; thread-safe */
 	atomic_bool alive;
@@ -120,11 +114,6 @@ struct kernel_events {
 	pthread_mutex_t visits_lock;
 	struct visit *visits; /* under visits_lock */
 };
-
-static int mark(struct kernel_events *events, unsigned flags, uint64_t mask, int fd)
-{
-	return opener_mark(events->fd, flags, mask, fd);
-}
 
 const char *kernel_why_not(int error)
 {
@@ -162,6 +151,7 @@ int kernel_events_new(struct kernel_events **out)
 		free(events);
 		return error;
 	}
+	events->marks.fd = events->fd;
 	pthread_mutex_init(&events->lock, NULL);
 	pthread_mutex_init(&events->visits_lock, NULL);
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -170,25 +160,19 @@ int kernel_events_new(struct kernel_events **out)
 	return 0;
 }
 
+void kernel_events_as_before(struct kernel_events *events)
+{
+	events->old_kernel = true;
+}
+
+bool kernel_events_arm_apart(const struct kernel_events *events)
+{
+	return events->marks.apart;
+}
+
 int kernel_events_test(struct kernel_events *events, int fd)
 {
-	struct stat st;
-	int error;
-
-	if (fstat(fd, &st) != 0)
-		return -errno;
-	/* Nobody answers yet: who writes in between waits until somebody does. */
-	if (S_ISDIR(st.st_mode)) {
-		error = mark(events, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, fd);
-		mark(events, FAN_MARK_REMOVE, EVENTS | FAN_EVENT_ON_CHILD, fd);
-		return error;
-	}
-	error = mark(events, IGNORE, EVENTS, fd);
-	if (error == 0)
-		error = mark(events, FAN_MARK_ADD, EVENTS, fd);
-	mark(events, FAN_MARK_REMOVE, EVENTS, fd);
-	mark(events, HEED, EVENTS, fd);
-	return error;
+	return marks_test(&events->marks, fd);
 }
 
 /* Does the thread still answer? */
@@ -216,7 +200,7 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	if (is_marked_directory(events, &st))
 		return 0;
 	/* Without the lock, under which writers wait: SOURCE may be on storage that hangs. */
-	error = mark(events, FAN_MARK_ADD, EVENTS | FAN_EVENT_ON_CHILD, fd);
+	error = marks_arm_directory(&events->marks, fd);
 	if (error != 0 && error != -EOPNOTSUPP)
 		return error;
 	LOCK_SCOPE(&events->lock);
@@ -488,7 +472,7 @@ static int64_t feed_listen(struct write_feed *self, bool may_block)
 	if (since_ns != 0)
 		return since_ns;
 	take_in(feed);
-	if (mark(feed->events, HEED, EVENTS, feed->fd) == 0)
+	if (marks_heed(&feed->events->marks, feed->fd) == 0)
 		return listen_from_now(feed);
 	atomic_store(&feed->since_ns, 0);
 	return 0;
@@ -535,14 +519,11 @@ static void sweep(void *context)
 		LOCK_SCOPE(&events->buckets[i].marks);
 		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
 			if (nobody_looks_any_more(feed))
-				mark(events, IGNORE, EVENTS, feed->fd);
+				marks_rest(&events->marks, feed->fd);
 	}
 }
 
-/*
- * Likewise: a file that nobody looked at when there was an event of it. A mark of its own (one that a link leads
- * to) keeps a file in memory anyway, and the kernel refuses to have it evictable.
- */
+/* Likewise: a file that nobody looked at when there was an event of it. */
 static void ignore(void *context, int fd, const struct stat *st)
 {
 	struct kernel_events *events = context;
@@ -552,8 +533,8 @@ static void ignore(void *context, int fd, const struct stat *st)
 	pthread_mutex_lock(&events->lock);
 	looked_at = is_looked_at(events, st->st_dev, st->st_ino);
 	pthread_mutex_unlock(&events->lock);
-	if (!looked_at && mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, fd) == -EEXIST)
-		mark(events, IGNORE, EVENTS, fd);
+	if (!looked_at)
+		marks_rest_other(&events->marks, fd);
 }
 
 /* Under the bucket's lock, as the next one. */
@@ -583,12 +564,8 @@ static void remove_feed(struct kernel_feed *feed)
 
 	pthread_mutex_lock(&bucket->marks);
 	unlink_feed(feed);
-	/* Its mark would keep the inode, and a deleted image's blocks with it. */
-	if (!first_of(events, feed->device, feed->inode)) {
-		mark(events, FAN_MARK_REMOVE, EVENTS, feed->fd);
-		mark(events, HEED, EVENTS, feed->fd);
-		mark(events, IGNORE | FAN_MARK_EVICTABLE, EVENTS, feed->fd);
-	}
+	if (!first_of(events, feed->device, feed->inode))
+		marks_leave(&events->marks, feed->fd);
 	pthread_mutex_unlock(&bucket->marks);
 	held_forget(events->held, feed->log);
 	free(feed);
@@ -599,13 +576,10 @@ static void feed_close(struct write_feed *self)
 	remove_feed((struct kernel_feed *)self);
 }
 
-/*
- * Neither of these two ignores the file at once: somebody may listen to it. The first event that nobody
- * looks for does that.
- */
+/* Neither of these two has the file rest at once: somebody may listen to it. The first event that nobody looks for does that. */
 int kernel_events_file(struct kernel_events *events, int fd)
 {
-	return is_alive(events) ? mark(events, FAN_MARK_ADD, EVENTS, fd) : -ENOSYS;
+	return is_alive(events) ? marks_arm(&events->marks, fd) : -ENOSYS;
 }
 
 int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
@@ -628,7 +602,7 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 	/* One who goes at the same time, as another user of the image, leaves the mark or took it away before. */
 	pthread_mutex_lock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
 	link_feed(feed);
-	error = mark(events, FAN_MARK_ADD, EVENTS, fd);
+	error = marks_arm(&events->marks, fd);
 	pthread_mutex_unlock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
 	if (error != 0) {
 		remove_feed(feed);
@@ -672,7 +646,8 @@ static void forget_wanted(struct kernel_events *events, const struct wanted *wan
 	}
 }
 
-int kernel_silent_fd(struct kernel_events *events, int fd)
+/* `open_noisy` has the file raise events, and opens it. */
+static int silent_fd_by(struct kernel_events *events, int fd, int (*open_noisy)(const struct marks *marks, int fd))
 {
 	struct wanted wanted = { .thread = (pid_t)syscall(SYS_gettid), .fd = -1 };
 	struct stat st;
@@ -686,7 +661,7 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	wanted.inode = st.st_ino;
 	/* Known first: what is wanted is not ignored. The file may be on storage that hangs: without the lock. */
 	remember_wanted(events, &wanted);
-	CLEANUP_FD int noisy = opener_mark_and_reopen(events->fd, FAN_MARK_ADD, HEED, EVENTS, fd);
+	CLEANUP_FD int noisy = open_noisy(&events->marks, fd);
 
 	error = noisy < 0 ? noisy : read_a_byte(noisy);
 	/* It stays heeded; the first event that nobody looks for has it ignored. */
@@ -694,6 +669,20 @@ int kernel_silent_fd(struct kernel_events *events, int fd)
 	if (wanted.fd < 0)
 		return error != 0 ? error : -EIO;
 	return wanted.fd;
+}
+
+int kernel_silent_fd(struct kernel_events *events, int fd)
+{
+	return silent_fd_by(events, fd, marks_heed_and_reopen);
+}
+
+/* Where no file can be tried, as before. */
+static void learn_to_arm(struct kernel_events *events)
+{
+	CLEANUP_FD int fd = events->old_kernel ? -1 : opener_temporary("/var/tmp");
+	CLEANUP_FD int silent = fd < 0 ? -1 : silent_fd_by(events, fd, marks_try);
+
+	events->marks.apart = silent >= 0;
 }
 
 void kernel_events_while(struct kernel_events *events, const struct stat *st, void (*act)(void *context), void *context)
@@ -766,5 +755,6 @@ int kernel_events_start(struct kernel_events *events)
 	}
 	pthread_setname_np(thread, "imagefs-kernel");
 	pthread_detach(thread);
+	learn_to_arm(events);
 	return 0;
 }

@@ -5,14 +5,13 @@
  *
  * fanotify's FAN_PRE_ACCESS comes with thread and range before a write is
  * executed, and the writer waits for our answer. That costs each request of a
- * listened-to file up to 40 us; so an ignore mark on its inode switches it off
- * for every image that nobody looks at, and for every other file in SOURCE.
+ * listened-to file up to 40 us; so an image raises events only while somebody looks at it, and other files do not (marks.h).
  *
- *   SOURCE's directory  one mark for all files in it: a descriptor raises events
+ *   SOURCE's directory  one mark for all files in it: a descriptor can raise events
  *                       only if a mark covered its file when it was opened.
  *   an image            a mark of its own, which covers all its names and lasts
- *                       when it is moved; ignored while nobody looks.
- *   other files         raise one event each, and are ignored from then on, by a
+ *                       when it is moved; at rest while nobody looks.
+ *   other files         none; before Linux 6.17 they raise one event each, and are ignored from then on, by a
  *                       mark that does not keep the inode in memory.
  *
  * One thread answers, and does nothing that can block: marks are set by others
@@ -30,6 +29,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 struct kernel_events;
@@ -41,6 +41,10 @@ int kernel_events_new(struct kernel_events **events);
 
 /* Can files in the directory or of the filesystem behind `fd` be listened to? 0, or why not: -EOPNOTSUPP (the filesystem), -EINVAL (the kernel). */
 int kernel_events_test(struct kernel_events *events, int fd);
+
+/* Use no more than Linux 6.16 has, and does that (marks.h)? For tests; the first one before the start. */
+void kernel_events_as_before(struct kernel_events *events);
+bool kernel_events_arm_apart(const struct kernel_events *events);
 
 /* Start to answer; after the daemon forked. -errno: then nothing may be marked. */
 int kernel_events_start(struct kernel_events *events);

@@ -27,6 +27,9 @@
 /* linux/fanotify.h, since 6.14: FAN_PRE_ACCESS. */
 #define PRE_ACCESS UINT64_C(0x00100000)
 
+/* Likewise, since 6.0: FAN_MARK_IGNORE. */
+#define MARK_IGNORE 0x00000400U
+
 /* Constant once there are threads. */
 static void (*ask)(const struct opener_request *request, struct opener_answer *answer) = opener_perform;
 static const char *source_directory, *source_file; /* of the process that opens */
@@ -313,14 +316,25 @@ static int mark_directory(const struct opener_request *request, const struct sta
 	return add_marks(request, dir_fd);
 }
 
+/* Who asked for FAN_ACCESS_PERM would have every reader wait; to ignore it is what arms a file (cache/changes/marks.h). */
+static bool may_mark(const struct opener_request *request)
+{
+	uint64_t events = PRE_ACCESS | FAN_MODIFY | FAN_ACCESS | FAN_EVENT_ON_CHILD;
+
+	/* Of whole filesystems and mounts, and of opens, one hears of everything. */
+	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM))
+		return false;
+	if (request->flags[1] == 0 && request->flags[0] & (FAN_MARK_IGNORED_MASK | MARK_IGNORE))
+		events |= FAN_ACCESS_PERM;
+	return !(request->mask & ~events);
+}
+
 static int mark(const struct opener_request *request)
 {
 	struct statx st;
 	int error = check_readable(request->fds[1], &st);
 
-	/* Of whole filesystems and mounts, and of opens, one hears of everything. */
-	if ((request->flags[0] | request->flags[1]) & (FAN_MARK_MOUNT | FAN_MARK_FILESYSTEM) ||
-	    request->mask & ~(uint64_t)(PRE_ACCESS | FAN_MODIFY | FAN_ACCESS | FAN_EVENT_ON_CHILD))
+	if (!may_mark(request))
 		return -EACCES;
 	if (error == -EACCES && S_ISDIR(st.stx_mode))
 		return mark_directory(request, &st);

@@ -27,8 +27,8 @@ woken() { for process in "${processes[@]}"; do cat "/proc/$process/task/"*/statu
 watches() { cat "/proc/$pid/fdinfo/"* 2>/dev/null | awk -v inode="ino:$(printf %x "$(stat -L -c %i "$SRC/$1.img")")" '
 	/^inotify/ && $3 == inode { if ($5 ~ /^mask:8/) once++; else every++ }
 	END { print once + 0, every + 0 }'; }
-# Ignored by fanotify, or (not yet written to since it was mounted) never heard of.
-is_heeded() { cat "/proc/$pid/fdinfo/"* 2>/dev/null | grep -q "^fanotify ino:$(printf %x "$(stat -L -c %i "$SRC/$1.img")") .* mask:100003 ignored_mask:0 "; }
+# Ignored by fanotify or not asked for, or (not yet written to since it was mounted) never heard of.
+is_heeded() { cat "/proc/$pid/fdinfo/"* 2>/dev/null | grep -qE "^fanotify ino:$(printf %x "$(stat -L -c %i "$SRC/$1.img")") .* mask:100003 ignored_mask:(0|20000) "; }
 at_rest() { [ "$(watches "$1")" = "1 0" ] && { [ "$CHANGES" = events ] || ! is_heeded "$1"; }; }
 
 # write_often IMAGE HOW: over what $T/block.IMAGE holds, again and again; it holds what was written last then.

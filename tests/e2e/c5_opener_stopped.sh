@@ -15,11 +15,11 @@ CHANGES=kernel
 pid=$(daemon_pid)
 opener=$(pgrep -P "$pid" -f imagefs-opener)
 
-# Is the image not listened to any more? Then its mark, that does not go with the inode, says what is ignored.
+# Is the image not listened to any more? Then its mark, that does not go with the inode, asks for nothing but what is ignored.
 is_ignored() {
 	local inode
 	inode=$(printf %x "$(stat -c %i "$SRC/$1.img")")
-	grep -hs "^fanotify ino:$inode " "/proc/$pid/fdinfo"/* | grep -qv 'ignored_mask:0 '
+	grep -hs "^fanotify ino:$inode " "/proc/$pid/fdinfo"/* | grep -qvE ' mask:100003 ignored_mask:(0|20000) '
 }
 in_kernel() { grep -qs "$2" "/proc/$1/task"/*/stack; } # is a thread of the process in that function?
 cat "$MNT"/idle{1,2,3}/config.txt >"$T/out"

@@ -389,17 +389,18 @@ mutant "read on: an observation that failed is none" read_on $on 's/if \(again !
 
 # ---- the kernel ----
 kernel=changes/kernel.c
-mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(mark\(feed->events, HEED, EVENTS, feed->fd\) == 0\)/if (true)/'
+mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(marks_heed\(&feed->events->marks, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/link_feed\(feed\);\n\terror = mark\(events, FAN_MARK_ADD, EVENTS, fd\);/link_feed(feed);\n\terror = 0;/'
-mutant "kernel: the directory has no mark" kernel $kernel 's/error = mark\(events, FAN_MARK_ADD, EVENTS \| FAN_EVENT_ON_CHILD, fd\);/error = 0;/'
+	's/link_feed\(feed\);\n\terror = marks_arm\(&events->marks, fd\);/link_feed(feed);\n\terror = 0;/'
+mutant "kernel: the directory has no mark" kernel $kernel 's/error = marks_arm_directory\(&events->marks, fd\);/error = 0;/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
 	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
-mutant "kernel: a mark keeps a deleted image" kernel $kernel 's/mark\(events, FAN_MARK_REMOVE, EVENTS, feed->fd\);\n//'
+mutant "kernel: an old kernel is taken for a new one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = true;/'
+mutant "kernel: a new kernel is taken for an old one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = false;/'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
-mutant "kernel: a mark keeps other deleted files" kernel $kernel 's/(if \(!looked_at\)\n\t\tmark\(events, )IGNORE \| FAN_MARK_EVICTABLE/$1IGNORE/'
+mutant "kernel: who is looked at is at rest" kernel $kernel 's/if \(!looked_at\)\n/\n/'
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
 mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
 mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
@@ -411,6 +412,15 @@ mutant "kernel: silent descriptors are not given" kernel $kernel 's/wanted->fd =
 mutant "kernel: a file that was emptied is known" kernel $kernel 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
 mutant "kernel: no descriptors are kept back" kernel $kernel 's/events->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
 mutant "kernel: what is kept back is not used" kernel $kernel 's/bool raise = [^;]*;/bool raise = false;/'
+
+marks=changes/marks.c
+mutant "marks: one keeps a deleted image" kernel $marks 's/mark\(marks, FAN_MARK_REMOVE, EVENTS, fd\);\n\tmark\(marks, IGNORE_NO_MORE, ignored/mark(marks, IGNORE_NO_MORE, ignored/'
+mutant "marks: one keeps a deleted image, armed apart" kernel $marks 's/\tmark\(marks, IGNORE_NO_MORE, ignored, fd\);\n//'
+mutant "marks: one keeps other deleted files" kernel $marks 's/else if \(mark\(marks, IGNORE \| FAN_MARK_EVICTABLE, EVENTS, fd\) == -EEXIST\)/else/'
+mutant "marks: a directory's are not its children's" kernel $marks 's/ARMS \| FAN_EVENT_ON_CHILD/ARMS/'
+mutant "marks: readers are asked for" kernel $marks 's/marks->apart \? mark\(marks, IGNORE, ARMS, fd\)/marks->apart ? mark(marks, FAN_MARK_ADD, ARMS | FAN_PRE_ACCESS, fd)/'
+mutant "marks: to heed takes what arms" kernel $marks 's/marks->apart \? mark\(marks, FAN_MARK_ADD, EVENTS, fd\)/marks->apart ? (mark(marks, FAN_MARK_ADD, EVENTS, fd), mark(marks, IGNORE_NO_MORE, ARMS, fd))/'
+mutant "marks: a file at rest is not armed" kernel $marks 's/(if \(marks->apart\)\n\t\tmark\(marks, FAN_MARK_REMOVE, EVENTS, fd\);)\n\telse\n/if (marks->apart)\n\t\tmark(marks, FAN_MARK_REMOVE, EVENTS, fd), mark(marks, IGNORE_NO_MORE, ARMS, fd);\n\telse\n/'
 
 # ---- images and volumes ----
 mutant "a missing partition is absent at once" image tree/root.c \
