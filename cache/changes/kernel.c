@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
-#include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/waits.h"
+#include "cache/changes/announcements.h"
 #include "cache/changes/held.h"
 #include "cache/changes/marker.h"
 #include "cache/changes/marks.h"
@@ -29,26 +28,7 @@
 #include "cache/changes/write_log.h"
 #include "cache/device/opener.h"
 
-/* linux/fanotify.h since 6.14. */
-#define INFO_TYPE_RANGE 6
-
-struct info_range {
-	struct fanotify_event_info_header header;
-	uint32_t pad;
-	uint64_t offset_bytes;
-	uint64_t count_bytes;
-};
-
 #define BUCKETS 1024
-
-/* A dozen events at a time: each comes with a descriptor. */
-#define BUFFER_BYTES 1024
-
-/*
- * The kernel refuses the write that it cannot give us a descriptor for. So many
- * are kept back for that: the limit is raised by as much, while events are read.
- */
-#define DESCRIPTORS_KEPT 64
 
 /* How often it is asked which images nobody looks at any more. */
 #define SWEEP_NS (1 * WAIT_S)
@@ -94,8 +74,7 @@ struct bucket {
 };
 
 struct kernel_events {
-	int fd;
-	struct marks marks;   /* on `fd`; constant after the start, as the next */
+	struct marks marks;   /* on the queue; constant after the start, as the next */
 	bool old_kernel;
 	struct held *held;    /* writers that wait until bytes are preserved; thread-safe */
 	struct marker *marker; /* constant after the start; thread-safe */
@@ -107,8 +86,7 @@ struct kernel_events {
 	struct wanted *wanted;
 	dev_t directory_device;
 	ino_t directory_inode;
-	struct rlimit limit; /* of everybody else; rlim_max: none is kept back */
-	_Alignas(struct fanotify_event_metadata) char buffer[BUFFER_BYTES];
+	struct announcements queue; /* its descriptor is constant */
 
 	/* Inside of the other lock: many visit at a time, and are not to wait until all that is queued is taken in. */
 	pthread_mutex_t visits_lock;
@@ -139,19 +117,15 @@ int kernel_events_new(struct kernel_events **out)
 
 	if (!events)
 		return error;
-	events->fd = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_REPORT_TID | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS |
-					   FAN_CLOEXEC | FAN_NONBLOCK,
-				   O_RDONLY | O_LARGEFILE | O_CLOEXEC | O_NONBLOCK);
-	if (events->fd < 0)
-		error = -errno;
-	else
-		error = held_new(events->fd, &events->held);
+	error = announcements_open(&events->queue);
+	if (error == 0)
+		error = held_new(events->queue.fd, &events->held);
 	if (error != 0) {
-		cleanup_close_fd(&events->fd);
+		cleanup_close_fd(&events->queue.fd);
 		free(events);
 		return error;
 	}
-	events->marks.fd = events->fd;
+	events->marks.fd = events->queue.fd;
 	pthread_mutex_init(&events->lock, NULL);
 	pthread_mutex_init(&events->visits_lock, NULL);
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -270,38 +244,6 @@ static bool is_looked_at(struct kernel_events *events, dev_t device, ino_t inode
 
 /* ---- events; under the lock -------------------------------------------------- */
 
-/* An event without a range may be about all of it. */
-static struct cache_range range_of(const struct fanotify_event_metadata *event)
-{
-	const char *at = (const char *)event + event->metadata_len, *end = (const char *)event + event->event_len;
-	struct info_range info = { .count_bytes = (uint64_t)INT64_MAX };
-
-	/* Each record says how long it is, and the kernel writes whole ones. */
-	while (at + sizeof(info.header) <= end) {
-		memcpy(&info.header, at, sizeof(info.header));
-		if (info.header.info_type == INFO_TYPE_RANGE && at + sizeof(info) <= end) {
-			memcpy(&info, at, sizeof(info));
-			break;
-		}
-		if (info.header.len < sizeof(info.header))
-			break;
-		at += info.header.len;
-	}
-	/* No length: all from there on. A clone of a whole file (FICLONE) tells so. */
-	if (info.count_bytes == 0)
-		info.count_bytes = (uint64_t)INT64_MAX;
-	return (struct cache_range){ info.offset_bytes,
-				     min_u64(info.count_bytes, (uint64_t)INT64_MAX - info.offset_bytes) };
-}
-
-static void allow(struct kernel_events *events, int fd)
-{
-	struct fanotify_response response = { .fd = fd, .response = FAN_ALLOW };
-
-	while (write(events->fd, &response, sizeof(response)) < 0 && errno == EINTR)
-		;
-}
-
 /* Our own thread reads a byte, to be given the descriptor. */
 static bool give_to_who_wants(struct kernel_events *events, const struct fanotify_event_metadata *event)
 {
@@ -309,7 +251,7 @@ static bool give_to_who_wants(struct kernel_events *events, const struct fanotif
 		if (wanted->thread != event->pid || wanted->fd >= 0 || !(event->mask & FAN_PRE_ACCESS))
 			continue;
 		wanted->fd = event->fd;
-		allow(events, event->fd);
+		announcements_allow(&events->queue, event->fd);
 		return true;
 	}
 	return false;
@@ -329,7 +271,7 @@ static void note_size(struct kernel_feed *feed, off_t size_bytes)
 /* What the feeds of the file make of an event. True: the writer is held, and the descriptor with it. */
 static bool tell_feeds(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
-	struct cache_range range = range_of(event);
+	struct cache_range range = announcements_range(event);
 	struct saving *saving = NULL;
 	struct write_log *log = NULL;
 
@@ -354,8 +296,9 @@ static bool tell_feeds(struct kernel_events *events, const struct fanotify_event
 	return true;
 }
 
-static void take_event(struct kernel_events *events, const struct fanotify_event_metadata *event)
+static void take_event(void *context, const struct fanotify_event_metadata *event)
 {
+	struct kernel_events *events = context;
 	struct stat st;
 	bool known, visited;
 
@@ -366,7 +309,7 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 	if (known && tell_feeds(events, event, &st))
 		return;
 	if (event->mask & FAN_PRE_ACCESS)
-		allow(events, event->fd);
+		announcements_allow(&events->queue, event->fd);
 	/*
 	 * A file that nobody looks at, or an image that is not open: once is enough. Not for the end of a read, whose
 	 * beginning did that: another process is asked for each mark.
@@ -377,58 +320,21 @@ static void take_event(struct kernel_events *events, const struct fanotify_event
 		close(event->fd);
 }
 
-/* read(2), with descriptors that nobody else could take; how many are left cannot be known before. */
-static ssize_t read_events(struct kernel_events *events)
-{
-	bool raise = events->limit.rlim_cur < events->limit.rlim_max;
-	struct rlimit raised = { events->limit.rlim_max, events->limit.rlim_max };
-	ssize_t length;
-
-	if (raise)
-		setrlimit(RLIMIT_NOFILE, &raised);
-	length = read(events->fd, events->buffer, sizeof(events->buffer));
-	if (raise)
-		setrlimit(RLIMIT_NOFILE, &events->limit);
-	return length;
-}
-
 /* The kernel could not give a descriptor: what was written nobody knows. */
-static void know_nothing(struct kernel_events *events)
+static void know_nothing(void *context)
 {
+	struct kernel_events *events = context;
+
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
 			write_log_stranger(feed->log);
 }
 
-/*
- * Takes in what was queued when the call began. Not what comes meanwhile: a
- * writer that was let go on announces its next write at once, without end.
- */
 static void drain(struct kernel_events *events)
 {
-	int queued_bytes = 0;
+	static const struct announcements_taker taker = { take_event, know_nothing };
 
-	if (ioctl(events->fd, FIONREAD, &queued_bytes) != 0)
-		return;
-	/* Each turn takes at least one event, or ends. */
-	for (int count = queued_bytes / (int)FAN_EVENT_METADATA_LEN; count > 0;) {
-		ssize_t length = read_events(events);
-		const char *at = events->buffer;
-
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length < 0 && (errno == EMFILE || errno == ENFILE))
-			know_nothing(events);
-		if (length <= 0)
-			return;
-		/* FAN_EVENT_NEXT, but for its cast, of which clang warns: each event begins where the one before it ends. */
-		for (const struct fanotify_event_metadata *event = (const void *)at; FAN_EVENT_OK(event, length); event = (const void *)at) {
-			take_event(events, event);
-			length -= event->event_len;
-			at += event->event_len;
-			count--;
-		}
-	}
+	announcements_drain(&events->queue, &taker, events);
 }
 
 /* ---- listening ---------------------------------------------------------------- */
@@ -705,7 +611,7 @@ void kernel_events_while(struct kernel_events *events, const struct stat *st, vo
 static void *answer(void *argument)
 {
 	struct kernel_events *events = argument;
-	struct pollfd poll_fd = { .fd = events->fd, .events = POLLIN };
+	struct pollfd poll_fd = { .fd = events->queue.fd, .events = POLLIN };
 
 	for (;;) {
 		int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), next_ns = held_give_up_late(events->held, now_ns);
@@ -722,16 +628,8 @@ static void *answer(void *argument)
 	}
 	/* Nobody answers any more: the kernel lets all writers go on when the queue is closed. */
 	atomic_store(&events->alive, false);
-	close(events->fd);
+	close(events->queue.fd);
 	return NULL;
-}
-
-static void keep_descriptors_back(struct kernel_events *events)
-{
-	if (getrlimit(RLIMIT_NOFILE, &events->limit) != 0 || events->limit.rlim_cur < 4 * DESCRIPTORS_KEPT)
-		return;
-	events->limit.rlim_cur -= DESCRIPTORS_KEPT;
-	setrlimit(RLIMIT_NOFILE, &events->limit);
 }
 
 int kernel_events_start(struct kernel_events *events)
@@ -741,7 +639,7 @@ int kernel_events_start(struct kernel_events *events)
 	pthread_t thread;
 	int error;
 
-	keep_descriptors_back(events);
+	announcements_keep_descriptors(&events->queue);
 	atomic_store(&events->alive, true);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -388,7 +388,7 @@ mutant "read on: what cannot be read is what was there" read_on $on 's/return er
 mutant "read on: an observation that failed is none" read_on $on 's/if \(again != 0\)\n\t\treturn again;/if (again != 0)\n\t\treturn 1;/'
 
 # ---- the kernel ----
-kernel=changes/kernel.c
+kernel=changes/kernel.c queue=changes/announcements.c
 mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(marks_heed\(&feed->events->marks, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
@@ -404,14 +404,14 @@ mutant "kernel: who is looked at is at rest" kernel $kernel 's/if \(!looked_at\)
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
 mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
 mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
-mutant "kernel: ranges are not read" kernel $kernel 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
+mutant "kernel: ranges are not read" kernel $queue 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
 mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
 mutant "kernel: nobody watches the clock" kernel $kernel 's/held_give_up_late\(events->held, now_ns\);/now_ns + WAIT_S;/'
 mutant "kernel: silent descriptors are not given" kernel $kernel 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
 mutant "kernel: a file that was emptied is known" kernel $kernel 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
-mutant "kernel: no descriptors are kept back" kernel $kernel 's/events->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
-mutant "kernel: what is kept back is not used" kernel $kernel 's/bool raise = [^;]*;/bool raise = false;/'
+mutant "kernel: no descriptors are kept back" kernel $queue 's/announcements->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
+mutant "kernel: what is kept back is not used" kernel $queue 's/bool raise = [^;]*;/bool raise = false;/'
 
 marks=changes/marks.c
 mutant "marks: one keeps a deleted image" kernel $marks 's/mark\(marks, FAN_MARK_REMOVE, EVENTS, fd\);\n\tmark\(marks, IGNORE_NO_MORE, ignored/mark(marks, IGNORE_NO_MORE, ignored/'
