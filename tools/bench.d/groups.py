@@ -8,6 +8,7 @@ import opens
 import reads
 import reports
 import tftp
+import updates
 import walks
 import writers
 
@@ -20,6 +21,7 @@ GROUPS = {
     "tftp": tftp,
     "listings": listings,
     "writers": writers,
+    "updates": updates,
     "reports": reports,
     "coherence": coherence,
 }
