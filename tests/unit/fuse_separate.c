@@ -227,6 +227,11 @@ Test(fuse_separate, s4_hears_of_source_and_its_images_only)
 	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_MODIFY | FAN_EVENT_ON_CHILD, other), -EACCES);
 	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_MODIFY, image), -EACCES);
 	cr_expect_eq(opener_mark_and_reopen(fanotify_fd, FAN_MARK_ADD, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_MODIFY, image), -EACCES);
+	/* Readers would wait for who asks for it, not for who has it ignored; which this queue cannot. */
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_ACCESS_PERM, image), -EACCES);
+	cr_expect_eq(opener_mark_and_reopen(fanotify_fd, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK, FAN_MARK_ADD, FAN_ACCESS_PERM, image),
+		     -EACCES);
+	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD | FAN_MARK_IGNORED_MASK, FAN_ACCESS_PERM, image), -EINVAL);
 	/* An event of an open comes with what somebody else opens. */
 	cr_expect_eq(opener_mark(fanotify_fd, FAN_MARK_ADD, FAN_OPEN | FAN_EVENT_ON_CHILD, of_source), -EACCES);
 	cr_expect_str_eq(text_of(opener_mark_and_reopen(fanotify_fd, FAN_MARK_ADD, 0, FAN_MODIFY, image)), "a");
