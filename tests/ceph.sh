@@ -59,6 +59,7 @@ ceph_configuration() { # ceph_configuration FSID
 		paxos_propose_interval = 0.05
 		[osd]
 		osd_data = $CEPH/osd
+		admin_socket = $CEPH/osd.asok
 		osd_objectstore = memstore
 		memstore_device_bytes = 4294967296
 		osd_fast_shutdown = false
