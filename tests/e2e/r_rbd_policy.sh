@@ -70,7 +70,7 @@ can_read image
 rbd create --size 8M --stripe-unit 65536 --stripe-count 4 rbd/striped
 cannot_read striped
 said 'is refused: it is striped over several objects'
-rbd migration prepare --no-progress rbd/other rbd/moved 2>/dev/null
+rbd migration prepare rbd/other rbd/moved 2>/dev/null
 cannot_read moved
 said 'is refused: it is being migrated'
 rbd migration execute --no-progress rbd/moved 2>/dev/null
