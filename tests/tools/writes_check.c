@@ -4,12 +4,12 @@
  *
  *   writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT [WRITERS-URI [STEP]]]
  *
- * Each writer, on a connection of its own (to WRITERS-URI, if there is one), stamps its region again and again: 256 KiB over the
- * border of two units, the next one's border being his neighbour's (or that STEP units further), by one
- * request; now and then it is zeroed. Each reader reads the page, a region in 16 pieces, and the page, by the rules of
- * cache/changes/formats/writes_page.h. What these accept must be of one stamp (C2), and of none
- * older than the last one that had its reply before the reader began (C1). When the page says
- * later that nothing was written, what was read then must not be older either.
+ * Each writer, on a connection of its own (to WRITERS-URI, if there is one), stamps its region again and
+ * again: 256 KiB over the border of two units, the next one's border being his neighbour's (or that STEP
+ * units further), by one request; now and then it is zeroed. Each reader reads the page, a region in 16
+ * pieces, and the page, by the rules of cache/changes/formats/writes_page.h. What these accept must be of one
+ * stamp (C2), and of none older than the last one that had its reply before the reader began (C1). When the
+ * page says later that nothing was written, what was read then must not be older either.
  *
  * Ends when so many reads were accepted, or one that is wrong, and prints what was seen. Writes may fail, not
  * all of them.
@@ -82,7 +82,8 @@ static struct nbd_handle *connected(const char *uri)
 
 static struct writes_range range_of(unsigned region)
 {
-	return (struct writes_range){ (first_unit + region * step + 1) * MIB - REGION_BYTES / 2, REGION_BYTES };
+	return (struct writes_range){ (first_unit + region * step + 1) * MIB - REGION_BYTES / 2,
+				      REGION_BYTES };
 }
 
 static void pause_us(unsigned us)
