@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -26,7 +25,9 @@
 #include "base/waits.h"
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
+#include "cache/device/clone.h"
 #include "cache/device/opener.h"
+#include "cache/device/page_cache.h"
 #include "cache/device/ring.h"
 #include "cache/device/watch.h"
 
@@ -66,6 +67,7 @@ struct disk {
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
+	struct clone *clone;	     /* DISK_FILE, where it may share blocks with others: `fd` is closed with it; or NULL */
 	_Atomic int64_t looked_ns;   /* CLOCK_MONOTONIC: when it was observed last */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
@@ -303,24 +305,11 @@ static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer
 /*
  * Does the page cache hold the whole range? Asked before file data is read from
  * it, because RWF_NOWAIT starts a readahead of what it misses, and the direct
- * read that follows then reads it a second time. cachestat(2) is of 6.5; before
- * that the answer is no.
+ * read that follows then reads it a second time.
  */
-static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
+static bool is_in_page_cache(const struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
 {
-	struct {
-		uint64_t offset, length;
-	} range = { offset_bytes, length_bytes };
-	struct {
-		uint64_t cached, dirty, writeback, evicted, recently_evicted;
-	} state;
-	const long cachestat_number = 451; /* one for all architectures, and not in Debian 12's headers */
-
-	if (disk->in_memory)
-		return true;
-	if (disk->kind != DISK_FILE || syscall(cachestat_number, disk->fd, &range, &state, 0) != 0)
-		return false;
-	return state.cached >= (length_bytes + CACHE_BLOCK_BYTES - 1) / CACHE_BLOCK_BYTES;
+	return disk->in_memory || (disk->kind == DISK_FILE && page_cache_holds(disk->fd, offset_bytes, length_bytes));
 }
 
 #define DIRECT_UNOPENED (-1)
@@ -417,10 +406,14 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 
 	if (!range_within(offset_bytes, length_bytes, atomic_load(&disk->size_bytes)))
 		return -EIO;
-	if (read_nowait(disk, offset_bytes, buffer, length_bytes) == length_bytes)
+	/* What it misses is not to be read ahead (RWF_NOWAIT does) where another image may have it. */
+	if ((!clone_is_likely(disk->clone) || is_in_page_cache(disk, offset_bytes, length_bytes)) &&
+	    read_nowait(disk, offset_bytes, buffer, length_bytes) == length_bytes)
 		return 0;
 	if (!may_block)
 		return -EAGAIN;
+	if (disk->clone && clone_read(disk->clone, offset_bytes, buffer, length_bytes))
+		return answered(disk, 0);
 	if (disk->ahead && offset_bytes % CACHE_BLOCK_BYTES == 0 && length_bytes % CACHE_BLOCK_BYTES == 0)
 		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, atomic_load(&disk->size_bytes),
 						 offset_bytes, buffer, length_bytes));
@@ -456,7 +449,7 @@ static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ri
 	if (disk->kind == DISK_FILE && !atomic_load(&disk->believable))
 		return answered(disk, whole(read_buffered(disk, piece->offset_bytes, piece->bytes, piece->length_bytes),
 					    piece->length_bytes));
-	if (page_cache_holds(disk, start, (size_t)(end - start))) {
+	if (is_in_page_cache(disk, start, (size_t)(end - start))) {
 		have = read_nowait(disk, start, piece->buffer, (size_t)(end - start));
 		if (have >= head + piece->length_bytes)
 			return 0;
@@ -464,6 +457,8 @@ static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ri
 		return answered(disk, whole(read_all(disk->fd, piece->offset_bytes, piece->bytes, piece->length_bytes),
 					    piece->length_bytes));
 	}
+	if (disk->clone && clone_read(disk->clone, start, piece->buffer, (size_t)(end - start)))
+		return answered(disk, 0);
 	/* O_DIRECT wants whole blocks; what is asked for beyond the end does not come. */
 	left->offset_bytes = start;
 	left->buffer = piece->buffer;
@@ -516,7 +511,7 @@ static void disk_will_need(struct cache_device *device, uint64_t offset_bytes, u
 {
 	const struct disk *disk = disk_of(device);
 
-	if (disk->kind == DISK_FILE && !disk->in_memory)
+	if (disk->kind == DISK_FILE && !disk->in_memory && !clone_follows(disk->clone))
 		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED);
 }
 
@@ -551,7 +546,10 @@ static void disk_close(struct cache_device *device)
 
 	if (disk->target)
 		watch_remove(disk->watch, disk->target);
-	cleanup_close_fd(&disk->fd);
+	if (disk->clone)
+		clone_close(disk->clone);
+	else
+		cleanup_close_fd(&disk->fd);
 	if (atomic_load(&disk->direct_fd) >= 0)
 		close(atomic_load(&disk->direct_fd));
 	cleanup_close_fd(&disk->stat_fd);
@@ -676,6 +674,8 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 	become_silent(disk, options);
 	if (disk->kind == DISK_NOTHING)
 		disk->ahead = ahead_new();
+	if (disk->kind == DISK_FILE)
+		disk->clone = clone_new(disk->fd, disk->ctime_lag_ns);
 	first_look(disk);
 	*device = &disk->device;
 	return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/device/clone.h"
 #include "cache/device/nbd_target.h"
 #include "cache/device/opener.h"
 
@@ -82,6 +83,7 @@ int status_take(struct control_base *control, struct status *status)
 		status->busy_count += status->images[i].busy;
 	}
 	cache_use(control->cache, &status->use);
+	status->clone_bytes = clone_bytes_shared();
 	usage_take(control, &status->usage);
 	status->unattached = atomic_load(&control->unattached);
 	status->uptime_seconds = seconds_since(control->started_ns);

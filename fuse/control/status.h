@@ -47,6 +47,7 @@ struct status {
 	struct status_image *images;
 	size_t count, open_count, busy_count;
 	struct cache_use use; /* by all images */
+	uint64_t clone_bytes; /* of blocks that images share: read for one in another's pages, so far */
 	struct usage usage;
 	unsigned unattached;
 };

@@ -324,6 +324,7 @@ void status_write_json(FILE *out, const struct status *status, const struct prob
 	fprintf(out, ",\n  \"uptime_seconds\": %.1f,\n  \"complete\": %s,\n", status->uptime_seconds,
 		status->survey.partial ? "false" : "true");
 	write_use(out, &status->use);
+	fprintf(out, "  \"clone_bytes\": %" PRIu64 ",\n", status->clone_bytes);
 	fprintf(out, "  \"unattached\": %u,\n", status->unattached);
 	usage_write_json(out, &status->usage);
 	fputs("  \"privileges\": {\"in_force\": ", out);
@@ -499,6 +500,8 @@ void status_write_metrics(FILE *out, const struct status *status, const struct p
 	write_single(out, "imagefs_memory_limit_bytes", "How much it may be.", (double)status->use.memory_limit_bytes);
 	write_kept(out, "imagefs_kept_bytes", "Bytes kept for open files, by place.", &status->use.kept);
 	write_kept(out, "imagefs_kept_limit_bytes", "How many they may be, by place.", &status->use.kept_limit);
+	write_single(out, "imagefs_clone_bytes_total", "Bytes of clones that were not read from the disk again.",
+		     (double)status->clone_bytes);
 	usage_write_metrics(out, &status->usage);
 	asked_copy(&status->asked->root, &root);
 	write_single(out, "imagefs_root_not_found_total", "Names that were looked up in the root and are not there.",

@@ -320,6 +320,10 @@ static void write_table(FILE *out, const struct status *status, const struct pro
 	write_used(out, status->use.kept.file_bytes, status->use.kept_limit.file_bytes);
 	fputs(" in files; of directories and files: ", out);
 	write_used(out, status->use.memory_bytes, status->use.memory_limit_bytes);
+	if (status->clone_bytes > 0) {
+		fputs("; of clones, not read again: ", out);
+		text_write_size(out, status->clone_bytes, "");
+	}
 	fputc('\n', out);
 	usage_write_text(out, &status->usage);
 	fprintf(out, "privileges: %s", confine_in_force());

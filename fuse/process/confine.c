@@ -79,6 +79,7 @@ void confine_files(void)
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -149,6 +150,9 @@ static const struct rule bound_calls[] = {
 	{ "ioctl", 1, ALL, FIONREAD },
 	{ "ioctl", 1, ALL, BLKGETSIZE64 },
 	{ "ioctl", 1, ALL, BLKSSZGET },
+	/* Where the blocks of an image are, and of what kind (cache/device/clone.h). */
+	{ "ioctl", 1, ALL, (uint32_t)FS_IOC_FIEMAP },
+	{ "ioctl", 1, ALL, (uint32_t)FS_IOC_FSGETXATTR },
 	{ MMAP, 2, PROT_EXEC, 0 },
 	{ "mmap2", 2, PROT_EXEC, 0 },
 	{ "mprotect", 2, PROT_EXEC, 0 },

@@ -51,7 +51,7 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
+	cache_extents cache_clone_map cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -450,6 +450,17 @@ mutant "the budget has no end" kept device/kept.c \
 	's/share_take\(&budget->memory, size_bytes\)/(share_count(&budget->memory, 0, size_bytes), true)/'
 mutant "the budget is not given back" kept device/kept.c \
 	's/free\(kept->memory\);\n\t\tshare_give\(&kept->budget->memory, kept->size_bytes\);/free(kept->memory);/'
+
+# ---- clones ----
+mutant "what one file has alone is shared" clone_map device/clone_map.c 's/\(extent->fe_flags & FIEMAP_EXTENT_SHARED\) && //'
+mutant "compressed blocks are read as they stand" clone_map device/clone_map.c 's/ && !\(extent->fe_flags & ~\(unsigned\)PLAIN\)//'
+mutant "other blocks are the same" clone_map device/clone_map.c 's/ \|\| a->runs\[i\].physical_bytes != b->runs\[i\].physical_bytes \|\|/ ||/'
+mutant "a part is the whole" clone_map device/clone_map.c 's/if \(a->count != b->count\)/if (a->count > b->count)/'
+mutant "a hole goes on with the blocks before it" clone_map device/clone_map.c \
+	's/last->physical_bytes == CLONE_HOLE \|\| run->physical_bytes == CLONE_HOLE \?/run->physical_bytes == CLONE_HOLE ? true :/; s/true :\s+last->physical_bytes == run->physical_bytes :/true :/'
+mutant "shared and own blocks are of one kind" clone_map device/clone_map.c 's/if \(i > 0 && counts != \*shared\)/if (0)/'
+mutant "behind what was told is a hole" clone_map device/clone_map.c 's/if \(complete && add_run/if (add_run/'
+mutant "an extent begins where the range does" clone_map device/clone_map.c 's/extent->fe_physical \+ \(at - extent->fe_logical\)/extent->fe_physical/'
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
