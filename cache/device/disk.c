@@ -26,6 +26,7 @@
 #include "base/waits.h"
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
+#include "cache/device/hints.h"
 #include "cache/device/opener.h"
 #include "cache/device/ring.h"
 #include "cache/device/watch.h"
@@ -66,6 +67,7 @@ struct disk {
 	struct watch *watch;
 	struct watch_target *target; /* DISK_FILE */
 	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
+	struct hints hints;	     /* DISK_FILE */
 	_Atomic int64_t looked_ns;   /* CLOCK_MONOTONIC: when it was observed last */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
@@ -304,9 +306,9 @@ static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer
  * Does the page cache hold the whole range? Asked before file data is read from
  * it, because RWF_NOWAIT starts a readahead of what it misses, and the direct
  * read that follows then reads it a second time. cachestat(2) is of 6.5; before
- * that the answer is no.
+ * that the answer is no, but for what we asked for ourselves (hints.h).
  */
-static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
+static bool page_cache_holds(struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
 {
 	struct {
 		uint64_t offset, length;
@@ -318,7 +320,11 @@ static bool page_cache_holds(const struct disk *disk, uint64_t offset_bytes, siz
 
 	if (disk->in_memory)
 		return true;
-	if (disk->kind != DISK_FILE || syscall(cachestat_number, disk->fd, &range, &state, 0) != 0)
+	if (disk->kind != DISK_FILE)
+		return false;
+	if (hints_cover(&disk->hints, &(struct cache_range){ offset_bytes, length_bytes }))
+		return true;
+	if (syscall(cachestat_number, disk->fd, &range, &state, 0) != 0)
 		return false;
 	return state.cached >= (length_bytes + CACHE_BLOCK_BYTES - 1) / CACHE_BLOCK_BYTES;
 }
@@ -514,10 +520,12 @@ static int disk_read_pieces(struct cache_device *device, struct cache_piece *pie
 /* Where the page cache is the file: a local file's. */
 static void disk_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
 {
-	const struct disk *disk = disk_of(device);
+	struct disk *disk = disk_of(device);
 
-	if (disk->kind == DISK_FILE && !disk->in_memory)
-		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED);
+	if (disk->kind != DISK_FILE || disk->in_memory)
+		return;
+	if (posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED) == 0)
+		hints_add(&disk->hints, &(struct cache_range){ offset_bytes, length_bytes });
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -557,6 +565,7 @@ static void disk_close(struct cache_device *device)
 	cleanup_close_fd(&disk->stat_fd);
 	cleanup_close_fd(&disk->inflight_fd);
 	ahead_free(disk->ahead);
+	pthread_mutex_destroy(&disk->hints.lock);
 	pthread_mutex_destroy(&disk->lock);
 	free(disk);
 }
@@ -669,6 +678,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		.watch = watch,
 	};
 	pthread_mutex_init(&disk->lock, NULL);
+	pthread_mutex_init(&disk->hints.lock, NULL);
 	if (S_ISBLK(st.st_mode))
 		become_block(disk, options);
 	else
