@@ -106,6 +106,10 @@ mutant "a new entry is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(image, op, &dir->cached, slot->since_ns, &dir->place.range\)\)/if (0)/'
 mutant "a listing is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(dir->image, op, &dir->cached, dir->cached.since_ns, &dir->place.range\)\)/if (0)/'
+mutant "the number of what was read stays in its slot" dir tree/version.c \
+	's/return !version->extents && version->known_count == 0 && !version->kept &&/return/'
+mutant "the number of what was only looked up is lost" dir tree/dir.c \
+	's/slot->blank_id = blank_id;/slot->blank_id = 0;/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
 mutant "the parent is not looked at" dir tree/path.c \
