@@ -132,15 +132,19 @@ static int block_size_bytes(int fd, uint64_t *size_bytes)
 }
 
 /* -errno, 0: nothing may be believed, 1: equal signs mean no change. */
-static int look(struct disk *disk, struct signs *signs)
+static int look(struct disk *disk, int64_t since_ns, struct signs *signs)
 {
 	struct statx stx;
 	int64_t age_ns;
 
 	memset(signs, 0, sizeof(*signs));
-	/* Events before ctime: an event that comes later than this look counts for the next one. */
+	/*
+	 * Events before ctime: an event that comes later than this look counts for the next one. So does one that comes
+	 * between a look of this very request at the names of SOURCE, which is not taken once more, and the ctime: what
+	 * is written then is nothing that the request has to see, and if its ctime tells of it all the same, that is a change.
+	 */
 	if (disk->target)
-		signs->events = watch_events(disk->watch, disk->target, disk->is_block);
+		signs->events = watch_events(disk->watch, disk->target, disk->is_block, since_ns);
 	if (disk->is_block) {
 		if (block_size_bytes(disk->fd, &signs->size_bytes) != 0)
 			return -EIO;
@@ -189,7 +193,7 @@ static int64_t time_of_change(struct disk *disk, const struct signs *signs, int6
 	return now_ns - age_ns;
 }
 
-static int disk_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+static int disk_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
@@ -203,14 +207,17 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	if (disk->ahead)
 		ahead_forget(disk->ahead);
 	atomic_store(&disk->looked_ns, looked_ns);
+	/* What began behind this line is a look for it in any case. */
+	if (since_ns > looked_ns)
+		since_ns = looked_ns;
 	/* Without the lock, under which others look: it may have to be asked for. */
 	if (disk->target)
-		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block);
+		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block, disk->is_block, since_ns);
 	if (watched != 0 && !may_block)
 		return -EAGAIN;
 
 	LOCK_SCOPE(&disk->lock);
-	believable = look(disk, &signs);
+	believable = look(disk, since_ns, &signs);
 	/* No watch left: nothing is believed as long as there is none. */
 	if (watched != 0 && believable > 0)
 		believable = 0;
@@ -240,7 +247,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.size_bytes = signs.size_bytes,
 		.quiet_ns = now_ns - disk->changed_ns,
 		.now_ns = now_ns,
-		.looked_ns = looked_ns,
+		.looked_ns = disk->target ? since_ns : looked_ns,
 		.steady = believable > 0,
 		.blind = disk->kind == DISK_NOTHING,
 		.signless = disk->kind == DISK_NOTHING && disk->is_block,
@@ -256,7 +263,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 static void first_look(struct disk *disk)
 {
 	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	int believable = look(disk, &disk->signs);
+	int believable = look(disk, CACHE_LOOK_ANEW, &disk->signs);
 
 	disk->generation = 1;
 	disk->real_ahead_ns = clock_now_ns(CLOCK_REALTIME) - now_ns;

@@ -447,6 +447,8 @@ mutant "the budget is not given back" kept device/kept.c \
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
+mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
+mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
 mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
 mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'
