@@ -51,7 +51,7 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
+	cache_extents cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -447,6 +447,8 @@ mutant "the budget is not given back" kept device/kept.c \
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
+mutant "a READ that was widened is large" readahead tree/readahead.c 's/#define SMALL_BYTES .*/#define SMALL_BYTES READ_BYTES/'
+mutant "what was asked for is forgotten" hints device/hints.c 's/if \(hint->length_bytes > 0 &&/if (false \&\&/'
 mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
 mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
