@@ -50,7 +50,7 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
+for unit in cache_model cache_compare cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
 	cache_extents cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
@@ -135,7 +135,7 @@ mutant "what was handed out is not compared at open" model tree/open.c \
 mutant "a known chunk may differ" model tree/compare.c \
 	's/if \(chunk_known\(version, chunk\)\)\n\t\t\treturn dir_supersede\(version\);//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
-	's/if \(seen->now_ns > end_ns\)/if (0)/'
+	's/start_ns > end_ns \?/false ?/'
 mutant "a retired version is gone" version tree/dir.c \
 	's/slot->kind = SLOT_EMPTY;\n\tversion->retired = true;/version->detached = true; slot->kind = SLOT_EMPTY; version->retired = true;/'
 mutant "the entry of a retired version is not looked at" version tree/path.c \
@@ -449,6 +449,10 @@ mutant "the budget is not given back" kept device/kept.c \
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
 mutant "a READ that was widened is large" readahead tree/readahead.c 's/#define SMALL_BYTES .*/#define SMALL_BYTES READ_BYTES/'
 mutant "what was asked for is forgotten" hints device/hints.c 's/if \(hint->length_bytes > 0 &&/if (false \&\&/'
+mutant "of reads that were together the first alone is judged" compare tree/compare.c \
+	's/(i < group->count; i\+\+\)\n\t\terror = judge_batch)/i < 1 \&\& $1/'
+mutant "each read waits for the one before" compare tree/compare.c 's/pace->width \*= 2/pace->width = 1/'
+mutant "reads are together though that is no sooner" compare tree/compare.c 's/pace->width \/= 2;//'
 mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
 mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
