@@ -133,11 +133,13 @@ mutant "open believes what was believed before" model tree/open.c \
 mutant "what was handed out is not compared at open" model tree/open.c \
 	's/error = compare\(version, op, seen->steady[^;]*;/error = 0;/'
 mutant "a known chunk may differ" model tree/compare.c \
-	's/if \(chunk_known\(version, chunk\)\)\n\t\t\treturn dir_supersede\(version\);//'
+	's/if \(chunk_known\(version, chunk\)\) \{\n\t\t\timage_differs\(version->image\);\n\t\t\treturn dir_supersede\(version\);\n\t\t\}//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
 	's/start_ns > end_ns \?/false ?/'
 mutant "a retired version is gone" version tree/dir.c \
-	's/slot->kind = SLOT_EMPTY;\n\tversion->retired = true;/version->detached = true; slot->kind = SLOT_EMPTY; version->retired = true;/'
+	's/version->retired = true;\n\tnode_pin/version->detached = true;\n\t$&/'
+mutant "a retired version gives its number to the next one" version tree/dir.c \
+	's/\*slot = \(struct slot\)\{ \.since_ns = slot->since_ns, \.kind = SLOT_EMPTY \}/slot->kind = SLOT_EMPTY, slot->blank_id = version->id/'
 mutant "the entry of a retired version is not looked at" version tree/path.c \
 	's/version->retired && !dir_has_entry/0 \&\& !dir_has_entry/'
 mutant "open in the midst of a reported update" model tree/open.c \
