@@ -250,7 +250,7 @@ static int look_until_quiet(struct check *check, struct cache_device *device, ui
 		struct cache_observation before, after;
 		struct device_source source;
 		struct timespec pause = { .tv_nsec = 700 * 1000000 };
-		int error = device->ops->observe(device, true, &before);
+		int error = device->ops->observe(device, true, CACHE_LOOK_ANEW, &before);
 
 		if (error != 0)
 			return error;
@@ -260,7 +260,7 @@ static int look_until_quiet(struct check *check, struct cache_device *device, ui
 		device_source_free(&source);
 		if (error != 0)
 			return error;
-		error = device->ops->observe(device, true, &after);
+		error = device->ops->observe(device, true, CACHE_LOOK_ANEW, &after);
 		check->changed = error == 0 && !after.blind && after.generation != before.generation;
 		if (!check->changed || check->problem_count == 0 || looks == LOOKS)
 			return error;

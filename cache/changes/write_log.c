@@ -480,6 +480,12 @@ int write_log_listen(struct write_log *log, bool may_block)
 	return 0;
 }
 
+bool write_log_listened(struct write_log *log, int64_t since_ns)
+{
+	LOCK_SCOPE(&log->lock);
+	return !log->feed || (log->listening_ns != 0 && log->listening_ns < since_ns);
+}
+
 static bool is_stuck(const struct write_log *log, int64_t now_ns)
 {
 	for (size_t i = 0; i < log->flight_count; i++)

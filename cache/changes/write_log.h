@@ -117,6 +117,9 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 /* Before the device is observed: have everybody tell. 0, or -EAGAIN if that has to be waited for, and may_block is false. */
 int write_log_listen(struct write_log *log, bool may_block);
 
+/* Behind that: has everybody told since before `since_ns`? Also where there is nobody to tell. */
+bool write_log_listened(struct write_log *log, int64_t since_ns);
+
 /* What the device saw, corrected by what is known here. Right after the device's own observe. */
 void write_log_observe(struct write_log *log, struct cache_observation *seen);
 

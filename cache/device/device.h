@@ -77,13 +77,19 @@ struct cache_piece {
 	unsigned char *bytes; /* out: points into `buffer`; to its begin, if the offset is that of a block */
 };
 
+#define CACHE_LOOK_ANEW INT64_MAX
+
 /*
  * All calls may come from several threads at once, and return 0 or -errno:
  * -EAGAIN when `may_block` is false and the answer is not at hand, -EIO for
  * everything a reader of the mount shall see as an I/O error.
  */
 struct cache_device_ops {
-	int (*observe)(struct cache_device *device, bool may_block, struct cache_observation *out);
+	/*
+	 * `since_ns`, CLOCK_MONOTONIC: who looked at a queue of events since then, for whatever else, has looked at it for
+	 * this, too. CACHE_LOOK_ANEW: nobody has.
+	 */
+	int (*observe)(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out);
 
 	/*
 	 * Metadata, into any memory: blocks on the grid; any range, if it may not block.

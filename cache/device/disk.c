@@ -26,6 +26,7 @@
 #include "cache/device/ahead.h"
 #include "cache/device/buffer.h"
 #include "cache/device/clone.h"
+#include "cache/device/hints.h"
 #include "cache/device/opener.h"
 #include "cache/device/page_cache.h"
 #include "cache/device/ring.h"
@@ -68,6 +69,7 @@ struct disk {
 	struct watch_target *target; /* DISK_FILE */
 	struct ahead *ahead;	     /* DISK_NOTHING; or NULL */
 	struct clone *clone;	     /* DISK_FILE, where it may share blocks with others: `fd` is closed with it; or NULL */
+	struct hints hints;	     /* DISK_FILE */
 	_Atomic int64_t looked_ns;   /* CLOCK_MONOTONIC: when it was observed last */
 
 	pthread_mutex_t lock; /* held across the look at the signs, so that looks and generations have one order */
@@ -132,15 +134,19 @@ static int block_size_bytes(int fd, uint64_t *size_bytes)
 }
 
 /* -errno, 0: nothing may be believed, 1: equal signs mean no change. */
-static int look(struct disk *disk, struct signs *signs)
+static int look(struct disk *disk, int64_t since_ns, struct signs *signs)
 {
 	struct statx stx;
 	int64_t age_ns;
 
 	memset(signs, 0, sizeof(*signs));
-	/* Events before ctime: an event that comes later than this look counts for the next one. */
+	/*
+	 * Events before ctime: an event that comes later than this look counts for the next one. So does one that comes
+	 * between a look of this very request at the names of SOURCE, which is not taken once more, and the ctime: what
+	 * is written then is nothing that the request has to see, and if its ctime tells of it all the same, that is a change.
+	 */
 	if (disk->target)
-		signs->events = watch_events(disk->watch, disk->target, disk->is_block);
+		signs->events = watch_events(disk->watch, disk->target, disk->is_block, since_ns);
 	if (disk->is_block) {
 		if (block_size_bytes(disk->fd, &signs->size_bytes) != 0)
 			return -EIO;
@@ -189,7 +195,7 @@ static int64_t time_of_change(struct disk *disk, const struct signs *signs, int6
 	return now_ns - age_ns;
 }
 
-static int disk_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+static int disk_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
@@ -203,14 +209,17 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 	if (disk->ahead)
 		ahead_forget(disk->ahead);
 	atomic_store(&disk->looked_ns, looked_ns);
+	/* What began behind this line is a look for it in any case. */
+	if (since_ns > looked_ns)
+		since_ns = looked_ns;
 	/* Without the lock, under which others look: it may have to be asked for. */
 	if (disk->target)
-		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block);
+		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block, disk->is_block, since_ns);
 	if (watched != 0 && !may_block)
 		return -EAGAIN;
 
 	LOCK_SCOPE(&disk->lock);
-	believable = look(disk, &signs);
+	believable = look(disk, since_ns, &signs);
 	/* No watch left: nothing is believed as long as there is none. */
 	if (watched != 0 && believable > 0)
 		believable = 0;
@@ -240,7 +249,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 		.size_bytes = signs.size_bytes,
 		.quiet_ns = now_ns - disk->changed_ns,
 		.now_ns = now_ns,
-		.looked_ns = looked_ns,
+		.looked_ns = disk->target ? since_ns : looked_ns,
 		.steady = believable > 0,
 		.blind = disk->kind == DISK_NOTHING,
 		.signless = disk->kind == DISK_NOTHING && disk->is_block,
@@ -256,7 +265,7 @@ static int disk_observe(struct cache_device *device, bool may_block, struct cach
 static void first_look(struct disk *disk)
 {
 	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	int believable = look(disk, &disk->signs);
+	int believable = look(disk, CACHE_LOOK_ANEW, &disk->signs);
 
 	disk->generation = 1;
 	disk->real_ahead_ns = clock_now_ns(CLOCK_REALTIME) - now_ns;
@@ -305,11 +314,15 @@ static size_t read_nowait(struct disk *disk, uint64_t offset_bytes, void *buffer
 /*
  * Does the page cache hold the whole range? Asked before file data is read from
  * it, because RWF_NOWAIT starts a readahead of what it misses, and the direct
- * read that follows then reads it a second time.
+ * read that follows then reads it a second time. Where the kernel does not tell,
+ * the answer is no, but for what we asked for ourselves (hints.h).
  */
-static bool is_in_page_cache(const struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
+static bool is_in_page_cache(struct disk *disk, uint64_t offset_bytes, size_t length_bytes)
 {
-	return disk->in_memory || (disk->kind == DISK_FILE && page_cache_holds(disk->fd, offset_bytes, length_bytes));
+	if (disk->in_memory)
+		return true;
+	return disk->kind == DISK_FILE && (hints_cover(&disk->hints, &(struct cache_range){ offset_bytes, length_bytes }) ||
+					   page_cache_holds(disk->fd, offset_bytes, length_bytes));
 }
 
 #define DIRECT_UNOPENED (-1)
@@ -509,10 +522,12 @@ static int disk_read_pieces(struct cache_device *device, struct cache_piece *pie
 /* Where the page cache is the file: a local file's. */
 static void disk_will_need(struct cache_device *device, uint64_t offset_bytes, uint64_t length_bytes)
 {
-	const struct disk *disk = disk_of(device);
+	struct disk *disk = disk_of(device);
 
-	if (disk->kind == DISK_FILE && !disk->in_memory && !clone_follows(disk->clone))
-		posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED);
+	if (disk->kind != DISK_FILE || disk->in_memory || clone_follows(disk->clone))
+		return;
+	if (posix_fadvise(disk->fd, (off_t)offset_bytes, (off_t)length_bytes, POSIX_FADV_WILLNEED) == 0)
+		hints_add(&disk->hints, &(struct cache_range){ offset_bytes, length_bytes });
 }
 
 /* ---- life ---------------------------------------------------------------- */
@@ -555,6 +570,7 @@ static void disk_close(struct cache_device *device)
 	cleanup_close_fd(&disk->stat_fd);
 	cleanup_close_fd(&disk->inflight_fd);
 	ahead_free(disk->ahead);
+	pthread_mutex_destroy(&disk->hints.lock);
 	pthread_mutex_destroy(&disk->lock);
 	free(disk);
 }
@@ -667,6 +683,7 @@ int disk_new(int fd, struct watch *watch, const struct disk_options *options, st
 		.watch = watch,
 	};
 	pthread_mutex_init(&disk->lock, NULL);
+	pthread_mutex_init(&disk->hints.lock, NULL);
 	if (S_ISBLK(st.st_mode))
 		become_block(disk, options);
 	else

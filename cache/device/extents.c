@@ -417,6 +417,37 @@ int extents_read(const struct extents *extents, struct cache_device *device, uin
 	return error;
 }
 
+int extents_read_parts(const struct extents *extents, struct cache_device *device, struct extents_part *parts, size_t count)
+{
+	struct cache_piece pieces[CACHE_PIECES_MAX];
+	size_t of[CACHE_PIECES_MAX], piece_count = 0;
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < count; i++) {
+		struct extents_part *part = &parts[i];
+		struct extents_run run;
+
+		if (part->length_bytes == 0 || !range_within(part->offset_bytes, part->length_bytes, extents->size_bytes))
+			return -EIO;
+		run = cut(&extents->runs[run_of_byte(extents, part->offset_bytes)], part->offset_bytes, part->length_bytes);
+		if (run.length_bytes < part->length_bytes || piece_count == CACHE_PIECES_MAX) {
+			error = extents_read(extents, device, part->offset_bytes, part->length_bytes, part->buffer, &part->bytes);
+			continue;
+		}
+		of[piece_count] = i;
+		pieces[piece_count++] = (struct cache_piece){
+			.offset_bytes = run.image_bytes,
+			.length_bytes = part->length_bytes,
+			.buffer = part->buffer,
+		};
+	}
+	if (error == 0 && piece_count > 0)
+		error = device->ops->read_pieces(device, pieces, piece_count);
+	for (size_t i = 0; error == 0 && i < piece_count; i++)
+		parts[of[i]].bytes = pieces[i].bytes;
+	return error;
+}
+
 int extents_read_now(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		     size_t length_bytes, unsigned char *buffer)
 {

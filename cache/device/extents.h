@@ -65,6 +65,17 @@ void extents_each_chunk(const struct extents *extents, const struct cache_range 
 int extents_read(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		 size_t length_bytes, void *buffer, unsigned char **bytes);
 
+/* What extents_read reads, and where. */
+struct extents_part {
+	uint64_t offset_bytes;
+	size_t length_bytes;
+	void *buffer;
+	unsigned char *bytes; /* out */
+};
+
+/* The same for several ranges of the file, side by side: those of one run each in one call of the device. All of them, or an error. */
+int extents_read_parts(const struct extents *extents, struct cache_device *device, struct extents_part *parts, size_t count);
+
 /* The same as extents_read into plain memory, without waiting for the device. -EAGAIN: the bytes are not at hand. */
 int extents_read_now(const struct extents *extents, struct cache_device *device, uint64_t offset_bytes,
 		     size_t length_bytes, unsigned char *buffer);

@@ -36,13 +36,14 @@ static void answered(struct nbd *nbd)
 	atomic_store(&nbd->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
 }
 
-static int nbd_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+static int nbd_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct nbd *nbd = nbd_of(device);
 	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
 	uint64_t size_bytes;
 	int error;
 
+	(void)since_ns; /* no queue */
 	if (!may_block)
 		return -EAGAIN;
 	if (nbd->ahead)

@@ -137,11 +137,14 @@ static int reap_pieces(struct io_uring *ring, size_t count)
 	return 0;
 }
 
+/* The call that hands over the last of them also waits for all: for one read it is the only one. */
 static int submit_all(struct io_uring *ring, size_t count)
 {
+	size_t all = count;
+
 	/* Each turn hands over at least one entry, or fails. */
 	while (count > 0) {
-		int submitted = io_uring_submit(ring);
+		int submitted = io_uring_submit_and_wait(ring, (unsigned)all);
 
 		if (submitted == -EINTR || submitted == -EAGAIN || submitted == -EBUSY)
 			continue;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cache/device/opener.h"
 
 /* A fixed table: descriptors count up from 1, so they spread by themselves. */
@@ -44,6 +45,7 @@ struct watch {
 	uint64_t overflows;   /* each one is an event for every target */
 	uint64_t removals;    /* watches that were removed from `every` */
 	uint64_t nobodys;     /* events in `once` of watches that no target has (yet) */
+	int64_t looked_ns;    /* when the last look at what is ready began, that came to its end; 0: none did */
 };
 
 /* `what`: a queue, or a bell. */
@@ -215,6 +217,7 @@ static void take_in(struct watch *watch, void *what)
 static bool look(struct watch *watch)
 {
 	struct epoll_event ready[READY_MAX];
+	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 	int count;
 
 	if (watch->ready_fd < 0)
@@ -225,13 +228,21 @@ static bool look(struct watch *watch)
 		for (int i = 0; i < count; i++)
 			take_in(watch, ready[i].data.ptr);
 	} while (count == READY_MAX || (count < 0 && errno == EINTR));
+	if (count >= 0)
+		watch->looked_ns = now_ns;
 	return count >= 0;
 }
 
-uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone)
+/* It was looked since then, or is now. False: what is ready is not known. */
+static bool look_since(struct watch *watch, int64_t since_ns)
+{
+	return (watch->looked_ns != 0 && watch->looked_ns >= since_ns) || look(watch);
+}
+
+uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone, int64_t since_ns)
 {
 	LOCK_SCOPE(&watch->lock);
-	if (!look(watch) || alone)
+	if (!look_since(watch, since_ns) || alone)
 		drain(watch, target->once.descriptor != 0 ? &watch->once : &watch->every);
 	return target->events + watch->overflows;
 }
@@ -309,19 +320,20 @@ void watch_remove(struct watch *watch, struct watch_target *target)
 	free(target);
 }
 
-static bool is_awake(struct watch *watch, struct watch_target *target)
+/* One that rests, and has told, does so no more. */
+static bool is_awake(struct watch *watch, struct watch_target *target, bool alone, int64_t since_ns)
 {
 	LOCK_SCOPE(&watch->lock);
 	if (target->every.descriptor != 0)
 		return true;
-	if (target->once.descriptor != 0)
+	if (target->once.descriptor != 0 && (!look_since(watch, since_ns) || alone))
 		drain(watch, &watch->once);
 	return target->once.descriptor != 0;
 }
 
-int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block)
+int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block, bool alone, int64_t since_ns)
 {
-	if (is_awake(watch, target))
+	if (is_awake(watch, target, alone, since_ns))
 		return 0;
 	return may_block ? watch_every(watch, target, fd, 1) : -EAGAIN;
 }

@@ -47,11 +47,11 @@ int watch_add(struct watch *watch, int fd, struct watch_target **target);
 void watch_remove(struct watch *watch, struct watch_target *target); /* NULL is fine */
 
 /*
- * Before each look at the file, `fd` as above. 0: from now on each write is an event.
+ * Before each look at the file, `fd` as above; `alone` and `since_ns` as below. 0: from now on each write is an event.
  * -EAGAIN: it has to be watched again, and that may block. Else as watch_add; then the
  * count says nothing.
  */
-int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block);
+int watch_wake(struct watch *watch, struct watch_target *target, int fd, bool may_block, bool alone, int64_t since_ns);
 
 /*
  * Nobody looks at the file: only the first write from now on is an event. Blocks. Not
@@ -62,9 +62,11 @@ void watch_rest(struct watch *watch, struct watch_target *target, int fd);
 /*
  * Drain the target's queue and return the target's event count: it grew if anything was written to the file. `alone`:
  * nothing else tells of writes, as a file's ctime does; then the queue is read also when it does not seem ready, for
- * an event like the last one in it wakes nobody, and may be there a moment before that one has.
+ * an event like the last one in it wakes nobody, and may be there a moment before that one has. `since_ns`,
+ * CLOCK_MONOTONIC: a look at what is ready that began since then, for whatever was asked, is not taken once more;
+ * INT64_MAX: it is, in any case.
  */
-uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone);
+uint64_t watch_events(struct watch *watch, struct watch_target *target, bool alone, int64_t since_ns);
 
 /*
  * Ring the bell from now on when `fd` becomes ready (`events` as of epoll_ctl); it is the caller's to read. The

@@ -2,6 +2,7 @@
 #include "cache/tree/compare.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "base/checked.h"
 #include "base/waits.h"
@@ -10,9 +11,20 @@
 #include "cache/tree/dir.h"
 #include "cache/tree/settle.h"
 
-/* So many chunks are read at once. */
+/* So many chunks are one read. */
 #define BATCH_CHUNKS 16
 #define BATCH_BYTES ((size_t)BATCH_CHUNKS * CHUNK_BYTES)
+
+/*
+ * And so many reads are under way together, where that is sooner: on storage that takes its time for each read, however long
+ * it is, as a server on the network. A disk is as fast with one, and what a slow line brings would overstep the time that a
+ * comparison has. Only so many buffers more than one for each comparison there are in all.
+ */
+#define TOGETHER_MAX 4
+#define SLOW_NS (2 * WAIT_MS) /* what takes less is not slow */
+#define MORE_BUFFERS_MAX 12
+
+static atomic_uint more_buffers;
 
 struct batch {
 	struct span span;
@@ -72,17 +84,30 @@ static int overlay(struct guard *guard, struct batch *batch, unsigned char *byte
 	return error;
 }
 
-/* Without the lock. `guard` may be NULL. */
-static int read_batch(const struct cache_version *version, struct guard *guard, struct batch *batch, void *buffer)
-{
-	unsigned char *bytes;
-	int error = extents_read(version->extents, version->image->device, batch->span.offset_bytes,
-				 batch->span.length_bytes, buffer, &bytes);
+/* What is read together, and into what. */
+struct group {
+	struct batch batches[TOGETHER_MAX];
+	size_t count;
+	void *buffers[TOGETHER_MAX]; /* the first one at least; NULL: not needed yet, or not to be had */
+};
 
-	if (error != 0)
-		return error;
-	span_hash(&batch->span, bytes, batch->found);
-	return guard ? overlay(guard, batch, buffer) : 0;
+/* Without the lock. `guard` may be NULL. */
+static int read_group(const struct cache_version *version, struct guard *guard, struct group *group)
+{
+	struct extents_part parts[TOGETHER_MAX];
+	int error;
+
+	for (size_t i = 0; i < group->count; i++) {
+		const struct span *span = &group->batches[i].span;
+
+		parts[i] = (struct extents_part){ span->offset_bytes, span->length_bytes, group->buffers[i], NULL };
+	}
+	error = extents_read_parts(version->extents, version->image->device, parts, group->count);
+	for (size_t i = 0; error == 0 && i < group->count; i++) {
+		span_hash(&group->batches[i].span, parts[i].bytes, group->batches[i].found);
+		error = guard ? overlay(guard, &group->batches[i], group->buffers[i]) : 0;
+	}
+	return error;
 }
 
 /* One that is known ends the version if it differs; one that joined is new again. */
@@ -115,21 +140,84 @@ struct comparison {
 	int64_t limit_ns;
 };
 
-/* One batch: 0, or as compare_known. */
-static int compare_batch(struct cache_version *version, struct cache_op *op, const struct comparison *how,
-			 struct batch *batch, void *buffer)
+/* One group: 0, or as compare_known. */
+static int compare_group(struct cache_version *version, struct cache_op *op, const struct comparison *how,
+			 struct group *group)
 {
 	struct cache_image *image = version->image;
 	int64_t read_ns;
 	int error, again;
 
 	image_leave(image);
-	error = read_batch(version, how->guard, batch, buffer);
+	error = read_group(version, how->guard, group);
 	read_ns = image_lock_again(image);
 	again = image_observe_since(image, op, read_ns);
-	if (again != 0 || error != 0)
-		return again != 0 ? again : error;
-	return judge_batch(version, batch);
+	if (again != 0)
+		return again;
+	for (size_t i = 0; error == 0 && i < group->count; i++)
+		error = judge_batch(version, &group->batches[i]);
+	return error;
+}
+
+static bool has_buffer(struct group *group, size_t i)
+{
+	if (group->buffers[i])
+		return true;
+	if (i > 0 && atomic_fetch_add(&more_buffers, 1) >= MORE_BUFFERS_MAX) {
+		atomic_fetch_sub(&more_buffers, 1);
+		return false;
+	}
+	group->buffers[i] = cache_buffer_get(cache_device_buffer_bytes(BATCH_BYTES));
+	if (!group->buffers[i] && i > 0)
+		atomic_fetch_sub(&more_buffers, 1);
+	return group->buffers[i];
+}
+
+static void put_buffers(struct group *group)
+{
+	for (size_t i = 0; i < TOGETHER_MAX; i++) {
+		if (group->buffers[i] && i > 0)
+			atomic_fetch_sub(&more_buffers, 1);
+		cache_buffer_put(group->buffers[i], cache_device_buffer_bytes(BATCH_BYTES));
+	}
+}
+
+/* The next batches from `chunk` on, `width` at most. Returns the chunk behind them. */
+static uint64_t next_group(const struct cache_version *version, uint64_t chunk, const struct changes *written, size_t width,
+			   struct group *group)
+{
+	for (group->count = 0; group->count < width && has_buffer(group, group->count); group->count++) {
+		struct batch *batch = &group->batches[group->count];
+
+		if (!next_batch(version, chunk, written, batch))
+			break;
+		chunk = batch->span.offset_bytes / CHUNK_BYTES + span_chunk_count(&batch->span);
+	}
+	return chunk;
+}
+
+/* How many are read together: twice as many, as long as each takes less time by that. */
+struct pace {
+	size_t width;
+	int64_t each_ns; /* what one took of the last group; 0: there was none */
+	bool found;
+};
+
+static void find_pace(struct pace *pace, size_t count, int64_t took_ns)
+{
+	int64_t each_ns = took_ns / (int64_t)count;
+
+	if (pace->found || count < pace->width || each_ns < SLOW_NS)
+		return;
+	if (pace->each_ns != 0 && each_ns > pace->each_ns / 4 * 3) {
+		pace->width /= 2;
+		pace->found = true;
+		return;
+	}
+	pace->each_ns = each_ns;
+	pace->found = pace->width == TOGETHER_MAX;
+	if (!pace->found)
+		pace->width *= 2;
 }
 
 static int out_of_time(struct cache_op *op)
@@ -141,27 +229,26 @@ static int out_of_time(struct cache_op *op)
 
 static int compare_from(struct cache_version *version, struct cache_op *op, uint64_t chunk, const struct comparison *how)
 {
-	size_t buffer_bytes = cache_device_buffer_bytes(BATCH_BYTES);
 	const struct cache_observation *seen = &version->image->seen;
-	int64_t end_ns = seen->now_ns + how->limit_ns;
-	void *buffer = cache_buffer_get(buffer_bytes);
-	int error = buffer ? 0 : -ENOMEM;
-	struct batch batch;
+	int64_t end_ns = seen->now_ns + how->limit_ns, start_ns;
+	struct pace pace = { .width = 1 };
+	struct group group = { .count = 0 };
+	int error = has_buffer(&group, 0) ? 0 : -ENOMEM;
 
 	/* Each turn takes at least one chunk of the file. */
-	while (error == 0 && next_batch(version, chunk, how->written, &batch)) {
-		if (seen->now_ns > end_ns) {
-			error = out_of_time(op);
+	while (error == 0) {
+		chunk = next_group(version, chunk, how->written, pace.width, &group);
+		if (group.count == 0)
 			break;
-		}
-		error = compare_batch(version, op, how, &batch, buffer);
-		chunk = batch.span.offset_bytes / CHUNK_BYTES + span_chunk_count(&batch.span);
+		start_ns = seen->now_ns;
+		error = start_ns > end_ns ? out_of_time(op) : compare_group(version, op, how, &group);
 		if (error == 0 && how->generation != 0 && seen->generation != how->generation)
 			error = out_of_time(op);
 		if (error == 0 && how->generation != 0)
 			version->compared_chunks = chunk;
+		find_pace(&pace, group.count, seen->now_ns - start_ns);
 	}
-	cache_buffer_put(buffer, buffer_bytes);
+	put_buffers(&group);
 	return error;
 }
 

@@ -124,6 +124,7 @@ static void slot_clear(struct slot *slot)
 	else if (slot->kind == SLOT_FILE)
 		version_detach(slot->version);
 	slot->kind = SLOT_EMPTY;
+	slot->blank_id = 0;
 }
 
 /* ---- content ------------------------------------------------------------- */
@@ -161,7 +162,7 @@ static bool carry_over(struct cache_dir *dir, const struct fat_entry *entry, str
 	if (!entry_same(old_entry, entry) && !subdirectory_same(old_entry, entry))
 		return false;
 	*slot = dir->slots[old];
-	dir->slots[old].kind = SLOT_EMPTY;
+	dir->slots[old] = (struct slot){ .kind = SLOT_EMPTY };
 	if (slot->kind == SLOT_DIR)
 		memcpy(slot->dir->entry.raw, entry->raw, sizeof(entry->raw));
 	return true;
@@ -305,9 +306,14 @@ int dir_fill_slot(struct cache_dir *dir, size_t index)
 		if (error == 0)
 			slot->kind = SLOT_DIR;
 	} else {
+		uint64_t blank_id = slot->blank_id;
+
 		error = version_new(dir->image, dir, &dir->place, entry, &slot->version);
-		if (error == 0)
+		if (error == 0) {
 			slot->kind = SLOT_FILE;
+			if (blank_id != 0)
+				slot->version->id = blank_id;
+		}
 	}
 	return error;
 }
@@ -342,7 +348,7 @@ int dir_retire(struct cache_version *version)
 
 	if (!slot)
 		return dir_supersede(version);
-	slot->kind = SLOT_EMPTY;
+	*slot = (struct slot){ .since_ns = slot->since_ns, .kind = SLOT_EMPTY };
 	version->retired = true;
 	node_pin(&version->dir->node);
 	return -ESTALE;
@@ -406,6 +412,19 @@ static bool is_in_use(const struct cache_dir *dir)
 	return false;
 }
 
+/*
+ * Nobody uses what stands in the slot. Of a blank version the number stays, so that the kernel, which may still name the
+ * file by it, is answered with it at the next lookup: with another one it would have to forget the file and look it up
+ * once more, for each file of a large directory, at each ls -l. As carry_over, it lasts as long as the entry.
+ */
+static void trim_slot(struct slot *slot)
+{
+	uint64_t blank_id = slot->kind == SLOT_FILE && version_is_blank(slot->version) ? slot->version->id : 0;
+
+	slot_clear(slot);
+	slot->blank_id = blank_id;
+}
+
 void dir_trim(struct cache_dir *dir)
 {
 	/* From the lowest up; what a slot of it loses was on the list before it. */
@@ -417,7 +436,7 @@ void dir_trim(struct cache_dir *dir)
 
 			if ((slot->kind == SLOT_FILE && node_idle(&slot->version->node)) ||
 			    (slot->kind == SLOT_DIR && !is_in_use(slot->dir)))
-				slot_clear(slot);
+				trim_slot(slot);
 		}
 	}
 }

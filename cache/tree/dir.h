@@ -38,6 +38,7 @@ struct slot {
 	union {
 		struct cache_dir *dir;
 		struct cache_version *version;
+		uint64_t blank_id; /* SLOT_EMPTY: that of the blank version that stood here; 0: none did, or no more */
 	};
 	enum slot_kind kind;
 };

@@ -9,14 +9,19 @@
 #include "base/clock.h"
 #include "base/waits.h"
 
-int image_observe(struct cache_image *image, const struct cache_op *op)
+/*
+ * Whatever is written after the device was looked at is told of. Where that begins only now, what was written until now is for the
+ * device to say: all of it is looked at anew.
+ */
+static int observe(struct cache_image *image, const struct cache_op *op, int64_t since_ns)
 {
-	/* Whatever is written after the device was looked at is told of. */
 	int error = image->log ? write_log_listen(image->log, op->may_block) : 0;
 
 	if (error != 0)
 		return error;
-	error = image->device->ops->observe(image->device, op->may_block, &image->seen);
+	if (since_ns == 0 || (image->log && !write_log_listened(image->log, since_ns)))
+		since_ns = CACHE_LOOK_ANEW;
+	error = image->device->ops->observe(image->device, op->may_block, since_ns, &image->seen);
 	/* Without any sign, that somebody found something changed is the only one that it is being written. */
 	if (error == 0 && image->seen.signless && image->differed_ns != 0 &&
 	    image->seen.now_ns - image->differed_ns < image->seen.quiet_ns)
@@ -24,6 +29,11 @@ int image_observe(struct cache_image *image, const struct cache_op *op)
 	if (error == 0 && image->log)
 		write_log_observe(image->log, &image->seen);
 	return error;
+}
+
+int image_observe(struct cache_image *image, const struct cache_op *op)
+{
+	return observe(image, op, CACHE_LOOK_ANEW);
 }
 
 void image_differs(struct cache_image *image)
@@ -56,7 +66,7 @@ int image_observe_since(struct cache_image *image, const struct cache_op *op, in
 	if (is_seen_since(image, since_ns))
 		return 0;
 	gather(image, op, since_ns);
-	return image_observe(image, op);
+	return observe(image, op, since_ns);
 }
 
 int64_t image_lock_again(struct cache_image *image)

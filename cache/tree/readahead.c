@@ -3,12 +3,16 @@
 
 #include "base/checked.h"
 
-/* From larger READs on the kernel reads ahead enough. Of a file just opened its READs are small too, for less than IN_ROW. */
-#define SMALL_BYTES ((uint64_t)128 << 10)
+/*
+ * From larger READs on the kernel reads ahead enough: 128 KiB, and a chunk by which they are widened, for who reads by less begins
+ * with READs of 16 KiB and 32, and never comes to the begin of a chunk. Of a file just opened READs are small too, for less than IN_ROW.
+ */
+#define READ_BYTES ((uint64_t)128 << 10)
+#define SMALL_BYTES (READ_BYTES + ((uint64_t)64 << 10))
 #define IN_ROW_BYTES ((uint64_t)512 << 10)
 
 /* READs of one reader overtake each other by so much. */
-#define NEAR_BYTES (4 * SMALL_BYTES)
+#define NEAR_BYTES (4 * READ_BYTES)
 
 /* So much is asked for at once, until so much is ahead: a filesystem takes no more than a request of its disk. */
 #define STEP_BYTES ((uint64_t)512 << 10)

@@ -25,5 +25,5 @@ struct readahead {
 	uint64_t end_bytes, in_row_bytes, asked_bytes;
 };
 
-/* A READ of that span: what is to be asked for with it. Of no length: nothing. Under the image's lock. */
+/* A READ of that span (widened to whole chunks): what is to be asked for with it. Of no length: nothing. Under the image's lock. */
 struct span readahead_next(struct readahead *readahead, const struct span *read, uint64_t size_bytes);

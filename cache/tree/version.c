@@ -31,6 +31,12 @@ int version_new(struct cache_image *image, struct cache_dir *dir, const struct l
 	return 0;
 }
 
+bool version_is_blank(const struct cache_version *version)
+{
+	return !version->extents && version->known_count == 0 && !version->kept && !version->retired &&
+	       atomic_load(&version->opens) == 0;
+}
+
 void version_count(struct cache_version *version)
 {
 	size_t bytes = sizeof(*version) + validation_memory_bytes(&version->chain.validation);

@@ -99,6 +99,12 @@ int version_new(struct cache_image *image, struct cache_dir *dir, const struct l
 /* It is out of its slot. Frees it too when nobody uses it; and what is known of its bytes when nobody has it open. */
 void version_detach(struct cache_version *version);
 
+/*
+ * Was it looked up, and never opened? Then nobody has seen a byte of it, its chain was not read, and all that it is is its entry
+ * and its number: one made anew for the same entry with the same number is the same version.
+ */
+bool version_is_blank(const struct cache_version *version);
+
 void version_drop_guard(struct cache_version *version);
 
 /* What is preserved or copied of it, for nobody any more. */

@@ -44,10 +44,11 @@ int64_t queue_now_ns(void)
 
 static void ensure_thread(struct queue *queue);
 
-static void list_lane(struct queue *queue, struct lane *lane)
+/* False: it has nothing that may run now, or is listed already. Else a thread must take one of the lanes. */
+static bool enlist(struct queue *queue, struct lane *lane)
 {
 	if (lane->listed || !lane->first || lane->stuck > 0 || lane->running >= (lane->width ? lane->width : LANE_WIDTH))
-		return;
+		return false;
 	lane->listed = true;
 	lane->next = NULL;
 	if (queue->last_lane)
@@ -56,6 +57,13 @@ static void list_lane(struct queue *queue, struct lane *lane)
 		queue->first_lane = lane;
 	queue->last_lane = lane;
 	queue->listed++;
+	return true;
+}
+
+static void list_lane(struct queue *queue, struct lane *lane)
+{
+	if (!enlist(queue, lane))
+		return;
 	ensure_thread(queue);
 	pthread_cond_signal(&queue->work);
 }
@@ -244,7 +252,11 @@ static void run_one(struct queue *queue, struct job *job)
 	if (job->stuck)
 		lane->stuck--;
 	job->stuck = false;
-	list_lane(queue, lane);
+	/*
+	 * This thread takes a lane next, so none is woken for this one. It ends the job first, which is short: who waits
+	 * in the lane has the image, so that it does not end with the job.
+	 */
+	enlist(queue, lane);
 	if (again_ns > 0 && !in_vain(job))
 		delay_job(queue, job, queue_now_ns() + again_ns);
 	else

@@ -45,7 +45,7 @@ struct job {
 	 * Not called any more once the job expired, unless it goes_on.
 	 */
 	int64_t (*run)(struct job *job);
-	/* It is done: free it. The last call. */
+	/* It is done: free it. The last call. Never blocks: its thread takes the next job of the lane behind it. */
 	void (*done)(struct job *job);
 	/*
 	 * The deadline passed and run has not ended: answer the request without it.

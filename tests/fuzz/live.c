@@ -671,7 +671,7 @@ static void begin_to_tell(struct run *run, bool unheard)
 	}
 	for (unsigned look = 0; look < 2 && !unheard; look++) {
 		write_log_listen(log, true);
-		device->ops->observe(device, true, &seen);
+		device->ops->observe(device, true, CACHE_LOOK_ANEW, &seen);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += 3 * SECOND;
 	}

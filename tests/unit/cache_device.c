@@ -33,10 +33,11 @@ static void look_at_times(struct memory_device *memory)
 	memory->settled = settled && (memory->kind == DEVICE_TIMES || kernel_tells(memory->kind));
 }
 
-static int memory_observe(struct cache_device *device, bool may_block, struct cache_observation *out)
+static int memory_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct memory_device *memory = memory_of(device);
 
+	(void)since_ns;
 	take_turn(memory);
 	memory->observations++;
 	if (memory->fail_observe)

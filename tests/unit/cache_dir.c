@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cache/tree/image.h"
+#include "cache/tree/version.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -479,36 +480,95 @@ static void name_of_many(unsigned i, char *short_name, char *path)
 	snprintf(path, 32, "overlays/f%07u", i);
 }
 
-Test(cache_dir, s1_only_so_many_nodes_that_nobody_uses_are_kept)
+/* A directory of MANY beside two files. */
+static void start_many(void)
 {
 	char short_name[12], path[32];
-	uint64_t first_id, config_id;
-	struct cache_node held;
 
 	volume = small_volume_new(65536);
 	small_volume_put(&volume, &config);
-	small_volume_put_directory(&volume, 1, "OVERLAYS   ", 9);
+	small_volume_put(&volume, &kernel);
+	small_volume_put_directory(&volume, 4, "OVERLAYS   ", 9);
 	for (unsigned i = 0; i < MANY; i++) {
 		name_of_many(i, short_name, path);
 		small_volume_put_in(&volume, 9, &(struct file){ .short_name = short_name, .slot = 2 + i });
 	}
 	memory_device_init(&memory, DEVICE_EVENTS, volume.bytes, volume.size_bytes);
 	reader_init(&reader, &memory);
+}
+
+static void look_up_many(unsigned from, unsigned to)
+{
+	char short_name[12], path[32];
+
+	for (unsigned i = from; i < to; i++) {
+		name_of_many(i, short_name, path);
+		id_of(path);
+	}
+}
+
+static uint64_t memory_bytes(void)
+{
+	struct cache_use use;
+
+	cache_use(reader.cache, &use);
+	return use.memory_bytes;
+}
+
+Test(cache_dir, s1_only_so_many_nodes_that_nobody_uses_are_kept)
+{
+	uint64_t before_bytes;
+
+	start_many();
+	look_up_many(0, 1);
+	before_bytes = memory_bytes();
+	look_up_many(1, 512);
+	cr_expect_gt(memory_bytes() - before_bytes, 500 * sizeof(struct cache_version), "they are not kept at all");
+	look_up_many(512, MANY);
+	cr_expect_lt(memory_bytes() - before_bytes, 1500 * sizeof(struct cache_version), "all are kept for ever");
+	end();
+}
+
+/* The kernel names it by that number: with another one it would ask twice. */
+Test(cache_dir, c3_what_was_only_looked_up_keeps_its_id_when_its_node_went)
+{
+	struct file first = { .short_name = "F0000000   ", .slot = 2 };
+	uint64_t first_id, config_id;
+	struct cache_node held, directory;
+
+	start_many();
 	cr_assert_eq(reader_walk(&reader, "config.txt", &held), 0);
+	cr_assert_eq(reader_walk(&reader, "overlays", &directory), 0);
 	config_id = held.attributes.id;
 	first_id = id_of("overlays/f0000000");
-	for (unsigned i = 0; i < 512; i++) {
-		name_of_many(i, short_name, path);
-		id_of(path);
-	}
-	cr_expect_eq(id_of("overlays/f0000000"), first_id, "not too many yet");
-	for (unsigned i = 512; i < MANY; i++) {
-		name_of_many(i, short_name, path);
-		id_of(path);
-	}
-	cr_expect_neq(id_of("overlays/f0000000"), first_id, "all are kept for ever");
+	look_up_many(1, MANY);
+	cr_expect_eq(id_of("overlays/f0000000"), first_id);
 	cr_expect_eq(id_of("config.txt"), config_id, "it is in use");
+	look_up_many(1, MANY);
+	first.time = 5;
+	small_volume_put_in(&volume, 9, &first);
+	changed();
+	settle();
+	cr_expect_neq(id_of("overlays/f0000000"), first_id, "another entry has the number of the one before");
 	node_put_any(&held);
+	node_put_any(&directory);
+	end();
+}
+
+/* What was handed out of it is known no more: the next one must not be taken for it. */
+Test(cache_dir, c3_what_was_read_gets_another_id_when_its_node_went)
+{
+	struct cache_attributes attributes;
+	unsigned char *content;
+	uint64_t kernel_id;
+
+	start_many();
+	kernel_id = id_of("kernel8-long-name.img");
+	cr_assert_eq(reader_fetch(&reader, "kernel8-long-name.img", 4096, &content, &attributes), 0);
+	free(content);
+	cr_expect_eq(attributes.id, kernel_id);
+	look_up_many(0, MANY);
+	cr_expect_neq(id_of("kernel8-long-name.img"), kernel_id);
 	end();
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cache/device/disk.h"
 #include "cache/device/ring.h"
 #include "cache/device/watch.h"
@@ -67,7 +68,7 @@ static struct cache_observation observe(void)
 {
 	struct cache_observation seen;
 
-	cr_assert_eq(device->ops->observe(device, true, &seen), 0);
+	cr_assert_eq(device->ops->observe(device, true, CACHE_LOOK_ANEW, &seen), 0);
 	return seen;
 }
 
@@ -100,6 +101,18 @@ Test(cache_disk, c1_a_file_at_rest_settles_and_then_its_generation_stays)
 	cr_expect_eq(second.generation, first.generation);
 	cr_expect_geq(second.quiet_ns, SETTLE_NS);
 	cr_expect_eq(second.size_bytes, FILE_BYTES);
+}
+
+/* Others who came meanwhile must not take it for one of their own. */
+Test(cache_disk, c1_a_look_is_as_old_as_what_it_rests_on)
+{
+	int64_t came_ns = clock_now_ns(CLOCK_MONOTONIC);
+	struct cache_observation seen;
+
+	require_local();
+	cr_expect_gt(observe().looked_ns, came_ns);
+	cr_assert_eq(device->ops->observe(device, true, came_ns, &seen), 0);
+	cr_expect_leq(seen.looked_ns, came_ns);
 }
 
 Test(cache_disk, c1_each_kind_of_write_is_another_generation_at_once)
@@ -147,8 +160,8 @@ Test(cache_disk, c1_a_change_time_in_the_future_is_not_settled)
 	/* As seen by somebody who wants a change to be older than the epoch is. */
 	options.ctime_lag_ns = INT64_MAX;
 	cr_assert_eq(disk_new(open(path, O_RDONLY), watch, &options, &other), 0);
-	cr_assert_eq(other->ops->observe(other, true, &first), 0);
-	cr_assert_eq(other->ops->observe(other, true, &second), 0);
+	cr_assert_eq(other->ops->observe(other, true, CACHE_LOOK_ANEW, &first), 0);
+	cr_assert_eq(other->ops->observe(other, true, CACHE_LOOK_ANEW, &second), 0);
 	cr_expect_not(second.steady);
 	cr_expect_gt(second.generation, first.generation);
 	other->ops->close(other);
@@ -161,7 +174,7 @@ static void expect_never_believed(void)
 	cr_expect_not(first.steady);
 	cr_expect_not(second.steady);
 	cr_expect_gt(second.generation, first.generation);
-	cr_expect_eq(device->ops->observe(device, false, &first), -EAGAIN);
+	cr_expect_eq(device->ops->observe(device, false, CACHE_LOOK_ANEW, &first), -EAGAIN);
 }
 
 Test(cache_disk, c7_nothing_is_believed_when_told_so)

@@ -140,6 +140,36 @@ Test(cache_extents, c6_many_pieces_are_read_and_found_quickly)
 	free(buffer);
 }
 
+/* Ranges of one run each in one call, one of several by itself. */
+Test(cache_extents, c6_ranges_are_read_side_by_side)
+{
+	static unsigned char image[64 * RUN];
+	static _Alignas(CACHE_BLOCK_BYTES) unsigned char buffers[3][4 * RUN];
+	unsigned order[8] = { 8, 9, 10, 40, 11, 12, 13, 14 }; /* 4 and more are a run, 3 is elsewhere */
+	struct extents_part parts[3] = {
+		{ 0, 2 * RUN, buffers[0], NULL }, { 2 * RUN, 2 * RUN, buffers[1], NULL }, { 5 * RUN + 7, RUN, buffers[2], NULL },
+	};
+	struct memory_device memory;
+	struct extents *extents;
+
+	for (unsigned i = 0; i < 64; i++)
+		memset(image + (size_t)i * RUN, (int)i, RUN);
+	memory_device_init(&memory, DEVICE_EVENTS, image, sizeof(image));
+	extents = make(order, 8, 8 * RUN);
+	memory_device_reset_counts(&memory);
+	cr_assert_eq(extents_read_parts(extents, &memory.device, parts, 3), 0);
+	cr_expect_leq(memory.data_calls, 2);
+	cr_expect_eq(parts[0].bytes[0], 8);
+	cr_expect_eq(parts[0].bytes[2 * RUN - 1], 9);
+	cr_expect_eq(parts[1].bytes[0], 10);
+	cr_expect_eq(parts[1].bytes[RUN], 40);
+	cr_expect_eq(parts[2].bytes[0], 12);
+	cr_expect_eq(parts[2].bytes[RUN - 1], 13);
+	parts[1].offset_bytes = 7 * RUN;
+	cr_expect_eq(extents_read_parts(extents, &memory.device, parts, 3), -EIO, "behind the end of the file");
+	extents_unref(extents);
+}
+
 /* Pieces with little between them cost one read of the device, not one each. */
 Test(cache_extents, c6_pieces_that_are_near_each_other_are_read_together)
 {

@@ -203,7 +203,7 @@ static void begin_to_tell(struct run *run)
 			return;
 		/* Somebody looked at it a second ago. */
 		write_log_listen(log, true);
-		cr_assert_eq(run->memory.device.ops->observe(&run->memory.device, true, &seen), 0);
+		cr_assert_eq(run->memory.device.ops->observe(&run->memory.device, true, CACHE_LOOK_ANEW, &seen), 0);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += SECOND;
 		return;
@@ -212,7 +212,7 @@ static void begin_to_tell(struct run *run)
 	report(run, "done\n"); /* it introduces itself */
 	/* What was written before, and nobody told of, is settled when it begins. */
 	for (unsigned look = 0; look < 2; look++) {
-		run->memory.device.ops->observe(&run->memory.device, true, &seen);
+		run->memory.device.ops->observe(&run->memory.device, true, CACHE_LOOK_ANEW, &seen);
 		write_log_observe(log, &seen);
 		run->memory.now_ns += 3 * SECOND;
 	}

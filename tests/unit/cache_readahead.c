@@ -38,6 +38,18 @@ Test(cache_readahead, c6_what_follows_small_reads_is_asked_for_once)
 	cr_expect_eq(asked_bytes, SIZE_BYTES);
 }
 
+/* Who reads by little begins with READs of 16 KiB, 32 and 64: no later one begins where a chunk does, and each is widened by one. */
+Test(cache_readahead, c6_small_reads_that_begin_within_a_chunk_are_small)
+{
+	struct readahead readahead = { 0 };
+	uint64_t asked_bytes = 0;
+
+	read_at(&readahead, 0, 128 * KIB);
+	for (uint64_t at = 64 * KIB; at < SIZE_BYTES; at += 128 * KIB)
+		asked_bytes += read_at(&readahead, at, 192 * KIB).length_bytes;
+	cr_expect_geq(asked_bytes, SIZE_BYTES - 1024 * KIB);
+}
+
 Test(cache_readahead, nothing_is_asked_for_that_nobody_will_read)
 {
 	struct readahead readahead = { 0 };

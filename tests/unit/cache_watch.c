@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cache/device/watch.h"
 
 static struct watch *watch;
@@ -39,7 +40,7 @@ static struct watch_target *watched(int fd)
 /* Did the count grow since the last call for this target? */
 static bool grew(struct watch_target *target, uint64_t *last)
 {
-	uint64_t events = watch_events(watch, target, false);
+	uint64_t events = watch_events(watch, target, false, INT64_MAX);
 	bool more = events > *last;
 
 	cr_expect_geq(events, *last);
@@ -89,6 +90,32 @@ Test(cache_watch, c1_an_inode_watched_twice_is_watched_until_the_last_goes)
 	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
 	cr_expect(grew(second, &second_last));
 	watch_remove(watch, second);
+	watch_free(watch);
+	close(fd);
+}
+
+/* Not a second time for what came before it; for all that comes later it is anew. */
+Test(cache_watch, c1_a_look_is_for_all_who_came_before_it_and_nobody_else)
+{
+	int fd = temporary_file();
+	struct watch_target *target = watched(fd);
+	int64_t came_ns = clock_now_ns(CLOCK_MONOTONIC), later_ns;
+
+	cr_expect_eq(watch_events(watch, target, false, INT64_MAX), 0);
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	later_ns = clock_now_ns(CLOCK_MONOTONIC);
+	cr_expect_eq(watch_events(watch, target, false, came_ns), 0, "it is looked once more for who came before");
+	cr_expect_eq(watch_events(watch, target, false, later_ns), 1, "who came after the write does not see it");
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	cr_expect_eq(watch_events(watch, target, true, came_ns), 2, "where nothing else tells, the queue is read in any case");
+	/* At rest likewise. */
+	watch_rest(watch, target, fd);
+	cr_expect_eq(watch_wake(watch, target, fd, false, false, INT64_MAX), 0);
+	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
+	later_ns = clock_now_ns(CLOCK_MONOTONIC);
+	cr_expect_eq(watch_wake(watch, target, fd, false, false, later_ns), -EAGAIN, "the write is not seen");
+	cr_expect_eq(watch_events(watch, target, false, later_ns), 3);
+	watch_remove(watch, target);
 	watch_free(watch);
 	close(fd);
 }
@@ -145,7 +172,7 @@ Test(cache_watch, n7_hundreds_of_targets_and_each_its_own_events)
 	for (int i = 0; i < COUNT; i += 2)
 		cr_assert_eq(pwrite(fds[i], "x", 1, 0), 1);
 	for (int i = 0; i < COUNT; i++)
-		cr_expect_eq(watch_events(watch, targets[i], false), i % 2 == 0);
+		cr_expect_eq(watch_events(watch, targets[i], false, INT64_MAX), i % 2 == 0);
 	for (int i = 0; i < COUNT; i++) {
 		watch_remove(watch, targets[i]);
 		close(fds[i]);
@@ -159,7 +186,7 @@ Test(cache_watch, n7_hundreds_of_targets_and_each_its_own_events)
 
 static bool is_awake(struct watch_target *target, int fd)
 {
-	return watch_wake(watch, target, fd, false) == 0;
+	return watch_wake(watch, target, fd, false, false, INT64_MAX) == 0;
 }
 
 Test(cache_watch, c1_a_target_at_rest_tells_the_first_write_and_then_at_each_look_until_it_is_woken)
@@ -173,11 +200,11 @@ Test(cache_watch, c1_a_target_at_rest_tells_the_first_write_and_then_at_each_loo
 	cr_expect_not(grew(target, &last), "nothing was written");
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
-	cr_expect_eq(watch_wake(watch, target, fd, false), -EAGAIN);
+	cr_expect_eq(watch_wake(watch, target, fd, false, false, INT64_MAX), -EAGAIN);
 	cr_expect(grew(target, &last), "the first one");
 	cr_expect_not(grew(target, &last), "the others are no events");
 	/* What was written since is not known: so the next look is an event. */
-	cr_expect_eq(watch_wake(watch, target, fd, true), 0);
+	cr_expect_eq(watch_wake(watch, target, fd, true, false, INT64_MAX), 0);
 	cr_expect(grew(target, &last));
 	for (int i = 0; i < 3; i++) {
 		cr_expect(is_awake(target, fd));
@@ -219,14 +246,14 @@ Test(cache_watch, c1_of_two_users_of_an_inode_each_is_told_whoever_rests_or_goes
 		cr_expect(grew(second, &second_last));
 	}
 	cr_expect(grew(first, &first_last));
-	cr_expect_eq(watch_wake(watch, first, fd, true), 0);
+	cr_expect_eq(watch_wake(watch, first, fd, true, false, INT64_MAX), 0);
 	grew(first, &first_last);
 	watch_rest(watch, first, fd);
 	watch_rest(watch, second, fd);
 	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
 	cr_expect(grew(first, &first_last));
 	cr_expect(grew(second, &second_last));
-	cr_expect_eq(watch_wake(watch, first, fd, true), 0);
+	cr_expect_eq(watch_wake(watch, first, fd, true, false, INT64_MAX), 0);
 	watch_remove(watch, second);
 	grew(first, &first_last);
 	cr_assert_eq(pwrite(fd, "x", 1, 0), 1);
@@ -259,7 +286,7 @@ Test(cache_watch, c1_an_overflow_of_those_at_rest_is_an_event_for_everybody, .ti
 	cr_expect(is_awake(targets[COUNT - 1], fds[COUNT - 1]));
 	for (int i = 0; i < COUNT; i++)
 		cr_assert_eq(pwrite(fds[i], "x", 1, 0), 1);
-	cr_expect_eq(watch_wake(watch, targets[COUNT - 1], fds[COUNT - 1], false), -EAGAIN);
+	cr_expect_eq(watch_wake(watch, targets[COUNT - 1], fds[COUNT - 1], false, false, INT64_MAX), -EAGAIN);
 	cr_expect(grew(targets[COUNT - 1], &last));
 	for (int i = 0; i < COUNT; i++) {
 		watch_remove(watch, targets[i]);

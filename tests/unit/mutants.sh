@@ -50,8 +50,8 @@ for helper in cache_device cache_feed cache_model_reader cache_model_script cach
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_clone_map cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
+for unit in cache_model cache_compare cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
+	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -106,6 +106,10 @@ mutant "a new entry is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(image, op, &dir->cached, slot->since_ns, &dir->place.range\)\)/if (0)/'
 mutant "a listing is shown at once" model tree/lookup.c \
 	's/if \(!cached_settled\(dir->image, op, &dir->cached, dir->cached.since_ns, &dir->place.range\)\)/if (0)/'
+mutant "the number of what was read stays in its slot" dir tree/version.c \
+	's/return !version->extents && version->known_count == 0 && !version->kept &&/return/'
+mutant "the number of what was only looked up is lost" dir tree/dir.c \
+	's/slot->blank_id = blank_id;/slot->blank_id = 0;/'
 mutant "a version outlives its entry" model tree/dir.c \
 	's/memcmp\(a->raw, b->raw, sizeof\(a->raw\)\) == 0 &&/a->size_bytes == b->size_bytes &&/'
 mutant "the parent is not looked at" dir tree/path.c \
@@ -129,11 +133,13 @@ mutant "open believes what was believed before" model tree/open.c \
 mutant "what was handed out is not compared at open" model tree/open.c \
 	's/error = compare\(version, op, seen->steady[^;]*;/error = 0;/'
 mutant "a known chunk may differ" model tree/compare.c \
-	's/if \(chunk_known\(version, chunk\)\)\n\t\t\treturn dir_supersede\(version\);//'
+	's/if \(chunk_known\(version, chunk\)\) \{\n\t\t\timage_differs\(version->image\);\n\t\t\treturn dir_supersede\(version\);\n\t\t\}//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
-	's/if \(seen->now_ns > end_ns\)/if (0)/'
+	's/start_ns > end_ns \?/false ?/'
 mutant "a retired version is gone" version tree/dir.c \
-	's/slot->kind = SLOT_EMPTY;\n\tversion->retired = true;/version->detached = true; slot->kind = SLOT_EMPTY; version->retired = true;/'
+	's/version->retired = true;\n\tnode_pin/version->detached = true;\n\t$&/'
+mutant "a retired version gives its number to the next one" version tree/dir.c \
+	's/\*slot = \(struct slot\)\{ \.since_ns = slot->since_ns, \.kind = SLOT_EMPTY \}/slot->kind = SLOT_EMPTY, slot->blank_id = version->id/'
 mutant "the entry of a retired version is not looked at" version tree/path.c \
 	's/version->retired && !dir_has_entry/0 \&\& !dir_has_entry/'
 mutant "open in the midst of a reported update" model tree/open.c \
@@ -464,6 +470,14 @@ mutant "an extent begins where the range does" clone_map device/clone_map.c 's/e
 
 # ---- watch and disk ----
 mutant "an overflow is nobody's event" watch device/watch.c 's/watch->overflows\+\+;//'
+mutant "a READ that was widened is large" readahead tree/readahead.c 's/#define SMALL_BYTES .*/#define SMALL_BYTES READ_BYTES/'
+mutant "what was asked for is forgotten" hints device/hints.c 's/if \(hint->length_bytes > 0 &&/if (false \&\&/'
+mutant "of reads that were together the first alone is judged" compare tree/compare.c \
+	's/(i < group->count; i\+\+\)\n\t\terror = judge_batch)/i < 1 \&\& $1/'
+mutant "each read waits for the one before" compare tree/compare.c 's/pace->width \*= 2/pace->width = 1/'
+mutant "reads are together though that is no sooner" compare tree/compare.c 's/pace->width \/= 2;//'
+mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
+mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
 mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
 mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'

@@ -101,6 +101,32 @@ def without_root(world, source, image, offset, size):
         world.pairs(figure, ours, lambda: direct(image, offset, size), count=9)
 
 
+def against_null(world, device, path, size):
+    """What the kernel takes to fill its pages from a daemon that reads nothing: no FUSE is faster, however fast the device."""
+    try:
+        null = world.null_fs(large_mib=size >> 20)
+    except Skip as reason:
+        world.skip(reason)
+        return
+    with null:
+        number = os.stat(null.point).st_dev
+        with open("/sys/class/bdi/%d:%d/read_ahead_kb" % (os.major(number), os.minor(number)), "w", encoding="ascii") as file:
+            file.write("8192")  # as ours, mount.c
+        other = world.path("null/large")
+
+        def ours():
+            forget(device, path)
+            return rate(world, path, size)
+
+        def theirs():
+            forget(other)
+            return rate(world, other, size)
+
+        figure = world.figure("cold file by 1 MiB, on a loop device over tmpfs", "MB/s", MORE,
+                              "a FUSE daemon that does nothing")
+        world.pairs(figure, ours, theirs, count=9)
+
+
 def on_tmpfs(world, size):
     """A device whose speed does not vary: a loop device over memory."""
     memory = world.directory("memory")
@@ -120,6 +146,7 @@ def on_tmpfs(world, size):
             time.sleep(2)
             cold(world, device, world.path("mnt/image/large.bin"), offset, size,
                  "cold file by 1 MiB, on a loop device over tmpfs", 0.9)
+            against_null(world, device, world.path("mnt/image/large.bin"), size)
     finally:
         os.close(holder)
         subprocess.run(["umount", "-l", memory], check=False)
