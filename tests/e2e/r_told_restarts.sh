@@ -20,7 +20,7 @@ stop() { kill "$SERVER" && wait_until 10 gone "$SERVER"; }
 SOCKET=$T/nbdkit.sock
 start
 ln -s "$(uri board)" "$SRC/board.img"
-mount_imagefs -o settle=10
+mount_imagefs -o settle=10 "$SRC" "$MNT"
 shows() { [ "$(cat "$MNT/board/$1.txt" 2>/dev/null)" = "$2" ]; }
 says() { grep -qx "changes: $1" "$CONTROL/board"; }
 wait_until 5 shows one "one 0"
