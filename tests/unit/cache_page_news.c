@@ -142,6 +142,7 @@ Test(cache_page_news, c7_what_is_not_told_is_believed_no_more)
 	memory_page_set_there(page, false);
 	seen = look();
 	cr_assert(!seen.exact && seen.blind && seen.signless && !seen.steady);
+	cr_assert_neq(look().generation, seen.generation, "nothing is believed from one look to the next");
 	cr_assert_eq(changes(generation), -1);
 	cr_assert_null(write_log_source(told));
 	memory_page_set_there(page, true);

@@ -323,7 +323,6 @@ mutant "told: it began when it was found" page_news changes/page_news.c 's/told.
 mutant "told: another page goes on" page_news changes/page_news.c 's/if \(news->known\) \{/if (news->known || told.since_ns) {/'
 mutant "told: all that does not fit is left out" page_news changes/page_news.c 's/return count < 0 \? 1 :/return count < 0 ? 0 :/'
 mutant "told: what has landed was not written" model $log 's/(news->in_flight_count\)\)\n\t\t\t)land\(log, i, now_ns, now_ns\)/$1remove_flight(log, i)/'
-mutant "told: a flight is of this look" page_news $log 's/flight.generation = log->generation;\n\tlog->writes \+=/flight.generation = log->generation + 1;\n\tlog->writes +=/'
 mutant "told: a unit is one file system's" page_news $log 's/append_tracked\(log, &flight, 0, now_ns\)/append(log, \&flight, now_ns)/'
 mutant "told: what was not told was" page_news $log 's/if \(!told \|\| !log->exact \|\| seen->size/if (seen->size/'
 mutant "told: what was written before it is read is served" model tree/read.c \
