@@ -36,9 +36,10 @@ compile()
 	esac
 }
 
+# What a unit has itself (connections, say) is linked in the place of what cache/ has.
 link_unit()
 {
-	$cc -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
+	$cc -Wl,--allow-multiple-definition -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
 		"$build/part/libimagefs_part.a" "$build/fat/libimagefs_fat.a" \
 		-lblkid -lxxhash -lcriterion -lpthread
 }
@@ -51,7 +52,7 @@ for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_m
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news; do
+	cache_extents cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news cache_nbd_writes; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -315,6 +316,19 @@ mutant "reporter: who says flush reports" reporter changes/reporter.c 's/\(form 
 mutant "reporter: what was answered before is not lost" reporter changes/reporter.c 's/write_log_count_lost\(reporter->log, saving_give_up\(saving\)\);/saving_run(saving);/'
 
 # ---- pages of writes ----
+writes=changes/nbd_writes.c
+mutant "told: any connection is to the page's server" nbd_writes $writes \
+	's/if \(writes->instance_ns > name->begun_ns \|\| at->begun_ns < name->talks_ns\)/if (0)/'
+mutant "told: the page's connection may be older" nbd_writes $writes \
+	's/writes->instance_ns > name->begun_ns \|\| at->begun_ns < name->talks_ns/writes->instance_ns > name->begun_ns/; s/int64_t since_ns = name.connection == writes->verified \? 0 : name.talks_ns;/int64_t since_ns = 0;/'
+mutant "told: the page need not be seen before" nbd_writes $writes 's/writes->instance_ns > name->begun_ns \|\| //'
+mutant "told: what is connected stays of another instance" nbd_writes $writes 's/writes->verified = 0;\n//'
+mutant "told: another instance goes on" nbd_writes $writes 's/(writes->verified = 0;)\n\tpage_news_forget\(&writes->news\);/$1/'
+mutant "told: connections in between are not asked about" nbd_writes $writes \
+	's/writes->verified != 0 && name->connection != writes->verified \+ 1/false/'
+mutant "told: what was read ahead stays" nbd_writes $writes 's/nbd_device_set_told\(writes->device, true\);//'
+mutant "told: a page is not looked for again" nbd_writes $writes 's/writes->again_ns != 0 && /false \&\& /'
+mutant "told: a page is asked for beside the image" nbd_writes $writes 's/return !nbd_device_is_connected\(writes->device\) \|\|/return true ||/'
 mutant "told: what is in flight is not" model changes/page_news.c \
 	's/told.in_flight_count = found\(.*?\);/told.in_flight_count = 0;/s'
 mutant "told: what was written is not" model changes/page_news.c \
