@@ -268,3 +268,15 @@ Test(cache_nbd_writes, c7_without_a_page_it_is_asked_for_when_the_image_is_conne
 	world.there[0] = true;
 	cr_assert(look_at_image().exact, "it was there before");
 }
+
+/* While the page was not to be had the address came to lead elsewhere: the image is still read from the one before. */
+Test(cache_nbd_writes, r_a_page_that_comes_back_is_of_who_is_there_now)
+{
+	cr_assert(look_at_image().exact);
+	world.there[0] = false;
+	cr_assert(!look_at_image().exact);
+	page_connection.open = false;
+	world.address = 1;
+	cr_assert(look_at_image().exact);
+	cr_assert_eq(name_connection.server, 1);
+}
