@@ -22,24 +22,26 @@
 
 static const char not_asked[] = "its block server was not asked for NAME@writes yet";
 static const char unreached[] = "its block server has no export NAME@writes, or it cannot be read";
-static const char no_page[] = "its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
+static const char no_page[] =
+	"its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
 static const char moving[] = "its block server is another one each time it is connected to";
 
 /* Under the image's lock, but for what says otherwise. */
 struct nbd_writes {
-	struct write_feed feed; /* first */
+	struct write_feed feed;	     /* first */
 	struct cache_device *device; /* constant, as the next three */
 	struct write_log *log;
 	struct nbd_target *target;
 	struct nbd_export *page;
 	_Atomic(const char *) why_not; /* no lock */
-	bool there;	      /* the page, when it was last read */
-	int64_t asked_ns;     /* CLOCK_MONOTONIC: when it last was */
-	int64_t again_ns;     /* CLOCK_MONOTONIC: it was there before, and is asked for again then; 0: it never was */
+	bool there;		       /* the page, when it was last read */
+	int64_t asked_ns;	       /* CLOCK_MONOTONIC: when it last was */
+	int64_t again_ns; /* CLOCK_MONOTONIC: it was there before, and is asked for again then; 0: it never
+			     was */
 	unsigned char instance[WRITES_PAGE_INSTANCE_BYTES]; /* that was last shown, */
-	int64_t instance_ns;  /* by a connection that was made before; 0: never */
-	uint64_t verified;    /* the connection of NAME that is known to be to that instance's server; 0: none */
-	uint64_t size_tried;  /* the image's size in the page for which NAME was connected to anew */
+	int64_t instance_ns; /* by a connection that was made before; 0: never */
+	uint64_t verified; /* the connection of NAME that is known to be to that instance's server; 0: none */
+	uint64_t size_tried; /* the image's size in the page for which NAME was connected to anew */
 	struct page_news news;
 };
 
@@ -49,8 +51,8 @@ static struct nbd_writes *writes_of(struct write_feed *self)
 }
 
 /*
- * What was believed is not any more. It is asked for again at the next look (a connection that fails has pauses of its
- * own), but a page that hangs is not waited for each time.
+ * What was believed is not any more. It is asked for again at the next look (a connection that fails has
+ * pauses of its own), but a page that hangs is not waited for each time.
  */
 static bool lose(struct nbd_writes *writes, const char *why)
 {
@@ -78,12 +80,14 @@ static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_
 	int error;
 
 	writes->asked_ns = clock_now_ns(CLOCK_MONOTONIC);
-	error = nbd_export_look(writes->page, since_ns, writes->there ? WAIT_NBD_LOOK_NS : WAIT_NBD_WRITES_NS, at);
+	error = nbd_export_look(writes->page, since_ns, writes->there ? WAIT_NBD_LOOK_NS : WAIT_NBD_WRITES_NS,
+				at);
 
 	if (error != 0)
 		return -EIO;
-	piece.length_bytes = page_news_begin(&writes->news, write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES),
-					     at->size_bytes, write_log_now_ns(writes->log));
+	piece.length_bytes = page_news_begin(
+		&writes->news, write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES),
+		at->size_bytes, write_log_now_ns(writes->log));
 	if (piece.length_bytes == 0)
 		return -EPROTO;
 	piece.buffer = writes->news.next.bytes;
@@ -100,7 +104,8 @@ static const char *why_not_read(int error)
 
 static bool shows_same_instance(const struct nbd_writes *writes)
 {
-	return writes->instance_ns != 0 && memcmp(writes->instance, page_news_instance(&writes->news), sizeof(writes->instance)) == 0;
+	return writes->instance_ns != 0 &&
+	       memcmp(writes->instance, page_news_instance(&writes->news), sizeof(writes->instance)) == 0;
 }
 
 /* It is another instance than before: nothing of before counts. */
@@ -142,7 +147,8 @@ static int64_t listen(struct write_feed *self, bool may_block)
 	return 0;
 }
 
-/* Is the connection over which NAME was looked at to the server that shows this instance? `at` is the page's. */
+/* Is the connection over which NAME was looked at to the server that shows this instance? `at` is the page's.
+ */
 static bool is_verified(struct nbd_writes *writes, const struct nbd_look *name, const struct nbd_look *at)
 {
 	if (name->connection == writes->verified)
@@ -219,7 +225,8 @@ static void close_feed(struct write_feed *self)
 
 int nbd_writes_new(struct cache_device *device, struct write_log *log)
 {
-	static const struct write_feed_ops ops = { listen, drain, why_not, close_feed, look, "told by NAME@writes" };
+	static const struct write_feed_ops ops = { listen,     drain, why_not,
+						   close_feed, look,  "told by NAME@writes" };
 	struct nbd_writes *writes = calloc(1, sizeof(*writes));
 	int error = writes ? page_news_init(&writes->news) : -ENOMEM;
 

@@ -56,7 +56,8 @@ uint64_t page_news_size(const struct page_news *news)
 }
 
 /* How many; all of the image, if that is not known. */
-static size_t found(int count, const struct writes_range *image, const struct writes_range *ranges, struct cache_range *out)
+static size_t found(int count, const struct writes_range *image, const struct writes_range *ranges,
+		    struct cache_range *out)
 {
 	if (count < 0)
 		out[0] = (struct cache_range){ image->offset_bytes, image->length_bytes };
@@ -70,17 +71,21 @@ void page_news_tell(struct page_news *news, struct write_log *log, uint64_t size
 	const struct writes_page *last = &news->last.page, *next = &news->next.page;
 	struct cache_range written[WRITE_NEWS_MAX], in_flight[WRITE_NEWS_MAX];
 	struct writes_range image = { 0, size_bytes }, ranges[WRITE_NEWS_MAX];
-	struct write_news told = { .since_ns = news->next.asked_ns, .written = written, .in_flight = in_flight };
+	struct write_news told = { .since_ns = news->next.asked_ns,
+				   .written = written,
+				   .in_flight = in_flight };
 	struct page_look taken = news->next;
 
 	if (news->known) {
 		told.since_ns = news->last.asked_ns;
 		told.writes = next->begun - last->begun;
-		told.written_count = found(writes_page_since(last, next, &image, ranges, WRITE_NEWS_MAX), &image, ranges, written);
+		told.written_count = found(writes_page_since(last, next, &image, ranges, WRITE_NEWS_MAX),
+					   &image, ranges, written);
 	} else {
 		write_log_start_over(log);
 	}
-	told.in_flight_count = found(writes_page_in_flight(next, &image, ranges, WRITE_NEWS_MAX), &image, ranges, in_flight);
+	told.in_flight_count =
+		found(writes_page_in_flight(next, &image, ranges, WRITE_NEWS_MAX), &image, ranges, in_flight);
 	write_log_news(log, &told);
 	news->next = news->last;
 	news->last = taken;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whose page it is (cache/changes/nbd_writes.h): the address leads from one server to another at any connect, and who is
- * connected stays so, or is cut off. What is told is never another server's than that which is read from. The connections are
- * this test's own; the pages are read, and told to a log, as they are.
+ * Whose page it is (cache/changes/nbd_writes.h): the address leads from one server to another at any connect,
+ * and who is connected stays so, or is cut off. What is told is never another server's than that which is
+ * read from. The connections are this test's own; the pages are read, and told to a log, as they are.
  */
 #include "cache/changes/nbd_writes.h"
 
@@ -27,11 +27,12 @@ struct nbd_target_fake {
 };
 
 static struct {
-	int address;	 /* the server that it leads to */
-	unsigned connects, leads_at, back_at; /* before the how-manieth connect it leads to the other one, and back */
-	bool there[2];	 /* has it a page? */
+	int address; /* the server that it leads to */
+	unsigned connects, leads_at,
+		back_at;   /* before the how-manieth connect it leads to the other one, and back */
+	bool there[2];	   /* has it a page? */
 	uint64_t begun[2]; /* of its page: writes */
-	int told;	 /* whose page was read last */
+	int told;	   /* whose page was read last */
 	bool reads_ahead;
 } world;
 
@@ -168,7 +169,8 @@ static struct cache_observation look_at_image(void)
 	write_log_observe(writes_log, &seen);
 	cr_assert_eq(world.reads_ahead, !seen.exact, "what was read ahead may be older than what was told");
 	if (seen.exact)
-		cr_assert_eq(world.told, name_connection.server, "what is told is of another server than what is read");
+		cr_assert_eq(world.told, name_connection.server,
+			     "what is told is of another server than what is read");
 	return seen;
 }
 
@@ -269,7 +271,8 @@ Test(cache_nbd_writes, c7_without_a_page_it_is_asked_for_when_the_image_is_conne
 	cr_assert(look_at_image().exact, "it was there before");
 }
 
-/* While the page was not to be had the address came to lead elsewhere: the image is still read from the one before. */
+/* While the page was not to be had the address came to lead elsewhere: the image is still read from the one
+ * before. */
 Test(cache_nbd_writes, r_a_page_that_comes_back_is_of_who_is_there_now)
 {
 	cr_assert(look_at_image().exact);

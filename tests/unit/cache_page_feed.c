@@ -59,13 +59,15 @@ static bool look(struct write_feed *self, struct cache_observation *seen)
 		page_news_forget(news);
 		return false;
 	}
-	length_bytes = page_news_begin(news, seen->size_bytes, sizeof(page->bytes), write_log_now_ns(page->log));
+	length_bytes =
+		page_news_begin(news, seen->size_bytes, sizeof(page->bytes), write_log_now_ns(page->log));
 	if (page->memory->turn)
 		page->memory->turn(page->memory);
 	memcpy(news->next.bytes, page->bytes, length_bytes);
 	if (page_news_parse(news, length_bytes) != 0)
 		abort();
-	if (news->known && memcmp(page_news_instance(news), news->last.bytes + WRITES_PAGE_INSTANCE, WRITES_PAGE_INSTANCE_BYTES) != 0)
+	if (news->known && memcmp(page_news_instance(news), news->last.bytes + WRITES_PAGE_INSTANCE,
+				  WRITES_PAGE_INSTANCE_BYTES) != 0)
 		page_news_forget(news);
 	page_news_tell(news, page->log, seen->size_bytes);
 	return true;
@@ -110,11 +112,14 @@ struct memory_page *memory_page_new(struct memory_device *memory, struct write_l
 	return page;
 }
 
-static void count(struct memory_page *page, size_t total_at, size_t field, uint64_t offset_bytes, uint64_t length_bytes)
+static void count(struct memory_page *page, size_t total_at, size_t field, uint64_t offset_bytes,
+		  uint64_t length_bytes)
 {
 	put_le64(page->bytes + total_at, get_le64(page->bytes + total_at) + 1);
-	for (uint64_t unit = offset_bytes >> page->unit_shift; unit <= (offset_bytes + length_bytes - 1) >> page->unit_shift; unit++) {
-		unsigned char *counter = page->bytes + HEADER_BYTES + unit * WRITES_PAGE_COUNTER_BYTES + field;
+	for (uint64_t unit = offset_bytes >> page->unit_shift;
+	     unit <= (offset_bytes + length_bytes - 1) >> page->unit_shift; unit++) {
+		unsigned char *counter =
+			page->bytes + HEADER_BYTES + unit * WRITES_PAGE_COUNTER_BYTES + field;
 
 		if (HEADER_BYTES + (unit + 1) * WRITES_PAGE_COUNTER_BYTES <= sizeof(page->bytes))
 			put_le32(counter, get_le32(counter) + 1);
@@ -127,7 +132,8 @@ static unsigned char *find_slot(struct memory_page *page, uint64_t offset_bytes,
 	for (unsigned i = 0; i < SLOTS; i++) {
 		unsigned char *slot = page->bytes + WRITES_PAGE_SLOTS + (size_t)i * WRITES_PAGE_SLOT_BYTES;
 
-		if (get_le64(slot + 8) == length_bytes && (length_bytes == 0 || get_le64(slot) == offset_bytes))
+		if (get_le64(slot + 8) == length_bytes &&
+		    (length_bytes == 0 || get_le64(slot) == offset_bytes))
 			return slot;
 	}
 	abort();

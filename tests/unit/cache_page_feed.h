@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cache_page_feed: a page of NAME@writes (imagefs-writes(7)) on a device in memory, and who reads it at each look
- * (cache/changes/nbd_writes.c without its connections).
+ * cache_page_feed: a page of NAME@writes (imagefs-writes(7)) on a device in memory, and who reads it at each
+ * look (cache/changes/nbd_writes.c without its connections).
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 
 struct memory_page;
 
-/* The log's feed, freed with its users. Units have 1 << unit_shift bytes. The writer has a turn before each reading. */
+/* The log's feed, freed with its users. Units have 1 << unit_shift bytes. The writer has a turn before each
+ * reading. */
 struct memory_page *memory_page_new(struct memory_device *memory, struct write_log *log, unsigned unit_shift);
 
 /* A write of that range: before its first byte changes, and after its last one and before its reply. */

@@ -27,7 +27,9 @@ static int64_t test_clock(void)
 static struct cache_observation look(void)
 {
 	static uint64_t generation;
-	struct cache_observation seen = { .generation = ++generation, .size_bytes = SIZE, .blind = true, .signless = true };
+	struct cache_observation seen = {
+		.generation = ++generation, .size_bytes = SIZE, .blind = true, .signless = true
+	};
 
 	memory.now_ns += MS;
 	seen.now_ns = memory.now_ns;
@@ -84,7 +86,8 @@ Test(cache_page_news, c5_what_is_in_flight_is_known_by_its_bytes_until_it_has_en
 	later = look();
 	cr_assert_eq(later.in_flight, 1);
 	cr_assert_eq(changes(later.generation), 1);
-	cr_assert(in_flight == 1 && ranges[0].offset_bytes == 7 * MIB + 4096 && ranges[0].length_bytes == 512);
+	cr_assert(in_flight == 1 && ranges[0].offset_bytes == 7 * MIB + 4096 &&
+		  ranges[0].length_bytes == 512);
 	cr_assert_neq(look().generation, later.generation, "it may have been executed meanwhile");
 	later = look();
 	memory_page_end(page, 7 * MIB + 4096, 512);
@@ -176,7 +179,8 @@ Test(cache_page_news, r_one_read_has_the_counters_of_what_is_tracked)
 	cr_assert_eq(write_log_tracked_end(told, SIZE, 84 * MIB), 256 * MIB);
 	cr_assert_eq(write_log_tracked_end(told, SIZE, 84 * MIB - 1), SIZE);
 	cr_assert_eq(page_news_init(&news), 0);
-	cr_assert_eq(page_news_begin(&news, SIZE, 8 * MIB, 1), WRITES_PAGE_FIRST_READ, "it is not known how large a unit is");
+	cr_assert_eq(page_news_begin(&news, SIZE, 8 * MIB, 1), WRITES_PAGE_FIRST_READ,
+		     "it is not known how large a unit is");
 	news.known = true;
 	news.last.page = (struct writes_page){ .header_bytes = 512, .unit_shift = 20 };
 	cr_assert_eq(page_news_begin(&news, 448 * MIB, 8 * MIB, 1), 4096);
@@ -204,7 +208,8 @@ Test(cache_page_news, s1_no_page_is_too_much)
 		memset(news.next.bytes, rand() % 3 - 1, length_bytes);
 		memcpy(news.next.bytes, base, sizeof(base));
 		for (int j = rand() % 4; j > 0; j--)
-			news.next.bytes[rand() % 2 ? rand() % 64 : 512 + rand() % 3584] = (unsigned char)rand();
+			news.next.bytes[rand() % 2 ? rand() % 64 : 512 + rand() % 3584] =
+				(unsigned char)rand();
 		if (page_news_parse(&news, length_bytes) != 0)
 			continue;
 		understood++;
