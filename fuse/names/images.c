@@ -24,6 +24,7 @@
 #include "cache/changes/nbd_writes.h"
 #include "cache/device/disk.h"
 #include "cache/device/nbd.h"
+#include "cache/device/nbd_loop.h"
 #include "cache/device/nbd_target.h"
 #include "cache/device/opener.h"
 #include "cache/changes/write_log.h"
@@ -303,7 +304,7 @@ static int make_remote(struct view_image *image, struct cache_image **cache, int
 	error = write_log_new(&log);
 	if (error == 0)
 		cache_image_set_log(*cache, log);
-	if (error == 0 && !image->images->settings.believe_nothing)
+	if (error == 0 && !image->images->settings.believe_nothing && nbd_available())
 		error = nbd_writes_new(device, log);
 	if (error != 0)
 		cache_image_put(*cache);
