@@ -161,7 +161,10 @@
  * is not asked again for a while, at first and at most.
  */
 #define WAIT_NBD_LOOK_NS (350 * WAIT_MS)
+#define WAIT_NBD_WRITES_NS (150 * WAIT_MS) /* likewise for what the server says of writes, if it never did: then it goes on without; */
+#define WAIT_NBD_WRITES_AGAIN_NS (10 * WAIT_S) /* and who said it before, and fails, is asked again after this */
 #define WAIT_NBD_CONNECT_NS (3 * WAIT_S)
+#define WAIT_NBD_NEXT_ADDRESS_NS (50 * WAIT_MS) /* of a host that has some: the next is tried beside those before it */
 #define WAIT_NBD_SILENT_NS (3 * WAIT_S)
 #define WAIT_NBD_READ_NS (10 * WAIT_S)
 #define WAIT_NBD_AGAIN_NS (100 * WAIT_MS)

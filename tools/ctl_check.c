@@ -19,6 +19,7 @@
 #include "base/archive.h"
 #include "base/cleanup.h"
 #include "cache/tree/cache.h"
+#include "cache/device/nbd_target.h"
 #include "cache/device/watch.h"
 #include "tools/ctl.h"
 
@@ -329,17 +330,37 @@ static int find_own(struct check *check, const char *argument)
 	return USAGE;
 }
 
+/* Would a mount with that option nbd= connect to it? Of one that is malformed it is said when it is opened. */
+static int find_allowed(const struct check *check, const char *allowed)
+{
+	struct nbd_uri uri;
+	bool is_allowed;
+
+	if (!allowed || !nbd_uri_is_one(check->place.path) || nbd_uri_parse(check->place.path, &uri))
+		return OK;
+	is_allowed = nbd_uri_is_allowed(&uri, allowed);
+	nbd_uri_free(&uri);
+	if (is_allowed)
+		return OK;
+	ctl_fail(check->place.path, nbd_target_why(-EPERM));
+	return USAGE;
+}
+
 int command_check(const char *control, int count, char **arguments)
 {
 	struct check check = { 0 };
-	const char *image = NULL;
+	const char *image = NULL, *allowed = NULL;
 	bool json = false;
 	int result, before = ctl_end_of_options(&count, arguments);
 
 	for (int i = 0; i < count; i++) {
 		if (i < before && strcmp(arguments[i], "--json") == 0)
 			json = true;
-		else if (i < before && strcmp(arguments[i], "--pi") == 0) {
+		else if (i < before && strcmp(arguments[i], "--nbd") == 0) {
+			allowed = ++i < before ? arguments[i] : NULL;
+			if (!allowed || !nbd_uri_check_allowed(allowed))
+				return ctl_misused("--nbd", "any, none, or HOST:HOST..., as the mount's option nbd=");
+		} else if (i < before && strcmp(arguments[i], "--pi") == 0) {
 			if (!read_model(&check, ++i < before ? arguments[i] : NULL))
 				return ctl_misused("--pi", "3, 4 or 5");
 		} else if (i < before && arguments[i][0] == '-' && arguments[i][1])
@@ -352,6 +373,8 @@ int command_check(const char *control, int count, char **arguments)
 	if (!image)
 		return ctl_misused("check", "which image?");
 	result = image_find(control, image, &check.place) == OK ? find_own(&check, image) : USAGE;
+	if (result == OK)
+		result = find_allowed(&check, allowed);
 	if (result == OK) {
 		image_finish_change(&check.place);
 		result = check_run(&check);

@@ -58,7 +58,7 @@ static void print_help(void)
 	       "\n"
 	       "without a mount, of an image by its path, or by a name of a running imagefs:\n"
 	       "\n"
-	       "  check [--json] [--pi 3|4|5] IMAGE|BOARD   will a Pi boot from it? If not, why\n"
+	       "  check [--json] [--pi 3|4|5] [--nbd HOSTS] IMAGE|BOARD   will a Pi boot from it? If not, why\n"
 	       "  ls [-l] IMAGE[:N] [PATH]       what is in its boot partition, or in partition N\n"
 	       "  cat IMAGE[:N] PATH             a file of it\n"
 	       "  diff IMAGE[:N] IMAGE[:N]       what two boot partitions have that is not the same\n"

@@ -169,6 +169,11 @@ void write_log_close_feed(struct write_log *log)
 		log->feed->ops->close(log->feed);
 }
 
+bool write_log_is_told_late(const struct write_log *log)
+{
+	return log->feed && log->feed->ops->look;
+}
+
 bool write_log_has_feed(const struct write_log *log)
 {
 	return log->feed != NULL;
@@ -418,6 +423,136 @@ unsigned write_log_end_all(struct write_log *log, const void *teller)
 	return each_flight(log, teller, NULL, end_flight);
 }
 
+/* ---- told after the fact --------------------------------------------------------- */
+
+static bool same_range(const struct cache_range *a, const struct cache_range *b)
+{
+	return a->offset_bytes == b->offset_bytes && a->length_bytes == b->length_bytes;
+}
+
+static bool is_among(const struct cache_range *range, const struct cache_range *ranges, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (same_range(range, &ranges[i]))
+			return true;
+	return false;
+}
+
+static bool is_in_flight(const struct write_log *log, const struct cache_range *range)
+{
+	for (size_t i = 0; i < log->flight_count; i++)
+		if (same_range(range, &log->flights[i].range))
+			return true;
+	return false;
+}
+
+/*
+ * Units of counting are coarse, and one has a bit of another file system: what is untracked of the range is left out.
+ * From the untracked range `at` on: each call goes one further, and what is left are as many pieces as it makes turns.
+ */
+static void append_tracked(struct write_log *log, const struct flight *written, size_t at, int64_t ended_ns)
+{
+	struct cache_range range = written->range, untracked;
+	uint64_t end = range.offset_bytes + range.length_bytes, untracked_end;
+	struct flight piece = *written;
+
+	while (at < log->untracked_count && !overlap(&range, &log->untracked[at]))
+		at++;
+	if (at == log->untracked_count) {
+		append(log, written, ended_ns);
+		return;
+	}
+	untracked = log->untracked[at];
+	untracked_end = untracked.offset_bytes + untracked.length_bytes;
+	if (range.offset_bytes < untracked.offset_bytes) {
+		piece.range.length_bytes = untracked.offset_bytes - range.offset_bytes;
+		append_tracked(log, &piece, at + 1, ended_ns);
+	}
+	if (untracked_end < end) {
+		piece.range = (struct cache_range){ untracked_end, end - untracked_end };
+		append_tracked(log, &piece, at + 1, ended_ns);
+	}
+}
+
+/*
+ * What is in flight now may have begun at any time since the look before, and what was read since then may be half of it: it
+ * is of the generation of that look, so before anything is appended.
+ */
+void write_log_news(struct write_log *log, const struct write_news *news)
+{
+	struct flight flight = { .teller = log, .begun_ns = news->since_ns };
+	int64_t now_ns = log->monotonic_ns();
+
+	LOCK_SCOPE(&log->lock);
+	flight.generation = log->generation;
+	log->writes += news->writes;
+	if (!have_entries(log)) {
+		start_over(log);
+		return;
+	}
+	for (size_t i = 0; i < news->in_flight_count; i++) {
+		flight.range = news->in_flight[i];
+		flight.untracked = is_untracked(log, &flight.range);
+		if (!is_in_flight(log, &flight.range) && !add_flight(log, &flight))
+			start_over(log);
+	}
+	/* Each turn goes one back, and what fills the gap was looked at before. */
+	for (size_t i = log->flight_count; i-- > 0;)
+		if (!is_among(&log->flights[i].range, news->in_flight, news->in_flight_count))
+			land(log, i, now_ns, now_ns);
+	for (size_t i = 0; i < news->written_count; i++) {
+		flight.range = news->written[i];
+		append_tracked(log, &flight, 0, now_ns);
+	}
+	if (news->writes > 0)
+		log->last_end_ns = now_ns;
+}
+
+const char *write_log_source(struct write_log *log)
+{
+	if (!write_log_is_told_late(log))
+		return NULL;
+	LOCK_SCOPE(&log->lock);
+	return log->exact ? log->feed->ops->source : NULL;
+}
+
+uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint64_t piece_bytes)
+{
+	uint64_t end = size_bytes;
+	bool again = true;
+
+	LOCK_SCOPE(&log->lock);
+	/* Each turn but the last takes `end` back to the begin of another one. */
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < log->untracked_count; i++) {
+			const struct cache_range *range = &log->untracked[i];
+
+			if (range->offset_bytes >= end || range->offset_bytes + range->length_bytes + piece_bytes < end)
+				continue;
+			end = range->offset_bytes;
+			again = true;
+		}
+	}
+	return end;
+}
+
+/* What was told takes the place of the device's own signs, of which a block server gives none. */
+static void judge_told(struct write_log *log, struct cache_observation *seen, bool told)
+{
+	if (!told || !log->exact || seen->size_bytes != log->size_bytes)
+		start_over(log);
+	if (told) {
+		seen->blind = seen->signless = false;
+		seen->steady = true;
+	}
+	log->exact = told;
+	log->blind = seen->blind;
+	log->listening_ns = told ? max_i64(log->listening_ns, 1) : 0;
+	log->device_generation = seen->generation;
+	log->size_bytes = seen->size_bytes;
+}
+
 static void stranger(struct write_log *log)
 {
 	log->stranger_ns = log->monotonic_ns();
@@ -468,6 +603,8 @@ int write_log_listen(struct write_log *log, bool may_block)
 {
 	int64_t since_ns = log->feed ? log->feed->ops->listen(log->feed, may_block) : 0;
 
+	if (write_log_is_told_late(log))
+		return since_ns < 0 ? (int)since_ns : 0;
 	if (since_ns < 0)
 		return (int)since_ns;
 	LOCK_SCOPE(&log->lock);
@@ -599,12 +736,17 @@ static bool has_news(struct write_log *log, const struct cache_observation *seen
 
 void write_log_observe(struct write_log *log, struct cache_observation *seen)
 {
-	if (log->feed && has_news(log, seen))
+	bool late = write_log_is_told_late(log), told = late && log->feed->ops->look(log->feed, seen);
+
+	if (log->feed && !late && has_news(log, seen))
 		log->feed->ops->drain(log->feed);
 	LOCK_SCOPE(&log->lock);
 	age_flights(log);
-	judge(log, seen);
-	if (log->exact)
+	if (late)
+		judge_told(log, seen, told);
+	else
+		judge(log, seen);
+	if (log->exact && !late)
 		look_again_until_settled(log, seen);
 	seen->in_flight = log->exact ? tracked_flights(log) : 0;
 	if (log->feed && seen->in_flight > 0)
@@ -801,8 +943,10 @@ void write_log_status(struct write_log *log, struct write_log_status *status)
 {
 	int64_t now_ns = log->monotonic_ns();
 	const char *feed_why_not = log->feed ? log->feed->ops->why_not(log->feed) : log->why_no_feed;
+	bool late = write_log_is_told_late(log);
 
-	*status = (struct write_log_status){ .kernel = log->feed && !feed_why_not, .stranger_ns = -1, .quiet_ns = -1 };
+	*status = (struct write_log_status){ .kernel = log->feed && !late && !feed_why_not, .late = late,
+					     .stranger_ns = -1, .quiet_ns = -1 };
 	LOCK_SCOPE(&log->lock);
 	/* The kernel tells as soon as somebody looks: what it would say then counts. */
 	if (status->kernel && log->listening_ns == 0)

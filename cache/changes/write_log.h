@@ -5,7 +5,8 @@
  *
  * Who tells
  *   The kernel (kernel.h), of every write by anybody, before it is executed; or
- *   block servers, through control files (reporter.h). Each write is announced
+ *   block servers, through control files (reporter.h); or the server of an image that
+ *   is read from it, after the fact (nbd_writes.h, and below). Each write is announced
  *   (write_log_begin), and mostly its end is told (write_log_end). A write
  *   without a known end is uncertain: it may be executed at any time within the
  *   lag that ctime has as well (WAIT_CTIME_LAG_NS), and is looked at again until
@@ -27,6 +28,14 @@
  *   device, a mapping. Then all is looked at again, and the device's own signs
  *   count until there was no stranger for WAIT_STRANGER_NS. Where only servers
  *   report, a stranger's write in the very moments of a reported one passes for it.
+ *
+ * Told after the fact
+ *   A server counts writes, and each look at the image asks it (write_feed_ops.look) what was
+ *   written since the look before, and what is being written; nobody announces anything. So
+ *   what is known is of the last look: whoever has read something looks once more, and then
+ *   asks here whether it was written since the look before the reading. That is a
+ *   seqlock. There are no guards: bytes that are overwritten are gone. A write counts as
+ *   begun at the look before, and as ended at the one that found it.
  *
  * Locking: any function from any thread. One lock for each log, a leaf but for
  * the guards' own; never held across I/O. Nothing here blocks.
@@ -70,6 +79,13 @@ struct write_feed_ops {
 	/* Constant text: why it does not tell; NULL when it does, or would. */
 	const char *(*why_not)(struct write_feed *feed);
 	void (*close)(struct write_feed *feed);
+	/*
+	 * Or NULL. In the place of drain: the feed is told itself, after the fact. Called right after the device was
+	 * observed, and asks then; may block as the device's observe does. True: write_log_news was called with
+	 * all that anybody wrote since it last was. `seen` may be corrected: its size.
+	 */
+	bool (*look)(struct write_feed *feed, struct cache_observation *seen);
+	const char *source; /* which tells then: constant text */
 };
 
 /* Before the first look. Taken over: closed by write_log_close_feed. */
@@ -103,6 +119,21 @@ unsigned write_log_end_all(struct write_log *log, const void *teller);
 /* Somebody wrote who does not tell. */
 void write_log_stranger(struct write_log *log);
 
+/* After the fact: what a feed's look found. */
+struct write_news {
+	int64_t since_ns; /* of write_log_now_ns: when the look before began */
+	uint64_t writes;  /* begun since then */
+	const struct cache_range *written, *in_flight; /* since then; and now */
+	size_t written_count, in_flight_count;
+};
+
+#define WRITE_NEWS_MAX 64 /* of each */
+
+void write_log_news(struct write_log *log, const struct write_news *news);
+
+/* Up to where anything is tracked, but for pieces of so many bytes behind other file systems; of an image of that size. */
+uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint64_t piece_bytes);
+
 /* Look at everything again. */
 void write_log_start_over(struct write_log *log);
 
@@ -130,6 +161,12 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen);
  */
 int write_log_changes(struct write_log *log, uint64_t generation, struct cache_range *ranges, size_t capacity,
 		      size_t *in_flight);
+
+/* Are writes told after the fact, if at all? Then nothing can be guarded. */
+bool write_log_is_told_late(const struct write_log *log);
+
+/* Who tells after the fact, for status: constant text; NULL: the device's own word for it stands. */
+const char *write_log_source(struct write_log *log);
 
 /* Was each write since `generation` told, whether or not all of them are remembered? */
 bool write_log_told_since(struct write_log *log, uint64_t generation);
@@ -176,6 +213,7 @@ struct write_log_status {
 	bool exact;	       /* every write is known with its range, or would be as soon as somebody looks */
 	const char *why_not;   /* constant text; NULL when exact, or when nobody tells */
 	bool kernel;	       /* the kernel tells, of everybody */
+	bool late;	       /* what is told is told after the fact */
 	int64_t stranger_ns;   /* since somebody wrote who does not tell; -1: never */
 	uint64_t writes, written_bytes; /* announced so far, by all */
 	unsigned in_flight;

@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/waits.h"
 #include "cache/device/ahead.h"
 #include "cache/device/nbd_export.h"
 #include "cache/device/nbd_loop.h"
@@ -23,7 +24,9 @@ struct nbd {
 	pthread_mutex_t lock;
 	uint64_t generation;	    /* lock */
 	int64_t changed_ns;	    /* lock: CLOCK_MONOTONIC, when its size was first seen, or seen to be another */
+	struct nbd_look look;	    /* lock: the last one */
 	_Atomic uint64_t size_bytes; /* as last observed */
+	atomic_bool told;	    /* what was written: nothing is read ahead */
 };
 
 static struct nbd *nbd_of(struct cache_device *device)
@@ -36,29 +39,41 @@ static void answered(struct nbd *nbd)
 	atomic_store(&nbd->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
 }
 
+/* Its size, over a connection that was begun at `since_ns` or later. */
+static int look_at_export(struct nbd *nbd, int64_t since_ns, struct nbd_look *look)
+{
+	int error = nbd->nbd_export ? nbd_export_look(nbd->nbd_export, since_ns, WAIT_NBD_LOOK_NS, look) : -EIO;
+
+	if (error != 0)
+		return error;
+	if (nbd->ahead)
+		ahead_forget(nbd->ahead);
+	LOCK_SCOPE(&nbd->lock);
+	if (nbd->generation++ == 0 || look->size_bytes != atomic_load(&nbd->size_bytes))
+		nbd->changed_ns = clock_now_ns(CLOCK_MONOTONIC);
+	atomic_store(&nbd->size_bytes, look->size_bytes);
+	nbd->look = *look;
+	return 0;
+}
+
 static int nbd_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct nbd *nbd = nbd_of(device);
 	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
-	uint64_t size_bytes;
+	struct nbd_look look;
 	int error;
 
 	(void)since_ns; /* no queue */
 	if (!may_block)
 		return -EAGAIN;
-	if (nbd->ahead)
-		ahead_forget(nbd->ahead);
-	error = nbd->nbd_export ? nbd_export_look(nbd->nbd_export, &size_bytes) : -EIO;
+	error = look_at_export(nbd, 0, &look);
 	if (error != 0)
 		return error;
 	LOCK_SCOPE(&nbd->lock);
 	now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	if (nbd->generation++ == 0 || size_bytes != atomic_load(&nbd->size_bytes))
-		nbd->changed_ns = now_ns;
-	atomic_store(&nbd->size_bytes, size_bytes);
 	*out = (struct cache_observation){
 		.generation = nbd->generation,
-		.size_bytes = size_bytes,
+		.size_bytes = look.size_bytes,
 		.quiet_ns = now_ns - nbd->changed_ns,
 		.now_ns = now_ns,
 		.looked_ns = looked_ns,
@@ -137,6 +152,11 @@ static bool is_on_grid(uint64_t offset_bytes, size_t length_bytes)
 	return offset_bytes % CACHE_BLOCK_BYTES == 0 && length_bytes % CACHE_BLOCK_BYTES == 0;
 }
 
+static bool reads_ahead(const struct nbd *nbd)
+{
+	return nbd->ahead && !atomic_load(&nbd->told);
+}
+
 static int nbd_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
 			   size_t length_bytes)
 {
@@ -147,7 +167,7 @@ static int nbd_read_blocks(struct cache_device *device, bool may_block, uint64_t
 		return -EIO;
 	if (!may_block)
 		return -EAGAIN;
-	if (nbd->ahead && is_on_grid(offset_bytes, length_bytes))
+	if (reads_ahead(nbd) && is_on_grid(offset_bytes, length_bytes))
 		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, offset_bytes, buffer, length_bytes);
 	return read_range(nbd, offset_bytes, buffer, length_bytes);
 }
@@ -167,7 +187,7 @@ static int left_of_piece(struct nbd *nbd, struct cache_piece *piece, struct ring
 		return -EIO;
 	piece->bytes = (unsigned char *)piece->buffer + (piece->offset_bytes - start);
 	end = min_u64(end, size_bytes);
-	if (nbd->ahead && is_on_grid(start, (size_t)(end - start)) && end - start <= AHEAD_DATA_BYTES)
+	if (reads_ahead(nbd) && is_on_grid(start, (size_t)(end - start)) && end - start <= AHEAD_DATA_BYTES)
 		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, start, piece->buffer, (size_t)(end - start));
 	*left = (struct ring_piece){ .offset_bytes = start, .buffer = piece->buffer, .length_bytes = (size_t)(end - start) };
 	return 0;
@@ -199,7 +219,7 @@ static int nbd_read_pieces(struct cache_device *device, struct cache_piece *piec
 static const char *nbd_describe(struct cache_device *device)
 {
 	(void)device;
-	return "nbd (everything is read again)";
+	return "by nothing (everything is read again)";
 }
 
 static const char *nbd_problem(struct cache_device *device)
@@ -226,6 +246,40 @@ static const struct cache_device_ops nbd_ops = {
 	.problem = nbd_problem,
 	.close = nbd_close_device,
 };
+
+struct nbd_target *nbd_device_target(struct cache_device *device)
+{
+	return nbd_of(device)->target;
+}
+
+void nbd_device_looked(struct cache_device *device, struct nbd_look *look)
+{
+	struct nbd *nbd = nbd_of(device);
+
+	LOCK_SCOPE(&nbd->lock);
+	*look = nbd->look;
+}
+
+int nbd_device_look_again(struct cache_device *device, int64_t since_ns, struct nbd_look *look)
+{
+	return look_at_export(nbd_of(device), since_ns, look);
+}
+
+bool nbd_device_is_connected(struct cache_device *device)
+{
+	const struct nbd *nbd = nbd_of(device);
+
+	return nbd->nbd_export && nbd_export_is_connected(nbd->nbd_export);
+}
+
+void nbd_device_set_told(struct cache_device *device, bool told)
+{
+	struct nbd *nbd = nbd_of(device);
+
+	atomic_store(&nbd->told, told);
+	if (told && nbd->ahead)
+		ahead_forget(nbd->ahead);
+}
 
 int nbd_device_new(struct nbd_target *target, struct cache_device **device)
 {

@@ -87,6 +87,7 @@ static void begin_to_serve(struct nbd_connection *connection, int64_t now_ns)
 	nbd_export->next = NULL;
 	nbd_export->current = connection;
 	nbd_export->size_bytes = connection->size_bytes;
+	nbd_export->served++;
 	nbd_target_set_state(nbd_export->target, NBD_CONNECTED, NULL, "");
 	pthread_cond_broadcast(&nbd_export->changed);
 }

@@ -273,24 +273,46 @@ void nbd_export_free(struct nbd_export *nbd_export)
 		nbd_export_destroy(nbd_export);
 }
 
-int nbd_export_look(struct nbd_export *nbd_export, uint64_t *size_bytes)
+static bool is_good_for_look(const struct nbd_connection *connection, int64_t since_ns, int64_t now_ns)
+{
+	return connection->begun_ns >= since_ns && now_ns - connection->talks_ns <= WAIT_NBD_AGE_NS;
+}
+
+int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t within_ns, struct nbd_look *look)
 {
 	int64_t now_ns = now();
-	struct timespec until = clock_timespec(now_ns + WAIT_NBD_LOOK_NS);
+	struct timespec until = clock_timespec(now_ns + within_ns);
 	int error = 0;
 
+	*look = (struct nbd_look){ 0 };
 	LOCK_SCOPE(&nbd_all.lock);
 	nbd_export->used_ns = now_ns;
-	if (nbd_export->current && now_ns - nbd_export->current->talks_ns > WAIT_NBD_AGE_NS)
+	if (nbd_export->current && !is_good_for_look(nbd_export->current, since_ns, now_ns))
 		nbd_retire(nbd_export);
+	/* What is being made ends by itself. */
+	if (nbd_export->next && nbd_export->next->begun_ns < since_ns)
+		nbd_export->next = NULL;
 	/* Ends with the connection, in success or failure, or with the time. */
-	while (!nbd_export->current && error == 0 && want_connection(nbd_export))
+	while (!nbd_export->current && error == 0 && want_connection(nbd_export)) {
 		error = pthread_cond_timedwait(nbd_export->next ? &nbd_export->changed : &nbd_all.made, &nbd_all.lock, &until);
+		/* One that came late took the place of the one that was begun. */
+		if (nbd_export->current && nbd_export->current->begun_ns < since_ns)
+			nbd_retire(nbd_export);
+	}
 	/* What the one that was too old had still to issue. */
 	if (!nbd_export->current && !nbd_export->next)
 		fail_queue(nbd_export);
-	*size_bytes = nbd_export->size_bytes;
-	return nbd_export->current ? 0 : -EIO;
+	if (!nbd_export->current)
+		return -EIO;
+	*look = (struct nbd_look){ nbd_export->size_bytes, nbd_export->served, nbd_export->current->begun_ns,
+				   nbd_export->current->talks_ns };
+	return 0;
+}
+
+bool nbd_export_is_connected(struct nbd_export *nbd_export)
+{
+	LOCK_SCOPE(&nbd_all.lock);
+	return nbd_export->current != NULL;
 }
 
 void nbd_export_read(struct nbd_export *nbd_export, struct ring_piece *pieces, size_t count)

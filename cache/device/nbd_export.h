@@ -49,11 +49,22 @@ int nbd_export_new(struct nbd_target *target, struct nbd_export **out);
 /* Nobody reads from it any more. NULL is fine. */
 void nbd_export_free(struct nbd_export *nbd_export);
 
+/* What a look saw, and over which connection: reads go over that one, or (then the next look shows it) a later one. */
+struct nbd_look {
+	uint64_t size_bytes;
+	uint64_t connection; /* the how-manieth of the export; 0: there was none yet */
+	/* CLOCK_MONOTONIC: who the server is was decided in between, by the socket; the export is opened after the second. */
+	int64_t begun_ns, talks_ns;
+};
+
 /*
- * How large is it? Over a connection that is young enough, for which it waits WAIT_NBD_LOOK_NS at most. -EIO, and the
- * target knows why.
+ * How large is it? Over a connection that is young enough, and was begun at `since_ns` or later, for which it waits
+ * `within_ns` at most. -EIO, and the target knows why.
  */
-int nbd_export_look(struct nbd_export *nbd_export, uint64_t *size_bytes);
+int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t within_ns, struct nbd_look *look);
+
+/* Is there a connection, as far as is known? */
+bool nbd_export_is_connected(struct nbd_export *nbd_export);
 
 /*
  * Read all of them, each at most NBD_REQUEST_BYTES_MAX long and within the size, side by side; results as of
@@ -113,6 +124,7 @@ struct nbd_export {
 	unsigned connections;	    /* all that point here */
 	bool freed;		    /* with its last connection */
 	uint64_t size_bytes;	    /* over the current one */
+	uint64_t served;	    /* how many were current until now */
 	int64_t used_ns;	    /* when it was last looked at or read from */
 	int64_t again_ns;	    /* not to be connected to before */
 	unsigned failures;	    /* in a row */

@@ -32,6 +32,22 @@ struct nbd_target *nbd_target_new(const char *text, const char *link)
 	return target;
 }
 
+struct nbd_target *nbd_target_beside(struct nbd_target *of, const char *suffix)
+{
+	struct nbd_target *target = nbd_target_new(of->text, of->direct ? NULL : "");
+
+	if (!target || target->malformed)
+		return target;
+	if (asprintf(&target->export, "%s%s", target->uri.export, suffix) < 0) {
+		target->export = NULL;
+		nbd_target_unref(target);
+		return NULL;
+	}
+	target->uri.export = target->export;
+	target->of = nbd_target_ref(of);
+	return target;
+}
+
 struct nbd_target *nbd_target_ref(struct nbd_target *target)
 {
 	atomic_fetch_add(&target->references, 1);
@@ -43,6 +59,8 @@ void nbd_target_unref(struct nbd_target *target)
 	if (!target || atomic_fetch_sub(&target->references, 1) != 1)
 		return;
 	nbd_uri_free(&target->uri);
+	nbd_target_unref(target->of);
+	free(target->export);
 	pthread_mutex_destroy(&target->lock);
 	free(target->text);
 	free(target);
@@ -59,6 +77,8 @@ int nbd_target_connect(struct nbd_target *target)
 {
 	char link[NAME_MAX + 1];
 
+	if (target->of)
+		return nbd_target_connect(target->of);
 	if (target->malformed)
 		return -EINVAL;
 	if (target->direct)

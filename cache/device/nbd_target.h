@@ -27,6 +27,8 @@ struct nbd_target {
 	struct nbd_uri uri;   /* constant, if there is no problem with it */
 	const char *malformed; /* constant: why the text cannot be understood; or NULL */
 	bool direct;	      /* constant: it is connected to from here, and no link counts */
+	struct nbd_target *of; /* constant: the one beside which it is; or NULL */
+	char *export;	      /* constant: its own name of the export then */
 	pthread_mutex_t lock;
 	char link[NAME_MAX + 1]; /* lock: of SOURCE, to the URI; "": SOURCE itself is it */
 	enum nbd_state state;	 /* lock, as the next three */
@@ -40,6 +42,10 @@ struct nbd_target {
  * understood is a target as well, to which nobody can connect. NULL: no memory.
  */
 struct nbd_target *nbd_target_new(const char *text, const char *link);
+
+/* The export of that name with `suffix` behind it, of the same server, which is connected to as for that. NULL: no memory. */
+struct nbd_target *nbd_target_beside(struct nbd_target *target, const char *suffix);
+
 struct nbd_target *nbd_target_ref(struct nbd_target *target);
 void nbd_target_unref(struct nbd_target *target); /* NULL is fine */
 

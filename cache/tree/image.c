@@ -179,7 +179,9 @@ const char *cache_image_problem(struct cache_image *image)
 
 const char *cache_image_change_source(struct cache_image *image)
 {
-	return image->device->ops->describe(image->device);
+	const char *told = image->log ? write_log_source(image->log) : NULL;
+
+	return told ? told : image->device->ops->describe(image->device);
 }
 
 int64_t cache_image_answered_ns(const struct cache_image *image)

@@ -403,17 +403,69 @@ static int read_new(struct reading *reading)
 	return error != 0 ? error : read_steady(reading);
 }
 
+/* ---- told after the fact ----------------------------------------------------- */
+
+/* Was none of it written since `generation`, as far as the last look was told, and is none being written? */
+static bool span_untouched(const struct reading *reading, uint64_t generation)
+{
+	const struct cache_version *version = reading->version;
+	size_t count = span_chunk_count(&reading->span);
+	struct changes changes;
+
+	if (!image_changes(version->image, generation, &changes))
+		return false;
+	for (size_t i = 0; i < changes.count; i++)
+		for (size_t j = 0; j < count; j++)
+			if (extents_chunk_touches(version->extents, reading->span.offset_bytes / CHUNK_BYTES + j,
+						  &changes.ranges[i]))
+				return false;
+	return true;
+}
+
+/*
+ * Nothing guards it, but what was not written since the version was last known to be whole, and until after it was read, is the
+ * version's: also when other bytes of it were overwritten, and the image holds another version. 1: it was
+ * written, or what was written is not told.
+ */
+static int read_told(struct reading *reading)
+{
+	struct cache_version *version = reading->version;
+	struct cache_image *image = version->image;
+	uint64_t generation = version->data_checked;
+	int error;
+
+	if (!image->log || !write_log_is_told_late(image->log) || generation == 0 || !image->seen.exact ||
+	    !span_untouched(reading, generation))
+		return 1;
+	error = read_span(reading);
+	if (error != 0)
+		return error;
+	if (!image->seen.exact || !span_untouched(reading, generation))
+		return come_back_soon(reading, "exact: written while it was read");
+	/* Only where the server lies. */
+	if (!span_agrees(version, &reading->span, reading->hashes))
+		return differs(reading);
+	span_remember(version, &reading->span, reading->hashes);
+	reading->op->rule = "exact: not written since it was opened";
+	return 0;
+}
+
 /* ---- which way ------------------------------------------------------------- */
 
 static int read_image(struct reading *reading)
 {
 	struct cache_version *version = reading->version;
-	int result;
+	int result = read_told(reading);
 
-	/* Opened before its writes were told. */
+	if (result != 1)
+		return result;
+	/* Opened before its writes were told, or written since. */
 	if (!version->guard && version->image->seen.exact && version->image->seen.steady && !version->detached) {
 		result = version_check(version, reading->op);
 		if (result != 0 && result != -ESTALE)
+			return result;
+		result = read_told(reading);
+		if (result != 1)
 			return result;
 	}
 	if (version->guard) {

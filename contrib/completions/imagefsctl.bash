@@ -37,7 +37,7 @@ _imagefsctl() {
 	elif [[ $current == -* ]]; then
 		case $command in
 		status) word='--json --problems --follow' ;;
-		check) word='--json --pi' ;;
+		check) word='--json --nbd --pi' ;;
 		flush) word=--all ;;
 		ls) word=-l ;;
 		boards) word='--images --json' ;;

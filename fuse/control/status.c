@@ -102,6 +102,8 @@ void status_free(struct status *status)
 
 const char *status_reports_word(const struct status_image *image)
 {
+	if (image->has_reports && image->reports.log.late)
+		return image->reports.log.exact ? "server" : "none";
 	if (!image->has_reports || (!image->reports.log.kernel && image->reports.reporters == 0))
 		return "none";
 	if (image->reports.log.kernel)

@@ -21,8 +21,10 @@
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
+#include "cache/changes/nbd_writes.h"
 #include "cache/device/disk.h"
 #include "cache/device/nbd.h"
+#include "cache/device/nbd_loop.h"
 #include "cache/device/nbd_target.h"
 #include "cache/device/opener.h"
 #include "cache/changes/write_log.h"
@@ -300,12 +302,13 @@ static int make_remote(struct view_image *image, struct cache_image **cache, int
 	if (error != 0)
 		return error;
 	error = write_log_new(&log);
-	if (error != 0) {
+	if (error == 0)
+		cache_image_set_log(*cache, log);
+	if (error == 0 && !image->images->settings.believe_nothing && nbd_available())
+		error = nbd_writes_new(device, log);
+	if (error != 0)
 		cache_image_put(*cache);
-		return error;
-	}
-	cache_image_set_log(*cache, log);
-	return 0;
+	return error;
 }
 
 static int make_cache(struct view_image *image, struct cache_image **cache, int *fd_of_device)

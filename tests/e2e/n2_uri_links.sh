@@ -76,6 +76,8 @@ for name in gopher nosocket missing nobody; do
 	if imagefsctl check "$name" >"$T/check" 2>&1; then fail "check $name is content"; fi
 	grep -qE 'its (URI|block server)|of its URI' "$T/check" || fail "check $name says: $(cat "$T/check")"
 done
+refuses 'a host that the option nbd= does not allow' imagefsctl check --nbd unix:localhost 89025d75
+imagefsctl check --nbd unix:localhost one >"$T/check" 2>&1 || ! grep -q 'nbd=' "$T/check" || fail "check one: $(cat "$T/check")"
 imagefsctl boards >"$T/boards" 2>&1 || true
 grep -q '^board  *one  *1 ' "$T/boards" || fail "boards: $(cat "$T/boards")"
 is "the tools read it" "$(imagefsctl cat one config.txt) $(imagefsctl cat "$SRC/three.raw" config.txt)" "one first"
@@ -91,7 +93,7 @@ import json, sys
 images = {image["name"]: image for image in json.load(open(sys.argv[1]))["images"]}
 assert images["one"]["uri"] == sys.argv[2] and images["one"]["connection"].startswith("connected"), images["one"]
 assert images["missing"]["connection"].startswith("failed"), images["missing"]
-assert images["one"]["changes"].startswith("nbd"), images["one"]
+assert images["one"]["changes"].startswith("by nothing"), images["one"]
 PY
 unmount_imagefs
 

@@ -4,7 +4,8 @@
   hostile_nbd.py SOCKET IMAGE
 
 Listens on the unix socket; the name of the export that a client asks for says in which way it lies (WAYS). Everything else is
-as doc/proto.md says, with the bytes of IMAGE.
+as doc/proto.md says, with the bytes of IMAGE. Of the names in PAGES the image is the truth, and NAME@writes (imagefs-writes(7))
+is not.
 """
 import os
 import socket
@@ -18,6 +19,8 @@ ACK, INFO_REPLY = 1, 3
 WAYS = """silence close garbage endless-options huge-option wrong-option size-0 size-1000 size-half size-double size-2^63 size-2^64
 	block-32K wrong-magic wrong-handle short-read short-and-close error trickle no-reply chunk-beyond chunk-huge chunk-none
 	chunk-garbage many-replies""".split()
+PAGES = """page-random page-moving page-in-flight page-busy page-back page-version page-slots page-error page-no-reply page-short
+	page-true""".split()
 
 
 def exactly(sock, count):
@@ -36,7 +39,7 @@ def option_reply(option, kind, data=b"", length=None):
 
 def size_of(way, true):
     return {"size-0": 0, "size-1000": 1000, "size-half": true // 2, "size-double": true * 2, "size-2^63": 2**63 - 512,
-            "size-2^64": 2**64 - 512}.get(way, true)
+            "size-2^64": 2**64 - 512, "page-short@writes": 40}.get(way, true)
 
 
 def negotiate(sock, true_size):
@@ -119,7 +122,32 @@ def answer(sock, way, structured, handle, offset, data):
         sock.sendall(struct.pack(">IIQ", 0x67446698, 0, handle) + data)
 
 
+def page(way, turn):
+    """The first bytes of NAME@writes, when it is read for the `turn`th time."""
+    instance = os.urandom(16) if way == "page-moving" else b"i" * 16
+    begun = {"page-busy": turn, "page-back": 1000000 - turn, "page-in-flight": 5}.get(way, 5)
+    ended = 4 if way == "page-in-flight" else begun
+    slots = 0xFFFFFFFF if way == "page-slots" else 28
+    magic = b"imgfsWR9" if way == "page-version" else b"imgfsWR1"
+    header = magic + struct.pack("<II", 512, 20) + instance + struct.pack("<QQQII", 0, begun, ended, slots, 0)
+    if way == "page-in-flight":
+        header += struct.pack("<QQ", 0, 1 << 40)
+    counters = struct.pack("<II", begun, ended) * 448
+    return os.urandom(4096) if way == "page-random" else header.ljust(512, b"\0") + counters
+
+
+def answer_page(sock, way, turn, handle, length):
+    if way == "page-error":
+        sock.sendall(struct.pack(">IIQ", 0x67446698, 5, handle))
+    elif way != "page-no-reply":
+        sock.sendall(struct.pack(">IIQ", 0x67446698, 0, handle) + page(way, turn)[:length].ljust(length, b"\0"))
+
+
+turns = 0
+
+
 def serve(sock, image):
+    global turns
     try:
         way, structured = negotiate(sock, os.path.getsize(image))
         with open(image, "rb") as file:
@@ -127,6 +155,10 @@ def serve(sock, image):
                 _, _, kind, handle, offset, length = struct.unpack(">IHHQQI", exactly(sock, 28))
                 if kind == 2:
                     return
+                if way.startswith("page-") and way.endswith("@writes"):
+                    turns += 1
+                    answer_page(sock, way.partition("@")[0], turns, handle, length)
+                    continue
                 file.seek(offset)
                 answer(sock, way, structured, handle, offset, file.read(length).ljust(length, b"\0"))
     except (OSError, ValueError):
@@ -138,6 +170,7 @@ def serve(sock, image):
 def main():
     if len(sys.argv) == 1:
         print(*WAYS)
+        print(*PAGES)
         return
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])

@@ -2,7 +2,7 @@
 foreach(name cache_compare cache_dir cache_validation cache_image cache_share cache_version)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()
-imagefs_unit(cache_model cache_model.c cache_feed.c cache_model_reader.c cache_model_script.c
+imagefs_unit(cache_model cache_model.c cache_feed.c cache_page_feed.c cache_model_reader.c cache_model_script.c
 	cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 imagefs_unit(cache_read_on cache_read_on.c cache_feed.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 foreach(name cache_extents cache_hints cache_readahead)
@@ -10,6 +10,8 @@ foreach(name cache_extents cache_hints cache_readahead)
 endforeach()
 imagefs_unit(cache_write_log cache_write_log.c cache_write_log_guards.c cache_write_log_strangers.c cache_told.c cache_device.c
 	LIBS imagefs_cache)
+imagefs_unit(cache_nbd_writes cache_nbd_writes.c LIBS imagefs_cache)
+imagefs_unit(cache_page_news cache_page_news.c cache_page_feed.c cache_device.c LIBS imagefs_cache)
 foreach(name cache_held cache_pairing cache_reporter)
 	imagefs_unit(${name} ${name}.c cache_told.c cache_device.c LIBS imagefs_cache)
 endforeach()

@@ -27,7 +27,7 @@ static void look_at_times(struct memory_device *memory)
 	if (memory->signed_ns != memory->seen_ns)
 		memory->changed_ns = memory->now_ns;
 	if (memory->signed_ns != memory->seen_ns || !settled || !memory->settled ||
-	    memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_REPORTED)
+	    memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_REPORTED || memory->kind == DEVICE_TOLD)
 		memory->generation++;
 	memory->seen_ns = memory->signed_ns;
 	memory->settled = settled && (memory->kind == DEVICE_TIMES || kernel_tells(memory->kind));
@@ -42,7 +42,7 @@ static int memory_observe(struct cache_device *device, bool may_block, int64_t s
 	memory->observations++;
 	if (memory->fail_observe)
 		return memory->fail_observe;
-	if (!may_block && (memory->not_at_hand || memory->kind == DEVICE_NOTHING))
+	if (!may_block && (memory->not_at_hand || memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_TOLD))
 		return -EAGAIN;
 	if (memory->kind != DEVICE_EVENTS)
 		look_at_times(memory);
@@ -55,8 +55,8 @@ static int memory_observe(struct cache_device *device, bool may_block, int64_t s
 		.now_ns = memory->now_ns,
 		.looked_ns = memory->looked_ns,
 		.steady = memory->kind == DEVICE_EVENTS || memory->settled,
-		.blind = memory->kind == DEVICE_NOTHING,
-		.signless = memory->signless,
+		.blind = memory->kind == DEVICE_NOTHING || memory->kind == DEVICE_TOLD,
+		.signless = memory->signless || memory->kind == DEVICE_TOLD,
 		.stamp_ns = kernel_tells(memory->kind) ? memory->signed_ns : 0,
 	};
 	return 0;
@@ -128,7 +128,7 @@ static void memory_will_need(struct cache_device *device, uint64_t offset_bytes,
 
 static const char *memory_describe(struct cache_device *device)
 {
-	static const char *const words[] = { "events", "times", "nothing", "reported", "kernel", "kernel", "kernel", "kernel" };
+	static const char *const words[] = { "events", "times", "nothing", "reported", "told", "kernel", "kernel", "kernel", "kernel" };
 
 	return words[memory_of(device)->kind];
 }

@@ -23,6 +23,7 @@ enum device_kind {
 	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
 	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reporter.h) tells more */
+	DEVICE_TOLD,	 /* no sign at all, and a page that tells after the fact (cache/changes/page_news.h) */
 	/* As times, with time stamps; and the kernel tells (cache/changes/pairing.h) of a write: */
 	DEVICE_KERNEL_SYNC,   /* its begin and its end */
 	DEVICE_KERNEL_ASYNC,  /* its begin */

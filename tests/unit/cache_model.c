@@ -50,7 +50,7 @@ static bool has_ends(const struct run *run)
 {
 	enum device_kind kind = run->plan->kind;
 
-	return kind == DEVICE_REPORTED || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_BEFORE;
+	return kind == DEVICE_REPORTED || kind == DEVICE_TOLD || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_BEFORE;
 }
 
 /* Does its change time move with this step? Before the bytes do, or with them. */
@@ -95,6 +95,19 @@ static void tell_step(struct run *run, const struct step *step)
 		memory_feed_modified(run->feed, (pid_t)step->thread);
 }
 
+/* The server does. It may be another one by then, which knows nothing of what was before. */
+static void count_step(struct run *run, const struct step *step)
+{
+	if (run->plan->restarts && !run->restarted && run->done >= run->script->step_count / 2 && memory_page_is_idle(run->page)) {
+		memory_page_restart(run->page);
+		run->restarted = true;
+	}
+	if (step->phase == BEGIN)
+		memory_page_begin(run->page, step->offset_bytes, step->length_bytes);
+	else if (step->phase == END)
+		memory_page_end(run->page, step->offset_bytes, step->length_bytes);
+}
+
 static void do_step(struct run *run)
 {
 	static const char *const words[] = { "sign", "begin", "write", "end" };
@@ -112,6 +125,8 @@ static void do_step(struct run *run)
 	if (step->phase == LAND)
 		memory_device_land(&run->memory, step->offset_bytes,
 				   run->script->frames[step->frame].bytes + step->offset_bytes, step->length_bytes);
+	else if (run->page)
+		count_step(run, step);
 	else if (run->reporter)
 		report_step(run, step);
 	else if (run->feed && step->phase == END)
@@ -196,6 +211,10 @@ static void begin_to_tell(struct run *run)
 	cr_assert_eq(write_log_new(&log), 0);
 	write_log_set_clock(log, model_clock);
 	cache_image_set_log(run->reader.image, log);
+	if (run->plan->kind == DEVICE_TOLD) {
+		run->page = memory_page_new(&run->memory, log, run->plan->unit_shift);
+		return;
+	}
 	run->keeps = run->plan->kind == DEVICE_REPORTED || (run->plan->kind == DEVICE_KERNEL_SYNC && !run->plan->unheard);
 	if (kernel_tells(run->plan->kind)) {
 		run->feed = memory_feed_new(&run->memory, log);
@@ -244,6 +263,7 @@ static int64_t slow_pace_ns(const struct script *script, enum device_kind kind)
 	case DEVICE_EVENTS:
 		return FLUX_NS - 40 * MS;
 	case DEVICE_REPORTED:
+	case DEVICE_TOLD:
 	case DEVICE_KERNEL_BEFORE:
 		return FLUX_NS / 3 - 15 * MS;
 	/* Here a write does not take the flux time, either: it would be uncertain. */
@@ -278,7 +298,7 @@ static void run_init(struct run *run, const struct script *script, const struct 
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
 	run->reader.never_keeps = plan->later;
-	if (plan->kind == DEVICE_REPORTED || kernel_tells(plan->kind))
+	if (plan->kind == DEVICE_REPORTED || plan->kind == DEVICE_TOLD || kernel_tells(plan->kind))
 		begin_to_tell(run);
 }
 
@@ -495,6 +515,31 @@ Test(cache_model, reported)
 Test(cache_model, reported_slowly_and_files_above_the_keep_limit)
 {
 	check_all(DEVICE_REPORTED, true, true);
+}
+
+static void check_told(unsigned unit_shift, bool slow, bool large, bool restarts)
+{
+	check_plan((struct plan){ .kind = DEVICE_TOLD, .unit_shift = unit_shift, .slow = slow, .large = large, .restarts = restarts });
+}
+
+Test(cache_model, told)
+{
+	check_told(12, false, false, false);
+}
+
+Test(cache_model, told_of_large_units)
+{
+	check_told(20, false, true, false);
+}
+
+Test(cache_model, told_slowly)
+{
+	check_told(13, true, true, false);
+}
+
+Test(cache_model, told_by_one_that_restarts)
+{
+	check_told(12, false, false, true);
 }
 
 static void check_kernel(enum device_kind kind, bool slow, bool unheard)

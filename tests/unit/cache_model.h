@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "cache_feed.h"
+#include "cache_page_feed.h"
 #include "cache_reader.h"
 #include "cache_volume.h"
 
@@ -98,6 +99,8 @@ struct plan {
 	bool slow;	 /* the writer takes its time, but never the flux time */
 	bool later;	 /* no copies are made in the background */
 	bool unheard;	 /* the kernel is listened to from the first look on, and the writer may be there before */
+	unsigned unit_shift; /* of the page that tells */
+	bool restarts;	 /* the server of the page does, half way through */
 	unsigned second; /* 0, or at which turn a second reader fetches the file, if the first reads data then
 			  */
 	unsigned bursts;
@@ -116,6 +119,8 @@ struct run {
 	unsigned turns, burst, done;
 	struct reporter *reporter; /* or NULL */
 	struct memory_feed *feed;  /* or NULL */
+	struct memory_page *page;  /* or NULL */
+	bool restarted;		   /* its server */
 	bool keeps;		   /* every write is told before and after it is done */
 	bool in_step;		   /* what the writer's own step asks of the device is no turn */
 	bool open_for_writing;

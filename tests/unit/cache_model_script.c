@@ -200,7 +200,7 @@ void script_order(struct script *script, unsigned order, enum device_kind kind)
 		order = permute(changes, count, order);
 		cr_assert(count > 0);
 		/* In every second order all of them are in flight at once. */
-		if (kind == DEVICE_REPORTED || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_ASYNC)
+		if (kind == DEVICE_REPORTED || kind == DEVICE_TOLD || kind == DEVICE_KERNEL_SYNC || kind == DEVICE_KERNEL_ASYNC)
 			add_told(script, changes, count, at_once, kind != DEVICE_KERNEL_ASYNC);
 		else
 			add_untold(script, changes, count, kind);

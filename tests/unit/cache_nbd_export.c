@@ -95,9 +95,9 @@ static struct nbd_export *export_of(const struct server *server, const char *nam
 
 static int look(struct nbd_export *nbd_export)
 {
-	uint64_t size_bytes;
+	struct nbd_look look;
 
-	return nbd_export_look(nbd_export, &size_bytes);
+	return nbd_export_look(nbd_export, 0, WAIT_NBD_LOOK_NS, &look);
 }
 
 static void pause_ms(void)

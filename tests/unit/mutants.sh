@@ -36,9 +36,10 @@ compile()
 	esac
 }
 
+# What a unit has itself (connections, say) is linked in the place of what cache/ has.
 link_unit()
 {
-	$cc -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
+	$cc -Wl,--allow-multiple-definition -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
 		"$build/part/libimagefs_part.a" "$build/fat/libimagefs_fat.a" \
 		-lblkid -lxxhash -lcriterion -lpthread
 }
@@ -46,12 +47,12 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
+for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_compare cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page; do
+	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news cache_nbd_writes; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -321,6 +322,33 @@ mutant "reporter: who says flush reports" reporter changes/reporter.c 's/\(form 
 mutant "reporter: what was answered before is not lost" reporter changes/reporter.c 's/write_log_count_lost\(reporter->log, saving_give_up\(saving\)\);/saving_run(saving);/'
 
 # ---- pages of writes ----
+writes=changes/nbd_writes.c
+mutant "told: any connection is to the page's server" nbd_writes $writes \
+	's/if \(writes->instance_ns > name->begun_ns \|\| at->begun_ns < name->talks_ns\)/if (0)/'
+mutant "told: the page's connection may be older" nbd_writes $writes \
+	's/writes->instance_ns > name->begun_ns \|\| at->begun_ns < name->talks_ns/writes->instance_ns > name->begun_ns/; s/int64_t since_ns = name.connection == writes->verified \? 0 : name.talks_ns;/int64_t since_ns = 0;/'
+mutant "told: the page need not be seen before" nbd_writes $writes 's/writes->instance_ns > name->begun_ns \|\| //'
+mutant "told: what is connected stays of another instance" nbd_writes $writes 's/writes->verified = 0;\n//'
+mutant "told: another instance goes on" nbd_writes $writes 's/(writes->verified = 0;)\n\tpage_news_forget\(&writes->news\);/$1/'
+mutant "told: connections in between are not asked about" nbd_writes $writes \
+	's/writes->verified != 0 && name->connection != writes->verified \+ 1/false/'
+mutant "told: what was read ahead stays" nbd_writes $writes 's/nbd_device_set_told\(writes->device, true\);//'
+mutant "told: a page is not looked for again" nbd_writes $writes 's/writes->again_ns != 0 && /false \&\& /'
+mutant "told: a page is asked for beside the image" nbd_writes $writes 's/return !nbd_device_is_connected\(writes->device\) \|\|/return true ||/'
+mutant "told: what is in flight is not" model changes/page_news.c \
+	's/told.in_flight_count = found\(.*?\);/told.in_flight_count = 0;/s'
+mutant "told: what was written is not" model changes/page_news.c \
+	's/told.written_count = found\(.*?\);/told.written_count = 0;/s'
+mutant "told: it began when it was found" page_news changes/page_news.c 's/told.since_ns = news->last.asked_ns;//'
+mutant "told: another page goes on" page_news changes/page_news.c 's/if \(news->known\) \{/if (news->known || told.since_ns) {/'
+mutant "told: all that does not fit is left out" page_news changes/page_news.c 's/return count < 0 \? 1 :/return count < 0 ? 0 :/'
+mutant "told: what has landed was not written" model $log 's/(news->in_flight_count\)\)\n\t\t\t)land\(log, i, now_ns, now_ns\)/$1remove_flight(log, i)/'
+mutant "told: a unit is one file system's" page_news $log 's/append_tracked\(log, &flight, 0, now_ns\)/append(log, \&flight, now_ns)/'
+mutant "told: what was not told was" page_news $log 's/if \(!told \|\| !log->exact \|\| seen->size/if (seen->size/'
+mutant "told: what was written before it is read is served" model tree/read.c \
+	's/ \|\|\n\t    !span_untouched\(reading, generation\)\)\n\t\treturn 1/)\n\t\treturn 1/'
+mutant "told: what is written while it is read is served" model tree/read.c \
+	's/if \(!image->seen.exact \|\| !span_untouched\(reading, generation\)\)/if (0)/'
 mutant "another instance of a page goes on" writes_page changes/formats/writes_page.c \
 	's/memcmp\(then->bytes \+ WRITES_PAGE_INSTANCE[^;]*?== 0 &&/true &&/s'
 mutant "pages of other units go together" writes_page changes/formats/writes_page.c \

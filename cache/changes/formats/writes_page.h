@@ -41,6 +41,7 @@ enum {
 	WRITES_PAGE_SLOT_BYTES = 16,
 	WRITES_PAGE_COUNTER_BYTES = 8, /* of each unit: u32 begun, u32 ended, both modulo 2^32 */
 
+	WRITES_PAGE_INSTANCE_BYTES = 16,
 	WRITES_PAGE_SHIFT_MIN = 12,
 	WRITES_PAGE_SHIFT_MAX = 40,
 	WRITES_PAGE_FIRST_READ = 4096, /* has the header; of one of 512 bytes, counters of 448 MiB, too */

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cache/changes/nbd_writes.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/clock.h"
+#include "base/waits.h"
+#include "cache/changes/formats/writes_page.h"
+#include "cache/changes/page_news.h"
+#include "cache/changes/write_log.h"
+#include "cache/device/nbd.h"
+#include "cache/device/nbd_export.h"
+#include "cache/device/nbd_target.h"
+#include "cache/device/ring.h"
+
+/* A look connects anew to NAME so often at most, until that is to the server of the page. */
+#define TURNS_MAX 3
+
+static const char not_asked[] = "its block server was not asked for NAME@writes yet";
+static const char unreached[] = "its block server has no export NAME@writes, or it cannot be read";
+static const char no_page[] =
+	"its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
+static const char moving[] = "its block server is another one each time it is connected to";
+
+/* Under the image's lock, but for what says otherwise. */
+struct nbd_writes {
+	struct write_feed feed;	     /* first */
+	struct cache_device *device; /* constant, as the next three */
+	struct write_log *log;
+	struct nbd_target *target;
+	struct nbd_export *page;
+	_Atomic(const char *) why_not; /* no lock */
+	bool there;		       /* the page, when it was last read */
+	int64_t asked_ns;	       /* CLOCK_MONOTONIC: when it last was */
+	int64_t again_ns; /* CLOCK_MONOTONIC: it was there before, and is asked for again then; 0: it never
+			     was */
+	unsigned char instance[WRITES_PAGE_INSTANCE_BYTES]; /* that was last shown, */
+	int64_t instance_ns; /* by a connection that was made before; 0: never */
+	uint64_t verified; /* the connection of NAME that is known to be to that instance's server; 0: none */
+	uint64_t size_tried; /* the image's size in the page for which NAME was connected to anew */
+	struct page_news news;
+};
+
+static struct nbd_writes *writes_of(struct write_feed *self)
+{
+	return (struct nbd_writes *)self;
+}
+
+/*
+ * What was believed is not any more. It is asked for again at the next look (a connection that fails has
+ * pauses of its own), but a page that hangs is not waited for each time.
+ */
+static bool lose(struct nbd_writes *writes, const char *why)
+{
+	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	bool hangs = now_ns - writes->asked_ns > WAIT_NBD_WRITES_NS;
+
+	if (writes->there || writes->again_ns != 0)
+		writes->again_ns = now_ns + (hangs ? WAIT_NBD_WRITES_AGAIN_NS : 0);
+	writes->there = false;
+	atomic_store(&writes->why_not, why);
+	nbd_device_set_told(writes->device, false);
+	page_news_forget(&writes->news);
+	return false;
+}
+
+/* ---- the page --------------------------------------------------------------------------- */
+
+/*
+ * Of the page, over a connection that was begun at `since_ns` or later: parsed into the news. 0, -EIO, or as
+ * writes_page_parse.
+ */
+static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_bytes, struct nbd_look *at)
+{
+	struct ring_piece piece = { 0 };
+	int error;
+
+	writes->asked_ns = clock_now_ns(CLOCK_MONOTONIC);
+	error = nbd_export_look(writes->page, since_ns, writes->there ? WAIT_NBD_LOOK_NS : WAIT_NBD_WRITES_NS,
+				at);
+
+	if (error != 0)
+		return -EIO;
+	piece.length_bytes = page_news_begin(
+		&writes->news, write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES),
+		at->size_bytes, write_log_now_ns(writes->log));
+	if (piece.length_bytes == 0)
+		return -EPROTO;
+	piece.buffer = writes->news.next.bytes;
+	nbd_export_read(writes->page, &piece, 1);
+	if (piece.result != (ssize_t)piece.length_bytes)
+		return -EIO;
+	return page_news_parse(&writes->news, piece.length_bytes);
+}
+
+static const char *why_not_read(int error)
+{
+	return error == -EIO ? unreached : no_page;
+}
+
+static bool shows_same_instance(const struct nbd_writes *writes)
+{
+	return writes->instance_ns != 0 &&
+	       memcmp(writes->instance, page_news_instance(&writes->news), sizeof(writes->instance)) == 0;
+}
+
+/* It is another instance than before: nothing of before counts. */
+static void note_instance(struct nbd_writes *writes, const struct nbd_look *at)
+{
+	memcpy(writes->instance, page_news_instance(&writes->news), sizeof(writes->instance));
+	/* The server was decided by then. */
+	writes->instance_ns = at->talks_ns;
+	writes->verified = 0;
+	page_news_forget(&writes->news);
+}
+
+/* ---- the feed --------------------------------------------------------------------------- */
+
+/* Not where there never was one, while there is a connection to NAME: some servers have room for one. */
+static bool is_to_be_asked(const struct nbd_writes *writes)
+{
+	if (writes->there)
+		return false;
+	return !nbd_device_is_connected(writes->device) ||
+	       (writes->again_ns != 0 && clock_now_ns(CLOCK_MONOTONIC) >= writes->again_ns);
+}
+
+/* Before NAME is connected to, if it is to be: is there a page? */
+static int64_t listen(struct write_feed *self, bool may_block)
+{
+	struct nbd_writes *writes = writes_of(self);
+	struct nbd_look at;
+	int error;
+
+	if (!may_block || !is_to_be_asked(writes))
+		return 0;
+	error = read_page(writes, 0, 0, &at);
+	writes->there = error == 0;
+	if (error != 0)
+		lose(writes, why_not_read(error));
+	else if (!shows_same_instance(writes))
+		note_instance(writes, &at);
+	return 0;
+}
+
+/* Is the connection over which NAME was looked at to the server that shows this instance? `at` is the page's.
+ */
+static bool is_verified(struct nbd_writes *writes, const struct nbd_look *name, const struct nbd_look *at)
+{
+	if (name->connection == writes->verified)
+		return true;
+	if (writes->instance_ns > name->begun_ns || at->begun_ns < name->talks_ns)
+		return false;
+	/* One in between was read from, and is not known. */
+	if (writes->verified != 0 && name->connection != writes->verified + 1)
+		page_news_forget(&writes->news);
+	writes->verified = name->connection;
+	return true;
+}
+
+/* The server has told some client of another size since NAME was opened. */
+static bool has_other_size(struct nbd_writes *writes, const struct nbd_look *name)
+{
+	uint64_t size_bytes = page_news_size(&writes->news);
+
+	if (size_bytes == 0 || size_bytes == name->size_bytes || size_bytes == writes->size_tried)
+		return false;
+	writes->size_tried = size_bytes;
+	return true;
+}
+
+static bool look(struct write_feed *self, struct cache_observation *seen)
+{
+	struct nbd_writes *writes = writes_of(self);
+	struct nbd_look name, at;
+
+	if (!writes->there)
+		return false;
+	nbd_device_looked(writes->device, &name);
+	for (int turn = 0; turn < TURNS_MAX; turn++) {
+		int64_t since_ns = name.connection == writes->verified ? 0 : name.talks_ns;
+		int error = read_page(writes, since_ns, name.size_bytes, &at);
+
+		if (error != 0)
+			return lose(writes, why_not_read(error));
+		if (!shows_same_instance(writes)) {
+			note_instance(writes, &at);
+		} else if (is_verified(writes, &name, &at) && !has_other_size(writes, &name)) {
+			/* What was read ahead before is older than the page. */
+			nbd_device_set_told(writes->device, true);
+			page_news_tell(&writes->news, writes->log, name.size_bytes);
+			atomic_store(&writes->why_not, NULL);
+			seen->size_bytes = name.size_bytes;
+			return true;
+		}
+		if (nbd_device_look_again(writes->device, clock_now_ns(CLOCK_MONOTONIC), &name) != 0)
+			return lose(writes, unreached);
+	}
+	return lose(writes, moving);
+}
+
+static void drain(struct write_feed *self)
+{
+	(void)self;
+}
+
+static const char *why_not(struct write_feed *self)
+{
+	return atomic_load(&writes_of(self)->why_not);
+}
+
+static void close_feed(struct write_feed *self)
+{
+	struct nbd_writes *writes = writes_of(self);
+
+	nbd_export_free(writes->page);
+	nbd_target_unref(writes->target);
+	page_news_clear(&writes->news);
+	free(writes);
+}
+
+int nbd_writes_new(struct cache_device *device, struct write_log *log)
+{
+	static const struct write_feed_ops ops = { listen,     drain, why_not,
+						   close_feed, look,  "told by NAME@writes" };
+	struct nbd_writes *writes = calloc(1, sizeof(*writes));
+	int error = writes ? page_news_init(&writes->news) : -ENOMEM;
+
+	if (error == 0)
+		writes->target = nbd_target_beside(nbd_device_target(device), WRITES_PAGE_SUFFIX);
+	if (error == 0)
+		error = writes->target ? nbd_export_new(writes->target, &writes->page) : -ENOMEM;
+	if (error != 0) {
+		if (writes)
+			close_feed(&writes->feed);
+		return error;
+	}
+	writes->feed.ops = &ops;
+	writes->device = device;
+	writes->log = log;
+	atomic_store(&writes->why_not, not_asked);
+	write_log_set_feed(log, &writes->feed);
+	return 0;
+}
