@@ -77,11 +77,12 @@
 #define WAIT_CONTROL_AGAIN_NS (1 * WAIT_S)
 
 /*
- * Storage of which nothing is believed, and where one had to wait so long for others who read: the next to read waits this much
- * more, so that those who were just answered, and ask on, are in time for it.
+ * Storage of which nothing is believed. Who was answered by a look asks on within so long, and is in time for the next one
+ * (cache/device/ahead.c). Where two looks in a row took longer than the second time, it is slow: a request has no time for
+ * more than one.
  */
-#define WAIT_CROWD_NS (50 * WAIT_MS)
 #define WAIT_GATHER_NS (20 * WAIT_MS)
+#define WAIT_SLOW_NS (150 * WAIT_MS)
 
 /* New content must have been there this long, with nothing written around it (-o settle=). */
 #define WAIT_SETTLE_NS (200 * WAIT_MS)
@@ -183,12 +184,13 @@
 
 /*
  * Try again after this: the writer is faster than three looks in a row; a write to these clusters; our own
- * reading; a name of SOURCE.
+ * reading, and that of slow storage; a name of SOURCE.
  */
 #define WAIT_RETRY_NS (5 * WAIT_MS)
 #define WAIT_RETRY_NAME_NS (20 * WAIT_MS)
 #define WAIT_RETRY_IN_FLIGHT_NS (1 * WAIT_MS)
 #define WAIT_RETRY_BUSY_NS (2 * WAIT_MS)
+#define WAIT_RETRY_SLOW_NS (10 * WAIT_MS)
 
 _Static_assert(WAIT_REQUEST_NS + WAIT_HUNG_NS < WAIT_BOUND_NS, "a request is answered within C6's bound");
 _Static_assert(WAIT_SETTLE_NS + WAIT_PRESERVE_NS + WAIT_COMPARE_NS < WAIT_REQUEST_NS,
@@ -198,6 +200,7 @@ _Static_assert(WAIT_SETTLE_NS + WAIT_COMPARE_READ_NS + WAIT_LOOK_AGAIN_NS < WAIT
 _Static_assert(WAIT_REQUEST_NS < WAIT_IMAGE_SHARE_NS && 2 * WAIT_IMAGE_SHARE_NS <= WAIT_IMAGE_SPAN_NS,
 	       "one request may use its whole wait, and an image no more than half of a thread's second");
 _Static_assert(WAIT_READ_ON_NS + WAIT_COMPARE_ALL_NS < WAIT_REQUEST_NS, "what is compared for a read is not in vain");
+_Static_assert(WAIT_GATHER_NS + 2 * WAIT_SLOW_NS < WAIT_REQUEST_NS, "storage that is not slow is looked at twice in a request");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
 _Static_assert(WAIT_NBD_LOOK_NS < WAIT_REQUEST_NS, "a server that does not answer is found out within one request's wait");
 _Static_assert(WAIT_NAMES_NS + WAIT_NAME_NS < WAIT_LISTING_NS, "a listing is answered with what is known by then");

@@ -70,7 +70,7 @@ static bool is_shown(struct view *view, const struct options *options)
 	const char *problem;
 	int error, tries = 0;
 
-	error = view_single(view, &target);
+	error = view_single(view, NULL, &target);
 	if (error == 0)
 		error = view_image_open(target.image, &op, &cache);
 	if (error != 0)

@@ -47,6 +47,14 @@ static void late_done(struct job *job)
 	free(late);
 }
 
+/* Where nothing is believed from one open to the next, and there is no time to compare it: then it is of no use. */
+static bool is_slow(const struct view_image *image)
+{
+	struct cache_image *cache = atomic_load(&image->cache);
+
+	return cache && cache_image_is_slow(cache);
+}
+
 void late_keep(const struct request *request)
 {
 	struct inodes *inodes = request->fs->inodes;
@@ -57,7 +65,7 @@ void late_keep(const struct request *request)
 	late = calloc(1, sizeof(*late));
 	if (late)
 		late->place = inodes_place(inodes, request->inode);
-	if (!late || !late->place || !late->place->version) {
+	if (!late || !late->place || !late->place->version || is_slow(late->place->image)) {
 		atomic_store(&request->inode->late, false);
 		place_put(late ? late->place : NULL);
 		free(late);

@@ -216,7 +216,7 @@ static bool make_view(struct daemon *daemon)
 	error = view.cache && daemon->fs.holds ? view_new(daemon->source, &view, &daemon->fs.view) : -ENOMEM;
 	if (error != 0)
 		return check_say(options->source, error);
-	error = view_source_stat(view_source(daemon->fs.view), &daemon->fs.source_stat);
+	error = view_source_stat(NULL, view_source(daemon->fs.view), &daemon->fs.source_stat);
 	return error == 0 || check_say(options->source, error);
 }
 

@@ -170,11 +170,14 @@ static int getattr_link(struct request *request, struct cache_op *op)
 }
 
 /* A mount stays what it is when SOURCE is away: its contents tell. */
-static int getattr_root(struct request *request)
+static int getattr_root(struct request *request, struct cache_op *op)
 {
 	struct stat source, st;
+	int error = view_source_stat(op, view_source(request->fs->view), &source);
 
-	if (view_source_stat(view_source(request->fs->view), &source) != 0)
+	if (error == -EAGAIN)
+		return error;
+	if (error != 0)
 		source = request->fs->source_stat;
 	stat_of_directory(request->fs->options, request->inode->id, source.st_mtim.tv_sec, &st);
 	return answer_attributes(request, &st, ATTRIBUTES_FOR_A_WALK);
@@ -232,7 +235,7 @@ int try_getattr(struct request *request, struct cache_op *op)
 	case INODE_LINK:
 		return getattr_link(request, op);
 	case INODE_ROOT:
-		return getattr_root(request);
+		return getattr_root(request, op);
 	case INODE_IMAGE:
 		return getattr_image(request, op);
 	case INODE_DIR:

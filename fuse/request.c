@@ -309,7 +309,7 @@ static void answer_error(struct request *request, const struct cache_op *op, int
 	if (request_claim(request))
 		reply_error(request, op, error,
 			    error == -EINPROGRESS ? "being changed for too long" :
-			    error == -EAGAIN	  ? device_silent :
+			    error == -EAGAIN || error == -ETIMEDOUT ? device_silent :
 			    error == -EDQUOT	  ? "its share of memory is in use" :
 			    error == -EIO	  ? damage(request) :
 			    own_why_not(error)	  ? own_why_not(error) :
@@ -343,6 +343,8 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 	op->ask_rest = atomic_load(&request->waiting) || (waited_ns != 0 && waited_ns + WAIT_IMAGE_SPAN_NS > queue_now_ns());
 	/* The first look may be another's who came later; the next ones are to see whether content lasted. */
 	op->came_ns = may_block && request->looks <= 1 && request->start_ns ? request->start_ns : queue_now_ns();
+	if (request->job.deadline_ns != 0)
+		op->until_ns = request->job.deadline_ns + request->slow_ns;
 	request->looks++;
 	error = request->call->attempt(request, op);
 	/* Before it waits, which gives the reader time to come here. */
@@ -405,9 +407,9 @@ static bool may_wait(struct request *request, const struct cache_op *op)
 {
 	int64_t until_ns = queue_now_ns() + op->retry_ns, start_ns = request->start_ns;
 
-	/* For our own reading, which keeps nobody else waiting: each of many reads in a row may. */
+	/* For our own reading, which keeps nobody else waiting: each of many reads in a row may, and of slow storage it is given more. */
 	if (op->busy && !request->serves_others)
-		return until_ns < request->deadline_ns;
+		return until_ns < request->deadline_ns + request->slow_ns;
 	atomic_store(&request->waiting, true);
 	lane_of(request)->flux_ns = queue_now_ns();
 	return until_ns < request->deadline_ns && until_ns - start_ns <= share_left(request, start_ns);
@@ -420,6 +422,9 @@ static int64_t job_run(struct job *job)
 	struct cache_op op;
 	int error = attempt(request, &op, true);
 
+	/* In the background. */
+	if (!request->fuse)
+		return error == -EINPROGRESS && op.busy && queue_now_ns() < request->deadline_ns ? op.retry_ns : 0;
 	if (error == 0) {
 		if (waited || kept_others_waiting(request))
 			count_wait(request, false);
@@ -433,8 +438,12 @@ static int64_t job_run(struct job *job)
 		op = (struct cache_op){ .may_block = true };
 		error = request->call->attempt(request, &op);
 	}
-	if (!is_answered(request) && (waited || error == -EINPROGRESS || kept_others_waiting(request)))
-		count_wait(request, error == -EINPROGRESS);
+	/* The device is late, though the clock has not told yet. */
+	if (error == -ETIMEDOUT)
+		lane_of(request)->late_ns = queue_now_ns();
+	if (!is_answered(request) &&
+	    (waited || error == -EINPROGRESS || error == -ETIMEDOUT || kept_others_waiting(request)))
+		count_wait(request, error == -EINPROGRESS || error == -ETIMEDOUT);
 	if (error != 0)
 		answer_error(request, &op, error);
 	return 0;
@@ -555,6 +564,7 @@ void request_in_background(const struct request *now, const struct request_call 
 	request->inode = inodes_get(now->fs->inodes, now->inode->id);
 	request->image = inodes_image(now->fs->inodes, now->inode);
 	request->answered = REQUEST_ANSWERED; /* there is nobody to answer */
+	request->deadline_ns = queue_now_ns() + WAIT_KEEP_LATE_NS;
 	request->job = (struct job){ .run = job_run, .done = job_done, .lane = lane_of(request) };
 	queue_submit(request->fs->queue, &request->job);
 }

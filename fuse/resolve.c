@@ -14,7 +14,7 @@ static int image_of(struct view *view, struct cache_op *op, const struct inode *
 	int error;
 
 	if (top->kind == INODE_ROOT)
-		return view_is_single(view) ? view_single(view, target) : -ENOTDIR;
+		return view_is_single(view) ? view_single(view, op, target) : -ENOTDIR;
 	if (top->kind != INODE_IMAGE)
 		return -ENOTDIR;
 	error = lookup(view, op, top->name, target);

@@ -385,11 +385,13 @@ start_nbdkit() { # start_nbdkit IMAGE [nbdkit options before the plugin]
 	URI="nbd+unix:///?socket=$T/nbdkit.sock"
 }
 
-# slow_storage device|fuse MILLISECONDS: $SRC/slow.img is $T/slow.img, on storage that answers every read after so long.
+# slow_storage device|fuse MILLISECONDS: $SRC/slow.img is $T/slow.img, on storage that answers every read after so long; $T/reads.txt
+# has what it was asked for.
 slow_storage() {
 	requires nbdkit nbdfuse
 	local slow
-	nbdkit -U "$T/slow.sock" -P "$T/nbdkit.pid" --filter=delay file "$T/slow.img" "rdelay=${2}ms" 2>"$T/nbdkit.log"
+	nbdkit -U "$T/slow.sock" -P "$T/nbdkit.pid" --filter=log --filter=delay file "$T/slow.img" "rdelay=${2}ms" \
+		"logfile=$T/reads.txt" 2>"$T/nbdkit.log"
 	wait_until 10 test -s "$T/nbdkit.pid"
 	PIDS+=("$(cat "$T/nbdkit.pid")")
 	mkdir "$T/export"

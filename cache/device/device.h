@@ -48,7 +48,8 @@ struct cache_observation {
 	uint64_t size_bytes;
 	int64_t quiet_ns;
 	int64_t now_ns; /* of a clock that never steps back; the device's, so that a model can own time */
-	int64_t looked_ns; /* CLOCK_MONOTONIC, before all that this rests on and that is read from now on; 0: not known */
+	/* CLOCK_MONOTONIC, before all that this rests on and that is read from now on: before the call, where that was prepared; 0: not known. */
+	int64_t looked_ns;
 	bool steady; /* the generation stays until something changes */
 	bool blind;  /* writers on other machines cannot be seen, or nothing is to be believed */
 	bool signless; /* blind, and without any sign at all: quiet_ns says nothing of what nobody has looked at */
@@ -61,6 +62,7 @@ struct cache_device {
 	const struct cache_device_ops *ops;
 	_Atomic unsigned references; /* beside that of its owner: 0 at the start */
 	_Atomic int64_t answered_ns; /* CLOCK_MONOTONIC: when a read that had to wait last came back */
+	atomic_bool slow; /* nothing is believed of it, and to read that again takes about as long as a request has */
 };
 
 /* So many pieces at most are read in one call. */
@@ -90,6 +92,13 @@ struct cache_device_ops {
 	 * this, too. CACHE_LOOK_ANEW: nobody has.
 	 */
 	int (*observe)(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out);
+
+	/*
+	 * Or NULL. Where nothing is believed: wait until what calls mostly read was read since `since_ns` (CLOCK_MONOTONIC),
+	 * once for all who ask; the next observation may be of that (looked_ns). Nothing may come of it. -ETIMEDOUT: it would
+	 * not be by `until_ns`, as far as is known; 0: whenever. Blocks.
+	 */
+	int (*prepare)(struct cache_device *device, int64_t since_ns, int64_t until_ns);
 
 	/*
 	 * Metadata, into any memory: blocks on the grid; any range, if it may not block.

@@ -78,6 +78,7 @@ struct disk {
 	atomic_bool believable; /* written under the lock: could the last look be believed? */
 	int64_t changed_ns;   /* lock: CLOCK_MONOTONIC, when a change was last noticed */
 	int64_t event_ns;     /* lock: the same of an event */
+	int64_t observed_ns;  /* lock: now_ns of the last observation */
 	int64_t real_ahead_ns; /* lock: by how much CLOCK_REALTIME was ahead of CLOCK_MONOTONIC at the last look */
 	_Atomic uint64_t size_bytes; /* as last observed */
 };
@@ -199,19 +200,17 @@ static int disk_observe(struct cache_device *device, bool may_block, int64_t sin
 {
 	struct disk *disk = disk_of(device);
 	struct signs signs;
-	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
+	int64_t start_ns = clock_now_ns(CLOCK_MONOTONIC), looked_ns = start_ns, now_ns;
 	int believable, watched = 0;
 	bool writeback;
 
 	/* Asking a server on the network may take as long as it likes. */
 	if (disk->kind == DISK_NOTHING && !may_block)
 		return -EAGAIN;
-	if (disk->ahead)
-		ahead_forget(disk->ahead);
-	atomic_store(&disk->looked_ns, looked_ns);
+	atomic_store(&disk->looked_ns, start_ns);
 	/* What began behind this line is a look for it in any case. */
-	if (since_ns > looked_ns)
-		since_ns = looked_ns;
+	if (since_ns > start_ns)
+		since_ns = start_ns;
 	/* Without the lock, under which others look: it may have to be asked for. */
 	if (disk->target)
 		watched = watch_wake(disk->watch, disk->target, disk->fd, may_block, disk->is_block, since_ns);
@@ -219,7 +218,12 @@ static int disk_observe(struct cache_device *device, bool may_block, int64_t sin
 		return -EAGAIN;
 
 	LOCK_SCOPE(&disk->lock);
+	if (disk->ahead)
+		looked_ns = ahead_begin(disk->ahead, disk->observed_ns);
 	believable = look(disk, since_ns, &signs);
+	/* What was prepared is of the size that the device had before. */
+	if (disk->ahead && signs.size_bytes != disk->signs.size_bytes)
+		looked_ns = ahead_begin(disk->ahead, INT64_MAX);
 	/* No watch left: nothing is believed as long as there is none. */
 	if (watched != 0 && believable > 0)
 		believable = 0;
@@ -244,6 +248,11 @@ static int disk_observe(struct cache_device *device, bool may_block, int64_t sin
 	if (disk->is_block && !believable && disk->stat_fd >= 0 && !writeback)
 		disk->changed_ns = now_ns;
 	atomic_store(&disk->size_bytes, signs.size_bytes);
+	/* What is read now may have been read then: nothing is the older for it. */
+	if (looked_ns < start_ns)
+		now_ns = looked_ns;
+	disk->observed_ns = now_ns;
+	atomic_store(&disk->device.slow, disk->ahead && ahead_is_slow(disk->ahead));
 	*out = (struct cache_observation){
 		.generation = disk->generation,
 		.size_bytes = signs.size_bytes,
@@ -370,6 +379,13 @@ static ssize_t read_direct(struct disk *disk, uint64_t offset_bytes, void *buffe
 	return got;
 }
 
+/* A read came back, with `result`. */
+static int answered(struct disk *disk, int result)
+{
+	atomic_store(&disk->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
+	return result;
+}
+
 static void read_pieces(void *context, struct ring_piece *pieces, size_t count)
 {
 	struct disk *disk = context;
@@ -382,6 +398,20 @@ static void read_pieces(void *context, struct ring_piece *pieces, size_t count)
 		if (fd < 0 || pieces[i].result == -EINVAL || pieces[i].result == -EOPNOTSUPP)
 			pieces[i].result = read_buffered(disk, pieces[i].offset_bytes, pieces[i].buffer,
 							 pieces[i].length_bytes);
+	answered(disk, 0);
+}
+
+static struct ahead_source ahead_source_of(struct disk *disk)
+{
+	return (struct ahead_source){ read_pieces, disk, atomic_load(&disk->size_bytes) };
+}
+
+static int disk_prepare(struct cache_device *device, int64_t since_ns, int64_t until_ns)
+{
+	struct disk *disk = disk_of(device);
+	struct ahead_source source = ahead_source_of(disk);
+
+	return disk->ahead ? ahead_prepare(disk->ahead, &source, since_ns, until_ns) : 0;
 }
 
 static int read_blocks_direct(struct disk *disk, uint64_t offset_bytes, void *buffer, size_t length_bytes)
@@ -400,13 +430,6 @@ static int read_blocks_direct(struct disk *disk, uint64_t offset_bytes, void *bu
 	return whole(got, length_bytes);
 }
 
-/* A read came back, with `result`. */
-static int answered(struct disk *disk, int result)
-{
-	atomic_store(&disk->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
-	return result;
-}
-
 /*
  * A local file's metadata is read through the page cache: as coherent as
  * O_DIRECT there, a fiftieth of its time, and most of it the kernel holds
@@ -416,8 +439,9 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 			    size_t length_bytes)
 {
 	struct disk *disk = disk_of(device);
+	struct ahead_source source = ahead_source_of(disk);
 
-	if (!range_within(offset_bytes, length_bytes, atomic_load(&disk->size_bytes)))
+	if (!range_within(offset_bytes, length_bytes, source.size_bytes))
 		return -EIO;
 	/* What it misses is not to be read ahead (RWF_NOWAIT does) where another image may have it. */
 	if ((!clone_is_likely(disk->clone) || is_in_page_cache(disk, offset_bytes, length_bytes)) &&
@@ -428,8 +452,7 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 	if (disk->clone && clone_read(disk->clone, offset_bytes, buffer, length_bytes))
 		return answered(disk, 0);
 	if (disk->ahead && offset_bytes % CACHE_BLOCK_BYTES == 0 && length_bytes % CACHE_BLOCK_BYTES == 0)
-		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, atomic_load(&disk->size_bytes),
-						 offset_bytes, buffer, length_bytes));
+		return ahead_read(disk->ahead, &source, offset_bytes, buffer, length_bytes);
 	if (disk->kind == DISK_FILE)
 		return answered(disk, whole(read_buffered(disk, offset_bytes, buffer, length_bytes), length_bytes));
 	return answered(disk, read_blocks_direct(disk, offset_bytes, buffer, length_bytes));
@@ -441,7 +464,8 @@ static int disk_read_blocks(struct cache_device *device, bool may_block, uint64_
 /* What is left to be read of one piece, by O_DIRECT. */
 static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ring_piece *left)
 {
-	uint64_t size_bytes = atomic_load(&disk->size_bytes);
+	struct ahead_source source = ahead_source_of(disk);
+	uint64_t size_bytes = source.size_bytes;
 	uint64_t start = round_down_u64(piece->offset_bytes, CACHE_BLOCK_BYTES), end;
 	size_t head = (size_t)(piece->offset_bytes - start), have;
 
@@ -451,8 +475,7 @@ static int left_of_piece(struct disk *disk, struct cache_piece *piece, struct ri
 	piece->bytes = (unsigned char *)piece->buffer + head;
 	*left = (struct ring_piece){ 0 };
 	if (disk->ahead && end <= size_bytes && end - start <= AHEAD_DATA_BYTES)
-		return answered(disk, ahead_read(disk->ahead, read_pieces, disk, size_bytes, start, piece->buffer,
-						 (size_t)(end - start)));
+		return ahead_read(disk->ahead, &source, start, piece->buffer, (size_t)(end - start));
 	end = min_u64(end, size_bytes);
 	/*
 	 * What is read of a file that is changing is read again soon, to be
@@ -577,6 +600,7 @@ static void disk_close(struct cache_device *device)
 
 static const struct cache_device_ops disk_ops = {
 	.observe = disk_observe,
+	.prepare = disk_prepare,
 	.read_blocks = disk_read_blocks,
 	.read_pieces = disk_read_pieces,
 	.will_need = disk_will_need,

@@ -47,7 +47,7 @@ static int look_at_export(struct nbd *nbd, int64_t since_ns, struct nbd_look *lo
 	if (error != 0)
 		return error;
 	if (nbd->ahead)
-		ahead_forget(nbd->ahead);
+		ahead_begin(nbd->ahead, INT64_MAX);
 	LOCK_SCOPE(&nbd->lock);
 	if (nbd->generation++ == 0 || look->size_bytes != atomic_load(&nbd->size_bytes))
 		nbd->changed_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -162,13 +162,14 @@ static int nbd_read_blocks(struct cache_device *device, bool may_block, uint64_t
 {
 	struct nbd *nbd = nbd_of(device);
 	uint64_t size_bytes = atomic_load(&nbd->size_bytes);
+	struct ahead_source source = { read_pieces, nbd, size_bytes };
 
 	if (!range_within(offset_bytes, length_bytes, size_bytes))
 		return -EIO;
 	if (!may_block)
 		return -EAGAIN;
 	if (reads_ahead(nbd) && is_on_grid(offset_bytes, length_bytes))
-		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, offset_bytes, buffer, length_bytes);
+		return ahead_read(nbd->ahead, &source, offset_bytes, buffer, length_bytes);
 	return read_range(nbd, offset_bytes, buffer, length_bytes);
 }
 
@@ -180,6 +181,7 @@ static int left_of_piece(struct nbd *nbd, struct cache_piece *piece, struct ring
 {
 	uint64_t size_bytes = atomic_load(&nbd->size_bytes);
 	uint64_t start = round_down_u64(piece->offset_bytes, CACHE_BLOCK_BYTES), end;
+	struct ahead_source source = { read_pieces, nbd, size_bytes };
 
 	*left = (struct ring_piece){ 0 };
 	if (!range_within(piece->offset_bytes, piece->length_bytes, size_bytes) ||
@@ -188,7 +190,7 @@ static int left_of_piece(struct nbd *nbd, struct cache_piece *piece, struct ring
 	piece->bytes = (unsigned char *)piece->buffer + (piece->offset_bytes - start);
 	end = min_u64(end, size_bytes);
 	if (reads_ahead(nbd) && is_on_grid(start, (size_t)(end - start)) && end - start <= AHEAD_DATA_BYTES)
-		return ahead_read(nbd->ahead, read_pieces, nbd, size_bytes, start, piece->buffer, (size_t)(end - start));
+		return ahead_read(nbd->ahead, &source, start, piece->buffer, (size_t)(end - start));
 	*left = (struct ring_piece){ .offset_bytes = start, .buffer = piece->buffer, .length_bytes = (size_t)(end - start) };
 	return 0;
 }
@@ -278,7 +280,7 @@ void nbd_device_set_told(struct cache_device *device, bool told)
 
 	atomic_store(&nbd->told, told);
 	if (told && nbd->ahead)
-		ahead_forget(nbd->ahead);
+		ahead_begin(nbd->ahead, INT64_MAX);
 }
 
 int nbd_device_new(struct nbd_target *target, struct cache_device **device)

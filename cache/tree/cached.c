@@ -6,9 +6,26 @@
 #include "base/waits.h"
 #include "cache/tree/settle.h"
 
-/* 1: parsed, and the reading is of one moment; 0: it is not, try again; negative: as cached_refresh. */
-static int parse_once(struct cache_image *image, struct cache_op *op, const struct cached_kind *kind, void *owner,
-		      void **result, int *parse_error, struct validation *set)
+/*
+ * Where nothing is believed the second reading is another look, and on slow storage two looks take longer than a request
+ * has. So what was never made before stays as it is after the first one, and a look that all who wait share (image_look) is
+ * the second. Only for a request, which comes back.
+ */
+static bool may_come_back(const struct cache_image *image, const struct cache_op *op, const struct cached *cached)
+{
+	return image_is_slow(image) && op->may_block && op->came_ns != 0 && (cached->adopted == 0 || cached->once != 0);
+}
+
+static int come_back(struct cache_op *op)
+{
+	op->busy = true;
+	op->retry_ns = 1;
+	return -EINPROGRESS;
+}
+
+/* 2: parsed, of one reading; 1: and that is of one moment; 0: it is not, try again; negative: as cached_refresh. */
+static int parse_once(struct cache_image *image, struct cache_op *op, const struct cached *cached,
+		      const struct cached_kind *kind, void *owner, void **result, int *parse_error, struct validation *set)
 {
 	uint64_t generation = image->seen.generation;
 	struct recording recording;
@@ -26,6 +43,8 @@ static int parse_once(struct cache_image *image, struct cache_op *op, const stru
 	failed = recording.failed && *parse_error != 0;
 	if (recording_finish(&recording, set) != 0)
 		return 0;
+	if (!failed && may_come_back(image, op, cached))
+		return 2;
 	error = image_observe(image, op);
 	if (error != 0)
 		return error;
@@ -69,10 +88,11 @@ static int parse_until_whole(struct cache_image *image, struct cache_op *op, str
 		void *result;
 		int parse_error = 0, state;
 
-		state = parse_once(image, op, kind, owner, &result, &parse_error, &set);
-		if (state == 1) {
+		state = parse_once(image, op, cached, kind, owner, &result, &parse_error, &set);
+		if (state > 0) {
 			adopt(image, cached, kind, owner, result, parse_error, &set);
-			return 0;
+			cached->once = state == 2 ? image->seen.generation : 0;
+			return state == 2 ? come_back(op) : 0;
 		}
 		validation_clear(&set);
 		if (result)
@@ -89,12 +109,19 @@ int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached
 {
 	int result = 0;
 
+	if (cached->loaded && cached->once != 0 && cached->once == image->seen.generation) {
+		if (may_come_back(image, op, cached))
+			return come_back(op);
+		result = image_observe(image, op);
+		if (result != 0)
+			return result;
+	}
 	/* A write that is in flight may be done already, and the client know it: then it is to be seen. */
 	if (!cached->loaded || cached->reread || cached->checked != image->seen.generation || image->seen.in_flight != 0) {
 		uint64_t generation = image->seen.generation;
 		bool known = cached->loaded && !cached->reread;
 
-		if (known && image_untouched(image, cached->checked, &cached->validation))
+		if (known && cached->once == 0 && image_untouched(image, cached->checked, &cached->validation))
 			result = 1;
 		else if (known)
 			result = validation_verify(&cached->validation, image->device, op->may_block,
@@ -102,7 +129,7 @@ int cached_refresh(struct cache_image *image, struct cache_op *op, struct cached
 		if (result < 0)
 			return result;
 		if (result == 1)
-			cached->checked = generation;
+			cached->once = 0, cached->checked = generation;
 		else if ((result = parse_until_whole(image, op, cached, kind, owner)) != 0)
 			return result;
 		else if (known && cached->error == 0)

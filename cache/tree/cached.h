@@ -24,6 +24,7 @@ struct cached {
 	bool loaded;
 	bool reread; /* it holds as far as it goes, and is made once more, since a part of it was let go */
 	unsigned adopted; /* how often it was made anew */
+	uint64_t once;	  /* it was made under that generation, of one reading, and does not hold until another one is equal; 0: it does */
 };
 
 /*

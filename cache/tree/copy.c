@@ -5,33 +5,49 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "base/clock.h"
+#include "base/waits.h"
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/path.h"
 
-/* One step of reading a whole file. A multiple of CHUNK_BYTES. */
-#define STEP_BYTES ((uint64_t)1 << 20)
+/* One step of reading a whole file, at most. A multiple of CHUNK_BYTES. With the blocks at its ends it is one request to a FUSE storage. */
+#define STEP_BYTES ((uint64_t)448 << 10)
+
+/* Steps are about equally long: a short one is no sooner there. */
+static uint64_t step_of(uint64_t size_bytes)
+{
+	uint64_t chunks = (size_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES, steps = (size_bytes + STEP_BYTES - 1) / STEP_BYTES;
+
+	return (chunks + steps - 1) / steps * CHUNK_BYTES;
+}
 
 bool copy_is_wanted(const struct cache_version *version)
 {
 	const struct cache_image *image = version->image;
 
 	/* Of a file that is looked at all the time one a settle time is enough. */
-	return !version->copying && !version->kept && !version->detached && version->extents &&
+	return !version->copying && !version->kept && !version->detached && !version->uncopied && version->extents &&
 	       version->entry.size_bytes <= image->cache->settings.keep_limit_bytes &&
 	       (version->copied_ns == 0 || image->seen.now_ns - version->copied_ns >= image->cache->settings.settle_ns);
+}
+
+bool copy_is_on_its_way(const struct cache_version *version)
+{
+	return version->copier_ns != 0 && !version->kept && !version->detached &&
+	       (version->copying || clock_now_ns(CLOCK_MONOTONIC) < version->copier_ns);
 }
 
 /* Without the lock. -ECANCELED: nobody has it open any more. */
 static int copy_bytes(const struct cache_version *version, struct kept *copy, struct chunk_hash *hashes)
 {
-	uint64_t size_bytes = version->entry.size_bytes;
-	size_t buffer_bytes = cache_device_buffer_bytes((size_t)min_u64(size_bytes, STEP_BYTES));
+	uint64_t size_bytes = version->entry.size_bytes, step_bytes = step_of(size_bytes);
+	size_t buffer_bytes = cache_device_buffer_bytes((size_t)min_u64(size_bytes, step_bytes));
 	void *buffer = cache_buffer_get(buffer_bytes);
 	int error = buffer ? 0 : -ENOMEM;
 
-	for (uint64_t at = 0; error == 0 && at < size_bytes; at += STEP_BYTES) {
-		struct span step = { at, (size_t)min_u64(STEP_BYTES, size_bytes - at) };
+	for (uint64_t at = 0; error == 0 && at < size_bytes; at += step_bytes) {
+		struct span step = { at, (size_t)min_u64(step_bytes, size_bytes - at) };
 		unsigned char *bytes;
 
 		error = atomic_load(&version->opens) == 0 ? -ECANCELED : 0;
@@ -48,7 +64,7 @@ static int copy_bytes(const struct cache_version *version, struct kept *copy, st
 
 /*
  * Is what was read from `start_ns` on the version's? What is known must be as it was,
- * the rest have been there long enough before: so all of it was there at the start.
+ * the rest have been there long enough before: so all of it was there at the start. -EINPROGRESS: that is not known yet.
  */
 static int judge(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns, uint64_t generation)
 {
@@ -63,46 +79,72 @@ static int judge(struct cache_version *version, const struct chunk_hash *hashes,
 	since_ns = span_note(version, &all, hashes, seen->now_ns);
 	if (!one_moment && since_ns != 0 && (must_ns == 0 || start_ns - since_ns < must_ns))
 		return -EINPROGRESS;
-	if (one_moment)
+	return one_moment;
+}
+
+/* Must what was read of it be read once more, whatever a look would show? Then that is saved on slow storage. */
+static bool must_last_yet(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns, int64_t read_ns)
+{
+	struct span all = { 0, (size_t)version->entry.size_bytes };
+	int64_t since_ns = span_agrees(version, &all, hashes) ? span_note(version, &all, hashes, read_ns) : 0;
+
+	return since_ns != 0 && start_ns - since_ns < version->image->cache->settings.settle_ns;
+}
+
+/* 0: it is the version's. */
+static int make_copy(struct cache_version *version, struct cache_op *op, struct kept *copy, struct chunk_hash *hashes)
+{
+	struct cache_image *image = version->image;
+	struct span all = { 0, (size_t)version->entry.size_bytes };
+	bool slow = image_is_slow(image);
+	int64_t start_ns = slow ? clock_now_ns(CLOCK_MONOTONIC) : image->seen.now_ns, read_ns;
+	uint64_t generation = image->seen.generation, opened = version->opened;
+	int error, again;
+
+	version->copying = image->copying = true;
+	image_leave(image);
+	error = copy_bytes(version, copy, hashes);
+	read_ns = image_lock_again(image);
+	image->copying = false;
+	version->copied_ns = read_ns;
+	again = slow && error == 0 && must_last_yet(version, hashes, start_ns, read_ns) ? -EINPROGRESS :
+											  image_look(image, op, read_ns);
+	if (again == 0)
+		again = path_refresh_version(version, op);
+	version->copying = false;
+	if (again == 0)
+		again = error != 0 ? error : judge(version, hashes, start_ns, generation);
+	if (!slow)
+		version->copied_ns = image->seen.now_ns;
+	if (again < 0)
+		return again;
+	/* Who closed it meanwhile was told nothing to drop. */
+	if (version->kept || atomic_load(&version->opens) == 0)
+		return -ECANCELED;
+	/* Whoever opened it after that began may know of a write that it has not. */
+	if (again == 0 && version->opened != opened)
+		return -EINPROGRESS;
+	if (again == 1)
 		version->data_checked = generation;
 	span_remember(version, &all, hashes);
 	return 0;
 }
 
-static int make_copy(struct cache_version *version, struct cache_op *op, struct kept *copy, struct chunk_hash *hashes)
+/* Whoever copies it may be late, or be there no more. */
+static int come_back(struct cache_version *version, struct cache_op *op, int64_t retry_ns)
 {
-	struct cache_image *image = version->image;
-	int64_t start_ns = image->seen.now_ns;
-	uint64_t generation = image->seen.generation;
-	int error, again;
-
-	version->copying = true;
-	image_leave(image);
-	error = copy_bytes(version, copy, hashes);
-	pthread_mutex_lock(&image->lock);
-	version->copying = false;
-	again = image_observe(image, op);
-	version->copied_ns = image->seen.now_ns;
-	if (again == 0)
-		again = path_refresh_version(version, op);
-	if (again != 0 || error != 0)
-		return again != 0 ? again : error;
-	error = judge(version, hashes, start_ns, generation);
-	/* Who closed it meanwhile was told nothing to drop. */
-	if (error == 0 && (version->kept || atomic_load(&version->opens) == 0))
-		return -ECANCELED;
-	return error;
+	op->retry_ns = retry_ns;
+	op->busy = true;
+	version->copier_ns = clock_now_ns(CLOCK_MONOTONIC) + retry_ns + WAIT_S;
+	return -EINPROGRESS;
 }
 
-static int copy_locked(struct cache_version *version, struct cache_op *op)
+static int copy_anew(struct cache_version *version, struct cache_op *op)
 {
 	struct chunk_hash *hashes;
 	struct kept *copy;
-	int error = version->kept ? 0 : path_refresh_version(version, op);
+	int error = image_new_copy(version->image, version->entry.size_bytes, &copy);
 
-	if (error != 0 || !version->extents || atomic_load(&version->opens) == 0 || !copy_is_wanted(version))
-		return error;
-	error = image_new_copy(version->image, version->entry.size_bytes, &copy);
 	if (error != 0)
 		return error;
 	hashes = calloc(extents_chunk_count(version->extents), sizeof(*hashes));
@@ -117,6 +159,48 @@ static int copy_locked(struct cache_version *version, struct cache_op *op)
 	return error;
 }
 
+/* On slow storage entry and chain are looked at when it was read, and two of the three are all that is known to be read at a time. */
+static int copy_slowly(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	int64_t settle_ns = image->cache->settings.settle_ns, left_ns;
+	int error;
+
+	if (image->copying)
+		return come_back(version, op, WAIT_RETRY_SLOW_NS);
+	left_ns = version->copied_ns != 0 ? version->copied_ns + settle_ns - clock_now_ns(CLOCK_MONOTONIC) : 0;
+	if (left_ns > 0)
+		return come_back(version, op, left_ns);
+	version->copier_ns = INT64_MAX;
+	error = copy_anew(version, op);
+	return error == -EINPROGRESS ? come_back(version, op, settle_ns) : error;
+}
+
+static int copy_locked(struct cache_version *version, struct cache_op *op)
+{
+	struct cache_image *image = version->image;
+	int error;
+
+	if (atomic_load(&version->opens) == 0)
+		return -ECANCELED;
+	if (version->kept || version->copying)
+		return 0;
+	if (image_is_slow(image) && version->extents) {
+		error = copy_slowly(version, op);
+		if (error == -EINPROGRESS)
+			return error;
+		version->copier_ns = 0;
+		version->uncopied = error != 0;
+		return error;
+	}
+	error = image_look(image, op, op->came_ns);
+	if (error == 0)
+		error = path_refresh_version(version, op);
+	if (error == 0 && copy_is_wanted(version))
+		error = copy_anew(version, op);
+	return error;
+}
+
 int cache_version_keep(struct cache_version *version, struct cache_op *op)
 {
 	int error;
@@ -125,9 +209,7 @@ int cache_version_keep(struct cache_version *version, struct cache_op *op)
 		return -EAGAIN;
 	if (version->entry.size_bytes == 0)
 		return 0;
-	error = image_enter(version->image, op);
-	if (error != 0)
-		return error;
+	image_lock(version->image, op);
 	error = copy_locked(version, op);
 	image_leave(version->image);
 	return error;

@@ -15,10 +15,16 @@
 
 /*
  * Copy an open version, so that its readers can finish whatever the writer does;
- * gone with its last close. Takes as long as the device takes; its errors matter to
- * nobody.
+ * gone with its last close. Takes as long as the device takes. -EINPROGRESS: to be called again after op->retry_ns, since
+ * another file of the image is being copied, or what was read has to last. Other errors matter to nobody.
  */
 int cache_version_keep(struct cache_version *version, struct cache_op *op);
 
 /* For read.c: is nobody at it, and none there, and room for one? Under the lock. */
 bool copy_is_wanted(const struct cache_version *version);
+
+/*
+ * Is one being made, on slow storage? Then its readers wait for it: what each of them read by itself would be the same
+ * bytes, and they would wait longer for each other. Under the lock.
+ */
+bool copy_is_on_its_way(const struct cache_version *version);

@@ -31,11 +31,6 @@ static int observe(struct cache_image *image, const struct cache_op *op, int64_t
 	return error;
 }
 
-int image_observe(struct cache_image *image, const struct cache_op *op)
-{
-	return observe(image, op, CACHE_LOOK_ANEW);
-}
-
 void image_differs(struct cache_image *image)
 {
 	image->differed_ns = image->seen.now_ns;
@@ -45,28 +40,29 @@ void image_differs(struct cache_image *image)
 
 /*
  * One look is for all who had come before it: it is as new for them as for who took it. What one request asks
- * with several calls is asked of one look, too. Where nothing is believed all is read again under each
- * observation: on slow storage that takes as long as a request may, and of many that wait for the lock none
- * would come to its end.
+ * with several calls is asked of one look, too.
  */
 static bool is_seen_since(const struct cache_image *image, int64_t since_ns)
 {
 	return since_ns != 0 && image->seen.looked_ns >= since_ns;
 }
 
-/* All of them then go in step, each look for everybody; else who is answered would always be too late for the next one. */
-static void gather(const struct cache_image *image, const struct cache_op *op, int64_t since_ns)
-{
-	if (op->may_block && since_ns != 0 && image->seen.blind && clock_now_ns(CLOCK_MONOTONIC) - since_ns > WAIT_CROWD_NS)
-		nanosleep(&(struct timespec){ .tv_nsec = WAIT_GATHER_NS }, NULL);
-}
-
 int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns)
 {
+	int error;
+
 	if (is_seen_since(image, since_ns))
 		return 0;
-	gather(image, op, since_ns);
-	return observe(image, op, since_ns);
+	/* Each turn uses up what was prepared; of what began before `since_ns` there is one at hand, and one under way. */
+	do
+		error = observe(image, op, since_ns);
+	while (error == 0 && image->device->ops->prepare && image->seen.looked_ns < since_ns);
+	return error;
+}
+
+int image_observe(struct cache_image *image, const struct cache_op *op)
+{
+	return image_observe_since(image, op, clock_now_ns(CLOCK_MONOTONIC));
 }
 
 int64_t image_lock_again(struct cache_image *image)
@@ -83,16 +79,42 @@ static bool is_in_vain(const struct cache_image *image, const struct cache_op *o
 	return image->seen.blind && op->over && atomic_load(op->over);
 }
 
-int image_enter(struct cache_image *image, struct cache_op *op)
+int image_look(struct cache_image *image, const struct cache_op *op, int64_t since_ns)
 {
+	const struct cache_device_ops *ops = image->device->ops;
 	int error;
 
-	op->retry_ns = 0;
+	if (is_in_vain(image, op))
+		return -EAGAIN;
+	if (is_seen_since(image, since_ns))
+		return 0;
+	if (since_ns == 0)
+		since_ns = clock_now_ns(CLOCK_MONOTONIC);
+	if (op->may_block && ops->prepare) {
+		image_leave(image);
+		error = ops->prepare(image->device, since_ns, op->until_ns);
+		pthread_mutex_lock(&image->lock);
+		if (error != 0)
+			return error;
+	}
+	return image_observe_since(image, op, since_ns);
+}
+
+int image_lock(struct cache_image *image, const struct cache_op *op)
+{
 	if (op->may_block)
 		pthread_mutex_lock(&image->lock);
-	else if (pthread_mutex_trylock(&image->lock) != 0)
-		return -EAGAIN;
-	error = is_in_vain(image, op) ? -EAGAIN : image_observe_since(image, op, op->came_ns);
+	return op->may_block || pthread_mutex_trylock(&image->lock) == 0 ? 0 : -EAGAIN;
+}
+
+int image_enter(struct cache_image *image, struct cache_op *op)
+{
+	int error = image_lock(image, op);
+
+	op->retry_ns = 0;
+	if (error != 0)
+		return error;
+	error = image_look(image, op, op->came_ns);
 	if (error != 0)
 		image_leave(image);
 	return error;
@@ -187,6 +209,11 @@ const char *cache_image_change_source(struct cache_image *image)
 int64_t cache_image_answered_ns(const struct cache_image *image)
 {
 	return atomic_load(&image->device->answered_ns);
+}
+
+bool cache_image_is_slow(const struct cache_image *image)
+{
+	return image_is_slow(image);
 }
 
 /* ---- its share of memory -------------------------------------------------- */

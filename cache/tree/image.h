@@ -50,6 +50,7 @@ struct cache_image {
 	_Atomic(struct node *) idle;	/* no lock: nodes whose users went, see below */
 	uint64_t relieved_bytes;	/* of its memory, what could not be let go when it was last tried */
 	struct kept *dropped;		/* list: copies that nobody needs, to be freed without the lock */
+	bool copying;			/* a copy of one of its files is being read, without the lock */
 	size_t idle_events;		/* how often a node lost its last user, since they were counted */
 };
 
@@ -59,8 +60,22 @@ struct cache_image {
 /* Observe the device anew; sets image->seen. Under the lock. */
 int image_observe(struct cache_image *image, const struct cache_op *op);
 
-/* Likewise, but a look that somebody took since then will do. */
+/* Likewise, but a look that somebody took since then (CLOCK_MONOTONIC) will do. */
 int image_observe_since(struct cache_image *image, const struct cache_op *op, int64_t since_ns);
+
+/*
+ * Likewise, in order to read metadata: where nothing is believed all of it is read again under each look. That is read
+ * before, with the lock let go, once for all who wait for it: on slow storage it takes as long as a request may, and who
+ * waits for the lock would come to no end. -EAGAIN too: it would be for nobody (op->over); -ETIMEDOUT: there is no
+ * time for it (op->until_ns).
+ */
+int image_look(struct cache_image *image, const struct cache_op *op, int64_t since_ns);
+
+/* Is there no time in a request for more than one look? Then what can be had for many at once is read for them together. */
+static inline bool image_is_slow(const struct cache_image *image)
+{
+	return atomic_load(&image->device->slow);
+}
 
 /* Something of it is other than it was when it was last read. Under the lock. */
 void image_differs(struct cache_image *image);
@@ -68,7 +83,10 @@ void image_differs(struct cache_image *image);
 /* Take the lock in the midst of a call, to observe: the time (CLOCK_MONOTONIC) that this is asked at. */
 int64_t image_lock_again(struct cache_image *image);
 
-/* Begin a call: take the lock (only if it is free, when op may not block) and observe (not if that is for nobody, op->over). 0, -EAGAIN or -EIO; unlocked on error. */
+/* Take the lock; only if it is free, when op may not block: -EAGAIN. */
+int image_lock(struct cache_image *image, const struct cache_op *op);
+
+/* Begin a call: take the lock, and look (not if that is for nobody, op->over). 0, -EAGAIN or -EIO; unlocked on error. */
 int image_enter(struct cache_image *image, struct cache_op *op);
 
 /* End it, or let the lock go in its midst: pthread_mutex_lock takes it back. */

@@ -31,6 +31,9 @@ static int compare(struct cache_version *version, struct cache_op *op, enum comp
 
 	if (!op->may_block)
 		return -EAGAIN;
+	/* It would be in vain: the clock has answered by then, and the next one has to compare anew. */
+	if (image_is_slow(version->image) && version->known_count > 1)
+		return decided(op, dir_retire(version), "slow to compare: another inode");
 	if (version->comparing) {
 		op->busy = true;
 		return come_back(op, WAIT_RETRY_BUSY_NS, "another reader compares it");
@@ -292,7 +295,9 @@ int cache_version_open(struct cache_version *version, struct cache_op *op)
 	if (error != 0)
 		return error;
 	/* Counted first, so that what is set up on the way stays. */
-	atomic_fetch_add(&version->opens, 1);
+	if (atomic_fetch_add(&version->opens, 1) == 0)
+		version->uncopied = false;
+	version->opened++;
 	error = is_not_worth_comparing(version) ?
 			decided(op, dir_retire(version), "writes were not told for a while, and it is large: another inode") :
 			version_check(version, op);

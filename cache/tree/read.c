@@ -250,6 +250,12 @@ static int differs(struct reading *reading)
 	return dir_supersede(reading->version);
 }
 
+static int wait_for_copy(struct reading *reading)
+{
+	reading->op->busy = true;
+	return come_back(reading, WAIT_RETRY_SLOW_NS, "it is being copied");
+}
+
 /* Where nothing tells what is written, and new content has to last, a copy helps: it reads ahead, and stays. */
 static void ask_for_copy(struct reading *reading)
 {
@@ -388,6 +394,8 @@ static int read_new(struct reading *reading)
 	if (error != 0)
 		return error;
 	ask_for_copy(reading);
+	if (image_is_slow(version->image) && reading->op->keep_wanted)
+		return wait_for_copy(reading);
 	quiet = version_must_last_ns(version, seen->now_ns, seen->generation) == 0;
 	if (quiet && version->known_count == 0)
 		version->data_checked = seen->generation;
@@ -488,6 +496,8 @@ static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t le
 	struct cache_bytes *bytes = reading->bytes;
 	int error;
 
+	if (copy_is_on_its_way(version))
+		return wait_for_copy(reading);
 	if (version->kept)
 		return read_copy(kept_ref(version->kept), reading->op, offset_bytes, length_bytes, bytes);
 	if (!reading->op->may_block)
@@ -522,10 +532,15 @@ int cache_version_read(struct cache_version *version, struct cache_op *op, uint6
 		return 0;
 	length_bytes = (size_t)min_u64(length_bytes, version->entry.size_bytes - offset_bytes);
 	reading.span = span_around(version, offset_bytes, length_bytes);
-	error = image_enter(version->image, op);
+	op->retry_ns = 0;
+	error = image_lock(version->image, op);
 	if (error != 0)
 		return error;
-	error = read_locked(&reading, offset_bytes, length_bytes);
+	/* What is copied, or about to be, is not asked of storage that may be slow. */
+	if (!version->image->seen.blind || !(version->kept || copy_is_on_its_way(version)))
+		error = image_look(version->image, op, op->came_ns);
+	if (error == 0)
+		error = read_locked(&reading, offset_bytes, length_bytes);
 	image_leave(version->image);
 	if (error != 0)
 		cache_bytes_release(bytes);

@@ -41,6 +41,7 @@ struct cache_op {
 	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
 	/* CLOCK_MONOTONIC: the request came before. What was looked at since then, for it or for others, is good for it; 0: nothing is. */
 	int64_t came_ns;
+	int64_t until_ns; /* likewise: nobody waits for the answer longer than that; 0: not known */
 	const atomic_bool *over; /* nobody waits for the answer any more: where nothing is believed, no look is taken for it. Or NULL */
 	bool keep_wanted; /* out, also with -EINPROGRESS: call cache_version_keep now, where nobody waits for it */
 	/*
@@ -67,6 +68,9 @@ const char *cache_image_change_source(struct cache_image *image);
 
 /* CLOCK_MONOTONIC: when its device last answered a read that had to wait for it; 0: never. Never blocks. */
 int64_t cache_image_answered_ns(const struct cache_image *image);
+
+/* Is its storage so slow that a copy of a file comes too late for who opens it next? Never blocks. */
+bool cache_image_is_slow(const struct cache_image *image);
 
 /* What is known of its writes (write_log.h); before the first call for it. Takes over the reference. */
 struct write_log;

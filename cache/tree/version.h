@@ -62,6 +62,7 @@ struct cache_version {
 	struct cache_dir *dir; /* NULL once detached */
 	uint64_t id;
 	_Atomic unsigned opens; /* no lock to count down, the lock to count up */
+	uint64_t opened;	/* how often it was, ever */
 	struct fat_entry entry; /* without the strings; constant */
 	struct location place;	/* constant */
 	bool detached;
@@ -89,6 +90,8 @@ struct cache_version {
 	bool retired;	    /* out of its slot, and true all the same: `dir` is pinned for it */
 	bool copying;	    /* a thread is reading the whole of it, without the lock */
 	int64_t copied_ns;  /* when one last ended */
+	int64_t copier_ns;  /* until then (CLOCK_MONOTONIC) a copy is on its way, and its readers wait for it; 0: there is none */
+	bool uncopied;	    /* none could be made since it was opened */
 	struct kept *kept;  /* the whole content, or NULL */
 	struct guard *guard; /* while it is open and its writers report; or NULL */
 };

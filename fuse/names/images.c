@@ -246,7 +246,7 @@ int view_shortage(struct cache_op *op, int error)
 static int open_image(const struct view_image *image)
 {
 	CLEANUP_FREE char *file = file_of(image);
-	CLEANUP_FD int dir_fd = view_source_open(image->images->source, O_PATH);
+	CLEANUP_FD int dir_fd = view_source_open(NULL, image->images->source, O_PATH);
 	CLEANUP_FD int fd = dir_fd < 0 ? dir_fd : file ? opener_open(file) : -ENOMEM;
 	struct view_identity identity;
 	struct stat st;

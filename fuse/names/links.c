@@ -75,7 +75,7 @@ bool view_can_be_shown(const char *name)
 
 /* ---- links --------------------------------------------------------------- */
 
-int view_read_target(int dir_fd, const char *file, char *target)
+int view_read_target(const struct cache_op *op, int dir_fd, const char *file, char *target)
 {
 	ssize_t length;
 
@@ -84,8 +84,11 @@ int view_read_target(int dir_fd, const char *file, char *target)
 	if (length < 0)
 		length = -errno;
 	daemon_walk_end();
-	if (length < 0)
-		return length == -EACCES ? opener_readlink(file, target) : (int)length;
+	if (length < 0) {
+		int asked = view_source_ask(op, (int)length);
+
+		return asked == 0 ? opener_readlink(file, target) : asked;
+	}
 	if (length >= PATH_MAX)
 		return -ENAMETOOLONG;
 	target[length] = '\0';
@@ -145,14 +148,14 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 {
 	struct stat here;
 	const char *last;
-	int error = view_read_target(dir_fd, file, text);
+	int error = view_read_target(op, dir_fd, file, text);
 
 	*maybe_image = *gone = *outside = false;
 	if (error != 0)
 		return error;
 	*outside = strchr(text, '/') != NULL;
 	if (nbd_uri_is_one(text)) {
-		error = view_source_lstat(dir_fd, file, &here);
+		error = view_source_lstat(op, dir_fd, file, &here);
 		if (error == 0)
 			view_remote_stat(text, &here, st);
 		*maybe_image = error == 0;
@@ -165,8 +168,9 @@ int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *
 		struct stat entry;
 
 		/* A subdirectory of SOURCE is not shown; a link to it is mirrored as it is. */
-		if (view_source_lstat(dir_fd, last, &entry) == 0 && S_ISDIR(entry.st_mode))
-			return 0;
+		error = view_source_lstat(op, dir_fd, last, &entry);
+		if (error == -EAGAIN || (error == 0 && S_ISDIR(entry.st_mode)))
+			return error;
 		if (strlen(last) > NAME_MAX)
 			return -ENAMETOOLONG;
 		show_name(text, last);

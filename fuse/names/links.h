@@ -46,5 +46,5 @@ uint64_t view_share_of(const char *name);
 int view_classify_link(struct cache_op *op, int dir_fd, const char *file, char *text, bool *maybe_image, bool *gone,
 		       bool *outside, struct stat *st);
 
-/* The text of the link `file` of SOURCE as it is, in `target` (PATH_MAX bytes). -ENAMETOOLONG, -errno. */
-int view_read_target(int dir_fd, const char *file, char *target);
+/* The text of the link `file` of SOURCE as it is, in `target` (PATH_MAX bytes). -ENAMETOOLONG, -errno; op: source.h. */
+int view_read_target(const struct cache_op *op, int dir_fd, const char *file, char *target);

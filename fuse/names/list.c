@@ -69,7 +69,7 @@ static int make_entries(struct cache_listing *listing, size_t bytes)
 
 bool view_has_names(const struct view *view)
 {
-	int fd = view_source_open(view_source(view), O_RDONLY);
+	int fd = view_source_open(NULL, view_source(view), O_RDONLY);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	bool found = false;
 

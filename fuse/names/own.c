@@ -23,13 +23,13 @@ bool own_directory(char *directory, const char *name)
 	return length > 0 && length <= NAME_MAX;
 }
 
-int own_is_there(int dir_fd, const char *name, struct stat *st)
+int own_is_there(const struct cache_op *op, int dir_fd, const char *name, struct stat *st)
 {
 	char directory[NAME_MAX + 1];
-	int error = own_directory(directory, name) ? view_source_lstat(dir_fd, directory, st) : -ENOENT;
+	int error = own_directory(directory, name) ? view_source_lstat(op, dir_fd, directory, st) : -ENOENT;
 
 	if (error != 0)
-		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? 0 : -EIO;
+		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? 0 : error == -EAGAIN ? error : -EIO;
 	return S_ISDIR(st->st_mode);
 }
 

@@ -29,7 +29,7 @@
 bool own_directory(char *directory, const char *name);
 
 /* Is there one, by a look that opens nothing? `dir_fd` is SOURCE. 1, and *st is its; 0; -EIO. */
-int own_is_there(int dir_fd, const char *name, struct stat *st);
+int own_is_there(const struct cache_op *op, int dir_fd, const char *name, struct stat *st);
 
 /* At one moment; of several that are spelled alike the first. Zero is empty. */
 struct own_names {

@@ -14,6 +14,7 @@
 #include "cache/changes/kernel.h"
 #include "cache/device/nbd_uri.h"
 #include "cache/device/opener.h"
+#include "cache/tree/types.h"
 #include "fuse/process/daemon.h"
 
 struct view_source {
@@ -169,14 +170,21 @@ int view_source_stat_at(int dir_fd, const char *path, int flags, struct stat *st
 	return error;
 }
 
-int view_source_open(const struct view_source *source, int flags)
+int view_source_ask(const struct cache_op *op, int error)
 {
-	int fd = flags == O_PATH ? open_path(source->directory) : -EACCES;
+	if (error != -EACCES)
+		return error;
+	return op && !op->may_block ? -EAGAIN : 0;
+}
 
-	if (fd < 0 && fd != -EACCES)
-		return fd;
-	if (fd < 0)
-		fd = opener_directory();
+int view_source_open(const struct cache_op *op, const struct view_source *source, int flags)
+{
+	int fd = flags == O_PATH ? open_path(source->directory) : -EACCES, error;
+
+	if (fd < 0) {
+		error = view_source_ask(op, fd);
+		fd = error != 0 ? error : opener_directory();
+	}
 	if (fd < 0)
 		return fd;
 	/* What is opened in it from now on is listened to: a directory that took its place, too. */
@@ -185,23 +193,24 @@ int view_source_open(const struct view_source *source, int flags)
 	return fd;
 }
 
-int view_source_stat(const struct view_source *source, struct stat *st)
+int view_source_stat(const struct cache_op *op, const struct view_source *source, struct stat *st)
 {
-	int error;
+	int error, asked;
 
 	if (source->remote) {
 		*st = source->st;
 		return 0;
 	}
 	error = view_source_stat_at(AT_FDCWD, source->path, 0, st);
-	return error == -EACCES ? opener_stat("", OPENER_SOURCE, st) : error;
+	asked = view_source_ask(op, error);
+	return error != 0 && asked == 0 ? opener_stat("", OPENER_SOURCE, st) : asked;
 }
 
-int view_source_lstat(int dir_fd, const char *name, struct stat *st)
+int view_source_lstat(const struct cache_op *op, int dir_fd, const char *name, struct stat *st)
 {
-	int error = view_source_stat_at(dir_fd, name, AT_SYMLINK_NOFOLLOW, st);
+	int error = view_source_stat_at(dir_fd, name, AT_SYMLINK_NOFOLLOW, st), asked = view_source_ask(op, error);
 
-	return error == -EACCES ? opener_stat(name, OPENER_ENTRY, st) : error;
+	return error != 0 && asked == 0 ? opener_stat(name, OPENER_ENTRY, st) : asked;
 }
 
 static void listen_behind(const struct view_source *source, const char *name)
@@ -215,7 +224,7 @@ static void listen_behind(const struct view_source *source, const char *name)
 
 void view_source_listen(const struct view_source *source)
 {
-	int fd = source->kernel && !source->file ? view_source_open(source, O_RDONLY) : -1;
+	int fd = source->kernel && !source->file ? view_source_open(NULL, source, O_RDONLY) : -1;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
 	if (!dir && fd >= 0)

@@ -54,19 +54,27 @@ static inline bool view_is_remote(const struct stat *st)
 void view_remote_stat(const char *uri, const struct stat *link, struct stat *st);
 
 /*
+ * What the daemon's user may not look at itself is asked of the process that opens images (cache/device/opener.h), and that
+ * answers when it can: it may be stopped, or hang in dead storage. So these are for a request, and where `op` may not block
+ * they are -EAGAIN instead; NULL: it may.
+ *
  * The directory of the images (of the one image) as it is now: a descriptor for the
  * caller to close. `flags` is O_PATH or O_RDONLY. -errno.
  */
-int view_source_open(const struct view_source *source, int flags);
+struct cache_op;
+int view_source_open(const struct cache_op *op, const struct view_source *source, int flags);
 
 /* What SOURCE is now. -errno. */
-int view_source_stat(const struct view_source *source, struct stat *st);
+int view_source_stat(const struct cache_op *op, const struct view_source *source, struct stat *st);
+
+/* Likewise of others: does `error` of what was tried say that it is to be asked, and may it be? 0: yes; -EAGAIN; else `error`. */
+int view_source_ask(const struct cache_op *op, int error);
 
 /* fstatat(2) of a path that may lead anywhere, also into the mount. -errno. */
 int view_source_stat_at(int dir_fd, const char *path, int flags, struct stat *st);
 
 /* What an entry of SOURCE is, no link followed; `dir_fd` is what view_source_open gave. -errno. */
-int view_source_lstat(int dir_fd, const char *name, struct stat *st);
+int view_source_lstat(const struct cache_op *op, int dir_fd, const char *name, struct stat *st);
 
 /*
  * Have the kernel announce the writes of whoever opens an image from now on, also

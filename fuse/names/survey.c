@@ -401,7 +401,7 @@ static int survey_single(struct view *view, struct gathering *gathering)
 	const char *name = view_source_file(view_source(view));
 	struct view_target target;
 
-	if (view_single(view, &target) != 0)
+	if (view_single(view, NULL, &target) != 0)
 		target.image = NULL;
 	return add_found(gathering, strndup(name, view_shown_length(name)), target.image, false);
 }

@@ -36,7 +36,7 @@ static bool has_changed(struct sweep *sweep, const struct view *view)
 {
 	struct stat now, last = sweep->seen;
 
-	if (view_source_stat(view_source(view), &now) != 0)
+	if (view_source_stat(NULL, view_source(view), &now) != 0)
 		return false; /* it may come back as it was */
 	sweep->seen = now;
 	return !sweep->complete || now.st_dev != last.st_dev || now.st_ino != last.st_ino ||
@@ -91,7 +91,7 @@ static bool find_all(struct view *view, struct queue *queue, struct walk_lanes *
 static bool find_single(struct view *view, struct found *found)
 {
 	struct view_target target;
-	int error = view_single(view, &target);
+	int error = view_single(view, NULL, &target);
 
 	if (error != 0)
 		return error == -ENOENT;

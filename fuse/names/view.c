@@ -181,10 +181,10 @@ static int target_of_link(const struct view_look *look, const char *file, const 
 static int target_of_file(const struct view_look *look, const char *file, struct view_target *target)
 {
 	struct stat st;
-	int error = view_source_lstat(look->dir_fd, file, &st);
+	int error = view_source_lstat(look->op, look->dir_fd, file, &st);
 
 	if (error != 0)
-		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : -EIO;
+		return error == -ENOENT || error == -ENOTDIR || error == -ENAMETOOLONG ? -ENOENT : error == -EAGAIN ? error : -EIO;
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))
 		return target_image(look, file, NULL, &st, target);
 	return S_ISLNK(st.st_mode) ? target_of_link(look, file, &st, target) : -ENOENT;
@@ -198,9 +198,12 @@ static int target_of_name(const struct view_look *look, const char *name, bool l
 	int error;
 
 	/* A link of just that name goes before a file with a suffix; the file of just that name after it. */
-	if (links && !view_has_suffix(name) && view_source_lstat(look->dir_fd, name, &st) == 0 &&
-	    S_ISLNK(st.st_mode)) {
-		error = target_of_link(look, name, &st, target);
+	if (links && !view_has_suffix(name)) {
+		error = view_source_lstat(look->op, look->dir_fd, name, &st);
+		if (error == 0)
+			error = S_ISLNK(st.st_mode) ? target_of_link(look, name, &st, target) : -ENOENT;
+		else if (error != -EAGAIN)
+			error = -ENOENT; /* it is asked for once more below */
 		if (error != -ENOENT)
 			return error;
 	}
@@ -303,7 +306,7 @@ int view_lookup_at(const struct view_look *look, const char *name, struct view_t
 	if (error != 0)
 		return error;
 	target->own = target->through_link = false;
-	there = own_is_there(look->dir_fd, name, &own);
+	there = own_is_there(look->op, look->dir_fd, name, &own);
 	if (there > 0 && target->kind == VIEW_LINK && !look->met_only) {
 		error = follow_to_image(look, name, target);
 		there = target->kind == VIEW_IMAGE; /* else there is nothing that they could stand before */
@@ -326,7 +329,7 @@ int view_lookup_at(const struct view_look *look, const char *name, struct view_t
 static int without_source(struct cache_op *op, int error)
 {
 	error = view_shortage(op, error);
-	return error == -EINPROGRESS ? error : -EIO;
+	return error == -EINPROGRESS || error == -EAGAIN ? error : -EIO;
 }
 
 /*
@@ -383,7 +386,7 @@ static int lookup(struct view *view, struct cache_op *op, const char *name, bool
 		error = lookup_known(view, op, &meaning, now, target);
 	if (error != -ENOENT)
 		return error;
-	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
+	CLEANUP_FD int dir_fd = view_source_open(op, view->source, O_PATH);
 
 	if (dir_fd < 0)
 		return without_source(op, dir_fd);
@@ -421,7 +424,7 @@ int view_read_link(struct view *view, struct cache_op *op, const char *name, cha
 {
 	if (read_known_link(view, name, text))
 		return 0;
-	CLEANUP_FD int dir_fd = view_source_open(view->source, O_PATH);
+	CLEANUP_FD int dir_fd = view_source_open(op, view->source, O_PATH);
 	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
 	struct view_target target;
 	int error = dir_fd < 0 ? without_source(op, dir_fd) : target_of_name(&look, name, true, &target);
@@ -430,8 +433,11 @@ int view_read_link(struct view *view, struct cache_op *op, const char *name, cha
 	if (error != 0)
 		return error;
 	/* One with files of its own is no link any more, if it leads to an image. */
-	if (target.kind == VIEW_LINK && own_is_there(dir_fd, name, &own) > 0)
-		error = follow_to_image(&look, name, &target);
+	if (target.kind == VIEW_LINK) {
+		int there = own_is_there(op, dir_fd, name, &own);
+
+		error = there > 0 ? follow_to_image(&look, name, &target) : there == -EAGAIN ? there : 0;
+	}
 	if (error != 0 || target.kind == VIEW_LINK)
 		return error;
 	view_image_put(target.image);
@@ -462,14 +468,14 @@ static bool single_is_named(const struct view *view, const char *name)
 
 int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
-	CLEANUP_FD int dir_fd = view_is_single(view) ? -1 : view_source_open(view->source, O_PATH);
+	CLEANUP_FD int dir_fd = view_is_single(view) ? -1 : view_source_open(op, view->source, O_PATH);
 	char text[PATH_MAX], link[PATH_MAX];
 	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .text = text };
 
 	if (view_is_single(view))
-		return single_is_named(view, name) ? view_single(view, target) : -ENOENT;
+		return single_is_named(view, name) ? view_single(view, op, target) : -ENOENT;
 	if (dir_fd < 0)
-		return -EIO;
+		return dir_fd == -EAGAIN ? dir_fd : -EIO;
 	for (int i = 0; i < VIEW_LINKS_MAX && view_can_be_shown(name) && !strchr(name, '/'); i++) {
 		int error = follow_name(&look, name, target);
 
@@ -481,19 +487,19 @@ int view_find_image(struct view *view, struct cache_op *op, const char *name, st
 	return -ENOENT;
 }
 
-int view_single(struct view *view, struct view_target *target)
+int view_single(struct view *view, const struct cache_op *op, struct view_target *target)
 {
 	CLEANUP_FD int dir_fd = -1;
 	int error;
 
 	*target = (struct view_target){ .kind = VIEW_IMAGE, .number = CACHE_PARTITION_BOOT };
-	error = view_source_stat(view->source, &target->st);
+	error = view_source_stat(op, view->source, &target->st);
 	if (error == -ENOENT) {
-		dir_fd = view_source_open(view->source, O_PATH);
-		return dir_fd < 0 ? -EIO : -ENOENT;
+		dir_fd = view_source_open(op, view->source, O_PATH);
+		return dir_fd == -EAGAIN ? dir_fd : dir_fd < 0 ? -EIO : -ENOENT;
 	}
 	if (error != 0)
-		return -EIO;
+		return error == -EAGAIN ? error : -EIO;
 	if (!S_ISREG(target->st.st_mode) && !S_ISBLK(target->st.st_mode))
 		return -ENOENT;
 	return view_images_get(view->images, view_source_uri(view->source) ? "" : view_source_file(view->source),

@@ -88,4 +88,4 @@ int view_find_image(struct view *view, struct cache_op *op, const char *name, st
 int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text);
 
 /* The only image, when SOURCE is one. -ENOENT: it is not there now; -EIO: nor is its directory; -ENOMEM. */
-int view_single(struct view *view, struct view_target *target);
+int view_single(struct view *view, const struct cache_op *op, struct view_target *target);

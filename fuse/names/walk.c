@@ -161,7 +161,7 @@ static void keep_text_of_own(const struct walk *walk, struct walk_name *found)
 	char text[PATH_MAX];
 	const char *slash;
 
-	if (view_read_target(walk->dir_fd, found->file, text) != 0)
+	if (view_read_target(NULL, walk->dir_fd, found->file, text) != 0)
 		return;
 	slash = strrchr(text, '/');
 	slash = slash ? slash + 1 : text;
@@ -363,7 +363,7 @@ static int take_name(struct walk *walk, const char *file, bool is_directory)
 
 static int read_names(struct walk *walk)
 {
-	int fd = view_source_open(view_source(walk->view), O_RDONLY), error;
+	int fd = view_source_open(NULL, view_source(walk->view), O_RDONLY), error;
 	struct dirent *entry;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 

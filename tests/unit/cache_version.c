@@ -909,6 +909,42 @@ Test(cache_version, s5_past_the_share_there_is_no_copy)
 	end();
 }
 
+/* While a file that nothing tells of is copied, what was read of it is overwritten, and another opens it who knows. */
+static void overwrite_what_is_copied(struct memory_device *self)
+{
+	if (self->data_bytes < 1200000)
+		return;
+	self->turn = NULL;
+	for (unsigned cluster = 2; cluster < 4; cluster++) /* they were read */
+		memcpy(self->bytes + small_volume_offset(&volume, cluster), content_of(9) + (size_t)(cluster - 2) * CLUSTER,
+		       CLUSTER); /* without a sign */
+	cr_expect_eq(reader_open(&reader, meanwhile.version), 0);
+}
+
+Test(cache_version, c1_a_copy_is_not_for_who_opened_it_after_it_was_begun)
+{
+	struct cache_op op = { .may_block = true };
+	struct file big = { "BIG     BIN", NULL, 3, { 0 }, 20 * CLUSTER, 8, 1 };
+
+	start_with(DEVICE_NOTHING, 4 << 20, 4 << 20);
+	for (unsigned i = 0; i < 20; i++)
+		big.clusters[i] = i + 2;
+	small_volume_put(&volume, &big);
+	memory.grain_bytes = CLUSTER;
+	settle();
+	meanwhile = open_file("big.bin");
+	cr_expect_eq(cache_version_keep(meanwhile.version, &op), -EINPROGRESS, "it has not lasted yet");
+	settle();
+	memory_device_reset_counts(&memory);
+	memory.turn = overwrite_what_is_copied;
+	cr_expect_neq(cache_version_keep(meanwhile.version, &op), 0);
+	cr_expect_null(memory.turn);
+	cr_expect_neq(read_at(&meanwhile, 8, 0, PIECE), 0, "an older content was read");
+	cache_version_close(meanwhile.version);
+	close_file(&meanwhile);
+	end();
+}
+
 /* In the midst of a copy the version is read and closed; nobody needs the copy any more. */
 static void read_and_close_meanwhile(struct memory_device *self)
 {

@@ -182,6 +182,7 @@ mutant "a copy of what did not last is believed" model tree/copy.c \
 	's/if \(!one_moment && since_ns != 0 && \(must_ns == 0 \|\| start_ns - since_ns < must_ns\)\)/if (0)/'
 mutant "a copy need not be what was handed out" model tree/copy.c \
 	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
+mutant "a copy is for who opened it after it was begun" version tree/copy.c 's/version->opened != opened/false/'
 mutant "files have no share" kept device/kept.c \
 	's/!share_take\(&kept->budget->file, length_bytes\)/(share_count(&kept->budget->file, 0, length_bytes), false)/'
 mutant "large files are copied" version tree/copy.c \
@@ -396,7 +397,7 @@ mutant "a read of two moments is of one" writes_page changes/formats/writes_page
 mutant "a unit may end beyond 2^64" writes_page changes/formats/writes_page.c \
 	's/min_u64\(length_bytes \/ WRITES_PAGE_COUNTER_BYTES, most - page->first_unit\)/length_bytes \/ WRITES_PAGE_COUNTER_BYTES/'
 
-mutant "where nothing is believed a look is taken for nobody" version tree/image.c 's/error = is_in_vain\(image, op\) \? -EAGAIN : image/error = image/'
+mutant "where nothing is believed a look is taken for nobody" version tree/image.c 's/if \(is_in_vain\(image, op\)\)/if (0)/'
 
 # ---- reading on ----
 on=tree/read_on.c
