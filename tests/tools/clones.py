@@ -58,7 +58,7 @@ class Board:
 
     def check(self):
         """Its bytes; may fail while it is written, and then is tried again."""
-        for _ in range(100):
+        for _ in range(500): # a machine that has no time for it
             try:
                 with open(f"{mount}/{self.name}/{file_name}", "rb", buffering=0) as file:
                     got = b""
