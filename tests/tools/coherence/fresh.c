@@ -5,7 +5,8 @@
  *   fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY [WRITER DIRECTORY]...
  *
  * Each WRITER (see writer.h) writes to an image of its own, which holds state 0
- * of STATES (mkstates.py) and is seen in DIRECTORY; each has a thread. A round:
+ * of STATES (mkstates.py) and is seen in DIRECTORY, or in several, D1,D2,...
+ * (heads with a mount each); each directory has a thread. A round:
  * read everything, so that every cache is warm; sometimes (-q) wait until the
  * image counts as settled, and read again; open some files; bring the image to
  * another state by writing the blocks that differ, in random order, or trim or
@@ -46,9 +47,13 @@ struct held {
 	unsigned char *bytes;
 };
 
+/* An image in one of its directories. */
 struct target {
 	struct writer *writer;
 	const char *directory;
+	struct target *first; /* of the image's: it writes, and says when it is over */
+	pthread_barrier_t together; /* the first one's, for all of them */
+	bool over; /* the first one's */
 	unsigned char *model; /* what the image holds */
 	unsigned state;
 	uint64_t random;
@@ -334,6 +339,28 @@ static void update(struct target *target)
 	writer_end(target->writer);
 }
 
+static void wait_for_all(struct target *target)
+{
+	pthread_barrier_wait(&target->first->together);
+}
+
+/* The first one writes; the others look at what it has written, all at once. */
+static void update_for_all(struct target *target)
+{
+	const struct target *first = target->first;
+
+	wait_for_all(target); /* all hold what they want to hold */
+	if (target == first)
+		update(target);
+	wait_for_all(target);
+	if (target != first) {
+		memcpy(target->model, first->model, states.image_bytes);
+		memcpy(target->affected, first->affected, states.name_count * sizeof(bool));
+		target->state = first->state;
+	}
+	wait_for_all(target); /* looking clears what is affected */
+}
+
 static void round_of(struct target *target)
 {
 	look_at_all(target);
@@ -344,7 +371,7 @@ static void round_of(struct target *target)
 	}
 	for (int i = 0; i < HELD; i++)
 		hold(target, &target->held[i]);
-	update(target);
+	update_for_all(target);
 	look_at_all(target);
 	target->written_ns = now_ns();
 	for (int i = 0; i < HELD; i++)
@@ -354,21 +381,26 @@ static void round_of(struct target *target)
 
 static void *run(void *argument)
 {
-	struct target *target = argument;
+	struct target *target = argument, *first = target->first;
 	int64_t end = now_ns() + (int64_t)(seconds_wanted * 1e9);
 
-	while (seconds_wanted > 0 ? now_ns() < end : target->rounds < rounds_wanted)
+	for (;;) {
+		if (target == first)
+			target->over = seconds_wanted > 0 ? now_ns() >= end : target->rounds >= rounds_wanted;
+		wait_for_all(target);
+		if (first->over)
+			return NULL;
 		round_of(target);
-	writer_close(target->writer);
-	return NULL;
+	}
 }
 
 /* ---- the whole ----------------------------------------------------------- */
 
-static void target_init(struct target *target, const char *writer, const char *directory, uint64_t seed)
+static void target_init(struct target *target, struct target *first, const char *directory, uint64_t seed)
 {
 	*target = (struct target){
-		.writer = writer_open(writer),
+		.writer = first->writer,
+		.first = first,
 		.directory = directory,
 		.model = allocate(states.image_bytes),
 		.want = allocate(states.image_bytes),
@@ -380,14 +412,28 @@ static void target_init(struct target *target, const char *writer, const char *d
 	memcpy(target->model, states.state[0].bytes, states.image_bytes);
 }
 
-static int report(struct target *targets, unsigned count)
+/* Adds the image with its directories to the targets; returns how many there are then. */
+static unsigned add_image(struct target *targets, unsigned count, const char *writer, char *directories, uint64_t seed)
+{
+	struct target *first = &targets[count];
+	char *rest = NULL;
+
+	first->writer = writer_open(writer);
+	for (char *one = strtok_r(directories, ",", &rest); one; one = strtok_r(NULL, ",", &rest), count++)
+		target_init(&targets[count], first, one, seed + 100 * (uint64_t)(&targets[count] - first));
+	if (pthread_barrier_init(&first->together, NULL, (unsigned)(&targets[count] - first)) != 0)
+		die("no barrier");
+	return count;
+}
+
+static int report(struct target *targets, unsigned count, unsigned images)
 {
 	struct target all = { 0 };
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct target *one = &targets[i];
 
-		all.rounds += one->rounds;
+		all.rounds += one == one->first ? one->rounds : 0;
 		all.settled_rounds += one->settled_rounds;
 		all.trims += one->trims;
 		all.zeroes += one->zeroes;
@@ -402,7 +448,7 @@ static int report(struct target *targets, unsigned count)
 	}
 	printf("%u images, %lu rounds (%lu from rest, %lu trims, %lu zeroes), %lu opens: %lu stale, %lu refused; "
 	       "open across an update: %lu whole, %lu refused, %lu mixed\n",
-	       count, all.rounds, all.settled_rounds, all.trims, all.zeroes, all.opens, all.stale, all.refused,
+	       images, all.rounds, all.settled_rounds, all.trims, all.zeroes, all.opens, all.stale, all.refused,
 	       all.held_whole, all.held_refused, all.held_mixed);
 	printf("    lookup+open, ms (median, 99.9 %%, worst): changed %.2f %.1f %.1f, unchanged %.2f %.1f %.1f\n",
 	       series_quantile(&all.changed_us, 0.5) / 1e3, series_quantile(&all.changed_us, 0.999) / 1e3,
@@ -414,7 +460,7 @@ static int report(struct target *targets, unsigned count)
 int main(int argc, char **argv)
 {
 	uint64_t seed = 1;
-	unsigned count;
+	unsigned images, most = 0, count = 0;
 	struct target *targets;
 
 	for (int option; (option = getopt(argc, argv, "r:s:n:q:")) != -1;) {
@@ -432,14 +478,20 @@ int main(int argc, char **argv)
 	if (argc - optind < 3 || (argc - optind) % 2 == 0)
 		die("usage: fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY...");
 	states_load(&states, argv[optind]);
-	count = (unsigned)(argc - optind - 1) / 2;
-	targets = allocate(count * sizeof(*targets));
-	for (unsigned i = 0; i < count; i++)
-		target_init(&targets[i], argv[optind + 1 + 2 * i], argv[optind + 2 + 2 * i], seed * 1000 + i);
+	images = (unsigned)(argc - optind - 1) / 2;
+	for (unsigned i = 0; i < images; i++)
+		for (const char *at = argv[optind + 2 + 2 * i]; at; at = strchr(at + 1, ','))
+			most++;
+	targets = allocate(most * sizeof(*targets));
+	for (unsigned i = 0; i < images; i++)
+		count = add_image(targets, count, argv[optind + 1 + 2 * i], argv[optind + 2 + 2 * i], seed * 1000 + i);
 	for (unsigned i = 0; i < count; i++)
 		if (pthread_create(&targets[i].thread, NULL, run, &targets[i]) != 0)
 			die("no thread");
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(targets[i].thread, NULL);
-	return report(targets, count);
+	for (unsigned i = 0; i < count; i++)
+		if (targets[i].first == &targets[i])
+			writer_close(targets[i].writer);
+	return report(targets, count, images);
 }

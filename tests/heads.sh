@@ -1,0 +1,136 @@
+# Many heads (CONTRACT R); sourced after lib.sh. Bash.
+#
+# A store: images in $STORE behind a block server, written to by its clients alone. $HEADS heads: each has links of its own
+# that name the store's images, a mount of its own, and a dnsmasq of its own on its own address of the loopback network. They
+# share nothing else, as heads on machines of their own do.
+#
+# Gives: start_store, reader, writer (below); start_heads, start_head, kill_head, head, address, fetch, at_heads.
+# shellcheck shell=bash
+requires root netns fuse dnsmasq
+"$PYTHON" -c 'import nbd' 2>/dev/null || skip "needs python3-libnbd"
+HEADS=${HEADS:-4}
+STORE=$T/store STORE_KIND=
+mkdir "$STORE"
+SERVERS=() # of each head, its dnsmasq
+
+# --- the store ----------------------------------------------------------------
+
+# start_store KIND: serves each $STORE/NAME.img. Again after end_store: the same ones.
+#   nbdkit, nbdkit-writes (beside each export NAME, NAME@writes), nbd-server: one server, by TCP
+#   qemu-nbd: one server for each image, which bypasses the page cache
+#   ceph: an image of a Ceph cluster for each; see ceph.sh
+start_store() {
+	STORE_KIND=$1
+	"start_store_${STORE_KIND//-/_}"
+}
+start_store_nbdkit() { # start_store_nbdkit [OPTIONS]
+	requires nbdkit
+	rm -f "$T/store.pid"
+	# One thread for each connection: with more, nbdkit 1.32 ends itself when a client goes with reads under way.
+	nbdkit -f -t 1 -i 127.0.0.1 -p 10809 -P "$T/store.pid" "$@" file dir="$STORE" 2>>"$T/store.log" &
+	STORE_PID=$!
+	PIDS+=("$STORE_PID")
+	wait_until 10 test -s "$T/store.pid"
+}
+start_store_nbdkit_writes() {
+	local filter
+	filter=$(realpath -m "${FILTER:-$TOP/build/contrib/nbdkit/nbdkit-imagefs-filter.so}")
+	[ -e "$filter" ] || skip "needs $filter (nbdkit-plugin-dev)"
+	start_store_nbdkit --filter="$filter"
+}
+start_store_nbd_server() {
+	local image
+	requires nbd-server
+	printf '[generic]\nuser = root\ngroup = root\nlistenaddr = 127.0.0.1\n' >"$T/store.conf"
+	for image in "$STORE"/*.img; do printf '[%s]\nexportname = %s\n' "$(basename "$image")" "$image"; done >>"$T/store.conf"
+	rm -f "$T/store.pid"
+	nbd-server -C "$T/store.conf" -p "$T/store.pid" 2>>"$T/store.log"
+	wait_until 10 test -s "$T/store.pid"
+	STORE_PID=$(cat "$T/store.pid")
+	PIDS+=("$STORE_PID")
+}
+start_store_qemu_nbd() {
+	local image name
+	requires qemu-nbd
+	STORE_PID=
+	for image in "$STORE"/*.img; do
+		name=$(basename "$image" .img)
+		qemu-nbd --fork --persistent --shared=0 -f raw -x "$name.img" -k "$T/store-$name.sock" --pid-file="$T/store-$name.pid" \
+			--cache=none --aio=native "$image"
+		STORE_PID+=" $(cat "$T/store-$name.pid")"
+	done
+	# shellcheck disable=SC2206 # a list
+	PIDS+=($STORE_PID)
+}
+
+# What a head's link says, and who writes: clients of one server (R), but of a Ceph cluster.
+reader() {
+	case $STORE_KIND in
+	qemu-nbd) echo "nbd+unix:///$1.img?socket=$T/store-$1.sock" ;;
+	*) echo "nbd://127.0.0.1/$1.img" ;;
+	esac
+}
+writer() { reader "$1"; }
+
+# signal_store SIGNAL: all of its processes; nbd-server has a child for each client.
+signal_store() {
+	local pid
+	for pid in $STORE_PID; do
+		# shellcheck disable=SC2046 # a list
+		kill -"$1" "$pid" $(cat "/proc/$pid/task/$pid/children") 2>/dev/null || true
+	done
+}
+end_store() {
+	signal_store KILL
+	for pid in $STORE_PID; do
+		wait "$pid" 2>/dev/null || true
+		wait_until 10 gone "$pid"
+	done
+}
+
+# --- the heads ------------------------------------------------------------------
+
+head() { echo "$T/head$1"; }
+address() { echo "127.0.0.$((10 + $1))"; }
+at_heads() { # at_heads COMMAND...: with each head's number after it
+	local number
+	for ((number = 1; number <= HEADS; number++)); do "$@" "$number"; done
+}
+
+# Of every image of the store, on every head.
+link_images() {
+	local image number name
+	for ((number = 1; number <= HEADS; number++)); do
+		mkdir -p "$T/links$number" "$(head "$number")"
+		for image in "$STORE"/*.img; do
+			name=$(basename "$image" .img)
+			ln -sfn "$(reader "$name")" "$T/links$number/$name.img"
+		done
+	done
+}
+start_heads() {
+	link_images
+	at_heads start_head
+}
+tftp_of() { awk -v at="$(printf '%02X00007F:0045' $((10 + $1)))" '$2 == at { found = 1 } END { exit !found }' /proc/net/udp; }
+start_head() { # also one that was killed: the mount that is left is taken over
+	mount_imagefs ${HEAD_OPTIONS:+-o "$HEAD_OPTIONS"} "$T/links$1" "$(head "$1")"
+	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --port=0 --enable-tftp --tftp-max=500 --bind-interfaces \
+		--listen-address="$(address "$1")" --tftp-root="$(head "$1")" --log-facility="$T/dnsmasq$1.log" --pid-file= &
+	SERVERS[$1]=$!
+	PIDS+=("${SERVERS[$1]}")
+	wait_until 10 tftp_of "$1"
+}
+# As by a power failure: nothing is unmounted, nobody is told.
+kill_head() {
+	local pid
+	for pid in "${SERVERS[$1]}" $(pids_of_daemons "$(head "$1") "); do
+		kill -KILL "$pid"
+		wait "$pid" 2>/dev/null || true
+		wait_until 10 gone "$pid"
+	done
+}
+fetch() { # fetch HEAD NAME: over TFTP, on stdout
+	tftp get "$(address "$1")" 69 "$2" --out "$T/fetched$1" >/dev/null && cat "$T/fetched$1"
+}
+status_of() { unfolded "/run/imagefs/head$1/status"; }
