@@ -88,6 +88,25 @@ end_store() {
 	done
 }
 
+# bring NAME FILE: what is in FILE into that image, by a client of the store.
+bring() {
+	"$PYTHON" -c 'import sys, nbd
+client = nbd.NBD()
+client.connect_uri(sys.argv[1])
+with open(sys.argv[2], "rb") as file:
+	for at, block in enumerate(iter(lambda: file.read(1 << 20), b"")):
+		if client.pread(len(block), at << 20) != block:
+			client.pwrite(block, at << 20)
+client.shutdown()' "$(writer "$1")" "$2"
+}
+
+make_states() { # into $STATES, if they are not there yet; see mkstates.py
+	[ -z "${STATES:-}" ] || return 0
+	STATES=$T/states
+	mkdir "$STATES"
+	"$PYTHON" "$TOOLS/mkstates.py" "$STATES"
+}
+
 # --- the heads ------------------------------------------------------------------
 
 head() { echo "$T/head$1"; }
@@ -134,3 +153,49 @@ fetch() { # fetch HEAD NAME: over TFTP, on stdout
 	tftp get "$(address "$1")" 69 "$2" --out "$T/fetched$1" >/dev/null && cat "$T/fetched$1"
 }
 status_of() { unfolded "/run/imagefs/head$1/status"; }
+
+# --- boards that boot -------------------------------------------------------------
+
+STORM=$(dirname "$IMAGEFS")/tftp-storm
+
+# make_boards COUNT: an image for each, with what a Pi 4 asks for and a config.txt of its own; $BOARDS, their names;
+# $T/true, the files.
+make_boards() {
+	local number name
+	[ -x "$STORM" ] || skip "needs $STORM"
+	"$TOP/tools/make-pi-image" --fast --small --size 64 "$T/one.img" >"$T/make.log"
+	extract "$T/one.img@@4M" "$T/one"
+	mkdir -p "$T/true"
+	BOARDS=()
+	for ((number = 1; number <= $1; number++)); do
+		name=$((20000000 + number))
+		cp --sparse=always "$T/one.img" "$STORE/$name.img"
+		cp -rl "$T/one" "$T/true/$name"
+		rm "$T/true/$name/config.txt"
+		printf 'board=%s\n' "$name" >"$T/true/$name/config.txt"
+		put @"$T/true/$name/config.txt" "$STORE/$name.img@@4M" /config.txt
+		BOARDS+=("$name")
+	done
+}
+boards_of() { # boards_of HEAD: every $HEADS-th board, as DHCP would spread them
+	local number
+	for ((number = $1 - 1; number < ${#BOARDS[@]}; number += HEADS)); do echo "${BOARDS[number]}"; done
+}
+# storm HEAD [BOARDS-OF-HEAD [options]]: they boot; what it says is in $T/storm$HEAD. Fails if one file was wrong.
+storm() {
+	local at=$1 boards
+	mapfile -t boards < <(boards_of "${2:-$1}")
+	"$STORM" -m 4 "${boards[@]/#/--board=}" --against "$T/true" "${@:3}" "$(address "$at")" >"$T/storm$at" 2>&1
+}
+# storms [options]: all boards at once, each from its head.
+storms() {
+	local number pids=() failed=
+	for ((number = 1; number <= HEADS; number++)); do
+		storm "$number" "$number" "$@" &
+		pids[number]=$!
+	done
+	for ((number = 1; number <= HEADS; number++)); do
+		wait "${pids[number]}" || { failed=1 && cat "$T/storm$number"; }
+	done
+	[ -z "$failed" ]
+}

@@ -8,11 +8,7 @@
 FRESH=${COHERENCE:-$TOP/build/tests/tools/coherence}/fresh
 [ -x "$FRESH" ] || skip "needs libnbd-dev to be built"
 writes=${2:-1000} rounds=${3:-5} boards=({01..24}) states=({1..6})
-if [ -z "${STATES:-}" ]; then
-	STATES=$T/states
-	mkdir "$STATES"
-	"$PYTHON" "$TOOLS/mkstates.py" "$STATES"
-fi
+make_states
 board "$T/one.img" "$(head -c 300 /dev/zero | tr '\0' .)"
 for board in "${boards[@]}"; do cp --sparse=always "$T/one.img" "$STORE/board$board.img"; done
 for state in "${states[@]}"; do cp --sparse=always "$STATES/0.img" "$STORE/state$state.img"; done

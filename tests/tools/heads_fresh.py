@@ -6,9 +6,10 @@
 Each NAME.img has a FAT at 1 MiB with a config.txt, and is what the block server at URI has; a client of that writes to it, in a
 thread of its own. One write: config.txt's bytes where they are, so that nothing else in the image tells of it. As soon as its reply is
 there, all heads are asked for the file at once: by open and read in DIRECTORY, and by TFTP from ADDRESS. All must give what was
-written. An error is asked again for two seconds, and counted.
+written. An error is counted, and asked again as a board would, for ten seconds: a machine may be busy.
 """
 import concurrent.futures
+import contextlib
 import os
 import struct
 import sys
@@ -19,7 +20,8 @@ import nbd
 import tftp
 from fatedit import Fat
 
-PATIENCE_SECONDS = 2
+PATIENCE_SECONDS = 10
+PAUSE_SECONDS = 0.05
 
 
 def bytes_of_config(image):
@@ -46,8 +48,11 @@ def from_tftp(address, name):
 class Writer(threading.Thread):
     def __init__(self, image, uri, heads, writes):
         super().__init__()
-        self.image, self.name, self.uri = image, os.path.basename(image)[:-len(".img")], uri
+        self.image, self.name = image, os.path.basename(image)[:-len(".img")]
         self.heads, self.writes = heads, writes
+        # One after the other: nbd-server listens for ten at a time, and what is lost then libnbd waits for without end.
+        self.client = nbd.NBD()
+        self.client.connect_uri(uri)
         self.lock = threading.Lock()  # of what is counted
         self.looks = self.stale = self.refused = self.done = 0
         self.slowest = 0.0
@@ -63,6 +68,7 @@ class Writer(threading.Thread):
                 got = str(error).encode()
                 if time.monotonic() > begin + PATIENCE_SECONDS:
                     break
+                time.sleep(PAUSE_SECONDS)
         with self.lock:
             self.looks += 1
             self.refused += refused
@@ -73,23 +79,25 @@ class Writer(threading.Thread):
 
     def run(self):
         pool = concurrent.futures.ThreadPoolExecutor(2 * len(self.heads))
-        client = nbd.NBD()
-        client.connect_uri(self.uri)
         place, size = bytes_of_config(self.image)
         for number in range(self.writes):
             text = (b"%s %d " % (self.name.encode(), number)).ljust(size, b".")
-            client.pwrite(text, place)
+            self.client.pwrite(text, place)
             self.done += 1
             looks = [pool.submit(self.look, text, ask, place) for head in self.heads
                      for ask, place in zip((from_mount, from_tftp), head)]
             for look in looks:
                 look.result()
-        client.shutdown()
+        self.client.shutdown()
 
 
 def main():
     words = sys.argv[2:]
     images, heads = words[:words.index("--")], [word.split("=") for word in words[words.index("--") + 1:]]
+    for directory, _ in heads:  # they connect, one after the other
+        for name in sorted(os.listdir(directory)):
+            with contextlib.suppress(OSError):
+                os.listdir(os.path.join(directory, name))
     writers = [Writer(*image.split("=", 1), heads, int(sys.argv[1]) // len(images)) for image in images]
     for writer in writers:
         writer.start()
