@@ -4,11 +4,13 @@
 # that name the store's images, a mount of its own, and a dnsmasq of its own on its own address of the loopback network. They
 # share nothing else, as heads on machines of their own do.
 #
+# LONGER=n: n times the writes, rounds and seconds; for runs by hand.
+#
 # Gives: start_store, reader, writer (below); start_heads, start_head, kill_head, head, address, fetch, at_heads.
 # shellcheck shell=bash
 requires root netns fuse dnsmasq
 "$PYTHON" -c 'import nbd' 2>/dev/null || skip "needs python3-libnbd"
-HEADS=${HEADS:-4}
+HEADS=${HEADS:-4} LONGER=${LONGER:-1}
 STORE=$T/store STORE_KIND=
 mkdir "$STORE"
 SERVERS=() # of each head, its dnsmasq
@@ -63,14 +65,43 @@ start_store_qemu_nbd() {
 	PIDS+=($STORE_PID)
 }
 
+# Two clients of the cluster for each image: qemu-nbd for its writers, and another one, without librbd's cache, for the heads.
+# Its OSD is what signal_store and end_store mean.
+start_store_ceph() {
+	local image name
+	requires qemu-nbd rbd ceph-osd
+	[ -z "${CEPH:-}" ] || { start_osd && STORE_PID=$CEPH_OSD && return; }
+	# shellcheck source=tests/ceph.sh
+	. "$HERE/ceph.sh"
+	start_ceph boot
+	for image in "$STORE"/*.img; do
+		name=$(basename "$image" .img)
+		rbd import --no-progress "$image" "boot/$name.img" || fail "rbd import"
+		ceph_nbd "$name" writer
+		ceph_nbd "$name" reader --read-only --cache=none
+	done
+	STORE_PID=$CEPH_OSD
+}
+ceph_nbd() { # ceph_nbd NAME ROLE [options]
+	qemu-nbd --fork --persistent --shared=0 -f raw -x "$1.img" -k "$T/$2-$1.sock" --pid-file="$T/$2-$1.pid" "${@:3}" \
+		"rbd:boot/$1.img:conf=$CEPH_CONF:rados_osd_op_timeout=1" 2>>"$T/store.log" || skip "needs qemu-block-extra: $(tail -n1 "$T/store.log")"
+	PIDS+=("$(cat "$T/$2-$1.pid")")
+}
+
 # What a head's link says, and who writes: clients of one server (R), but of a Ceph cluster.
 reader() {
 	case $STORE_KIND in
 	qemu-nbd) echo "nbd+unix:///$1.img?socket=$T/store-$1.sock" ;;
+	ceph) echo "nbd+unix:///$1.img?socket=$T/reader-$1.sock" ;;
 	*) echo "nbd://127.0.0.1/$1.img" ;;
 	esac
 }
-writer() { reader "$1"; }
+writer() {
+	case $STORE_KIND in
+	ceph) echo "nbd+unix:///$1.img?socket=$T/writer-$1.sock" ;;
+	*) reader "$1" ;;
+	esac
+}
 
 # signal_store SIGNAL: all of its processes; nbd-server has a child for each client.
 signal_store() {
@@ -154,6 +185,33 @@ fetch() { # fetch HEAD NAME: over TFTP, on stdout
 }
 status_of() { unfolded "/run/imagefs/head$1/status"; }
 
+# --- what a head shows of far.img, and of a board beside it -----------------------------
+
+# Heads with the image far.img, of the store, and local.img, of their own; $want is what config.txt should be.
+start_heads_beside() {
+	link_images
+	at_heads add_local
+	at_heads start_head
+}
+add_local() { board "$T/links$1/local.img" local; }
+shows() { is "head $1" "$(fetch "$1" far/config.txt)" "$want"; }
+comes() { wait_until 60 comes_at "$1"; }
+comes_at() { fetch "$1" far/config.txt | grep -qx "$want"; }
+beside() { is "head $1, beside it" "$(fetch "$1" local/config.txt)" local; }
+refused() { # with its reason, and in time
+	local start=$EPOCHREALTIME
+	refuses EIO cat "$(head "$1")/far/config.txt"
+	# C6; a busy machine is later, not so late as who waits for what never comes.
+	awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { exit b - a > 5 }' || fail "head $1 refused after more than 5 s"
+	status_of "$1" | grep -q '^ *far: ' || fail "head $1 does not say why: $(status_of "$1")"
+}
+refused_everywhere() {
+	for _ in 1 2 3; do
+		at_heads refused
+		at_heads beside
+	done
+}
+
 # --- boards that boot -------------------------------------------------------------
 
 STORM=$(dirname "$IMAGEFS")/tftp-storm
@@ -176,6 +234,27 @@ make_boards() {
 		put @"$T/true/$name/config.txt" "$STORE/$name.img@@4M" /config.txt
 		BOARDS+=("$name")
 	done
+}
+# warm HEAD: it has seen what its own and all other boards ask for. Where nothing tells of writes what is read for the first
+# time is believed after the settle time, and a TFTP server with one thread waits for that once for each file of each board.
+warm() {
+	local boards=("${BOARDS[@]/#/$(head "$1")/}")
+	"$PYTHON" -c 'import concurrent.futures, os, sys, time
+def read(path):
+	for _ in range(300):
+		try:
+			with open(path, "rb") as file:
+				return file.read()
+		except FileNotFoundError:
+			return None
+		except OSError:
+			time.sleep(0.1)
+	sys.exit("never read: " + path)
+names = sys.argv[1].split()
+with concurrent.futures.ThreadPoolExecutor(32) as pool:
+	list(pool.map(read, [os.path.join(board, name) for name in names for board in sys.argv[2:]]))' \
+		"config.txt start4.elf fixup4.dat initramfs8 bcm2711-rpi-4-b.dtb overlays/overlay_map.dtb cmdline.txt kernel8.img" \
+		"${boards[@]}" || fail "head $1 does not show all boards"
 }
 boards_of() { # boards_of HEAD: every $HEADS-th board, as DHCP would spread them
 	local number

@@ -8,21 +8,7 @@
 board "$STORE/far.img" first
 put @<(head -c 300000 /dev/urandom) "$STORE/far.img" /kernel8.img
 start_store "$1"
-link_images
-add_local() { board "$T/links$1/local.img" local; }
-at_heads add_local
-at_heads start_head
-shows() { is "head $1" "$(fetch "$1" far/config.txt)" "$want"; }
-comes() { wait_until 60 comes_at "$1"; }
-comes_at() { fetch "$1" far/config.txt | grep -qx "$want"; }
-refused() {
-	local start=$EPOCHREALTIME
-	refuses EIO cat "$(head "$1")/far/config.txt"
-	# C6; a busy machine is later, not so late that somebody waits for what never comes.
-	awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { exit b - a > 5 }' || fail "head $1 refused after more than 5 s"
-	status_of "$1" | grep -q '^ *far: ' || fail "head $1 does not say why: $(status_of "$1")"
-}
-beside() { is "head $1, beside it" "$(fetch "$1" local/config.txt)" local; }
+start_heads_beside
 want=first
 at_heads comes
 
@@ -30,18 +16,14 @@ echo "stopped in the midst of a read"
 exec 7<"$(head 1)/far/kernel8.img"
 signal_store STOP
 refuses EIO cat /proc/self/fd/7
-for _ in 1 2 3; do
-	at_heads refused
-	at_heads beside
-done
+refused_everywhere
 exec 7<&-
 signal_store CONT
 at_heads comes
 
 echo "killed, and changed while it was away"
 end_store
-at_heads refused
-at_heads beside
+refused_everywhere
 put second "$STORE/far.img" /config.txt
 start_store "$1"
 want=second

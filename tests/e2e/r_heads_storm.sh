@@ -8,13 +8,14 @@
 make_boards "${2:-64}"
 start_store "$1"
 start_heads
+at_heads warm
 
-storms --rounds "${3:-1}" || fail "a wrong file"
+storms --rounds $((${3:-1} * LONGER)) || fail "a wrong file"
 cat "$T/storm1"
 
 echo "a head is lost"
 # Its boards are in the midst of a transfer: a write to the dead daemon's mount is an error, a dead server is silent.
-storm 2 2 --timeout 2 &
+{ storm 2 2 --timeout 2 || exit 1; } &
 lost=$!
 for number in 1 3 4; do storm "$number" & pids[number]=$!; done
 has_begun() { grep -q 'sent .*/start4.elf' "$T/dnsmasq2.log"; }
@@ -31,4 +32,5 @@ for board in $(boards_of 2); do
 	bring "$board" "$STORE/$board.img"
 done
 start_head 2
+warm 2
 storm 2 || { cat "$T/storm2" && fail "head 2, back"; }

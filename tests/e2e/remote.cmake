@@ -19,3 +19,18 @@ imagefs_e2e(r_resolver)
 foreach(where unix tcp)
 	imagefs_e2e(r_faults_${where} SERIAL SCRIPT r_faults ARGS ${where})
 endforeach()
+
+# Many heads over one store, a Ceph cluster among them (tests/heads.sh). In three minutes; for hours by hand: LONGER=n.
+foreach(store nbdkit nbdkit-writes nbd-server qemu-nbd ceph)
+	coherence_e2e(r_heads_fresh_${store} SERIAL TIMEOUT 240 SCRIPT r_heads_fresh ARGS ${store})
+	coherence_e2e(r_heads_whole_${store} SERIAL SCRIPT r_heads_whole ARGS ${store})
+endforeach()
+foreach(store nbdkit nbd-server qemu-nbd)
+	imagefs_e2e(r_heads_faults_${store} SERIAL TIMEOUT 240 SCRIPT r_heads_faults ARGS ${store})
+endforeach()
+imagefs_e2e(r_heads_osd SERIAL TIMEOUT 240)
+imagefs_e2e(r_heads_storm SERIAL TIMEOUT 240 ARGS nbdkit)
+if(TARGET nbdkit-imagefs-filter)
+	set_property(TEST e2e/r_heads_fresh_nbdkit-writes e2e/r_heads_whole_nbdkit-writes APPEND PROPERTY
+		ENVIRONMENT "FILTER=$<TARGET_FILE:nbdkit-imagefs-filter>")
+endif()
