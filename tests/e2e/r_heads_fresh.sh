@@ -25,4 +25,4 @@ for state in "${states[@]}"; do
 	targets+=("nbd:$(writer "state$state")" "$directories")
 done
 "$PYTHON" "$TOOLS/heads_fresh.py" "$writes" "${images[@]}" -- "${places[@]}"
-"$FRESH" -r "$rounds" -n "${SEED:-1}" -q 0 "$STATES" "${targets[@]}"
+"$FRESH" -r "$rounds" -n "${SEED:-1}" -q 0 -p 15 "$STATES" "${targets[@]}"

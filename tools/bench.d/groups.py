@@ -6,6 +6,7 @@ import listings
 import memory
 import opens
 import reads
+import remote
 import reports
 import tftp
 import walks
@@ -18,6 +19,7 @@ GROUPS = {
     "reads": reads,
     "walks": walks,
     "tftp": tftp,
+    "remote": remote,
     "listings": listings,
     "writers": writers,
     "reports": reports,

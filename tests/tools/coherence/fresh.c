@@ -2,7 +2,7 @@
 /*
  * fresh - is every open the newest, at the moment the writer has its reply?
  *
- *   fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY [WRITER DIRECTORY]...
+ *   fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] [-p SECONDS] STATES WRITER DIRECTORY [WRITER DIRECTORY]...
  *
  * Each WRITER (see writer.h) writes to an image of its own, which holds state 0
  * of STATES (mkstates.py) and is seen in DIRECTORY, or in several, D1,D2,...
@@ -14,7 +14,7 @@
  * and list every directory, those that changed first. They must be the new
  * ones (C1). Files that were open must end as they were, or with an error (C2).
  *
- * EIO and ESTALE count as refused, and are tried again for two seconds.
+ * EIO and ESTALE count as refused, and are tried again for two seconds (-p).
  * Fails when anything was stale or mixed, or was refused for longer.
  */
 #include <ctype.h>
@@ -31,13 +31,13 @@
 #include "states.h"
 #include "writer.h"
 
-#define PATIENCE_NS (2 * INT64_C(1000000000))
+#define PAUSE_NS (10 * INT64_C(1000000))
 #define SETTLED_NS (INT64_C(2100) * 1000000)
 #define HELD 3
 
 static struct states states;
 static unsigned long rounds_wanted = 10;
-static double seconds_wanted;
+static double seconds_wanted, patience_seconds = 2;
 static unsigned settled_percent = 10;
 
 struct held {
@@ -143,15 +143,17 @@ static int look_once(struct target *target, const char *path, unsigned name, str
 
 static void look(struct target *target, unsigned name, struct series *times)
 {
-	int64_t deadline = now_ns() + PATIENCE_NS;
+	int64_t deadline = now_ns() + (int64_t)(patience_seconds * 1e9);
 	char path[4096];
 	int result;
 
 	snprintf(path, sizeof(path), "%s/%s", target->directory, states.names[name]);
 	while ((result = look_once(target, path, name, times)) > 0) {
 		target->refused++;
-		if (now_ns() < deadline)
+		if (now_ns() < deadline) {
+			sleep_ns(PAUSE_NS);
 			continue;
+		}
 		complain(target, path, "refused for too long");
 		return;
 	}
@@ -195,7 +197,7 @@ static int list_once(struct target *target, const char *path, int parent, unsign
 
 static void list(struct target *target, int parent)
 {
-	int64_t deadline = now_ns() + PATIENCE_NS;
+	int64_t deadline = now_ns() + (int64_t)(patience_seconds * 1e9);
 	char path[4096], what[96];
 	unsigned extra = 0;
 	int wanted = 0, got;
@@ -207,8 +209,10 @@ static void list(struct target *target, int parent)
 	snprintf(path, sizeof(path), "%s/%s", target->directory, parent < 0 ? "" : states.names[parent]);
 	while ((got = list_once(target, path, parent, &extra)) == -EIO || got == -ESTALE) {
 		target->refused++;
-		if (now_ns() < deadline)
+		if (now_ns() < deadline) {
+			sleep_ns(PAUSE_NS);
 			continue;
+		}
 		complain(target, path, "list: refused for too long");
 		return;
 	}
@@ -463,20 +467,22 @@ int main(int argc, char **argv)
 	unsigned images, most = 0, count = 0;
 	struct target *targets;
 
-	for (int option; (option = getopt(argc, argv, "r:s:n:q:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "r:s:n:q:p:")) != -1;) {
 		if (option == 'r')
 			rounds_wanted = strtoul(optarg, NULL, 10);
 		else if (option == 's')
 			seconds_wanted = strtod(optarg, NULL);
 		else if (option == 'n')
 			seed = strtoull(optarg, NULL, 10);
+		else if (option == 'p')
+			patience_seconds = strtod(optarg, NULL);
 		else if (option == 'q')
 			settled_percent = (unsigned)strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}
 	if (argc - optind < 3 || (argc - optind) % 2 == 0)
-		die("usage: fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY...");
+		die("usage: fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] [-p SECONDS] STATES WRITER DIRECTORY...");
 	states_load(&states, argv[optind]);
 	images = (unsigned)(argc - optind - 1) / 2;
 	for (unsigned i = 0; i < images; i++)
