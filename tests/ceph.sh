@@ -59,6 +59,7 @@ ceph_configuration() { # ceph_configuration FSID
 		paxos_propose_interval = 0.05
 		[osd]
 		osd_data = $CEPH/osd
+		admin_socket = $CEPH/osd.asok
 		osd_objectstore = memstore
 		memstore_device_bytes = 4294967296
 		osd_fast_shutdown = false
@@ -80,4 +81,40 @@ ceph_pool() {
 	ceph osd pool create "$1" 8 >>"$CEPH/start.txt" 2>&1 || ceph_failed
 	rbd pool init --force "$1" >>"$CEPH/start.txt" 2>&1 || ceph_failed
 	rbd config pool set "$1" rbd_cache_policy "${2:-writethrough}"
+}
+
+# --- the server of images to readers (contrib/rbd) --------------------------------------
+
+RBD_PLUGIN=$(realpath -m "${RBD_PLUGIN:-$TOP/build/contrib/rbd/nbdkit-imagefs-rbd-plugin.so}")
+
+# start_imagefs_rbd POOL [parameters]: sets $SOCKET and $SERVER.
+start_imagefs_rbd() {
+	requires nbdkit
+	[ -e "$RBD_PLUGIN" ] || skip "needs $RBD_PLUGIN (librbd-dev, nbdkit-plugin-dev)"
+	SOCKET=$T/imagefs-rbd.sock
+	rm -f "$T/imagefs-rbd.pid" "$SOCKET"
+	nbdkit -f -U "$SOCKET" -P "$T/imagefs-rbd.pid" "$RBD_PLUGIN" "$@" 2>>"$T/imagefs-rbd.log" &
+	SERVER=$!
+	PIDS+=("$SERVER")
+	wait_until 10 test -s "$T/imagefs-rbd.pid"
+}
+stop_imagefs_rbd() { kill "$SERVER" && wait_until 10 gone "$SERVER"; }
+
+# rbd_uri NAME: of that image, or of NAME@writes.
+rbd_uri() { echo "nbd+unix:///$1?socket=$SOCKET"; }
+
+# on_ceph <<<PYTHON: `pool` is the pool rbd, and `librbd` a writer's; with connect, Page of writes_page.py, and uri(NAME).
+on_ceph() {
+	PYTHONPATH=$TOOLS "$PYTHON" -c 'import os, subprocess, sys, threading, time
+import rados, rbd
+from writes_page import *
+cluster = rados.Rados(conffile=os.environ["CEPH_CONF"])
+cluster.connect()
+pool, librbd = cluster.open_ioctx("rbd"), rbd.RBD()
+def uri(name): return "nbd+unix:///%s?socket=%s" % (name, sys.argv[1])
+def fails(what, *arguments):
+    try: what(*arguments)
+    except libnbd.Error as error: return error
+    raise AssertionError("no error")
+exec(sys.stdin.read())' "$SOCKET"
 }

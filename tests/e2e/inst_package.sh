@@ -24,6 +24,10 @@ is "its user" "$(inside awk '$1 == "Uid:" { print $2 }' "/proc/$pid/status")" "$
 if inside nbdkit --version >/dev/null 2>&1; then
 	inside sh -c 'dpkg -i /srv/packages/nbdkit-imagefs-filter_*.deb' >"$T/dpkg" 2>&1 || fail "filter: $(cat "$T/dpkg")"
 	inside nbdkit --filter=imagefs --dump-plugin file >/dev/null || fail "nbdkit does not load the filter"
+	inside sh -c 'dpkg -i /srv/packages/imagefs-rbd_*.deb' >"$T/dpkg" 2>&1 || fail "imagefs-rbd: $(cat "$T/dpkg")"
+	inside nbdkit --dump-plugin imagefs-rbd >/dev/null || fail "nbdkit does not load imagefs-rbd"
+	is "units of its own" "$(inside systemctl is-enabled imagefs-rbd@.service || true)" disabled
+	inside dpkg -P imagefs-rbd >"$T/dpkg" 2>&1 || fail "imagefs-rbd: dpkg -P: $(cat "$T/dpkg")"
 fi
 pid=$(inside systemctl show --value -p MainPID imagefs@boot.service)
 inside sh -c 'dpkg -i /srv/packages/imagefs_*.deb' >"$T/dpkg" 2>&1 || fail "upgrade: $(cat "$T/dpkg")"

@@ -2,14 +2,14 @@
 /*
  * writes_check - may a reader believe what NAME@writes says?
  *
- *   writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT]
+ *   writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT [WRITERS-URI [STEP]]]
  *
- * Each writer, on a connection of its own, stamps its region again and again: 256 KiB over the
- * border of two units, the next one's border being his neighbour's, by one request; now and then
- * it is zeroed. Each reader reads the page, a region in 16 pieces, and the page, by the rules of
- * cache/changes/formats/writes_page.h. What these accept must be of one stamp (C2), and of none
- * older than the last one that had its reply before the reader began (C1). When the page says
- * later that nothing was written, what was read then must not be older either.
+ * Each writer, on a connection of its own (to WRITERS-URI, if there is one), stamps its region again and
+ * again: 256 KiB over the border of two units, the next one's border being his neighbour's (or that STEP
+ * units further), by one request; now and then it is zeroed. Each reader reads the page, a region in 16
+ * pieces, and the page, by the rules of cache/changes/formats/writes_page.h. What these accept must be of one
+ * stamp (C2), and of none older than the last one that had its reply before the reader began (C1). When the
+ * page says later that nothing was written, what was read then must not be older either.
  *
  * Ends when so many reads were accepted, or one that is wrong, and prints what was seen. Writes may fail, not
  * all of them.
@@ -40,9 +40,9 @@
 #define PAUSE_LOOKS \
 	8 /* a writer rests as long as this many looks at most, so that some are accepted on any machine */
 
-static const char *image_uri, *page_uri;
+static const char *image_uri, *page_uri, *writers_uri;
 static unsigned regions;
-static uint64_t first_unit;
+static uint64_t first_unit, step = 1;
 static long wanted;
 static atomic_bool stop;
 static atomic_uint look_us = 1000; /* how long a reader's last one took */
@@ -82,7 +82,8 @@ static struct nbd_handle *connected(const char *uri)
 
 static struct writes_range range_of(unsigned region)
 {
-	return (struct writes_range){ (first_unit + region + 1) * MIB - REGION_BYTES / 2, REGION_BYTES };
+	return (struct writes_range){ (first_unit + region * step + 1) * MIB - REGION_BYTES / 2,
+				      REGION_BYTES };
 }
 
 static void pause_us(unsigned us)
@@ -111,7 +112,7 @@ static int stamp_region(struct nbd_handle *nbd, unsigned region, uint64_t stamp,
 static void *write_on(void *argument)
 {
 	unsigned region = (unsigned)(uintptr_t)argument, random = region * 2654435761u + 1;
-	struct nbd_handle *nbd = connected(image_uri);
+	struct nbd_handle *nbd = connected(writers_uri);
 	unsigned char *data = calloc(1, REGION_BYTES);
 
 	for (uint64_t stamp = 1; data && !atomic_load(&stop); stamp++) {
@@ -242,7 +243,7 @@ static void *read_on(void *argument)
 /* Of stamp 0 before anybody writes. */
 static void clear_regions(void)
 {
-	struct nbd_handle *nbd = connected(image_uri);
+	struct nbd_handle *nbd = connected(writers_uri);
 
 	for (unsigned region = 0; region < regions; region++) {
 		struct writes_range range = range_of(region);
@@ -260,8 +261,9 @@ int main(int argc, char **argv)
 	unsigned readers, count = 0;
 	uint64_t writes = 0;
 
-	if (argc != 6 && argc != 7) {
-		fprintf(stderr, "usage: writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT]\n");
+	if (argc < 6 || argc > 9) {
+		fprintf(stderr, "usage: writes_check URI PAGE-URI WRITERS READERS ACCEPTED [FIRST-UNIT "
+				"[WRITERS-URI [STEP]]]\n");
 		return 2;
 	}
 	image_uri = argv[1];
@@ -269,7 +271,9 @@ int main(int argc, char **argv)
 	regions = (unsigned)atoi(argv[3]);
 	readers = (unsigned)atoi(argv[4]);
 	wanted = atol(argv[5]);
-	first_unit = argc == 7 ? strtoull(argv[6], NULL, 0) : 0;
+	first_unit = argc > 6 ? strtoull(argv[6], NULL, 0) : 0;
+	writers_uri = argc > 7 ? argv[7] : image_uri;
+	step = argc > 8 ? strtoull(argv[8], NULL, 0) : 1;
 	if (regions < 1 || regions > REGIONS_MAX || readers < 1 || readers > REGIONS_MAX)
 		return 2;
 	clear_regions();
