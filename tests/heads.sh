@@ -20,7 +20,7 @@ SERVERS=() # of each head, its dnsmasq
 # start_store KIND: serves each $STORE/NAME.img. Again after end_store: the same ones.
 #   nbdkit, nbdkit-writes (beside each export NAME, NAME@writes), nbd-server: one server, by TCP
 #   qemu-nbd: one server for each image, which bypasses the page cache
-#   ceph: an image of a Ceph cluster for each; see ceph.sh
+#   ceph: a Ceph cluster (ceph.sh), and on each head imagefs-rbd; ceph-qemu: heads read it through qemu-nbd
 start_store() {
 	STORE_KIND=$1
 	"start_store_${STORE_KIND//-/_}"
@@ -57,7 +57,7 @@ start_store_qemu_nbd() {
 	STORE_PID=
 	for image in "$STORE"/*.img; do
 		name=$(basename "$image" .img)
-		qemu-nbd --fork --persistent --shared=0 -f raw -x "$name.img" -k "$T/store-$name.sock" --pid-file="$T/store-$name.pid" \
+		qemu-nbd --fork --persistent --shared=0 -f raw -x "$name" -k "$T/store-$name.sock" --pid-file="$T/store-$name.pid" \
 			--cache=none --aio=native "$image"
 		STORE_PID+=" $(cat "$T/store-$name.pid")"
 	done
@@ -65,40 +65,50 @@ start_store_qemu_nbd() {
 	PIDS+=($STORE_PID)
 }
 
-# Two clients of the cluster for each image: qemu-nbd for its writers, and another one, without librbd's cache, for the heads.
-# Its OSD is what signal_store and end_store mean.
-start_store_ceph() {
+# For each image a writer, qemu-nbd, a client of the cluster; and what heads read by, other clients.
+# The cluster's OSD is what signal_store and end_store mean.
+start_store_ceph() { start_cluster writer; }
+start_store_ceph_qemu() { start_cluster writer "reader --read-only --cache=none"; }
+start_cluster() { # start_cluster "ROLE [qemu-nbd's options]"...
 	local image name
-	requires qemu-nbd rbd ceph-osd
+	requires qemu-nbd
 	[ -z "${CEPH:-}" ] || { start_osd && STORE_PID=$CEPH_OSD && return; }
 	# shellcheck source=tests/ceph.sh
 	. "$HERE/ceph.sh"
-	start_ceph boot
+	start_ceph
 	for image in "$STORE"/*.img; do
 		name=$(basename "$image" .img)
-		rbd import --no-progress "$image" "boot/$name.img" || fail "rbd import"
-		ceph_nbd "$name" writer
-		ceph_nbd "$name" reader --read-only --cache=none
+		rbd import --no-progress "$image" "rbd/$name" || fail "rbd import"
+		# shellcheck disable=SC2086 # a list
+		for role; do rbd_by_qemu "$name" $role; done
 	done
+	[ "$STORE_KIND" = ceph-qemu ] || at_heads start_imagefs_rbd_of
 	STORE_PID=$CEPH_OSD
 }
-ceph_nbd() { # ceph_nbd NAME ROLE [options]
-	qemu-nbd --fork --persistent --shared=0 -f raw -x "$1.img" -k "$T/$2-$1.sock" --pid-file="$T/$2-$1.pid" "${@:3}" \
-		"rbd:boot/$1.img:conf=$CEPH_CONF:rados_osd_op_timeout=1" 2>>"$T/store.log" || skip "needs qemu-block-extra: $(tail -n1 "$T/store.log")"
+rbd_by_qemu() { # rbd_by_qemu NAME ROLE [options]
+	qemu-nbd --fork --persistent --shared=0 -f raw -x "$1" -k "$T/$2-$1.sock" --pid-file="$T/$2-$1.pid" "${@:3}" \
+		"rbd:rbd/$1:conf=$CEPH_CONF:rados_osd_op_timeout=1" 2>>"$T/store.log" || skip "needs qemu-block-extra: $(tail -n1 "$T/store.log")"
 	PIDS+=("$(cat "$T/$2-$1.pid")")
 }
+start_imagefs_rbd_of() { # of that head
+	start_imagefs_rbd rbd
+	mv "$SOCKET" "$T/rbd$1.sock"
+	RBD_SERVER[$1]=$SERVER
+}
+RBD_SERVER=()
 
-# What a head's link says, and who writes: clients of one server (R), but of a Ceph cluster.
+# reader NAME HEAD: what that head's link says. writer NAME: who writes. Clients of one server (R), but of a Ceph cluster.
 reader() {
 	case $STORE_KIND in
-	qemu-nbd) echo "nbd+unix:///$1.img?socket=$T/store-$1.sock" ;;
-	ceph) echo "nbd+unix:///$1.img?socket=$T/reader-$1.sock" ;;
-	*) echo "nbd://127.0.0.1/$1.img" ;;
+	nbd*) echo "nbd://127.0.0.1/$1.img" ;;
+	qemu-nbd) echo "nbd+unix:///$1?socket=$T/store-$1.sock" ;;
+	ceph) echo "nbd+unix:///$1?socket=$T/rbd$2.sock" ;;
+	ceph-qemu) echo "nbd+unix:///$1?socket=$T/reader-$1.sock" ;;
 	esac
 }
 writer() {
 	case $STORE_KIND in
-	ceph) echo "nbd+unix:///$1.img?socket=$T/writer-$1.sock" ;;
+	ceph*) echo "nbd+unix:///$1?socket=$T/writer-$1.sock" ;;
 	*) reader "$1" ;;
 	esac
 }
@@ -154,7 +164,7 @@ link_images() {
 		mkdir -p "$T/links$number" "$(head "$number")"
 		for image in "$STORE"/*.img; do
 			name=$(basename "$image" .img)
-			ln -sfn "$(reader "$name")" "$T/links$number/$name.img"
+			ln -sfn "$(reader "$name" "$number")" "$T/links$number/$name.img"
 		done
 	done
 }

@@ -8,8 +8,8 @@
 FRESH=${COHERENCE:-$TOP/build/tests/tools/coherence}/fresh
 [ -x "$FRESH" ] || skip "needs libnbd-dev to be built"
 writes=$((${2:-500} * LONGER)) rounds=$((${3:-2} * LONGER)) boards=({01..24}) states=({1..6})
-# Of a cluster each image has two processes of its own.
-[ "$1" != ceph ] || { boards=({01..08}) && states=({1..3}); }
+# Of a cluster each image has a process of its own.
+[[ $1 != ceph* ]] || { boards=({01..08}) && states=({1..3}); }
 make_states
 board "$T/one.img" "$(head -c 300 /dev/zero | tr '\0' .)"
 for board in "${boards[@]}"; do cp --sparse=always "$T/one.img" "$STORE/board$board.img"; done
