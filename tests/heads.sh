@@ -6,7 +6,7 @@
 #
 # LONGER=n: n times the writes, rounds and seconds; for runs by hand.
 #
-# Gives: start_store, reader, writer (below); start_heads, start_head, kill_head, head, address, fetch, at_heads.
+# Gives: start_store, reader, writer (below); start_heads, start_head, kill_head, mount_of, address, fetch, at_heads.
 # shellcheck shell=bash
 requires root netns fuse dnsmasq
 "$PYTHON" -c 'import nbd' 2>/dev/null || skip "needs python3-libnbd"
@@ -150,7 +150,7 @@ make_states() { # into $STATES, if they are not there yet; see mkstates.py
 
 # --- the heads ------------------------------------------------------------------
 
-head() { echo "$T/head$1"; }
+mount_of() { echo "$T/head$1"; }
 address() { echo "127.0.0.$((10 + $1))"; }
 at_heads() { # at_heads COMMAND...: with each head's number after it
 	local number
@@ -161,7 +161,7 @@ at_heads() { # at_heads COMMAND...: with each head's number after it
 link_images() {
 	local image number name
 	for ((number = 1; number <= HEADS; number++)); do
-		mkdir -p "$T/links$number" "$(head "$number")"
+		mkdir -p "$T/links$number" "$(mount_of "$number")"
 		for image in "$STORE"/*.img; do
 			name=$(basename "$image" .img)
 			ln -sfn "$(reader "$name" "$number")" "$T/links$number/$name.img"
@@ -174,9 +174,9 @@ start_heads() {
 }
 tftp_of() { awk -v at="$(printf '%02X00007F:0045' $((10 + $1)))" '$2 == at { found = 1 } END { exit !found }' /proc/net/udp; }
 start_head() { # also one that was killed: the mount that is left is taken over
-	mount_imagefs ${HEAD_OPTIONS:+-o "$HEAD_OPTIONS"} "$T/links$1" "$(head "$1")"
+	mount_imagefs ${HEAD_OPTIONS:+-o "$HEAD_OPTIONS"} "$T/links$1" "$(mount_of "$1")"
 	dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --port=0 --enable-tftp --tftp-max=500 --bind-interfaces \
-		--listen-address="$(address "$1")" --tftp-root="$(head "$1")" --log-facility="$T/dnsmasq$1.log" --pid-file= &
+		--listen-address="$(address "$1")" --tftp-root="$(mount_of "$1")" --log-facility="$T/dnsmasq$1.log" --pid-file= &
 	SERVERS[$1]=$!
 	PIDS+=("${SERVERS[$1]}")
 	wait_until 10 tftp_of "$1"
@@ -184,7 +184,7 @@ start_head() { # also one that was killed: the mount that is left is taken over
 # As by a power failure: nothing is unmounted, nobody is told.
 kill_head() {
 	local pid
-	for pid in "${SERVERS[$1]}" $(pids_of_daemons "$(head "$1") "); do
+	for pid in "${SERVERS[$1]}" $(pids_of_daemons "$(mount_of "$1") "); do
 		kill -KILL "$pid"
 		wait "$pid" 2>/dev/null || true
 		wait_until 10 gone "$pid"
@@ -210,7 +210,7 @@ comes_at() { fetch "$1" far/config.txt | grep -qx "$want"; }
 beside() { is "head $1, beside it" "$(fetch "$1" local/config.txt)" local; }
 refused() { # with its reason, and in time
 	local start=$EPOCHREALTIME
-	refuses EIO cat "$(head "$1")/far/config.txt"
+	refuses EIO cat "$(mount_of "$1")/far/config.txt"
 	# C6; a busy machine is later, not so late as who waits for what never comes.
 	awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { exit b - a > 5 }' || fail "head $1 refused after more than 5 s"
 	status_of "$1" | grep -q '^ *far: ' || fail "head $1 does not say why: $(status_of "$1")"
@@ -245,10 +245,16 @@ make_boards() {
 		BOARDS+=("$name")
 	done
 }
+# told HEAD: it learns from the store what was written.
+told() {
+	cat "$(mount_of "$1")/${BOARDS[0]}/config.txt" >/dev/null 2>&1 || true
+	status_of "$1" | grep -q 'told by NAME@writes'
+}
 # warm HEAD: it has seen what its own and all other boards ask for. Where nothing tells of writes what is read for the first
 # time is believed after the settle time, and a TFTP server with one thread waits for that once for each file of each board.
 warm() {
-	local boards=("${BOARDS[@]/#/$(head "$1")/}")
+	! told "$1" || return 0
+	local boards=("${BOARDS[@]/#/$(mount_of "$1")/}")
 	"$PYTHON" -c 'import concurrent.futures, os, sys, time
 def read(path):
 	for _ in range(300):

@@ -13,7 +13,7 @@ want=first
 at_heads comes
 
 echo "stopped in the midst of a read"
-exec 7<"$(head 1)/far/kernel8.img"
+exec 7<"$(mount_of 1)/far/kernel8.img"
 signal_store STOP
 refuses EIO cat /proc/self/fd/7
 refused_everywhere

@@ -18,10 +18,10 @@ start_store "$1"
 start_heads
 
 images=() places=() targets=()
-for ((number = 1; number <= HEADS; number++)); do places+=("$(head "$number")=$(address "$number")"); done
+for ((number = 1; number <= HEADS; number++)); do places+=("$(mount_of "$number")=$(address "$number")"); done
 for board in "${boards[@]}"; do images+=("$STORE/board$board.img=$(writer "board$board")"); done
 for state in "${states[@]}"; do
-	directories=$(at_heads head | sed "s|\$|/state$state|" | paste -sd,)
+	directories=$(at_heads mount_of | sed "s|\$|/state$state|" | paste -sd,)
 	targets+=("nbd:$(writer "state$state")" "$directories")
 done
 "$PYTHON" "$TOOLS/heads_fresh.py" "$writes" "${images[@]}" -- "${places[@]}"

@@ -20,7 +20,7 @@ want=first
 at_heads comes
 
 echo "hung, in the midst of a read"
-exec 7<"$(head 1)/far/kernel8.img"
+exec 7<"$(mount_of 1)/far/kernel8.img"
 kill -STOP "$CEPH_OSD"
 refuses EIO cat /proc/self/fd/7
 exec 7<&-

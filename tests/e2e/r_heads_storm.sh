@@ -9,7 +9,7 @@ make_boards "${2:-64}"
 start_store "$1"
 start_heads
 at_heads warm
-
+if told 1; then echo "the store tells: cold"; fi
 storms --rounds $((${3:-1} * LONGER)) || fail "a wrong file"
 cat "$T/storm1"
 

@@ -19,7 +19,7 @@ readers=()
 at_heads read_by_tftp
 # Where there is no sign of change a difference that is found late makes everybody wait once more: what is refused then, and how
 # late, is no matter here.
-"$TORTURE" -s $((${2:-12} * LONGER)) -n "${SEED:-1}" -w 200 -o "$T/timeline" "$STATES" "nbd:$(writer board)" "$(head 1)/board" >"$T/verdicts" || true
+"$TORTURE" -s $((${2:-12} * LONGER)) -n "${SEED:-1}" -w 200 -o "$T/timeline" "$STATES" "nbd:$(writer board)" "$(mount_of 1)/board" >"$T/verdicts" || true
 for pid in "${readers[@]}"; do kill "$pid" && wait "$pid"; done
 "$TORTURE" -j "$T/timeline" "$STATES" "$T"/records* >>"$T/verdicts" || true
 cat "$T/verdicts"
