@@ -98,7 +98,7 @@ start_imagefs_rbd() {
 	PIDS+=("$SERVER")
 	wait_until 10 test -s "$T/imagefs-rbd.pid"
 }
-stop_imagefs_rbd() { kill "$SERVER" && wait_until 10 gone "$SERVER"; }
+stop_imagefs_rbd() { kill "$SERVER" && wait_until 20 gone "$SERVER" && wait "$SERVER"; }
 
 # rbd_uri NAME: of that image, or of NAME@writes.
 rbd_uri() { echo "nbd+unix:///$1?socket=$SOCKET"; }

@@ -1,7 +1,7 @@
 # Which tier a test belongs to (tests/run): `quick`, on top of full, or `soak`, instead of it.
 # Full has one of each kind; soak has the others of the kind, and what takes many rounds.
 set(TIER_QUICK
-	"unit/(fat|part|pi|base|fuse|nbdkit)_.*|unit/cache_[a-ln-su-z].*|unit/arrows|fuzz/.*"
+	"unit/(fat|part|pi|base|fuse|nbdkit|rbd)_.*|unit/cache_[a-ln-su-z].*|unit/arrows|fuzz/.*"
 	"e2e/(n1_what_is_an_image|n2_links|n3_second_fat_partition|n5_single_image|n6_spellings|n6_random_tree_small)"
 	"e2e/(n7_come_and_go|n8_working_directory|c1_fresh_whole_image|c1_held_open_once|c3_stat_of_new_bytes|c4_steady)"
 	"e2e/(c5_two_openers|c8_mkfs|e_broken_images|s1_terminal|s2_hung_image|s3_read_only|s5_handles|p_control_files)"

@@ -104,6 +104,16 @@ void image_put(struct image *image)
 	image_free(unused);
 }
 
+void images_free(void)
+{
+	struct image *image;
+
+	while ((image = TAILQ_FIRST(&images)) != NULL) {
+		TAILQ_REMOVE(&images, image, all);
+		image_free(image);
+	}
+}
+
 /* ---- what is it made of ------------------------------------------------------------------------- */
 
 /* The looks that versions are made of. */

@@ -53,6 +53,9 @@ struct image {
 int image_follow(struct pool *pool, const char *name, struct image **image);
 void image_put(struct image *image); /* NULL is fine */
 
+/* At the end, when no caller has one any more. */
+void images_free(void);
+
 /* As image_follow, for an id. */
 int image_follow_id(struct pool *pool, const char *id, struct image **image);
 

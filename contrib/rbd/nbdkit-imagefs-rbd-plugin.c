@@ -144,6 +144,14 @@ static int rbd_after_fork(void)
 	return connect_pool() < 0 ? -1 : 0;
 }
 
+/* librados has threads, whose code nbdkit takes away after this. */
+static void rbd_unload(void)
+{
+	images_free();
+	parents_free();
+	pool_disconnect(&pool);
+}
+
 /* ---- exports --------------------------------------------------------------------------- */
 
 static bool has_suffix(const char *name)
@@ -301,6 +309,7 @@ static struct nbdkit_plugin plugin = {
 	.name = "imagefs-rbd",
 	.longname = "nbdkit imagefs-rbd plugin",
 	.description = "Ceph RBD images, read-only, each with NAME@writes for imagefs(8).",
+	.unload = rbd_unload,
 	.config = rbd_config,
 	.config_complete = rbd_config_complete,
 	.config_help = config_help,

@@ -270,6 +270,12 @@ static void finish_loading(struct chunk *chunk)
 	settle(chunk, r < 0 ? (int)r : 0);
 }
 
+void parents_free(void)
+{
+	unused_max = 0;
+	limit_unused();
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* What one call of parent_read has in its hands. */

@@ -30,6 +30,9 @@ void parents_set_limit(uint64_t bytes);
 int parent_get(rados_t cluster, rbd_image_t child, struct parent **parent);
 void parent_put(struct parent *parent); /* NULL is fine */
 
+/* At the end, when nobody has a parent any more: what is kept of them. */
+void parents_free(void);
+
 /* All of these bytes; beyond the snapshot's end they are 0. 0 or -errno, within the connection's time limits.
  */
 int parent_read(struct parent *parent, void *buffer, size_t length_bytes, uint64_t offset_bytes);

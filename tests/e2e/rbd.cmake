@@ -11,6 +11,7 @@ function(rbd_e2e name)
 endfunction()
 
 rbd_e2e(r_rbd_page)
+rbd_e2e(r_rbd_torture ARGS 15)
 rbd_e2e(r_rbd_clones)
 rbd_e2e(r_rbd_faults SERIAL)
 rbd_e2e(r_rbd_policy)
