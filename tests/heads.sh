@@ -206,14 +206,14 @@ start_heads_beside() {
 add_local() { board "$T/links$1/local.img" local; }
 shows() { is "head $1" "$(fetch "$1" far/config.txt)" "$want"; }
 comes() { wait_until 60 comes_at "$1"; }
-comes_at() { fetch "$1" far/config.txt | grep -qx "$want"; }
+comes_at() { [ "$(fetch "$1" far/config.txt)" = "$want" ]; }
 beside() { is "head $1, beside it" "$(fetch "$1" local/config.txt)" local; }
 refused() { # with its reason, and in time
 	local start=$EPOCHREALTIME
 	refuses EIO cat "$(mount_of "$1")/far/config.txt"
 	# C6; a busy machine is later, not so late as who waits for what never comes.
 	awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { exit b - a > 5 }' || fail "head $1 refused after more than 5 s"
-	status_of "$1" | grep -q '^ *far: ' || fail "head $1 does not say why: $(status_of "$1")"
+	grep -q '^ *far: ' <<<"$(status_of "$1")" || fail "head $1 does not say why: $(status_of "$1")"
 }
 refused_everywhere() {
 	for _ in 1 2 3; do
@@ -248,7 +248,7 @@ make_boards() {
 # told HEAD: it learns from the store what was written.
 told() {
 	cat "$(mount_of "$1")/${BOARDS[0]}/config.txt" >/dev/null 2>&1 || true
-	status_of "$1" | grep -q 'told by NAME@writes'
+	[[ $(status_of "$1") == *"told by NAME@writes"* ]] # a pipe would end with who writes into it
 }
 # warm HEAD: it has seen what its own and all other boards ask for. Where nothing tells of writes what is read for the first
 # time is believed after the settle time, and a TFTP server with one thread waits for that once for each file of each board.
