@@ -8,6 +8,7 @@ static int configure(struct pool *pool)
 {
 	static const char *const limited[] = { "rados_osd_op_timeout", "rados_mon_op_timeout",
 					       "client_mount_timeout" };
+	static const char *const restless[] = { "objecter_timeout", "objecter_tick_interval" };
 	char seconds[16];
 	int r = rados_conf_read_file(pool->cluster, pool->configuration);
 
@@ -18,6 +19,12 @@ static int configure(struct pool *pool)
 	snprintf(seconds, sizeof(seconds), "%u", pool->timeout_seconds);
 	for (size_t i = 0; i < sizeof(limited) / sizeof(limited[0]) && r == 0; i++)
 		r = rados_conf_set(pool->cluster, limited[i], seconds);
+	/*
+	 * librados asks the monitors where an OSD is now only for an operation that has waited for objecter_timeout (10 s),
+	 * which none does when it ends before: an OSD that was restarted would be looked for where it was, for ever.
+	 */
+	for (size_t i = 0; i < 2 && r == 0; i++)
+		r = rados_conf_set(pool->cluster, restless[i], "0.5");
 	return r;
 }
 

@@ -11,6 +11,10 @@ foreach(page systemd dnsmasq tftpd-hpa nbd-server nbdkit qemu-nbd tgt u-boot nfs
 	imagefs_e2e(contrib_pages_${page} SCRIPT contrib_pages ARGS ${page})
 	set_property(TEST e2e/contrib_pages_${page} APPEND PROPERTY ENVIRONMENT "BUILD=${CMAKE_BINARY_DIR}")
 endforeach()
+# Several heads: DHCP that names one for each board.
+foreach(server dnsmasq-proxy dnsmasq kea)
+	imagefs_e2e(contrib_heads_${server} SCRIPT contrib_heads ARGS ${server})
+endforeach()
 
 # What needs another kernel: a guest, made once.
 imagefs_e2e(targets_fixture TIMEOUT 600)

@@ -1,7 +1,8 @@
 """What a Raspberry Pi's boot ROM asks by DHCP, and what it is offered for TFTP.
 
-usage: dhcp_offer.py INTERFACE
-Prints: the server's address, the vendor class, and the boot menu's words; fails after 20 s.
+usage: dhcp_offer.py INTERFACE [SECONDS]
+Prints: the server's address, the vendor class, siaddr (next-server) and option 66 (tftp-server-name), and the boot menu's
+words; fails after 20 s. With SECONDS: all offers that come in that time, a line each, asked once a second; fails if there is none.
 A Pi goes on to TFTP when that class is PXEClient and one of the words is "Raspberry Pi Boot".
 """
 import fcntl
@@ -45,15 +46,27 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
     sock.bind(("", 68))
     sock.settimeout(1)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + (float(sys.argv[2]) if len(sys.argv) > 2 else 20)
+    offers, asked = 0, 0
     while time.monotonic() < deadline:
-        sock.sendto(discover, ("255.255.255.255", 67))
+        if time.monotonic() >= asked + 1:
+            sock.sendto(discover, ("255.255.255.255", 67))
+            asked = time.monotonic()
         try:
             packet = sock.recv(2048)
         except socket.timeout:
             continue
         offer = options_of(packet)
         if packet[4:8] == transaction and offer.get(53) == b"\2":
-            print(socket.inet_ntoa(offer[54]), offer.get(60, b"").decode(), repr(offer.get(43, b"")))
-            sys.exit(0)
-sys.exit("no offer")
+            offers += 1
+            print(
+                socket.inet_ntoa(offer[54]),
+                offer.get(60, b"").decode(),
+                "siaddr=%s" % socket.inet_ntoa(packet[20:24]),
+                "tftp=%s" % offer.get(66, b"").rstrip(b"\0").decode(),
+                repr(offer.get(43, b"")),
+            )
+            if len(sys.argv) == 2:
+                sys.exit(0)
+if offers == 0:
+    sys.exit("no offer")

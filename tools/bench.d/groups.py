@@ -6,6 +6,7 @@ import listings
 import memory
 import opens
 import reads
+import remote
 import reports
 import tftp
 import updates
@@ -19,6 +20,7 @@ GROUPS = {
     "reads": reads,
     "walks": walks,
     "tftp": tftp,
+    "remote": remote,
     "listings": listings,
     "writers": writers,
     "updates": updates,

@@ -2,10 +2,11 @@
 /*
  * fresh - is every open the newest, at the moment the writer has its reply?
  *
- *   fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY [WRITER DIRECTORY]...
+ *   fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] [-p SECONDS] STATES WRITER DIRECTORY [WRITER DIRECTORY]...
  *
  * Each WRITER (see writer.h) writes to an image of its own, which holds state 0
- * of STATES (mkstates.py) and is seen in DIRECTORY; each has a thread. A round:
+ * of STATES (mkstates.py) and is seen in DIRECTORY, or in several, D1,D2,...
+ * (heads with a mount each); each directory has a thread. A round:
  * read everything, so that every cache is warm; sometimes (-q) wait until the
  * image counts as settled, and read again; open some files; bring the image to
  * another state by writing the blocks that differ, in random order, or trim or
@@ -13,7 +14,7 @@
  * and list every directory, those that changed first. They must be the new
  * ones (C1). Files that were open must end as they were, or with an error (C2).
  *
- * EIO and ESTALE count as refused, and are tried again for two seconds.
+ * EIO and ESTALE count as refused, and are tried again for two seconds (-p).
  * Fails when anything was stale or mixed, or was refused for longer.
  */
 #include <ctype.h>
@@ -30,13 +31,13 @@
 #include "states.h"
 #include "writer.h"
 
-#define PATIENCE_NS (2 * INT64_C(1000000000))
+#define PAUSE_NS (10 * INT64_C(1000000))
 #define SETTLED_NS (INT64_C(2100) * 1000000)
 #define HELD 3
 
 static struct states states;
 static unsigned long rounds_wanted = 10;
-static double seconds_wanted;
+static double seconds_wanted, patience_seconds = 2;
 static unsigned settled_percent = 10;
 
 struct held {
@@ -46,9 +47,13 @@ struct held {
 	unsigned char *bytes;
 };
 
+/* An image in one of its directories. */
 struct target {
 	struct writer *writer;
 	const char *directory;
+	struct target *first; /* of the image's: it writes, and says when it is over */
+	pthread_barrier_t together; /* the first one's, for all of them */
+	bool over; /* the first one's */
 	unsigned char *model; /* what the image holds */
 	unsigned state;
 	uint64_t random;
@@ -138,15 +143,17 @@ static int look_once(struct target *target, const char *path, unsigned name, str
 
 static void look(struct target *target, unsigned name, struct series *times)
 {
-	int64_t deadline = now_ns() + PATIENCE_NS;
+	int64_t deadline = now_ns() + (int64_t)(patience_seconds * 1e9);
 	char path[4096];
 	int result;
 
 	snprintf(path, sizeof(path), "%s/%s", target->directory, states.names[name]);
 	while ((result = look_once(target, path, name, times)) > 0) {
 		target->refused++;
-		if (now_ns() < deadline)
+		if (now_ns() < deadline) {
+			sleep_ns(PAUSE_NS);
 			continue;
+		}
 		complain(target, path, "refused for too long");
 		return;
 	}
@@ -190,7 +197,7 @@ static int list_once(struct target *target, const char *path, int parent, unsign
 
 static void list(struct target *target, int parent)
 {
-	int64_t deadline = now_ns() + PATIENCE_NS;
+	int64_t deadline = now_ns() + (int64_t)(patience_seconds * 1e9);
 	char path[4096], what[96];
 	unsigned extra = 0;
 	int wanted = 0, got;
@@ -202,8 +209,10 @@ static void list(struct target *target, int parent)
 	snprintf(path, sizeof(path), "%s/%s", target->directory, parent < 0 ? "" : states.names[parent]);
 	while ((got = list_once(target, path, parent, &extra)) == -EIO || got == -ESTALE) {
 		target->refused++;
-		if (now_ns() < deadline)
+		if (now_ns() < deadline) {
+			sleep_ns(PAUSE_NS);
 			continue;
+		}
 		complain(target, path, "list: refused for too long");
 		return;
 	}
@@ -334,6 +343,28 @@ static void update(struct target *target)
 	writer_end(target->writer);
 }
 
+static void wait_for_all(struct target *target)
+{
+	pthread_barrier_wait(&target->first->together);
+}
+
+/* The first one writes; the others look at what it has written, all at once. */
+static void update_for_all(struct target *target)
+{
+	const struct target *first = target->first;
+
+	wait_for_all(target); /* all hold what they want to hold */
+	if (target == first)
+		update(target);
+	wait_for_all(target);
+	if (target != first) {
+		memcpy(target->model, first->model, states.image_bytes);
+		memcpy(target->affected, first->affected, states.name_count * sizeof(bool));
+		target->state = first->state;
+	}
+	wait_for_all(target); /* looking clears what is affected */
+}
+
 static void round_of(struct target *target)
 {
 	look_at_all(target);
@@ -344,7 +375,7 @@ static void round_of(struct target *target)
 	}
 	for (int i = 0; i < HELD; i++)
 		hold(target, &target->held[i]);
-	update(target);
+	update_for_all(target);
 	look_at_all(target);
 	target->written_ns = now_ns();
 	for (int i = 0; i < HELD; i++)
@@ -354,21 +385,26 @@ static void round_of(struct target *target)
 
 static void *run(void *argument)
 {
-	struct target *target = argument;
+	struct target *target = argument, *first = target->first;
 	int64_t end = now_ns() + (int64_t)(seconds_wanted * 1e9);
 
-	while (seconds_wanted > 0 ? now_ns() < end : target->rounds < rounds_wanted)
+	for (;;) {
+		if (target == first)
+			target->over = seconds_wanted > 0 ? now_ns() >= end : target->rounds >= rounds_wanted;
+		wait_for_all(target);
+		if (first->over)
+			return NULL;
 		round_of(target);
-	writer_close(target->writer);
-	return NULL;
+	}
 }
 
 /* ---- the whole ----------------------------------------------------------- */
 
-static void target_init(struct target *target, const char *writer, const char *directory, uint64_t seed)
+static void target_init(struct target *target, struct target *first, const char *directory, uint64_t seed)
 {
 	*target = (struct target){
-		.writer = writer_open(writer),
+		.writer = first->writer,
+		.first = first,
 		.directory = directory,
 		.model = allocate(states.image_bytes),
 		.want = allocate(states.image_bytes),
@@ -380,14 +416,28 @@ static void target_init(struct target *target, const char *writer, const char *d
 	memcpy(target->model, states.state[0].bytes, states.image_bytes);
 }
 
-static int report(struct target *targets, unsigned count)
+/* Adds the image with its directories to the targets; returns how many there are then. */
+static unsigned add_image(struct target *targets, unsigned count, const char *writer, char *directories, uint64_t seed)
+{
+	struct target *first = &targets[count];
+	char *rest = NULL;
+
+	first->writer = writer_open(writer);
+	for (char *one = strtok_r(directories, ",", &rest); one; one = strtok_r(NULL, ",", &rest), count++)
+		target_init(&targets[count], first, one, seed + 100 * (uint64_t)(&targets[count] - first));
+	if (pthread_barrier_init(&first->together, NULL, (unsigned)(&targets[count] - first)) != 0)
+		die("no barrier");
+	return count;
+}
+
+static int report(struct target *targets, unsigned count, unsigned images)
 {
 	struct target all = { 0 };
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct target *one = &targets[i];
 
-		all.rounds += one->rounds;
+		all.rounds += one == one->first ? one->rounds : 0;
 		all.settled_rounds += one->settled_rounds;
 		all.trims += one->trims;
 		all.zeroes += one->zeroes;
@@ -402,7 +452,7 @@ static int report(struct target *targets, unsigned count)
 	}
 	printf("%u images, %lu rounds (%lu from rest, %lu trims, %lu zeroes), %lu opens: %lu stale, %lu refused; "
 	       "open across an update: %lu whole, %lu refused, %lu mixed\n",
-	       count, all.rounds, all.settled_rounds, all.trims, all.zeroes, all.opens, all.stale, all.refused,
+	       images, all.rounds, all.settled_rounds, all.trims, all.zeroes, all.opens, all.stale, all.refused,
 	       all.held_whole, all.held_refused, all.held_mixed);
 	printf("    lookup+open, ms (median, 99.9 %%, worst): changed %.2f %.1f %.1f, unchanged %.2f %.1f %.1f\n",
 	       series_quantile(&all.changed_us, 0.5) / 1e3, series_quantile(&all.changed_us, 0.999) / 1e3,
@@ -414,32 +464,40 @@ static int report(struct target *targets, unsigned count)
 int main(int argc, char **argv)
 {
 	uint64_t seed = 1;
-	unsigned count;
+	unsigned images, most = 0, count = 0;
 	struct target *targets;
 
-	for (int option; (option = getopt(argc, argv, "r:s:n:q:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "r:s:n:q:p:")) != -1;) {
 		if (option == 'r')
 			rounds_wanted = strtoul(optarg, NULL, 10);
 		else if (option == 's')
 			seconds_wanted = strtod(optarg, NULL);
 		else if (option == 'n')
 			seed = strtoull(optarg, NULL, 10);
+		else if (option == 'p')
+			patience_seconds = strtod(optarg, NULL);
 		else if (option == 'q')
 			settled_percent = (unsigned)strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}
 	if (argc - optind < 3 || (argc - optind) % 2 == 0)
-		die("usage: fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] STATES WRITER DIRECTORY...");
+		die("usage: fresh [-r ROUNDS] [-s SECONDS] [-n SEED] [-q PERCENT] [-p SECONDS] STATES WRITER DIRECTORY...");
 	states_load(&states, argv[optind]);
-	count = (unsigned)(argc - optind - 1) / 2;
-	targets = allocate(count * sizeof(*targets));
-	for (unsigned i = 0; i < count; i++)
-		target_init(&targets[i], argv[optind + 1 + 2 * i], argv[optind + 2 + 2 * i], seed * 1000 + i);
+	images = (unsigned)(argc - optind - 1) / 2;
+	for (unsigned i = 0; i < images; i++)
+		for (const char *at = argv[optind + 2 + 2 * i]; at; at = strchr(at + 1, ','))
+			most++;
+	targets = allocate(most * sizeof(*targets));
+	for (unsigned i = 0; i < images; i++)
+		count = add_image(targets, count, argv[optind + 1 + 2 * i], argv[optind + 2 + 2 * i], seed * 1000 + i);
 	for (unsigned i = 0; i < count; i++)
 		if (pthread_create(&targets[i].thread, NULL, run, &targets[i]) != 0)
 			die("no thread");
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(targets[i].thread, NULL);
-	return report(targets, count);
+	for (unsigned i = 0; i < count; i++)
+		if (targets[i].first == &targets[i])
+			writer_close(targets[i].writer);
+	return report(targets, count, images);
 }
