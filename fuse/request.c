@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
+#include "fuse/names/walk.h"
 #include "fuse/process/log.h"
 #include "fuse/request_asked.h"
 
@@ -482,7 +483,9 @@ static void job_expire(struct job *job)
 
 static int64_t job_answered(const struct job *job)
 {
-	return device_answered_ns((const struct request *)job);
+	const struct request *request = (const struct request *)job;
+
+	return request->more_ns > 0 ? walk_moved_ns() : device_answered_ns(request);
 }
 
 static void release(struct request *request)
@@ -521,7 +524,7 @@ static bool become_job(struct request *now)
 	if (!request)
 		return false;
 	memcpy(request, now, sizeof(*request));
-	if (request->serves_others)
+	if (request->serves_others && request->call->reads)
 		request->slow_ns = 0;
 	if (now->name && !(request->name = strdup(now->name))) {
 		free(request);
