@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
+#include "cache/device/buffer.h"
 #include "cache/device/nbd_export.h"
 #include "cache/device/opener.h"
 #include "fuse/check.h"
@@ -36,6 +37,7 @@
 #include "fuse/process/confine.h"
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
+#include "fuse/process/mapped.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/parallel.h"
 #include "fuse/process/privileges.h"
@@ -372,6 +374,7 @@ static int64_t sweep(struct job *job)
 	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep_job));
 
 	sweep_images(&daemon->sweep, daemon->fs.view, daemon->fs.queue);
+	cache_buffers_let_go();
 	return WAIT_SWEEP_NS;
 }
 
@@ -449,6 +452,7 @@ static int serve(struct daemon *daemon)
 	}
 	remount_say_read_only(&daemon->options);
 	say_if_empty(daemon);
+	mapped_let_go();
 	result = session_loop(daemon->session);
 	daemon_let_go_of_files();
 	/* Ended from outside (umount), or by a signal: both are a good end. */

@@ -11,3 +11,7 @@ imagefs_unit(fuse_separate fuse_separate.c ${CMAKE_SOURCE_DIR}/fuse/process/sepa
 	LIBS imagefs_cache)
 imagefs_unit(base_mountinfo base_mountinfo.c LIBS imagefs_base)
 imagefs_unit(fuse_tables fuse_tables.c ${CMAKE_SOURCE_DIR}/fuse/names/tables.c LIBS imagefs_cache)
+# What sanitizers allocate is not counted by malloc, nor is their code a loader's.
+if(NOT IMAGEFS_SANITIZE)
+	imagefs_unit(fuse_mapped fuse_mapped.c ${CMAKE_SOURCE_DIR}/fuse/process/mapped.c LIBS imagefs_cache)
+endif()
