@@ -27,6 +27,14 @@
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
+/*
+ * An image that was waited for in vain for longer than this shares its half with all others of that kind, where the thread
+ * serves more than one. Of the time since then one part in so many is forgiven; it is never more than so much: a minute or so.
+ */
+#define WAIT_OFFENDER_NS (300 * WAIT_MS)
+#define WAIT_OFFENDER_MAX_NS (1 * WAIT_S)
+#define WAIT_OFFENDER_FORGIVEN 100
+
 /* A thread that asked of two images within this serves both: while it waits for one, the other waits too. */
 #define WAIT_OTHER_IMAGE_NS (10 * WAIT_S)
 

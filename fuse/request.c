@@ -374,9 +374,9 @@ static void count_wait(const struct request *request, bool in_vain)
 	int64_t now_ns = queue_now_ns();
 
 	lane_of(request)->waited_ns = now_ns;
-	wait_share_count(shares, request->share, request->caller, request->start_ns, now_ns);
 	if (in_vain)
-		wait_share_count(shares, request->share, WAIT_SHARE_ALL, request->start_ns, now_ns);
+		wait_share_count_in_vain(shares, request->share, request->start_ns, now_ns);
+	wait_share_count(shares, request->share, request->caller, request->start_ns, now_ns);
 }
 
 /* Was the image being written within the span? */
