@@ -12,7 +12,7 @@ slowly() {
 	: >"$T/strace.log"
 	strace -f -qq -o /dev/null -e "trace=$call" -e "inject=$call:delay_enter=${ms}ms" -p "$pid" 2>"$T/strace.log" &
 	strace=$!
-	PIDS+=($strace)
+	PIDS+=("$strace")
 	wait_until 10 grep -q "^TracerPid:[[:space:]]*$strace$" "/proc/$pid/status"
 	"$@"
 	kill $strace
