@@ -27,6 +27,14 @@
 #define WAIT_IMAGE_SPAN_NS (1 * WAIT_S)
 #define WAIT_IMAGE_SHARE_NS (500 * WAIT_MS)
 
+/*
+ * An image that was waited for in vain for longer than this shares its half with all others of that kind, where the thread
+ * serves more than one. Of the time since then one part in so many is forgiven; it is never more than so much: a minute or so.
+ */
+#define WAIT_OFFENDER_NS (300 * WAIT_MS)
+#define WAIT_OFFENDER_MAX_NS (1 * WAIT_S)
+#define WAIT_OFFENDER_FORGIVEN 100
+
 /* A thread that asked of two images within this serves both: while it waits for one, the other waits too. */
 #define WAIT_OTHER_IMAGE_NS (10 * WAIT_S)
 
@@ -52,16 +60,22 @@
 /* An image whose jobs did not come back for this long makes no progress: when one of them is late, it hangs. */
 #define WAIT_PROGRESS_NS (400 * WAIT_MS)
 
-/* Ten thousand images are opened and looked at for a listing; each of them has a wait of its own. */
+/*
+ * Ten thousand images are opened and looked at for a listing; each of them has a wait of its own. A hundred thousand take
+ * longer, on slow storage much: as long as names come back nobody is told less than all, nor an error.
+ */
 #define WAIT_LISTING_NS (10 * WAIT_S)
+#define WAIT_SLOW_LISTING_NS (600 * WAIT_S)
 
 /*
  * A walk over SOURCE (a listing, status) waits this long for one name; when none of those that
- * it waits for came back for so long, it asks for more of them beside; and it ends in any case.
+ * it waits for came back for so long, it asks for more of them beside; and it ends in any case, after so long and
+ * so much more for each name.
  */
 #define WAIT_NAME_NS (300 * WAIT_MS)
 #define WAIT_NAMES_STALLED_NS (50 * WAIT_MS)
 #define WAIT_NAMES_NS (5 * WAIT_S)
+#define WAIT_EACH_NAME_NS (5 * WAIT_MS)
 
 /* After ESTALE the kernel walks the path once more: what it asks within this may be its last try. */
 #define WAIT_FINAL_RETRY_NS (20 * WAIT_MS)
@@ -203,6 +217,7 @@ _Static_assert(WAIT_READ_ON_NS + WAIT_COMPARE_ALL_NS < WAIT_REQUEST_NS, "what is
 _Static_assert(WAIT_GATHER_NS + 2 * WAIT_SLOW_NS < WAIT_REQUEST_NS, "storage that is not slow is looked at twice in a request");
 _Static_assert(WAIT_CONTROL_LOOKUP_NS + WAIT_CONTROL_OPEN_NS <= WAIT_BOUND_NS, "a control file opens within the bound");
 _Static_assert(WAIT_NBD_LOOK_NS < WAIT_REQUEST_NS, "a server that does not answer is found out within one request's wait");
-_Static_assert(WAIT_NAMES_NS + WAIT_NAME_NS < WAIT_LISTING_NS, "a listing is answered with what is known by then");
+_Static_assert(WAIT_NAMES_NS + 100000 * WAIT_EACH_NAME_NS < WAIT_SLOW_LISTING_NS,
+	       "a listing of a hundred thousand is answered with what is known by then");
 _Static_assert(WAIT_PROGRESS_NS < WAIT_REQUEST_NS + WAIT_HUNG_NS,
 	       "an image that answered before a request came, and never since, is seen to hang when that is late");

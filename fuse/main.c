@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/waits.h"
 #include "cache/changes/kernel.h"
+#include "cache/device/buffer.h"
 #include "cache/device/nbd_export.h"
 #include "cache/device/opener.h"
 #include "fuse/check.h"
@@ -372,6 +373,7 @@ static int64_t sweep(struct job *job)
 	struct daemon *daemon = (struct daemon *)(void *)((char *)job - offsetof(struct daemon, sweep_job));
 
 	sweep_images(&daemon->sweep, daemon->fs.view, daemon->fs.queue);
+	cache_buffers_let_go();
 	return WAIT_SWEEP_NS;
 }
 

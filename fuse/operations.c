@@ -194,8 +194,10 @@ static void op_readdir(fuse_req_t fuse, fuse_ino_t id, size_t size_bytes, off_t 
 		.give_back = open_dir_put,
 	};
 
-	if (id == FUSE_ROOT_ID && !view_is_single(fs->view))
+	if (id == FUSE_ROOT_ID && !view_is_single(fs->view)) {
 		request.more_ns = WAIT_LISTING_NS;
+		request.slow_ns = WAIT_SLOW_LISTING_NS;
+	}
 	request_start(&request, fuse, id, &call_readdir);
 }
 

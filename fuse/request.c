@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
+#include "fuse/names/walk.h"
 #include "fuse/process/log.h"
 #include "fuse/request_asked.h"
 
@@ -375,9 +376,9 @@ static void count_wait(const struct request *request, bool in_vain)
 	int64_t now_ns = queue_now_ns();
 
 	lane_of(request)->waited_ns = now_ns;
-	wait_share_count(shares, request->share, request->caller, request->start_ns, now_ns);
 	if (in_vain)
-		wait_share_count(shares, request->share, WAIT_SHARE_ALL, request->start_ns, now_ns);
+		wait_share_count_in_vain(shares, request->share, request->start_ns, now_ns);
+	wait_share_count(shares, request->share, request->caller, request->start_ns, now_ns);
 }
 
 /* Was the image being written within the span? */
@@ -491,7 +492,9 @@ static void job_expire(struct job *job)
 
 static int64_t job_answered(const struct job *job)
 {
-	return device_answered_ns((const struct request *)job);
+	const struct request *request = (const struct request *)job;
+
+	return request->more_ns > 0 ? walk_moved_ns() : device_answered_ns(request);
 }
 
 static void release(struct request *request)
@@ -530,7 +533,7 @@ static bool become_job(struct request *now)
 	if (!request)
 		return false;
 	memcpy(request, now, sizeof(*request));
-	if (request->serves_others)
+	if (request->serves_others && request->call->reads)
 		request->slow_ns = 0;
 	if (now->name && !(request->name = strdup(now->name))) {
 		free(request);

@@ -87,7 +87,7 @@ struct request {
 	uint64_t offset_bytes;
 	size_t length_bytes;
 	struct fuse_file_info file;
-	int64_t more_ns; /* what it is given beyond WAIT_REQUEST_NS, for many images */
+	int64_t more_ns; /* what it is given beyond WAIT_REQUEST_NS, to list SOURCE; else 0 */
 	int64_t slow_ns; /* as in struct job */
 
 	uint64_t share;	     /* of a job: what its waits are counted for */

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 
 enum {
 	OPTION_SHA256 = 256,
@@ -147,7 +148,9 @@ static void print_help(void)
 
 static int misused(const char *what, const char *why)
 {
-	fprintf(stderr, "imagefs-prep: %s%s%s (see imagefs-prep --help)\n", what, *what ? ": " : "", why);
+	fputs("imagefs-prep: ", stderr);
+	text_write_plain(stderr, what);
+	fprintf(stderr, "%s%s (see imagefs-prep --help)\n", *what ? ": " : "", why);
 	return PREP_USAGE;
 }
 

@@ -175,7 +175,6 @@ static int read_option(struct arguments *arguments, int option)
 		arguments->json = true;
 		return FINE;
 	default:
-		fputs("(see tftp-storm --help)\n", stderr); /* getopt has said which option */
 		return MISUSED;
 	}
 }
@@ -185,6 +184,7 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv, bo
 {
 	int option, result = FINE;
 
+	opterr = 0; /* it would say the option as it is (S1) */
 	while (result == FINE &&
 	       (option = getopt_long(argc, argv, "a:b:n:p:i:m:s:f:B:r:w:t:jhV", long_options, NULL)) != -1) {
 		*done = option == 'h' || option == 'V';
@@ -192,6 +192,8 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv, bo
 			print_help();
 		else if (option == 'V')
 			printf("tftp-storm %s\n", IMAGEFS_VERSION);
+		else if (option == '?')
+			result = misused(argv[optind - 1], "unknown option, or its value is missing");
 		else
 			result = read_option(arguments, option);
 		if (*done)

@@ -15,3 +15,6 @@ void *cache_buffer_get(size_t size_bytes);
 
 /* Give back what cache_buffer_get returned, with the same size. NULL is fine. */
 void cache_buffer_put(void *buffer, size_t size_bytes);
+
+/* Every few seconds: give back to the system what none of the reads since the last call needed. Thread-safe. */
+void cache_buffers_let_go(void);

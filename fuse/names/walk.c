@@ -25,11 +25,13 @@
 #define WINDOW_LEAST 12
 
 static _Atomic unsigned walking; /* walks that look into images now */
+static _Atomic unsigned have_names; /* such walks that somebody has, and which have read SOURCE */
+static _Atomic int64_t moved_ns; /* when one last read a name in SOURCE; 0: never */
 
 struct probe {
 	struct job job; /* first */
 	struct walk *walk;
-	int64_t until_ns;
+	int64_t until_ns; /* its job's: it waits for its writer, or 0 */
 	bool under_way, late; /* the walk's lock: its job is in the queue; it was when none came back */
 	struct walk_name found; /* the walk's lock, but for the names */
 };
@@ -52,7 +54,7 @@ struct walk {
 	unsigned pending;    /* probes under way; of these */
 	unsigned late;	     /* so many are late */
 	unsigned wanted;     /* who asked is to be woken when fewer are */
-	unsigned finished;   /* probes, ever */
+	unsigned finished;   /* looks of probes, ever */
 	unsigned references; /* who asked, and each job */
 	struct probe **probes;
 	size_t count, capacity;
@@ -92,6 +94,8 @@ static void leave(struct walk *walk)
 /* A job that hangs keeps the walk, but no image: it would stay open as long (S2, S5). */
 void walk_put(struct walk *walk)
 {
+	bool counted = !walk->lanes;
+
 	pthread_mutex_lock(&walk->lock);
 	walk->left = true;
 	for (size_t i = 0; i < walk->count; i++) {
@@ -104,6 +108,11 @@ void walk_put(struct walk *walk)
 	}
 	pthread_mutex_unlock(&walk->lock);
 	leave(walk);
+	if (!counted)
+		return;
+	/* To let go of a hundred thousand took its time; who asked has an answer to make. */
+	atomic_store(&moved_ns, queue_now_ns());
+	atomic_fetch_sub(&have_names, 1);
 }
 
 /* ---- one name ------------------------------------------------------------- */
@@ -246,17 +255,20 @@ static int64_t probe_run(struct job *job)
 	struct walk *walk = probe->walk;
 	int result = look_up(walk, &probe->found, true);
 
-	/* -ESTALE: another file has just taken its place. */
-	if ((result == -EINPROGRESS || result == -EAGAIN || result == -ESTALE) &&
-	    queue_now_ns() < probe->until_ns)
-		return WAIT_RETRY_NAME_NS;
 	LOCK_SCOPE(&walk->lock);
+	walk->finished++;
+	/* -ESTALE: another file has just taken its place. Its storage answered, however long that took: now it waits for its writer. */
+	if (result == -EINPROGRESS || result == -EAGAIN || result == -ESTALE) {
+		if (probe->until_ns == 0)
+			probe->until_ns = queue_now_ns() + WAIT_NAME_NS;
+		if (queue_now_ns() < probe->until_ns)
+			return WAIT_RETRY_NAME_NS;
+	}
 	probe->found.result = result;
 	if (walk->left) {
 		view_image_put(probe->found.image);
 		probe->found.image = NULL;
 	}
-	walk->finished++;
 	walk->pending--;
 	walk->late -= probe->late;
 	probe->under_way = probe->late = false;
@@ -279,13 +291,12 @@ static void probe_done(struct job *job)
 /* Under the lock: set it going on its own. False: it is not to be sent. */
 static bool send_probe(struct walk *walk, struct probe *probe)
 {
-	probe->until_ns = queue_now_ns() + WAIT_NAME_NS;
 	probe->job = (struct job){
 		.run = probe_run,
 		.done = probe_done,
 		.expire = expire,
 		.lane = walk->lanes ? &walk->lanes->links : queue_lane_of_name(walk->queue, probe->found.name),
-		.deadline_ns = probe->until_ns,
+		.deadline_ns = queue_now_ns() + WAIT_NAME_NS,
 		.goes_on = true,
 	};
 	/* It hung when it was last looked at, and does so still: not one more thread for it. */
@@ -376,6 +387,8 @@ static int read_names(struct walk *walk)
 	do {
 		errno = 0;
 		entry = readdir(dir);
+		if (!walk->lanes)
+			atomic_store(&moved_ns, queue_now_ns());
 		error = entry ? take_name(walk, entry->d_name, entry->d_type == DT_DIR) : errno != 0 ? -EIO : 0;
 	} while (entry && error == 0);
 	closedir(dir);
@@ -516,9 +529,16 @@ struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lan
 	while (!walk->was_read && queue_now_ns() < start_ns + WAIT_NAME_NS)
 		wait_until(walk, start_ns + WAIT_NAME_NS);
 	walk->over = true;
+	atomic_fetch_add(&have_names, !lanes);
 	if (walk->was_read)
-		run_probes(walk, lanes ? start_ns + WAIT_NAME_NS : queue_now_ns() + WAIT_NAMES_NS);
+		run_probes(walk, lanes ? start_ns + WAIT_NAME_NS :
+					 queue_now_ns() + WAIT_NAMES_NS + (int64_t)walk->count * WAIT_EACH_NAME_NS);
 	return walk;
+}
+
+int64_t walk_moved_ns(void)
+{
+	return atomic_load(&have_names) > 0 ? queue_now_ns() : atomic_load(&moved_ns);
 }
 
 size_t walk_count(struct walk *walk)

@@ -46,12 +46,19 @@ struct walk_lanes {
 };
 
 /*
- * Look SOURCE up, until all is known or WAIT_NAMES_NS are over. With `lanes`, SOURCE itself
+ * Look SOURCE up, until all is known, or nothing comes back, or the time is over that so many names may
+ * take (waits.h). With `lanes`, SOURCE itself
  * is read in one of them, no image is opened, and it takes WAIT_NAME_NS at most; what hangs
  * then holds some threads, whatever the number of names, and no lane of the mount's. Blocks;
  * on one of the queue's threads. NULL: no memory.
  */
 struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes);
+
+/*
+ * When a walk that looks into images last got further: in reading SOURCE, which may hang; behind that it ends by itself,
+ * so that it is now. 0: never. For who decides whether such a walk hangs. Lock-free.
+ */
+int64_t walk_moved_ns(void);
 void walk_put(struct walk *walk); /* whatever still hangs goes on alone */
 
 size_t walk_count(struct walk *walk);

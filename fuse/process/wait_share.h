@@ -17,6 +17,10 @@
  * behind the first would each begin a wait of their own. Waits side by side count
  * once.
  *
+ * Several that are never at rest would be half of a second each, and all of it together: so those that were waited for
+ * in vain lately (WAIT_OFFENDER_NS) have one such half between them, of each thread that serves others too. An image
+ * whose updates end is none of them, and is not refused for them.
+ *
  * It is a sliding window: the time is kept by slots, and the slot in which the
  * window begins counts in whole, so that it is never more than half.
  *
@@ -37,6 +41,7 @@
 
 #define WAIT_SHARE_SETS 64
 #define WAIT_SHARE_WAYS 8
+#define WAIT_SHARE_DEBT_WAYS 4
 #define WAIT_SHARE_ASKERS 256
 
 /* Zero is ready for use; all of it under the lock of wait_share.c. */
@@ -47,6 +52,11 @@ struct wait_shares {
 		int64_t counted_ns;		     /* the slots are right up to here */
 		uint32_t waited_ns[WAIT_SHARE_SLOTS]; /* of the slot with that number, modulo */
 	} shares[WAIT_SHARE_SETS][WAIT_SHARE_WAYS];
+	/* How long images were waited for in vain; it is forgiven bit by bit from the last time on. */
+	struct wait_debt {
+		uint64_t image;
+		int64_t debt_ns, at_ns; /* it was so much then */
+	} debts[WAIT_SHARE_SETS][WAIT_SHARE_DEBT_WAYS];
 	/* Not under the lock: who asked of what. Threads that fall together forget each other. */
 	struct wait_asker {
 		_Atomic pid_t thread;
@@ -58,6 +68,9 @@ struct wait_shares {
 /* In place of a thread: all of them. */
 #define WAIT_SHARE_ALL ((pid_t)-1)
 
+/* In place of an image: all that were waited for in vain lately. */
+#define WAIT_SHARE_OFFENDERS UINT64_MAX
+
 /* A request of the thread is about the image. For every request: some loads, when it is the same one as before. */
 void wait_share_asked(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t (*now_ns)(void));
 
@@ -66,6 +79,9 @@ bool wait_share_serves_others(struct wait_shares *shares, pid_t thread, int64_t 
 
 /* A request of the thread has waited for the image since `since_ns`, and does not wait any more. */
 void wait_share_count(struct wait_shares *shares, uint64_t image, pid_t thread, int64_t since_ns, int64_t now_ns);
+
+/* The same, and it was in vain: before wait_share_count, and for all threads. */
+void wait_share_count_in_vain(struct wait_shares *shares, uint64_t image, int64_t since_ns, int64_t now_ns);
 
 /*
  * How long a request of the thread that came at `now_ns` may wait for the image: 0 to WAIT_REQUEST_NS. It was at rest at

@@ -53,6 +53,7 @@ coherence_e2e(c6_large_at_once_tmpfs SERIAL SCRIPT c6_large_at_once ARGS tmpfs)
 foreach(changes events auto)
 	coherence_e2e(c6_share_${changes} SERIAL SCRIPT c6_share ARGS ${changes})
 endforeach()
+coherence_e2e(c6_share_of_several SERIAL)
 # What a hostile board does, in groups of so many as take half a minute.
 set(neighbours_names absent absent-noise present unsound wide)
 set(neighbours_trees endless deep deep-noise looping pieces)

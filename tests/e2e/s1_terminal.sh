@@ -4,7 +4,7 @@
 # is ESC and [ in one), or turns a line around.
 . "$(dirname "$0")/../lib.sh"
 requires root netns script
-IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl
+IMAGEFSCTL=$(dirname "$IMAGEFS")/imagefsctl PREP=$(dirname "$IMAGEFS")/imagefs-prep STORM=$(dirname "$IMAGEFS")/tftp-storm
 csi=$'\xc2\x9b31mRED' turn=$'\xe2\x80\xaegpj.' isolate=$'\xe2\x81\xa6x' escape=$'\x1b[31mRED' bell=$'\a'
 evil="a$csi$turn$isolate"
 
@@ -39,6 +39,13 @@ say "$IMAGEFSCTL" "--$evil$escape"
 say "$IMAGEFSCTL" ls "$SRC/$evil$escape"
 say "$IMAGEFSCTL" ls "$SRC/plain.img" "$evil$escape"
 say "$IMAGEFSCTL" --control "$T/$evil$escape" status
+for wrong in "--$evil$escape" "--boot-partition=$evil$escape" "--initramfs=$evil$escape" "--root=$evil$escape" "--size=$evil$escape"; do
+	say "$PREP" "$wrong" "$SRC/plain.img"
+done
+say "$PREP" "$T/$evil$escape"
+say "$STORM" "--$evil$escape" localhost
+say "$STORM" --model "$evil$escape" localhost
+say "$STORM" --against "$T/$evil$escape" --file x --timeout 0.1 localhost 1
 say "$IMAGEFS" "$T/$evil$escape" "$MNT"
 say "$IMAGEFS" "$SRC" "$T/$evil$escape"
 say "$IMAGEFS" "$SRC" "$MNT" "$evil$escape"

@@ -157,3 +157,46 @@ Test(wait_share, a_server_of_several_images_that_asks_of_one_for_long_is_forgive
 	wait_share_count(&share, image, SERVER, later() - WAIT_REQUEST_NS, later());
 	cr_assert_eq(wait_share_left(&share, image, SERVER, later(), later()), WAIT_REQUEST_NS);
 }
+
+static int64_t clock_ns;
+
+static int64_t now(void)
+{
+	return clock_ns;
+}
+
+/* One server, and so many images of which none is ever at rest, asked for in turn: by milliseconds, when does it wait? */
+static int64_t most_for(uint64_t images, bool *waited, size_t count, bool in_vain)
+{
+	static struct wait_shares share;
+
+	memset(&share, 0, sizeof(share));
+	memset(waited, 0, count);
+	for (size_t at = 0, turn = 0; at < count; turn++) {
+		uint64_t asked = 100 + turn % images;
+		int64_t start_ns, left_ns;
+
+		clock_ns = start_ns = START + (int64_t)at * MS;
+		wait_share_asked(&share, asked, SERVER, now);
+		left_ns = wait_share_left(&share, asked, SERVER, 0, start_ns);
+		if (in_vain)
+			wait_share_count_in_vain(&share, asked, start_ns, start_ns + left_ns);
+		wait_share_count(&share, asked, SERVER, start_ns, start_ns + left_ns);
+		for (int64_t i = 0; i < left_ns / MS && at < count; i++)
+			waited[at++] = true;
+		at++;
+	}
+	/* The first time of each it is not known yet. */
+	return most_in_a_second(waited + count / 2, count / 2);
+}
+
+Test(wait_share, images_that_are_never_at_rest_have_one_half_together)
+{
+	static bool waited[60000];
+
+	for (uint64_t images = 2; images <= 16; images *= 2)
+		cr_assert_leq(most_for(images, waited, sizeof(waited), true), WAIT_IMAGE_SHARE_NS + 25 * MS, "%d images",
+			      (int)images);
+	/* Those whose updates end are none of them. */
+	cr_assert_geq(most_for(4, waited, sizeof(waited), false), 900 * MS);
+}
