@@ -184,8 +184,8 @@ Test(cache_page_news, r_one_read_has_the_counters_of_what_is_tracked)
 	news.known = true;
 	news.last.page = (struct writes_page){ .header_bytes = 512, .unit_shift = 20 };
 	cr_assert_eq(page_news_begin(&news, 448 * MIB, 8 * MIB, 1), 4096);
-	cr_assert_eq(page_news_begin(&news, 449 * MIB, 8 * MIB, 1), 8192);
-	cr_assert_eq(page_news_begin(&news, 449 * MIB, 5000, 1), 5000, "there is no more of it");
+	cr_assert_eq(page_news_begin(&news, 449 * MIB, 8 * MIB, 1), 4096 + 512);
+	cr_assert_eq(page_news_begin(&news, 449 * MIB, 4500, 1), 4500, "there is no more of it");
 	cr_assert_eq(page_news_begin(&news, UINT64_C(1) << 60, 8 * MIB, 1), WRITES_PAGE_MOMENT_BYTES);
 	page_news_clear(&news);
 }
