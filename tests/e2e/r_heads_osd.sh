@@ -36,12 +36,15 @@ start_osd
 at_heads comes
 at_heads shows
 
-# What it had in memory is gone with it: it comes back as it was stopped.
+# What it had in memory is gone with it: it comes back as it was stopped. The writer knows of later, so he begins anew.
 echo killed
 kill -KILL "$CEPH_OSD"
 wait "$CEPH_OSD" || true
 refused_everywhere
+kill "$(cat "$T/writer-far.pid")"
+wait_until 10 gone "$(cat "$T/writer-far.pid")"
 start_osd
+rbd_by_qemu far writer
 at_heads comes
 write third
 
