@@ -205,8 +205,13 @@ start_heads_beside() {
 }
 add_local() { board "$T/links$1/local.img" local; }
 shows() { is "head $1" "$(fetch "$1" far/config.txt)" "$want"; }
-comes() { wait_until 60 comes_at "$1"; }
-comes_at() { [ "$(fetch "$1" far/config.txt)" = "$want" ]; }
+comes() { wait_until 60 comes_at "$1"; } # and nothing else before: an error, or what is wanted
+comes_at() {
+	local got
+	got=$(fetch "$1" far/config.txt) || return 1
+	# What is said here wait_until throws away; the end of the test shows *.log.
+	[ "$got" = "$want" ] || { echo "head $1: stale: got '$got', want '$want'" >"$T/stale.log" && exit 1; }
+}
 beside() { is "head $1, beside it" "$(fetch "$1" local/config.txt)" local; }
 refused() { # with its reason, and in time
 	local start=$EPOCHREALTIME
@@ -244,6 +249,14 @@ make_boards() {
 		put @"$T/true/$name/config.txt" "$STORE/$name.img@@4M" /config.txt
 		BOARDS+=("$name")
 	done
+}
+# rewrite BOARD TEXT: its config.txt, by a client of the store; for all but a cluster the server has $STORE's own file, which
+# must not be written to past it.
+rewrite() {
+	printf 'board=%s %s\n' "$1" "$2" >"$T/true/$1/config.txt"
+	cp --sparse=always "$STORE/$1.img" "$T/rewritten.img"
+	put @"$T/true/$1/config.txt" "$T/rewritten.img@@4M" /config.txt
+	bring "$1" "$T/rewritten.img"
 }
 # told HEAD: it learns from the store what was written.
 told() {

@@ -39,10 +39,15 @@ FIGURES = {
     "settle_ms": (200, "what is seen for the first time waits so long"),
     "reads_plain": (1575, "reads of the store for a first boot, it tells nothing [m]"),
     "mb_plain": (166, "MB of them [m]"),
-    "first_files": (8, "files that wait for the settle time, it tells nothing [m]"),
+    "first_files": (8, "files that are fetched, each of which waits for the settle time where it tells nothing"),
     "reads_told": (319, "reads of the store for a first boot, it has NAME@writes [m]"),
     "mb_told": (23.9, "MB of them [m]"),
+    "looks": (50, "reads of NAME@writes among them: those of a boot of which nothing has changed [m]"),
+    "look_versions": (131, "objects whose versions imagefs-rbd asks for at each of these: a boot partition of 256 MiB, and 3"),
+    "own_reads": (0.1, "part of the data's reads that is a clone's own"),
+    "own_mb": (0.02, "part of the bytes that is a clone's own"),
     "osd_ops": (5000, "reads for each second of an OSD"),
+    "osd_versions": (20000, "versions of objects for each second of an OSD"),
     "osd_mb": (400, "MB/s of an OSD"),
     "store_mb": (1100, "MB/s of a block server's machine: its network"),
 }
@@ -63,8 +68,12 @@ def parts(a, told, cloned):
     per_head = a.boards / a.heads
     reads, mb = (a.reads_told, a.mb_told) if told else (a.reads_plain, a.mb_plain)
     # Of a board of a template: its page, its FAT and directories, and its own files are few reads.
-    from_store_reads = (reads * a.heads + 0.1 * reads * a.boards) if cloned else reads * a.boards
-    from_store_mb = (mb * a.heads + 0.02 * mb * a.boards) if cloned else mb * a.boards
+    data_reads = reads - (a.looks if told else 0)
+    from_store_reads = data_reads * (a.heads + a.own_reads * a.boards) if cloned else data_reads * a.boards
+    from_store_mb = mb * (a.heads + a.own_mb * a.boards) if cloned else mb * a.boards
+    # imagefs-rbd: a look at the page is one at each object's version; what a clone has no object for is found out by asking for it,
+    # and for two versions more, also when its bytes are in memory.
+    versions = a.boards * (a.looks * a.look_versions if told else 0) + a.boards * (3 * data_reads if cloned else 0)
     blocks = math.ceil(a.bytes_mb * 1e6 / a.block)
     # A TFTP server with one thread waits for each open that waits.
     waits = per_head * (1 if told else a.first_files) * a.settle_ms / 1e3
@@ -78,6 +87,7 @@ def parts(a, told, cloned):
         ("a head's TFTP server, bytes", per_head * a.bytes_mb, "MB", per_head * a.bytes_mb / a.tftp_mb),
         ("a head's TFTP server, first looks", per_head * (1 if told else a.first_files), "waits", waits),
         ("Ceph: reads", from_store_reads, "reads", from_store_reads / (a.osds * a.osd_ops)),
+        ("Ceph: versions", versions, "versions", versions / (a.osds * a.osd_versions)),
         ("Ceph: bytes", from_store_mb, "MB", from_store_mb / (a.osds * a.osd_mb)),
         ("or block servers: bytes", from_store_mb, "MB", from_store_mb / (a.stores * a.store_mb)),
     ]
