@@ -8,10 +8,11 @@
 #include "base/cleanup.h"
 
 #define BLOCK 512
+#define FIRST 1 /* for others: 0 */
 
 struct counter {
 	uint64_t version;
-	uint64_t number; /* 0: not looked at yet */
+	uint64_t number; /* 0: not noted yet; FIRST: with one version */
 };
 
 struct counters {
@@ -20,8 +21,8 @@ struct counters {
 	struct counter *blocks[]; /* NULL: none of them was looked at */
 };
 
-/* A number is 0 for none: the row begins at 1. It does not end: 2^64 changes take longer. */
-static _Atomic uint64_t row;
+/* The row begins behind FIRST. It does not end: 2^64 changes take longer. */
+static _Atomic uint64_t row = FIRST;
 
 uint64_t counters_draw(void)
 {
@@ -50,7 +51,7 @@ void counters_free(struct counters *counters)
 	free(counters);
 }
 
-uint64_t counters_note(struct counters *counters, uint64_t index, uint64_t version)
+bool counters_note(struct counters *counters, uint64_t index, uint64_t version, uint64_t *number)
 {
 	struct counter **block = &counters->blocks[index / BLOCK];
 	struct counter *counter;
@@ -59,9 +60,21 @@ uint64_t counters_note(struct counters *counters, uint64_t index, uint64_t versi
 	if (!*block)
 		*block = calloc(BLOCK, sizeof(struct counter));
 	if (!*block)
-		return counters_draw();
+		return false;
 	counter = *block + index % BLOCK;
-	if (counter->number == 0 || counter->version != version)
+	if (counter->number == 0)
+		*counter = (struct counter){ version, FIRST };
+	else if (counter->version != version)
 		*counter = (struct counter){ version, counters_draw() };
-	return counter->number;
+	*number = counter->number == FIRST ? 0 : counter->number;
+	return true;
+}
+
+bool counters_noted(struct counters *counters, uint64_t index)
+{
+	const struct counter *block;
+
+	LOCK_SCOPE(&counters->lock);
+	block = counters->blocks[index / BLOCK];
+	return block && block[index % BLOCK].number != 0;
 }

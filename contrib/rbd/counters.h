@@ -15,10 +15,15 @@
  * seen in the counters of one image, or of an image that has since been replaced, is in no
  * other ones. What is noted lasts as long as the process does: so each start draws another instance (page.h).
  *
- * Memory: 16 bytes for each object that was looked at, by blocks of 8 KiB.
+ * An object of which nothing was read need not be looked at: nobody has anything that could be old. Its number is
+ * 0, and stays that with the version that is noted first. So a reader for whom it was 0 before it read, and is 0
+ * after, has what is there now: the version that was noted before it had the bytes, or it would be another number.
+ *
+ * Memory: 16 bytes for each object that was read, by blocks of 8 KiB.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct counters;
@@ -28,10 +33,13 @@ void counters_free(struct counters *counters); /* NULL is fine */
 
 /*
  * The object `index`, below `count`, was seen with that version after this was decided on, and what was read
- * of it has been given to nobody yet. Returns its number now. Any thread. Without memory the number is
- * another one each time.
+ * of it has been given to nobody yet. *number is its number now. Any thread. False: no memory, and nobody may get
+ * what was read; never of one that was noted before.
  */
-uint64_t counters_note(struct counters *counters, uint64_t index, uint64_t version);
+bool counters_note(struct counters *counters, uint64_t index, uint64_t version, uint64_t *number);
+
+/* Was that object, below `count`, noted before? Else its number is 0. Any thread. */
+bool counters_noted(struct counters *counters, uint64_t index);
 
 /* A number higher than all that were drawn before, and never drawn again. */
 uint64_t counters_draw(void);

@@ -3,7 +3,7 @@
  * page: NAME@writes of an RBD image (imagefs-writes(7)), made when it is asked for.
  *
  * Its units are the image's objects, usually of 4 MiB. A counter that is asked for is a look at
- * one object's version; all that one request asks for are looked at together. Nothing is known of other
+ * one object's version, if anything was read of that (counters.h); all that one request asks for are looked at together. Nothing is known of other
  * objects: so the header is of 4096 bytes, without a counter in a first read, and the totals, the same number
  * twice, grow whenever they are read. Nothing is ever in flight: a write has a version when it has its reply.
  *

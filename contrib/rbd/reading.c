@@ -24,10 +24,12 @@ static int look_at_object(const struct image *image, uint64_t object, struct obj
 	return object_look_at(look, image->data, image->layout.prefix, number);
 }
 
-static void note(struct image *image, uint64_t object, uint64_t version)
+static bool note(struct image *image, uint64_t object, uint64_t version)
 {
-	if (object <= image->layout.size_bytes >> image->layout.object_shift && object < IMAGE_COUNTERS_MAX)
-		counters_note(image->counters, object, version);
+	uint64_t number;
+
+	return object > image->layout.size_bytes >> image->layout.object_shift || object >= IMAGE_COUNTERS_MAX ||
+	       counters_note(image->counters, object, version, &number);
 }
 
 /* A piece of the range for each object that it touches. */
@@ -52,20 +54,20 @@ static int cut(const struct image *image, unsigned char *to, size_t length_bytes
 	return r;
 }
 
-/* What was read is noted first: nobody has it yet. An object may end before the piece does. */
-static bool take_in(struct image *image, const struct object_look *looks, size_t count, uint64_t first)
+/* What was read is noted first: nobody has it yet. An object may end before the piece does. -ENOMEM. */
+static int take_in(struct image *image, const struct object_look *looks, size_t count, uint64_t first, bool *all)
 {
-	bool all = true;
-
+	*all = true;
 	for (size_t i = 0; i < count; i++) {
-		note(image, first + i, looks[i].version);
+		if (!note(image, first + i, looks[i].version))
+			return -ENOMEM;
 		if (looks[i].version == OBJECT_ABSENT)
-			all = false;
+			*all = false;
 		else
 			memset((unsigned char *)looks[i].buffer + looks[i].got_bytes, 0,
 			       looks[i].length_bytes - looks[i].got_bytes);
 	}
-	return all;
+	return 0;
 }
 
 static int fill_absent(const struct image *image, const struct object_look *looks, size_t count,
@@ -97,9 +99,12 @@ static int read_pieces(struct pool *pool, struct image **image, struct object_lo
 {
 	const struct image *was = *image;
 	int r = objects_look(looks, count);
+	bool all;
 
 	*again = false;
-	if (r < 0 || take_in(*image, looks, count, first))
+	if (r == 0)
+		r = take_in(*image, looks, count, first, &all);
+	if (r < 0 || all)
 		return r;
 	r = image_follow_id(pool, was->layout.id, image);
 	*again = *image != was;
@@ -129,17 +134,24 @@ int image_read(struct pool *pool, struct image **image, void *buffer, size_t len
 	return r == 0 && again ? -EBUSY : r;
 }
 
+/* Those that were noted before are looked at, LOOKS_AT_ONCE at most. */
 static int count_some(struct image *image, uint64_t first, size_t count, struct object_look *looks,
 		      uint64_t *counters)
 {
+	size_t of[LOOKS_AT_ONCE], looked = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = look_at_object(image, first + i, &looks[i]);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		if (!counters_noted(image->counters, first + i))
+			continue;
+		of[looked] = i;
+		r = look_at_object(image, first + i, &looks[looked++]);
+	}
 	if (r == 0)
-		r = objects_look(looks, count);
-	for (size_t i = 0; i < count && r == 0; i++)
-		counters[i] = counters_note(image->counters, first + i, looks[i].version);
+		r = objects_look(looks, looked);
+	for (size_t i = 0; i < looked && r == 0; i++)
+		if (!counters_note(image->counters, first + of[i], looks[i].version, &counters[of[i]]))
+			r = -ENOMEM;
 	return r;
 }
 

@@ -24,6 +24,6 @@ int image_read(struct pool *pool, struct image **image, void *buffer, size_t len
 
 /*
  * The counters of `count` objects from `first` on, each of a moment after the call. 0 for those that the
- * image cannot have. 0 or -errno.
+ * image cannot have, and those of which nothing was read. 0 or -errno.
  */
 int image_count(struct image *image, uint64_t first, size_t count, uint64_t *counters);

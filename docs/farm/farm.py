@@ -43,7 +43,7 @@ FIGURES = {
     "reads_told": (319, "reads of the store for a first boot, it has NAME@writes [m]"),
     "mb_told": (23.9, "MB of them [m]"),
     "looks": (50, "reads of NAME@writes among them: those of a boot of which nothing has changed [m]"),
-    "look_versions": (131, "objects whose versions imagefs-rbd asks for at each of these: a boot partition of 256 MiB, and 3"),
+    "look_versions": (13, "objects whose versions imagefs-rbd asks for at each of these: those that a boot reads, and 3"),
     "own_reads": (0.1, "part of the data's reads that is a clone's own"),
     "own_mb": (0.02, "part of the bytes that is a clone's own"),
     "osd_ops": (5000, "reads for each second of an OSD"),

@@ -26,10 +26,13 @@ def moved(what, wanted, instance=False):
     what()
     assert instance == (Page(pages).instance != instance_then), "instance"
     now = counters()
-    got = [unit for unit in now if instance or now[unit] != then[unit]]
+    got = [unit for unit in range(4096) if instance or now.get(unit) != then.get(unit)]
     assert instance or got == wanted, (got, wanted)
 
-assert counters().keys() == set(range(17))  # what the image can have, and one beyond
+# Of what nobody has read there is nothing to tell.
+moved(lambda: image.write(b"z" * 512, 0), [])
+data.pread(64 * M, 0)
+assert not counters()
 moved(lambda: None, [])
 moved(lambda: image.write(b"a" * 512, 0), [0])
 moved(lambda: image.write(b"b" * 512, 5 * M), [1])
@@ -60,7 +63,7 @@ def rollback():
     assert bytes(data.pread(512, 4 * M)) == bytes(512) and bytes(data.pread(512, 5 * M)) == b"b" * 512
 then = counters()
 rollback()
-assert counters()[1] != then[1]
+assert counters().get(1) != then.get(1)
 image.remove_snap("before")
 
 # A size is another instance; and so is the same one again, if somebody saw that between.

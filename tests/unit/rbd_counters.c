@@ -8,14 +8,25 @@
 
 #define ABSENT 0
 
+static uint64_t note(struct counters *counters, uint64_t index, uint64_t version)
+{
+	uint64_t number;
+
+	cr_assert(counters_note(counters, index, version, &number) && counters_noted(counters, index));
+	return number;
+}
+
 Test(rbd_counters, another_version_is_another_number)
 {
 	struct counters *counters = counters_new(2000);
-	uint64_t first = counters_note(counters, 1999, 7);
+	uint64_t first;
 
-	cr_assert(first != 0 && counters_note(counters, 1999, 7) == first);
-	cr_assert(counters_note(counters, 1998, 7) != first);
-	cr_assert(counters_note(counters, 1999, 8) > first);
+	cr_assert(!counters_noted(counters, 1999));
+	cr_assert(note(counters, 1999, 7) == 0 && note(counters, 1999, 7) == 0);
+	cr_assert(!counters_noted(counters, 1998));
+	first = note(counters, 1999, 8);
+	cr_assert(first != 0 && note(counters, 1999, 8) == first);
+	cr_assert(note(counters, 1999, 7) > first, "what came back was away");
 	counters_free(counters);
 }
 
@@ -23,10 +34,10 @@ Test(rbd_counters, another_version_is_another_number)
 Test(rbd_counters, what_came_and_went_was_seen)
 {
 	struct counters *counters = counters_new(1);
-	uint64_t before = counters_note(counters, 0, ABSENT);
+	uint64_t before = note(counters, 0, ABSENT);
 
-	counters_note(counters, 0, 3);
-	cr_assert(counters_note(counters, 0, ABSENT) != before);
+	note(counters, 0, 3);
+	cr_assert(note(counters, 0, ABSENT) != before);
 	counters_free(counters);
 }
 
@@ -34,11 +45,11 @@ Test(rbd_counters, what_came_and_went_was_seen)
 Test(rbd_counters, no_number_comes_again)
 {
 	struct counters *counters = counters_new(1);
-	uint64_t last = 0;
+	uint64_t last = note(counters, 0, 5000);
 
 	for (uint64_t version = 1; version < 1000; version++) {
-		uint64_t late = counters_note(counters, 0, version - 1);
-		uint64_t number = counters_note(counters, 0, version);
+		uint64_t late = note(counters, 0, version - 1);
+		uint64_t number = note(counters, 0, version);
 
 		cr_assert(late >= last && number > late);
 		last = number;
@@ -51,9 +62,11 @@ Test(rbd_counters, images_have_no_number_in_common)
 	struct counters *one = counters_new(4), *other = counters_new(4);
 
 	for (uint64_t i = 0; i < 4; i++)
+		note(one, i, 4), note(other, i, 4);
+	for (uint64_t i = 0; i < 4; i++)
 		for (uint64_t j = 0; j < 4; j++)
-			cr_assert(counters_note(one, i, 5) != counters_note(other, j, 5));
-	cr_assert(counters_note(one, 3, 6) < counters_draw());
+			cr_assert(note(one, i, 5) != note(other, j, 5));
+	cr_assert(note(one, 3, 6) < counters_draw());
 	counters_free(one);
 	counters_free(other);
 	counters_free(NULL);
@@ -64,7 +77,7 @@ static struct counters *shared;
 static void *note_many(void *argument)
 {
 	for (uint64_t i = 0; i < 20000; i++)
-		counters_note(shared, i % 1024, (uint64_t)(uintptr_t)argument + i);
+		note(shared, i % 1024, (uint64_t)(uintptr_t)argument + i);
 	return NULL;
 }
 
@@ -77,6 +90,6 @@ Test(rbd_counters, any_thread)
 		pthread_create(&threads[i], NULL, note_many, (void *)(i << 20));
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	cr_assert(counters_note(shared, 1023, 1) == counters_note(shared, 1023, 1));
+	cr_assert(note(shared, 1023, 1) == note(shared, 1023, 1));
 	counters_free(shared);
 }
