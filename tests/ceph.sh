@@ -63,6 +63,9 @@ ceph_configuration() { # ceph_configuration FSID
 		osd_objectstore = memstore
 		memstore_device_bytes = 4294967296
 		osd_fast_shutdown = false
+		# Its lease is 0.8 of this, and renewed at half of that: of 20 s, the default, 8 to 16 are left to an OSD that is stopped, and
+		# when it goes on after that it may keep requests waiting ("waiting for readable").
+		osd_heartbeat_grace = 300
 	CONF
 }
 

@@ -56,6 +56,9 @@ class Reader:
                 self.pages = None
                 counts["errors"] += 1
                 continue
+            except BaseException as error:  # a page that is none
+                wrong.append(repr(error))
+                return
             if got is None:
                 counts["rejected"] += 1
                 continue

@@ -58,7 +58,8 @@ def root_load(world, uri):
     """A board that writes to its root partition all the time, to the same image."""
     words = ["/usr/bin/python3", os.path.join(TESTS, "load.py"), uri, "%d:%d" % (ROOT_OFFSET, 64 << 20), "--pause", "1"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
+        if not process.stdout.readline():
+            raise RuntimeError("load.py ended")
         try:
             yield
         finally:
