@@ -99,7 +99,7 @@ static int read_pieces(struct pool *pool, struct image **image, struct object_lo
 {
 	const struct image *was = *image;
 	int r = objects_look(looks, count);
-	bool all;
+	bool all = false;
 
 	*again = false;
 	if (r == 0)
