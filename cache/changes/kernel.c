@@ -162,6 +162,13 @@ static bool is_marked_directory(struct kernel_events *events, const struct stat 
 	return events->directory_device == st->st_dev && events->directory_inode == st->st_ino;
 }
 
+bool kernel_events_has_directory(struct kernel_events *events, int fd)
+{
+	struct stat st;
+
+	return !is_alive(events) || fstat(fd, &st) != 0 || is_marked_directory(events, &st);
+}
+
 int kernel_events_directory(struct kernel_events *events, int fd)
 {
 	struct stat st;

@@ -52,6 +52,9 @@ int kernel_events_start(struct kernel_events *events);
 /* SOURCE's directory (`fd` may be O_PATH): what is opened in it from now on raises events. Again for the same one: nothing. -errno. */
 int kernel_events_directory(struct kernel_events *events, int fd);
 
+/* Does that ask nobody, since it is marked, or never will be? Does not wait for the opener. */
+bool kernel_events_has_directory(struct kernel_events *events, int fd);
+
 /* The same of one file elsewhere, for whoever opens it before we look at it. -errno. */
 int kernel_events_file(struct kernel_events *events, int fd);
 

@@ -197,8 +197,11 @@ static void read_batch(struct ahead *ahead, const struct ahead_source *source, b
 {
 	struct batch *batch = batch_new(ahead, source->size_bytes);
 
-	if (!batch)
+	if (!batch) {
+		/* Who waited for it looks for himself. */
+		pthread_cond_broadcast(&ahead->done);
 		return;
+	}
 	batch->prepared = prepared;
 	batch->began_ns = ahead->reading_ns = clock_now_ns(CLOCK_MONOTONIC);
 	ahead->reading++;

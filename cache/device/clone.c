@@ -42,6 +42,7 @@ struct clone {
 	_Atomic unsigned asked_found;		  /* and as many files were known to share by then */
 	_Atomic int64_t clean_ctime_ns;		  /* since this ctime there is little to be written out */
 	atomic_bool follows;
+	atomic_bool restless; /* it was written of late when it was last to be read through another */
 };
 
 /* ---- hints ------------------------------------------------------------------- */
@@ -235,7 +236,7 @@ static bool shares_any(struct clone *clone, int64_t ctime_ns)
 
 bool clone_is_likely(const struct clone *clone)
 {
-	return clone && atomic_load(&clone->sharing) != SHARING_NONE;
+	return clone && atomic_load(&clone->sharing) != SHARING_NONE && !atomic_load(&clone->restless);
 }
 
 bool clone_follows(const struct clone *clone)
@@ -294,8 +295,9 @@ bool clone_read(struct clone *clone, uint64_t offset_bytes, void *buffer, size_t
 	struct cache_range left = { offset_bytes, length_bytes };
 	struct clone_map map;
 	int64_t ctime_ns;
-	bool shared, done = is_at_rest(clone, &ctime_ns) && shares_any(clone, ctime_ns);
+	bool shared, rests = is_at_rest(clone, &ctime_ns), done = rests && shares_any(clone, ctime_ns);
 
+	atomic_store(&clone->restless, !rests);
 	/* Each turn takes at least a byte. */
 	while (done && left.length_bytes > 0) {
 		struct cache_range part = { left.offset_bytes,

@@ -58,7 +58,7 @@ struct clone *clone_new(int fd, int64_t ctime_lag_ns);
 /* No reads of it are under way; others may read from it still. NULL is fine. */
 void clone_close(struct clone *clone);
 
-/* May it share blocks, as far as is known? Then nothing that would read it from the disk comes before clone_read. */
+/* May it share blocks, and be read through another, as far as is known? Then nothing that would read it from the disk comes before clone_read. */
 bool clone_is_likely(const struct clone *clone);
 
 /* Is it read through another image, as far as is known? Then nothing of it is to be read ahead. */

@@ -249,7 +249,7 @@ static int disk_observe(struct cache_device *device, bool may_block, int64_t sin
 		disk->changed_ns = now_ns;
 	atomic_store(&disk->size_bytes, signs.size_bytes);
 	/* What is read now may have been read then: nothing is the older for it. */
-	if (looked_ns < start_ns)
+	if (disk->ahead)
 		now_ns = looked_ns;
 	disk->observed_ns = now_ns;
 	atomic_store(&disk->device.slow, disk->ahead && ahead_is_slow(disk->ahead));

@@ -4,8 +4,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cache/device/device.h"
-
 struct state {
 	uint64_t cached, dirty, writeback, evicted, recently_evicted; /* pages */
 };
@@ -23,10 +21,11 @@ static bool look(int fd, uint64_t offset_bytes, uint64_t length_bytes, struct st
 
 bool page_cache_holds(int fd, uint64_t offset_bytes, size_t length_bytes)
 {
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct state state;
 
-	return look(fd, offset_bytes, length_bytes, &state) &&
-	       state.cached >= (length_bytes + CACHE_BLOCK_BYTES - 1) / CACHE_BLOCK_BYTES;
+	return length_bytes > 0 && look(fd, offset_bytes, length_bytes, &state) &&
+	       state.cached > (offset_bytes + length_bytes - 1) / page_bytes - offset_bytes / page_bytes;
 }
 
 bool page_cache_unwritten(int fd, uint64_t *bytes)

@@ -97,10 +97,16 @@ static int make_copy(struct cache_version *version, struct cache_op *op, struct 
 	struct cache_image *image = version->image;
 	struct span all = { 0, (size_t)version->entry.size_bytes };
 	bool slow = image_is_slow(image);
-	int64_t start_ns = slow ? clock_now_ns(CLOCK_MONOTONIC) : image->seen.now_ns, read_ns;
-	uint64_t generation = image->seen.generation, opened = version->opened;
+	uint64_t generation, opened = version->opened;
+	int64_t start_ns, read_ns;
 	int error, again;
 
+	/* Else what it reads may have been read ahead for a look of before: bytes last if they are read again. */
+	error = slow ? image_observe(image, op) : 0;
+	if (error != 0)
+		return error;
+	start_ns = image->seen.now_ns;
+	generation = image->seen.generation;
 	version->copying = image->copying = true;
 	image_leave(image);
 	error = copy_bytes(version, copy, hashes);

@@ -188,8 +188,13 @@ int view_source_open(const struct cache_op *op, const struct view_source *source
 	if (fd < 0)
 		return fd;
 	/* What is opened in it from now on is listened to: a directory that took its place, too. */
-	if (source->kernel && !source->file)
-		kernel_events_directory(source->kernel, fd);
+	if (!source->kernel || source->file || kernel_events_has_directory(source->kernel, fd))
+		return fd;
+	if (op && !op->may_block) {
+		close(fd);
+		return -EAGAIN;
+	}
+	kernel_events_directory(source->kernel, fd);
 	return fd;
 }
 
