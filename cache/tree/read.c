@@ -454,6 +454,9 @@ static int read_told(struct reading *reading)
 	if (!span_agrees(version, &reading->span, reading->hashes))
 		return differs(reading);
 	span_remember(version, &reading->span, reading->hashes);
+	/* What the log remembers has an end: while all of it is as it was, it need not be asked for what was before. */
+	if (version_untouched(version, generation))
+		version->data_checked = image->seen.generation;
 	reading->op->rule = "exact: not written since it was opened";
 	return 0;
 }
