@@ -76,10 +76,28 @@ static bool overlaps_a_fat(const struct part_table *table, const struct part_ent
 	return false;
 }
 
-/* Writes to other file systems than FAT cost nothing. */
+/* What is between the end of that entry and the next one, or the end of the image; of no length: another one is there. */
+static struct part_entry gap_behind(const struct part_table *table, const struct part_entry *entry, uint64_t size_bytes)
+{
+	uint64_t at = entry->offset_bytes + entry->length_bytes, end = size_bytes;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const struct part_entry *other = &table->entries[i];
+
+		if (other->offset_bytes <= at && at < other->offset_bytes + other->length_bytes)
+			return (struct part_entry){ 0 };
+		if (other->offset_bytes > at)
+			end = min_u64(end, other->offset_bytes);
+	}
+	return (struct part_entry){ .offset_bytes = at, .length_bytes = end > at ? end - at : 0 };
+}
+
+/* Writes to other file systems than FAT cost nothing, nor do those to what no partition has. */
 static void tell_what_is_untracked(struct cache_image *image, int error)
 {
+	uint64_t size_bytes = image->table->cached.validation.size_bytes;
 	struct cache_range ranges[UNTRACKED_MAX];
+	struct part_entry gap;
 	size_t count = 0;
 
 	if (!image->log || image->table->told == image->table->cached.adopted)
@@ -91,6 +109,9 @@ static void tell_what_is_untracked(struct cache_image *image, int error)
 
 		if (!entry->is_fat && !overlaps_a_fat(image->table->parts, entry))
 			count += untracked_pieces(image, entry, ranges + count, UNTRACKED_MAX - count);
+		gap = gap_behind(image->table->parts, entry, size_bytes);
+		if (gap.length_bytes > 0)
+			count += untracked_pieces(image, &gap, ranges + count, UNTRACKED_MAX - count);
 	}
 	write_log_set_untracked(image->log, ranges, count);
 }
