@@ -24,6 +24,7 @@ static const char not_asked[] = "its block server was not asked for NAME@writes 
 static const char unreached[] = "its block server has no export NAME@writes, or it cannot be read";
 static const char no_page[] =
 	"its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
+static const char beyond[] = "its FAT lies beyond the counters that one read of NAME@writes has";
 static const char moving[] = "its block server is another one each time it is connected to";
 
 /* Under the image's lock, but for what says otherwise. */
@@ -173,6 +174,17 @@ static bool has_other_size(struct nbd_writes *writes, const struct nbd_look *nam
 	return true;
 }
 
+/*
+ * Of what has no counters the totals would say that it is written whenever anything is: no file there would ever be at
+ * rest. Nothing is believed then (C7). The page goes on to be asked for: the table may be another one by the next look.
+ */
+static bool leave_untold(struct nbd_writes *writes)
+{
+	nbd_device_set_told(writes->device, false);
+	atomic_store(&writes->why_not, beyond);
+	return false;
+}
+
 static bool look(struct write_feed *self, struct cache_observation *seen)
 {
 	struct nbd_writes *writes = writes_of(self);
@@ -190,6 +202,8 @@ static bool look(struct write_feed *self, struct cache_observation *seen)
 		if (!shows_same_instance(writes)) {
 			note_instance(writes, &at);
 		} else if (is_verified(writes, &name, &at) && !has_other_size(writes, &name)) {
+			if (writes->news.beyond && write_log_is_mapped(writes->log))
+				return leave_untold(writes);
 			/* What was read ahead before is older than the page. */
 			nbd_device_set_told(writes->device, true);
 			page_news_tell(&writes->news, writes->log, name.size_bytes);

@@ -134,6 +134,9 @@ void write_log_news(struct write_log *log, const struct write_news *news);
 /* Up to where anything is tracked, but for pieces of so many bytes behind other file systems; of an image of that size. */
 uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint64_t piece_bytes);
 
+/* Is it known what is tracked, so that there is more of it than that only where a FAT is? */
+bool write_log_is_mapped(struct write_log *log);
+
 /* Look at everything again. */
 void write_log_start_over(struct write_log *log);
 
