@@ -58,7 +58,8 @@ static struct nbd_writes *writes_of(struct write_feed *self)
 static bool lose(struct nbd_writes *writes, const char *why)
 {
 	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	bool hangs = now_ns - writes->asked_ns > WAIT_NBD_WRITES_NS;
+	/* Where each connect leads elsewhere, to find that out takes some of them. */
+	bool hangs = now_ns - writes->asked_ns > WAIT_NBD_WRITES_NS || why == moving;
 
 	if (writes->there || writes->again_ns != 0)
 		writes->again_ns = now_ns + (hangs ? WAIT_NBD_WRITES_AGAIN_NS : 0);
