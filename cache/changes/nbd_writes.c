@@ -79,6 +79,7 @@ static bool lose(struct nbd_writes *writes, const char *why)
 static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_bytes, struct nbd_look *at)
 {
 	struct ring_piece piece = { 0 };
+	uint64_t end_bytes = 0;
 	int error;
 
 	writes->asked_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -87,9 +88,10 @@ static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_
 
 	if (error != 0)
 		return -EIO;
-	piece.length_bytes = page_news_begin(
-		&writes->news, write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES),
-		at->size_bytes, write_log_now_ns(writes->log));
+	/* Before it is known what is of interest no server is asked for all that there is. */
+	if (write_log_is_mapped(writes->log))
+		end_bytes = write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES);
+	piece.length_bytes = page_news_begin(&writes->news, end_bytes, at->size_bytes, write_log_now_ns(writes->log));
 	if (piece.length_bytes == 0)
 		return -EPROTO;
 	piece.buffer = writes->news.next.bytes;
@@ -203,7 +205,7 @@ static bool look(struct write_feed *self, struct cache_observation *seen)
 		if (!shows_same_instance(writes)) {
 			note_instance(writes, &at);
 		} else if (is_verified(writes, &name, &at) && !has_other_size(writes, &name)) {
-			if (writes->news.beyond && write_log_is_mapped(writes->log))
+			if (writes->news.beyond)
 				return leave_untold(writes);
 			/* What was read ahead before is older than the page. */
 			nbd_device_set_told(writes->device, true);

@@ -93,7 +93,7 @@ static struct part_entry gap_behind(const struct part_table *table, const struct
 }
 
 /* Writes to other file systems than FAT cost nothing, nor do those to what no partition has. */
-static void tell_what_is_untracked(struct cache_image *image, int error)
+static void tell_what_is_untracked(struct cache_image *image)
 {
 	uint64_t size_bytes = image->table->cached.validation.size_bytes;
 	struct cache_range ranges[UNTRACKED_MAX];
@@ -103,8 +103,12 @@ static void tell_what_is_untracked(struct cache_image *image, int error)
 	if (!image->log || image->table->told == image->table->cached.adopted)
 		return;
 	image->table->told = image->table->cached.adopted;
+	/* Where there is no table nothing is read but what would be one. */
+	gap = (struct part_entry){ .length_bytes = size_bytes };
+	if (image->table->cached.error != 0 && write_log_is_told_late(image->log))
+		count = untracked_pieces(image, &gap, ranges, UNTRACKED_MAX);
 	/* At most PART_ENTRIES_MAX entries, and room is watched. */
-	for (size_t i = 0; error == 0 && i < image->table->parts->count; i++) {
+	for (size_t i = 0; image->table->cached.error == 0 && i < image->table->parts->count; i++) {
 		const struct part_entry *entry = &image->table->parts->entries[i];
 
 		if (!entry->is_fat && !overlaps_a_fat(image->table->parts, entry))
@@ -120,7 +124,7 @@ int table_refresh(struct cache_image *image, struct cache_op *op)
 {
 	int error = cached_refresh(image, op, &image->table->cached, &table_kind, image, NULL);
 
-	tell_what_is_untracked(image, error);
+	tell_what_is_untracked(image);
 
 	if ((error == -ENODATA || error == -EIO) && image->table->archive != ARCHIVE_NONE)
 		image->problem = archive_problem(image->table->archive);
