@@ -791,6 +791,26 @@ int write_log_changes(struct write_log *log, uint64_t generation, struct cache_r
 	return (int)count;
 }
 
+bool write_log_untouched(struct write_log *log, uint64_t generation,
+			 bool (*touches)(const void *what, const struct cache_range *range), const void *what)
+{
+	LOCK_SCOPE(&log->lock);
+	if (!log->exact || generation < log->floor)
+		return false;
+	for (size_t i = 0; i < log->flight_count; i++)
+		if (!log->flights[i].untracked && touches(what, &log->flights[i].range))
+			return false;
+	for (size_t back = 0; back < log->count; back++) {
+		const struct entry *entry = entry_back(log, back);
+
+		if (entry->generation <= generation)
+			break;
+		if (touches(what, &entry->range))
+			return false;
+	}
+	return true;
+}
+
 bool write_log_told_since(struct write_log *log, uint64_t generation)
 {
 	LOCK_SCOPE(&log->lock);

@@ -165,6 +165,13 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen);
 int write_log_changes(struct write_log *log, uint64_t generation, struct cache_range *ranges, size_t capacity,
 		      size_t *in_flight);
 
+/*
+ * Was nothing written since `generation` that touches this, and is nothing being written that does? Of all that is
+ * remembered, which may be more than write_log_changes tells; `touches` is called under the log's lock.
+ */
+bool write_log_untouched(struct write_log *log, uint64_t generation,
+			 bool (*touches)(const void *what, const struct cache_range *range), const void *what);
+
 /* Are writes told after the fact, if at all? Then nothing can be guarded. */
 bool write_log_is_told_late(const struct write_log *log);
 
