@@ -24,6 +24,7 @@ static const char not_asked[] = "its block server was not asked for NAME@writes 
 static const char unreached[] = "its block server has no export NAME@writes, or it cannot be read";
 static const char no_page[] =
 	"its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
+static const char beyond[] = "its FAT lies beyond the counters that one read of NAME@writes has";
 static const char moving[] = "its block server is another one each time it is connected to";
 
 /* Under the image's lock, but for what says otherwise. */
@@ -57,7 +58,8 @@ static struct nbd_writes *writes_of(struct write_feed *self)
 static bool lose(struct nbd_writes *writes, const char *why)
 {
 	int64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	bool hangs = now_ns - writes->asked_ns > WAIT_NBD_WRITES_NS;
+	/* Where each connect leads elsewhere, to find that out takes some of them. */
+	bool hangs = now_ns - writes->asked_ns > WAIT_NBD_WRITES_NS || why == moving;
 
 	if (writes->there || writes->again_ns != 0)
 		writes->again_ns = now_ns + (hangs ? WAIT_NBD_WRITES_AGAIN_NS : 0);
@@ -77,6 +79,7 @@ static bool lose(struct nbd_writes *writes, const char *why)
 static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_bytes, struct nbd_look *at)
 {
 	struct ring_piece piece = { 0 };
+	uint64_t end_bytes = 0;
 	int error;
 
 	writes->asked_ns = clock_now_ns(CLOCK_MONOTONIC);
@@ -85,9 +88,10 @@ static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_
 
 	if (error != 0)
 		return -EIO;
-	piece.length_bytes = page_news_begin(
-		&writes->news, write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES),
-		at->size_bytes, write_log_now_ns(writes->log));
+	/* Before it is known what is of interest no server is asked for all that there is. */
+	if (write_log_is_mapped(writes->log))
+		end_bytes = write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES);
+	piece.length_bytes = page_news_begin(&writes->news, end_bytes, at->size_bytes, write_log_now_ns(writes->log));
 	if (piece.length_bytes == 0)
 		return -EPROTO;
 	piece.buffer = writes->news.next.bytes;
@@ -173,6 +177,17 @@ static bool has_other_size(struct nbd_writes *writes, const struct nbd_look *nam
 	return true;
 }
 
+/*
+ * Of what has no counters the totals would say that it is written whenever anything is: no file there would ever be at
+ * rest. Nothing is believed then (C7). The page goes on to be asked for: the table may be another one by the next look.
+ */
+static bool leave_untold(struct nbd_writes *writes)
+{
+	nbd_device_set_told(writes->device, false);
+	atomic_store(&writes->why_not, beyond);
+	return false;
+}
+
 static bool look(struct write_feed *self, struct cache_observation *seen)
 {
 	struct nbd_writes *writes = writes_of(self);
@@ -190,6 +205,8 @@ static bool look(struct write_feed *self, struct cache_observation *seen)
 		if (!shows_same_instance(writes)) {
 			note_instance(writes, &at);
 		} else if (is_verified(writes, &name, &at) && !has_other_size(writes, &name)) {
+			if (writes->news.beyond)
+				return leave_untold(writes);
 			/* What was read ahead before is older than the page. */
 			nbd_device_set_told(writes->device, true);
 			page_news_tell(&writes->news, writes->log, name.size_bytes);

@@ -40,6 +40,7 @@ size_t page_news_begin(struct page_news *news, uint64_t end_bytes, uint64_t expo
 		wanted = max_u64(wanted, counters.offset_bytes + counters.length_bytes);
 	}
 	wanted = (wanted + ROUND_BYTES - 1) / ROUND_BYTES * ROUND_BYTES;
+	news->beyond = wanted > WRITES_PAGE_MOMENT_BYTES;
 	return (size_t)min_u64(min_u64(wanted, WRITES_PAGE_MOMENT_BYTES), export_bytes);
 }
 

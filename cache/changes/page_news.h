@@ -31,7 +31,8 @@ struct page_look {
 
 struct page_news {
 	struct page_look last, next;
-	bool known; /* there is a last one */
+	bool known;  /* there is a last one */
+	bool beyond; /* and one read has not all the counters that were wanted when it was begun last */
 };
 
 int page_news_init(struct page_news *news); /* -ENOMEM; page_news_clear in any case. From zeroes. */

@@ -77,6 +77,7 @@ struct write_log {
 	size_t flight_count, flight_capacity;
 	struct cache_range *untracked;
 	size_t untracked_count;
+	bool mapped; /* it was told what is untracked, if anything is */
 	struct guard *guards;
 	struct window windows[WINDOWS]; /* [0] is the last one */
 
@@ -537,6 +538,12 @@ uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint6
 	return end;
 }
 
+bool write_log_is_mapped(struct write_log *log)
+{
+	LOCK_SCOPE(&log->lock);
+	return log->mapped;
+}
+
 /* What was told takes the place of the device's own signs, of which a block server gives none. */
 static void judge_told(struct write_log *log, struct cache_observation *seen, bool told)
 {
@@ -784,6 +791,26 @@ int write_log_changes(struct write_log *log, uint64_t generation, struct cache_r
 	return (int)count;
 }
 
+bool write_log_untouched(struct write_log *log, uint64_t generation,
+			 bool (*touches)(const void *what, const struct cache_range *range), const void *what)
+{
+	LOCK_SCOPE(&log->lock);
+	if (!log->exact || generation < log->floor)
+		return false;
+	for (size_t i = 0; i < log->flight_count; i++)
+		if (!log->flights[i].untracked && touches(what, &log->flights[i].range))
+			return false;
+	for (size_t back = 0; back < log->count; back++) {
+		const struct entry *entry = entry_back(log, back);
+
+		if (entry->generation <= generation)
+			break;
+		if (touches(what, &entry->range))
+			return false;
+	}
+	return true;
+}
+
 bool write_log_told_since(struct write_log *log, uint64_t generation)
 {
 	LOCK_SCOPE(&log->lock);
@@ -851,6 +878,7 @@ void write_log_set_untracked(struct write_log *log, const struct cache_range *ra
 	if (!copy)
 		count = 0;
 	LOCK_SCOPE(&log->lock);
+	log->mapped = true;
 	if (count == log->untracked_count &&
 	    (count == 0 || memcmp(ranges, log->untracked, count * sizeof(*ranges)) == 0)) {
 		free(copy);

@@ -134,6 +134,9 @@ void write_log_news(struct write_log *log, const struct write_news *news);
 /* Up to where anything is tracked, but for pieces of so many bytes behind other file systems; of an image of that size. */
 uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint64_t piece_bytes);
 
+/* Is it known what is tracked, so that there is more of it than that only where a FAT is? */
+bool write_log_is_mapped(struct write_log *log);
+
 /* Look at everything again. */
 void write_log_start_over(struct write_log *log);
 
@@ -161,6 +164,13 @@ void write_log_observe(struct write_log *log, struct cache_observation *seen);
  */
 int write_log_changes(struct write_log *log, uint64_t generation, struct cache_range *ranges, size_t capacity,
 		      size_t *in_flight);
+
+/*
+ * Was nothing written since `generation` that touches this, and is nothing being written that does? Of all that is
+ * remembered, which may be more than write_log_changes tells; `touches` is called under the log's lock.
+ */
+bool write_log_untouched(struct write_log *log, uint64_t generation,
+			 bool (*touches)(const void *what, const struct cache_range *range), const void *what);
 
 /* Are writes told after the fact, if at all? Then nothing can be guarded. */
 bool write_log_is_told_late(const struct write_log *log);

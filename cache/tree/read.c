@@ -413,21 +413,21 @@ static int read_new(struct reading *reading)
 
 /* ---- told after the fact ----------------------------------------------------- */
 
+static bool touches_span(const void *what, const struct cache_range *range)
+{
+	const struct reading *reading = what;
+	size_t count = span_chunk_count(&reading->span);
+
+	for (size_t i = 0; i < count; i++)
+		if (extents_chunk_touches(reading->version->extents, reading->span.offset_bytes / CHUNK_BYTES + i, range))
+			return true;
+	return false;
+}
+
 /* Was none of it written since `generation`, as far as the last look was told, and is none being written? */
 static bool span_untouched(const struct reading *reading, uint64_t generation)
 {
-	const struct cache_version *version = reading->version;
-	size_t count = span_chunk_count(&reading->span);
-	struct changes changes;
-
-	if (!image_changes(version->image, generation, &changes))
-		return false;
-	for (size_t i = 0; i < changes.count; i++)
-		for (size_t j = 0; j < count; j++)
-			if (extents_chunk_touches(version->extents, reading->span.offset_bytes / CHUNK_BYTES + j,
-						  &changes.ranges[i]))
-				return false;
-	return true;
+	return write_log_untouched(reading->version->image->log, generation, touches_span, reading);
 }
 
 /*
@@ -454,6 +454,9 @@ static int read_told(struct reading *reading)
 	if (!span_agrees(version, &reading->span, reading->hashes))
 		return differs(reading);
 	span_remember(version, &reading->span, reading->hashes);
+	/* What the log remembers has an end: while all of it is as it was, it need not be asked for what was before. */
+	if (version_untouched(version, generation))
+		version->data_checked = image->seen.generation;
 	reading->op->rule = "exact: not written since it was opened";
 	return 0;
 }

@@ -76,21 +76,46 @@ static bool overlaps_a_fat(const struct part_table *table, const struct part_ent
 	return false;
 }
 
-/* Writes to other file systems than FAT cost nothing. */
-static void tell_what_is_untracked(struct cache_image *image, int error)
+/* What is between the end of that entry and the next one, or the end of the image; of no length: another one is there. */
+static struct part_entry gap_behind(const struct part_table *table, const struct part_entry *entry, uint64_t size_bytes)
 {
+	uint64_t at = entry->offset_bytes + entry->length_bytes, end = size_bytes;
+
+	for (size_t i = 0; i < table->count; i++) {
+		const struct part_entry *other = &table->entries[i];
+
+		if (other->offset_bytes <= at && at < other->offset_bytes + other->length_bytes)
+			return (struct part_entry){ 0 };
+		if (other->offset_bytes > at)
+			end = min_u64(end, other->offset_bytes);
+	}
+	return (struct part_entry){ .offset_bytes = at, .length_bytes = end > at ? end - at : 0 };
+}
+
+/* Writes to other file systems than FAT cost nothing, nor do those to what no partition has. */
+static void tell_what_is_untracked(struct cache_image *image)
+{
+	uint64_t size_bytes = image->table->cached.validation.size_bytes;
 	struct cache_range ranges[UNTRACKED_MAX];
+	struct part_entry gap;
 	size_t count = 0;
 
 	if (!image->log || image->table->told == image->table->cached.adopted)
 		return;
 	image->table->told = image->table->cached.adopted;
+	/* Where there is no table nothing is read but what would be one. */
+	gap = (struct part_entry){ .length_bytes = size_bytes };
+	if (image->table->cached.error != 0 && write_log_is_told_late(image->log))
+		count = untracked_pieces(image, &gap, ranges, UNTRACKED_MAX);
 	/* At most PART_ENTRIES_MAX entries, and room is watched. */
-	for (size_t i = 0; error == 0 && i < image->table->parts->count; i++) {
+	for (size_t i = 0; image->table->cached.error == 0 && i < image->table->parts->count; i++) {
 		const struct part_entry *entry = &image->table->parts->entries[i];
 
 		if (!entry->is_fat && !overlaps_a_fat(image->table->parts, entry))
 			count += untracked_pieces(image, entry, ranges + count, UNTRACKED_MAX - count);
+		gap = gap_behind(image->table->parts, entry, size_bytes);
+		if (gap.length_bytes > 0)
+			count += untracked_pieces(image, &gap, ranges + count, UNTRACKED_MAX - count);
 	}
 	write_log_set_untracked(image->log, ranges, count);
 }
@@ -99,7 +124,7 @@ int table_refresh(struct cache_image *image, struct cache_op *op)
 {
 	int error = cached_refresh(image, op, &image->table->cached, &table_kind, image, NULL);
 
-	tell_what_is_untracked(image, error);
+	tell_what_is_untracked(image);
 
 	if ((error == -ENODATA || error == -EIO) && image->table->archive != ARCHIVE_NONE)
 		image->problem = archive_problem(image->table->archive);

@@ -215,10 +215,22 @@ int version_refresh_chain(struct cache_version *version, struct cache_op *op)
 
 /* ---- what is known of writes to it --------------------------------------- */
 
+static bool touches(const void *what, const struct cache_range *range)
+{
+	const struct cache_version *version = what;
+
+	return !version->extents || extents_touch(version->extents, range);
+}
+
 bool version_untouched(const struct cache_version *version, uint64_t generation)
 {
+	const struct cache_image *image = version->image;
 	struct changes changes;
 
+	/* Nothing guards it: all that is remembered counts. */
+	if (image->log && write_log_is_told_late(image->log) &&
+	    (image->seen.generation != generation || image->seen.in_flight != 0))
+		return write_log_untouched(image->log, generation, touches, version);
 	if (!image_changes(version->image, generation, &changes))
 		return false;
 	for (size_t i = 0; i < changes.count; i++)
