@@ -128,7 +128,7 @@ static void memory_will_need(struct cache_device *device, uint64_t offset_bytes,
 
 static const char *memory_describe(struct cache_device *device)
 {
-	static const char *const words[] = { "events", "times", "nothing", "reported", "told", "kernel", "kernel", "kernel", "kernel" };
+	static const char *const words[] = { "events", "times", "nothing", "reported", "kernel", "kernel", "kernel", "kernel", "told" };
 
 	return words[memory_of(device)->kind];
 }

@@ -23,17 +23,18 @@ enum device_kind {
 	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
 	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reporter.h) tells more */
-	DEVICE_TOLD,	 /* no sign at all, and a page that tells after the fact (cache/changes/page_news.h) */
 	/* As times, with time stamps; and the kernel tells (cache/changes/pairing.h) of a write: */
 	DEVICE_KERNEL_SYNC,   /* its begin and its end */
 	DEVICE_KERNEL_ASYNC,  /* its begin */
 	DEVICE_KERNEL_BEFORE, /* its end: the descriptor is from before there was a mark */
 	DEVICE_KERNEL_SILENT, /* nothing: a loop device, a mapping */
+	/* The numbers of those before are in tests/fuzz/corpus/live. */
+	DEVICE_TOLD, /* no sign at all, and a page that tells after the fact (cache/changes/page_news.h) */
 };
 
 static inline bool kernel_tells(enum device_kind kind)
 {
-	return kind >= DEVICE_KERNEL_SYNC;
+	return kind >= DEVICE_KERNEL_SYNC && kind <= DEVICE_KERNEL_SILENT;
 }
 
 struct memory_device {
