@@ -124,7 +124,7 @@ struct nbd_target *nbd_target_beside(struct nbd_target *target, const char *suff
 
 	(void)target;
 	cr_assert_str_eq(suffix, "@writes");
-	return (struct nbd_target *)&beside;
+	return (struct nbd_target *)(void *)&beside;
 }
 
 void nbd_target_unref(struct nbd_target *target)
