@@ -240,6 +240,19 @@ loop_device() {
 	printf -v "$_variable" %s "$_made"
 }
 
+# reflink_storage VARIABLE xfs|btrfs: SOURCE is on a filesystem whose files share blocks, of 1 GiB, on that loop device.
+reflink_storage() {
+	requires root netns loop "mkfs.$2"
+	grep -qw "$2" /proc/filesystems || modprobe "$2" 2>/dev/null || skip "no $2 here"
+	truncate -s 1G "$T/disk"
+	case $2 in
+	xfs) mkfs.xfs -q -m reflink=1 "$T/disk" ;;
+	btrfs) mkfs.btrfs -q "$T/disk" 2>/dev/null ;;
+	esac
+	loop_device "$1" "$T/disk"
+	mount -o noatime "${!1}" "$SRC"
+}
+
 collect_images() {
 	local image
 	for image in "$SRC"/*; do

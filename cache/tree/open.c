@@ -122,7 +122,7 @@ static bool has_lasted(struct cache_version *version, struct cache_op *op)
  * What is read while the image is written to is of no one moment: bytes read before and after may be those that were known,
  * and there was no time at which all of them were. So what was seen to change meanwhile is compared again, once.
  */
-static int compare_at_rest(struct cache_version *version, struct cache_op *op, enum compare_what what)
+static int compare_of_one_moment(struct cache_version *version, struct cache_op *op, enum compare_what what)
 {
 	const struct cache_observation *seen = &version->image->seen;
 	int64_t start_ns = seen->now_ns;
@@ -142,7 +142,7 @@ static int check_by_comparing(struct cache_version *version, struct cache_op *op
 		return decided(op, 0, "nothing was handed out of it yet");
 	if (seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation)
 		return decided(op, 0, "nothing changed in the image");
-	error = compare_at_rest(version, op, seen->steady && seen->in_flight == 0 ? COMPARE_STEADY : COMPARE_ALL);
+	error = compare_of_one_moment(version, op, seen->steady && seen->in_flight == 0 ? COMPARE_STEADY : COMPARE_ALL);
 	/*
 	 * Bytes that hold are no file whose entry went meanwhile. Where nothing is believed that
 	 * costs as much again; entry and bytes were both there when the entry was looked at.

@@ -3,18 +3,11 @@
 # read from the disk once: all boot files of all of them, cold, cost at most twice the disk reads of one, whether one
 # after the other or many at the same time; and each gets its own bytes, those that were changed as well.
 . "$(dirname "$0")/../lib.sh"
-filesystem=$1
 BOARDS=64
-requires root netns loop "mkfs.$filesystem" mcopy
-grep -qw "$filesystem" /proc/filesystems || modprobe "$filesystem" 2>/dev/null || skip "no $filesystem here"
+requires mcopy
 
 # Of the filesystem's device; what is read of it for the filesystem itself counts as well.
-truncate -s 1G "$T/disk"
-case $filesystem in
-xfs) mkfs.xfs -q -m reflink=1 "$T/disk" ;;
-btrfs) mkfs.btrfs -q "$T/disk" 2>/dev/null ;;
-esac
-loop_device disk "$T/disk"
+reflink_storage disk "$1"
 cold() { # nothing of it is in memory
 	! is_mounted || unmount_imagefs
 	! mountpoint -q "$SRC" || umount "$SRC"
@@ -23,7 +16,6 @@ cold() { # nothing of it is in memory
 }
 read_kib() { awk '{ print int($3 / 2) }' "/sys/block/${disk##*/}/stat"; }
 
-mount -o noatime "$disk" "$SRC"
 make_image "$T/template.img" 64 16
 for file in kernel8.img:8000000 start4.elf:2200000 initramfs8:3000000 fixup4.dat:5400 bcm2711-rpi-4-b.dtb:56000; do
 	head -c "${file#*:}" /dev/urandom >"$T/file"

@@ -3,20 +3,11 @@
 # written, at any moment between the steps in which it is made sure that the blocks are the same: the board's bytes are
 # its own. The steps take longer here than they do (slow_steps.c), else no writer would come in between.
 . "$(dirname "$0")/../lib.sh"
-filesystem=$1
 ROUNDS=${ROUNDS:-20}
-requires root netns loop "mkfs.$filesystem"
-grep -qw "$filesystem" /proc/filesystems || modprobe "$filesystem" 2>/dev/null || skip "no $filesystem here"
 shim=$(dirname "$IMAGEFS")/tests/tools/libslow_steps.so
 [ -e "$shim" ] || skip "needs $shim"
 
-truncate -s 1G "$T/disk"
-case $filesystem in
-xfs) mkfs.xfs -q -m reflink=1 "$T/disk" ;;
-btrfs) mkfs.btrfs -q "$T/disk" 2>/dev/null ;;
-esac
-loop_device disk "$T/disk"
-mount -o noatime "$disk" "$SRC"
+reflink_storage disk "$1"
 make_image "$SRC/template.img" 8 12 -s 8 -R 8
 head -c 1M /dev/urandom >"$T/file"
 put "@$T/file" "$SRC/template.img" /kernel8.img

@@ -3,20 +3,12 @@
 # by O_DIRECT, by nbdkit), replaced, punched, deduplicated, their template deleted: each shows its own bytes at once and
 # later, cold, and those of no other; and what they do share is read from each other (it would prove nothing else).
 . "$(dirname "$0")/../lib.sh"
-filesystem=$1
 BOARDS=64
 ROUNDS=${ROUNDS:-8}
-requires root netns loop nbdkit "mkfs.$filesystem"
-grep -qw "$filesystem" /proc/filesystems || modprobe "$filesystem" 2>/dev/null || skip "no $filesystem here"
+requires nbdkit
 "$PYTHON" -c 'import nbd' 2>/dev/null || skip "no libnbd for python"
 
-truncate -s 1G "$T/disk"
-case $filesystem in
-xfs) mkfs.xfs -q -m reflink=1 "$T/disk" ;;
-btrfs) mkfs.btrfs -q "$T/disk" 2>/dev/null ;;
-esac
-loop_device disk "$T/disk"
-mount -o noatime "$disk" "$SRC"
+reflink_storage disk "$1"
 make_image "$SRC/template.img" 8 12 -s 8 -R 8
 head -c 1M /dev/urandom >"$T/file"
 put "@$T/file" "$SRC/template.img" /kernel8.img
