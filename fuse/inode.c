@@ -21,7 +21,7 @@
 struct inodes {
 	pthread_mutex_t lock; /* held for table work only; above that of the images */
 	struct inode *by_id[BUCKETS];
-	struct inode *by_key[BUCKETS]; /* all but files, by kind, parent and name */
+	struct inode *by_key[BUCKETS]; /* all but files, by kind, parent, name and text */
 	struct inode root;
 	struct share *memory;
 	struct order tops; /* that something is below */
@@ -135,12 +135,17 @@ static struct inode *find_id(struct inodes *inodes, uint64_t id)
 	return inode;
 }
 
+static bool is_like(const struct inode *inode, const struct inode *wanted)
+{
+	return inode->kind == wanted->kind && inode->parent == wanted->parent && strcmp(inode->name, wanted->name) == 0 &&
+	       (!inode->text || strcmp(inode->text, wanted->text) == 0);
+}
+
 static struct inode *find_key(struct inodes *inodes, const struct inode *wanted)
 {
 	struct inode *inode = *key_bucket(inodes, wanted);
 
-	while (inode && (inode->kind != wanted->kind || inode->parent != wanted->parent ||
-			 strcmp(inode->name, wanted->name) != 0))
+	while (inode && !is_like(inode, wanted))
 		inode = inode->next_by_key;
 	return inode;
 }
@@ -272,6 +277,7 @@ static void free_dropped(struct inode *inode)
 
 		place_put(inode->place);
 		free(inode->name);
+		free(inode->text);
 		free(inode);
 		inode = next;
 	}
@@ -284,15 +290,17 @@ static struct inode *make(struct inodes *inodes, const struct inode *wanted)
 {
 	bool full = wanted->parent && wanted->parent->top->below_bytes > TOP_BYTES_MAX;
 	struct inode *made = full ? NULL : malloc(sizeof(*made));
-	char *name = strdup(wanted->name);
+	char *name = strdup(wanted->name), *text = wanted->text ? strdup(wanted->text) : NULL;
 
-	if (!made || !name) {
+	if (!made || !name || (wanted->text && !text)) {
 		free(made);
 		free(name);
+		free(text);
 		return NULL;
 	}
 	*made = *wanted;
 	made->name = name;
+	made->text = text;
 	if (made->id == 0)
 		made->id = cache_next_id();
 	made->top = made->parent ? made->parent->top : made;
@@ -328,9 +336,9 @@ static struct inode *lookup(struct inodes *inodes, const struct inode *wanted, s
 	return inode;
 }
 
-struct inode *inodes_of_link(struct inodes *inodes, const char *name)
+struct inode *inodes_of_link(struct inodes *inodes, const char *name, const char *text)
 {
-	struct inode wanted = { .kind = INODE_LINK, .name = (char *)name };
+	struct inode wanted = { .kind = INODE_LINK, .name = (char *)name, .text = (char *)text };
 
 	return lookup(inodes, &wanted, NULL);
 }

@@ -14,7 +14,8 @@
  * to stand under the name, until the kernel forgets it.
  *
  *   root      nodeid 1, the list of images, or (N5) an image's boot partition.
- *   link      a name of the root; its text is read from SOURCE at every readlink.
+ *   link      a name of the root with a text. As a file is a version, so is a link: one that is rewritten is another
+ *             inode. The kernel keeps its text as it keeps a file's pages, and asks for it no more.
  *   image     a name of the root that leads to an image: its boot partition, or with
  *             NAME:N partition N of it. Also a link's name, while it has files of its own
  *             (names/own.h): directories below it are its own, files are the image's.
@@ -81,6 +82,7 @@ struct inode {
 	uint64_t id;
 	enum inode_kind kind;
 	char *name;	      /* in its parent, or in the mount; NULL: the root */
+	char *text;	      /* of a LINK, in the mount; else NULL */
 	struct inode *parent; /* of DIR, FILE: stays in the table as long; else NULL */
 	struct inode *top;    /* the IMAGE or ROOT that it is in, or itself */
 	unsigned depth;	      /* how many parents lie between it and `top` and are `top` */
@@ -114,7 +116,7 @@ struct inodes *inodes_new(struct share *memory);
  * table is in use. The inode is referenced: the caller must answer the kernel, or call
  * inodes_forget(.., 1), and then inodes_put.
  */
-struct inode *inodes_of_link(struct inodes *inodes, const char *name);
+struct inode *inodes_of_link(struct inodes *inodes, const char *name, const char *text);
 struct inode *inodes_of_image(struct inodes *inodes, const char *name, struct view_image *image);
 struct inode *inodes_of_node(struct inodes *inodes, struct inode *parent, const char *name,
 			     const struct place *in, const struct cache_node *node);

@@ -136,6 +136,8 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 
 	/* No new content needs it: another version is another inode (request.c drops pages before an error). */
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	/* Nor does the text of a link. */
+	connection->want |= connection->capable & FUSE_CAP_CACHE_SYMLINKS;
 	parallel_want(connection);
 	connection->max_background = 64;
 	connection->congestion_threshold = 48;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include "fuse/attributes.h"
 #include "fuse/names/own.h"
@@ -33,14 +34,17 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 {
 	struct imagefs *fs = request->fs;
 	struct view_target target;
+	char text[PATH_MAX];
 	struct inode *inode;
 	struct stat st;
-	int error = view_lookup(fs->view, op, request->name, &target);
+	int error = view_lookup(fs->view, op, request->name, &target, text);
 
 	if (error != 0)
 		return error;
 	if (target.kind == VIEW_LINK) {
-		inode = inodes_of_link(fs->inodes, request->name);
+		/* The kernel may know the text: so it is by the name that one goes through the link. */
+		asked_link(&fs->asked, request->caller, request->name, text);
+		inode = inodes_of_link(fs->inodes, request->name, text);
 		stat_of_link(fs->options, 0, &target, &st);
 	} else {
 		/* A board's link that stands as a directory: whoever goes on does so for that board. */
@@ -156,13 +160,16 @@ static int answer_attributes(struct request *request, const struct stat *st, dou
 static int getattr_link(struct request *request, struct cache_op *op)
 {
 	struct view_target target;
+	char text[PATH_MAX];
 	struct stat st;
-	int error = view_lookup(request->fs->view, op, request->inode->name, &target);
+	int error = view_lookup(request->fs->view, op, request->inode->name, &target, text);
 
 	if (error == 0 && target.kind != VIEW_LINK) {
 		view_image_put(target.image);
 		error = -ESTALE;
 	}
+	if (error == 0 && strcmp(text, request->inode->text) != 0)
+		error = -ESTALE;
 	if (error != 0)
 		return error;
 	stat_of_link(request->fs->options, request->inode->id, &target, &st);
@@ -246,19 +253,19 @@ int try_getattr(struct request *request, struct cache_op *op)
 	return -EIO;
 }
 
+/*
+ * The text that the inode stands for: SOURCE is not looked at. Who reads a link looks its name up first, which is
+ * looked at, and finds another inode when the text is another by then (N2). Who holds the link itself open
+ * (O_PATH) reads what it was, as of a file that was replaced.
+ */
 int try_readlink(struct request *request, struct cache_op *op)
 {
-	char text[PATH_MAX];
-	int error;
-
+	(void)op;
 	if (request->inode->kind != INODE_LINK)
 		return -ESTALE;
-	error = view_read_link(request->fs->view, op, request->inode->name, text);
-	if (error == 0 && request_claim(request)) {
-		asked_link(&request->fs->asked, request->caller, request->inode->name, text);
-		fuse_reply_readlink(request->fuse, text);
-	}
-	return error;
+	if (request_claim(request))
+		fuse_reply_readlink(request->fuse, request->inode->text);
+	return 0;
 }
 
 /* ---- statfs -------------------------------------------------------------- */

@@ -2,22 +2,23 @@
 #include "fuse/resolve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 
-static int image_of(struct view *view, struct cache_op *op, const struct inode *inode,
-		    int (*lookup)(struct view *view, struct cache_op *op, const char *name, struct view_target *target),
-		    struct view_target *target)
+/* `now`: as its file is now (view_lookup). */
+static int image_of(struct view *view, struct cache_op *op, const struct inode *inode, bool now, struct view_target *target)
 {
 	const struct inode *top = inode->top;
+	char text[PATH_MAX];
 	int error;
 
 	if (top->kind == INODE_ROOT)
 		return view_is_single(view) ? view_single(view, op, target) : -ENOTDIR;
 	if (top->kind != INODE_IMAGE)
 		return -ENOTDIR;
-	error = lookup(view, op, top->name, target);
+	error = now ? view_lookup(view, op, top->name, target, text) : view_lookup_which(view, op, top->name, target);
 	/* A link of that name is another directory: whoever comes by path goes there. */
 	return error == 0 && target->kind != VIEW_IMAGE ? -ESTALE : error;
 }
@@ -25,7 +26,7 @@ static int image_of(struct view *view, struct cache_op *op, const struct inode *
 int resolve_image(struct view *view, struct cache_op *op, const struct inode *inode,
 		  struct view_target *target)
 {
-	return image_of(view, op, inode, view_lookup, target);
+	return image_of(view, op, inode, true, target);
 }
 
 /* The root of that partition of the image, and the image: a user of each. */
@@ -34,7 +35,7 @@ static int root_of(struct view *view, struct cache_op *op, const struct inode *i
 {
 	struct view_target target;
 	struct cache_image *cache;
-	int error = image_of(view, op, inode, view_lookup_which, &target);
+	int error = image_of(view, op, inode, false, &target);
 
 	if (error != 0)
 		return error;

@@ -333,26 +333,40 @@ static int without_source(struct cache_op *op, int error)
 }
 
 /*
+ * Its file as it is now: by its descriptor, or else by its one name. False: it is not that file any more, or cannot be seen.
+ * No name in SOURCE changed since the path led to it; but a look by name may come before such a change, or after.
+ */
+static bool stat_known(const struct view *view, const struct meaning *meaning, const struct view_image *image, struct stat *st)
+{
+	int fd = atomic_load(&image->fd);
+	char path[PATH_MAX];
+
+	if (fd >= 0)
+		return fstat(fd, st) == 0;
+	return snprintf(path, sizeof(path), "%s/%s", view_source_directory(view->source), meaning->file) < (int)sizeof(path) &&
+	       view_source_stat_at(AT_FDCWD, path, 0, st) == 0 && st->st_dev == meaning->st.st_dev &&
+	       st->st_ino == meaning->st.st_ino && st->st_mode == meaning->st.st_mode;
+}
+
+/*
  * By what is known of the name. Still asked each time is what is in the file: whether it is an image,
  * where its name does not say so, and has that partition. -ENOENT also when that does not hold any more.
  */
 static int lookup_known(struct view *view, struct cache_op *op, const struct meaning *meaning, bool now,
-			struct view_target *target)
+			struct view_target *target, char *text)
 {
 	struct view_look look = { .view = view, .op = op, .dir_fd = -1 };
-	int error, fd;
+	int error;
 
 	*target = (struct view_target){ .kind = VIEW_LINK, .st = meaning->st };
 	if (meaning->text) {
-		target->link_bytes = strlen(meaning->text);
+		target->link_bytes = strlen(strcpy(text, meaning->text));
 		return 0;
 	}
 	error = target_image(&look, meaning->file, NULL, &meaning->st, target);
 	if (error != 0)
 		return error;
-	/* By name, as long as it is not open. */
-	fd = atomic_load(&target->image->fd);
-	if (now && (fd < 0 || fstat(fd, &target->st) != 0)) {
+	if (now && !stat_known(view, meaning, target->image, &target->st)) {
 		view_image_put(target->image);
 		return -ENOENT;
 	}
@@ -373,17 +387,17 @@ static void keep(struct view *view, uint64_t generation, const char *name, const
 					 .number = target->number });
 }
 
-/* `now`: as its file is now. */
-static int lookup(struct view *view, struct cache_op *op, const char *name, bool now, struct view_target *target)
+/* `now`: as its file is now. `text`: PATH_MAX bytes. */
+static int lookup(struct view *view, struct cache_op *op, const char *name, bool now, struct view_target *target, char *text)
 {
 	uint64_t generation = source_watch_look(view->watch);
-	char text[PATH_MAX], buffer[MEANING_BYTES];
+	char buffer[MEANING_BYTES];
 	struct view_met found = { .outside = false };
 	struct meaning meaning;
 	int error = -ENOENT;
 
 	if (generation != 0 && meanings_find(view->meanings, generation, name, &meaning, buffer))
-		error = lookup_known(view, op, &meaning, now, target);
+		error = lookup_known(view, op, &meaning, now, target, text);
 	if (error != -ENOENT)
 		return error;
 	CLEANUP_FD int dir_fd = view_source_open(op, view->source, O_PATH);
@@ -397,51 +411,16 @@ static int lookup(struct view *view, struct cache_op *op, const char *name, bool
 	return error;
 }
 
-int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target, char *text)
 {
-	return lookup(view, op, name, true, target);
+	return lookup(view, op, name, true, target, text);
 }
 
 int view_lookup_which(struct view *view, struct cache_op *op, const char *name, struct view_target *target)
 {
-	return lookup(view, op, name, false, target);
-}
+	char text[PATH_MAX];
 
-/* The link's text, if it is known to be one. */
-static bool read_known_link(struct view *view, const char *name, char *text)
-{
-	uint64_t generation = source_watch_look(view->watch);
-	char buffer[MEANING_BYTES];
-	struct meaning meaning;
-
-	if (generation == 0 || !meanings_find(view->meanings, generation, name, &meaning, buffer) || !meaning.text)
-		return false;
-	strcpy(text, meaning.text);
-	return true;
-}
-
-int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text)
-{
-	if (read_known_link(view, name, text))
-		return 0;
-	CLEANUP_FD int dir_fd = view_source_open(op, view->source, O_PATH);
-	struct view_look look = { .view = view, .op = op, .dir_fd = dir_fd, .met_only = true, .text = text };
-	struct view_target target;
-	int error = dir_fd < 0 ? without_source(op, dir_fd) : target_of_name(&look, name, true, &target);
-	struct stat own;
-
-	if (error != 0)
-		return error;
-	/* One with files of its own is no link any more, if it leads to an image. */
-	if (target.kind == VIEW_LINK) {
-		int there = own_is_there(op, dir_fd, name, &own);
-
-		error = there > 0 ? follow_to_image(&look, name, &target) : there == -EAGAIN ? there : 0;
-	}
-	if (error != 0 || target.kind == VIEW_LINK)
-		return error;
-	view_image_put(target.image);
-	return -ESTALE;
+	return lookup(view, op, name, false, target, text);
 }
 
 /* As target_of_name, and the full name of a file too. */

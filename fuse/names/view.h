@@ -30,7 +30,7 @@ struct view_images *view_images(const struct view *view);
 struct tables *view_tables(const struct view *view); /* what the last listing of SOURCE found */
 
 enum view_kind {
-	VIEW_LINK,  /* a symlink: view_read_link */
+	VIEW_LINK,  /* a symlink */
 	VIEW_IMAGE, /* an image's boot partition, or partition `number` of it; also behind a link that has own files */
 };
 
@@ -46,10 +46,10 @@ struct view_target {
 };
 
 /*
- * What `name` is. -ENOENT, -EIO, or as cache.h: -EAGAIN, -EINPROGRESS. May open
- * files, so it wants op->may_block for anything it has not met yet.
+ * What `name` is, and if it is a link its text in the mount, in `text`, PATH_MAX bytes. -ENOENT, -EIO, or as cache.h:
+ * -EAGAIN, -EINPROGRESS. May open files, so it wants op->may_block for anything it has not met yet.
  */
-int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
+int view_lookup(struct view *view, struct cache_op *op, const char *name, struct view_target *target, char *text);
 
 /* As view_lookup; of an image target->st says which file it is, and not what has become of it since. */
 int view_lookup_which(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
@@ -80,12 +80,6 @@ int view_lookup_at(const struct view_look *look, const char *name, struct view_t
  * it, or to a partition of it. As view_lookup.
  */
 int view_find_image(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
-
-/*
- * The text of the link `name` in the mount, in PATH_MAX bytes. -ENOENT, -ESTALE when it is none any
- * more; -EAGAIN: op does not block.
- */
-int view_read_link(struct view *view, struct cache_op *op, const char *name, char *text);
 
 /* The only image, when SOURCE is one. -ENOENT: it is not there now; -EIO: nor is its directory; -ENOMEM. */
 int view_single(struct view *view, const struct cache_op *op, struct view_target *target);

@@ -59,6 +59,20 @@ for round in $(seq 20); do
 	mv -T "$SRC/new" "$SRC/89025d75"
 	is "switched by rename" "$(cat "$MNT/89025d75/config.txt")" jammy
 done
+# Who holds the link itself open has what it was, as of any file that was replaced.
+"$PYTHON" - "$MNT/89025d75" "$SRC" <<'PY'
+import os, sys
+link, source = sys.argv[1:]
+fd = os.open(link, os.O_PATH | os.O_NOFOLLOW)
+for text in "noble", "jammy", "noble", "jammy":
+    os.symlink(text + ".img", source + "/new")
+    os.rename(source + "/new", source + "/89025d75")
+    for _ in range(3):
+        if os.readlink(link) != text:
+            sys.exit("%s is %s" % (text, os.readlink(link)))
+    if os.readlink("", dir_fd=fd) != "jammy":
+        sys.exit("held: %s" % os.readlink("", dir_fd=fd))
+PY
 # A link to an image elsewhere moves to another image.
 ln -sfn "$T/bare-elsewhere" "$SRC/outside.img"
 is "moved outside" "$(cat "$MNT/outside/config.txt")" 'bare elsewhere'
