@@ -8,8 +8,12 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 
-/* Some hundred bytes each, of names that there are. */
-#define PLACES 4096
+/*
+ * Some hundred bytes each, of names that there are. Who lists SOURCE asks for them in a row, again and again: of
+ * 20,000 names four in a hundred fall on a set that has no room, and take another's place.
+ */
+#define SETS 16384
+#define WAYS 4
 
 struct kept_meaning {
 	uint64_t generation;
@@ -19,7 +23,8 @@ struct kept_meaning {
 
 struct meanings {
 	pthread_mutex_t lock;
-	struct kept_meaning *places[PLACES]; /* lock */
+	unsigned turn;				 /* lock: whose place is taken next, where all are as good */
+	struct kept_meaning *places[SETS][WAYS]; /* lock */
 };
 
 struct meanings *meanings_new(void)
@@ -31,9 +36,23 @@ struct meanings *meanings_new(void)
 	return meanings;
 }
 
-static struct kept_meaning **place_of(struct meanings *meanings, const char *name)
+static struct kept_meaning **set_of(struct meanings *meanings, const char *name)
 {
-	return &meanings->places[text_hash(name, 0) % PLACES];
+	return meanings->places[text_hash(name, 0) % SETS];
+}
+
+/* Under the lock. Where the name is; or else where it goes: to an empty place, or one whose generation is over. */
+static struct kept_meaning **place_of(struct meanings *meanings, uint64_t generation, const char *name)
+{
+	struct kept_meaning **set = set_of(meanings, name), **free = NULL;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		if (set[i] && strcmp(set[i]->name, name) == 0)
+			return &set[i];
+		if (!free && (!set[i] || set[i]->generation < generation))
+			free = &set[i];
+	}
+	return free ? free : &set[meanings->turn++ % WAYS];
 }
 
 /* Copy the strings to `at`, which has room for them. */
@@ -53,15 +72,17 @@ static size_t strings_bytes(const struct meaning *meaning)
 
 bool meanings_find(struct meanings *meanings, uint64_t generation, const char *name, struct meaning *meaning, char *buffer)
 {
-	const struct kept_meaning *kept;
+	struct kept_meaning **set = set_of(meanings, name);
 
 	LOCK_SCOPE(&meanings->lock);
-	kept = *place_of(meanings, name);
-	if (!kept || kept->generation != generation || strcmp(kept->name, name) != 0)
-		return false;
-	*meaning = kept->meaning;
-	copy_strings(meaning, buffer);
-	return true;
+	for (size_t i = 0; i < WAYS; i++) {
+		if (!set[i] || set[i]->generation != generation || strcmp(set[i]->name, name) != 0)
+			continue;
+		*meaning = set[i]->meaning;
+		copy_strings(meaning, buffer);
+		return true;
+	}
+	return false;
 }
 
 void meanings_keep(struct meanings *meanings, uint64_t generation, const char *name, const struct meaning *meaning)
@@ -76,7 +97,7 @@ void meanings_keep(struct meanings *meanings, uint64_t generation, const char *n
 	strcpy(kept->name, name);
 	copy_strings(&kept->meaning, kept->name + name_bytes);
 	pthread_mutex_lock(&meanings->lock);
-	place = place_of(meanings, name);
+	place = place_of(meanings, generation, name);
 	/* Who was slower may have seen an older state. */
 	if (!*place || (*place)->generation <= generation) {
 		struct kept_meaning *last = *place;

@@ -11,3 +11,4 @@ imagefs_unit(fuse_separate fuse_separate.c ${CMAKE_SOURCE_DIR}/fuse/process/sepa
 	LIBS imagefs_cache)
 imagefs_unit(base_mountinfo base_mountinfo.c LIBS imagefs_base)
 imagefs_unit(fuse_tables fuse_tables.c ${CMAKE_SOURCE_DIR}/fuse/names/tables.c LIBS imagefs_cache)
+imagefs_unit(fuse_meanings fuse_meanings.c ${CMAKE_SOURCE_DIR}/fuse/names/meanings.c LIBS imagefs_base)
