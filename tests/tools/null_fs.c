@@ -3,79 +3,63 @@
  * null_fs - the cheapest FUSE filesystem of the same shape: what it takes is the price
  * of the kernel's requests alone, and what imagefs takes beyond it is ours.
  *
- *   null_fs [-s] MOUNTPOINT [LARGE-MIB]
+ *   null_fs [OPTION...] MOUNTPOINT [DIRECTORY]
  *
- *   MOUNTPOINT/serial -> image  a board's link, its image,
- *   MOUNTPOINT/image/a/b/c/f    and a file of 4 KiB three directories deep in it
- *   MOUNTPOINT/large            LARGE-MIB (1024) of constant bytes, that are answered at once
+ * Shows the names below DIRECTORY as they are when it starts. All but the content of files is answered
+ * from memory, without a look at anything, with the timeouts and the flags that imagefs has, and on as many
+ * threads. It stays in the foreground, writes a line when it is mounted, and ends when it is unmounted.
  *
- * Everything is answered from constants, with the timeouts and the flags that imagefs
- * has, and on as many threads; with -s on one. It stays in the foreground,
- * writes a line when it is mounted, and ends when it is unmounted.
+ *   -s               on one thread
+ *   -d               files are read with O_DIRECT, and on as many threads as imagefs reads one image with
+ *   -l MIB           a file `large` in the root, of so many MiB, that are answered at once
+ *   -r FILE:OFFSET   it is read from FILE, from that byte on, as with -d
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fuse/process/api.h"
 #include "fuse/process/parallel.h"
+#include "null_tree.h"
 
-#define FILE_BYTES 4096
 #define FOR_EVER 86400.0 /* as fuse/attributes.h */
 #define FOR_A_WALK 0.01
-#define THREADS 2 /* as session.c */
+#define THREADS 2	   /* as session.c */
+#define READING_THREADS 8  /* and as many as one lane of its queue has (queue.h) */
+#define READ_BYTES (1 << 20) /* no READ is longer */
 
-#define TARGET "image" /* of the link */
-
-static const struct node {
-	fuse_ino_t parent;
-	const char *name;
-	mode_t mode;
-} nodes[] = {
-	{ 0, "", S_IFDIR | 0555 }, /* its number is 1, FUSE_ROOT_ID */
-	{ 1, "serial", S_IFLNK | 0777 }, { 1, TARGET, S_IFDIR | 0555 }, { 3, "a", S_IFDIR | 0555 },
-	{ 4, "b", S_IFDIR | 0555 },	 { 5, "c", S_IFDIR | 0555 },	{ 6, "f", S_IFREG | 0444 },
-	{ 1, "large", S_IFREG | 0444 },
-};
-
-#define NODE_COUNT (sizeof(nodes) / sizeof(nodes[0]))
-#define LARGE NODE_COUNT
-
-static char content[1 << 20]; /* no READ is longer */
-static off_t large_bytes = (off_t)1024 << 20;
-
-static const struct node *node_of(fuse_ino_t id)
-{
-	return &nodes[(id - 1) % NODE_COUNT];
-}
-
-static off_t size_of(fuse_ino_t id)
-{
-	return id == LARGE ? large_bytes : S_ISLNK(node_of(id)->mode) ? (off_t)strlen(TARGET) : FILE_BYTES;
-}
+static unsigned char content[READ_BYTES];
+static bool is_direct;
+static int large_fd = -1;
+static off_t large_at_bytes;
 
 static void stat_of(fuse_ino_t id, struct stat *st)
 {
+	const struct null_node *node = null_tree_node(id);
+
 	*st = (struct stat){
 		.st_ino = id,
-		.st_mode = node_of(id)->mode,
+		.st_mode = node->mode,
 		.st_nlink = 1,
-		.st_size = size_of(id),
+		.st_size = node->size_bytes,
 		.st_blksize = 4096,
 	};
 }
 
 static double timeout_of(fuse_ino_t id)
 {
-	return S_ISREG(node_of(id)->mode) ? FOR_EVER : FOR_A_WALK;
+	return S_ISREG(null_tree_node(id)->mode) ? FOR_EVER : FOR_A_WALK;
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	(void)userdata;
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+	connection->want |= connection->capable & FUSE_CAP_CACHE_SYMLINKS;
 	parallel_want(connection);
 	connection->max_background = 64;
 	connection->congestion_threshold = 48;
@@ -85,18 +69,16 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 
 static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param entry = { .entry_timeout = 0 };
+	fuse_ino_t id = null_tree_find(parent, name);
+	struct fuse_entry_param entry = { .ino = id, .entry_timeout = 0 };
 
-	for (fuse_ino_t id = 2; id <= NODE_COUNT; id++) {
-		if (node_of(id)->parent != parent || strcmp(node_of(id)->name, name) != 0)
-			continue;
-		entry.ino = id;
-		entry.attr_timeout = timeout_of(id);
-		stat_of(id, &entry.attr);
-		fuse_reply_entry(request, &entry);
+	if (id == 0) {
+		fuse_reply_err(request, ENOENT);
 		return;
 	}
-	fuse_reply_err(request, ENOENT);
+	entry.attr_timeout = timeout_of(id);
+	stat_of(id, &entry.attr);
+	fuse_reply_entry(request, &entry);
 }
 
 static void op_getattr(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
@@ -110,8 +92,38 @@ static void op_getattr(fuse_req_t request, fuse_ino_t id, struct fuse_file_info 
 
 static void op_readlink(fuse_req_t request, fuse_ino_t id)
 {
-	(void)id;
-	fuse_reply_readlink(request, TARGET);
+	const char *target = null_tree_node(id)->target;
+
+	if (target)
+		fuse_reply_readlink(request, target);
+	else
+		fuse_reply_err(request, EINVAL);
+}
+
+/* The offset of a name is how many are before it and it. */
+static void op_readdir(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+{
+	const struct null_node *directory = null_tree_node(id);
+	char *buffer = malloc(size_bytes);
+	size_t used_bytes = 0;
+
+	(void)file;
+	if (!buffer) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	for (size_t i = (size_t)offset; i < directory->count; i++) {
+		const struct null_node *node = null_tree_node(directory->first + i);
+		struct stat st = { .st_ino = directory->first + i, .st_mode = node->mode };
+		size_t length = fuse_add_direntry(request, buffer + used_bytes, size_bytes - used_bytes, node->name, &st,
+						  (off_t)i + 1);
+
+		if (length > size_bytes - used_bytes)
+			break;
+		used_bytes += length;
+	}
+	fuse_reply_buf(request, buffer, used_bytes);
+	free(buffer);
 }
 
 static void op_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
@@ -121,17 +133,36 @@ static void op_open(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *fi
 	fuse_reply_open(request, file);
 }
 
-static void op_read(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset_bytes,
-		    struct fuse_file_info *file)
+static void read_from(fuse_req_t request, int fd, size_t size_bytes, off_t offset)
 {
-	off_t left_bytes = size_of(id) - offset_bytes;
+	static _Thread_local unsigned char *buffer;
+	ssize_t got;
+
+	if (!buffer && posix_memalign((void **)&buffer, 4096, READ_BYTES) != 0)
+		buffer = NULL;
+	got = fd >= 0 && buffer ? pread(fd, buffer, size_bytes, offset) : -1;
+	if (got < 0)
+		fuse_reply_err(request, EIO);
+	else
+		fuse_reply_buf(request, (const char *)buffer, (size_t)got);
+}
+
+static void op_read(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+{
+	struct null_node *node = null_tree_node(id);
+	off_t left_bytes = node->size_bytes > offset ? node->size_bytes - offset : 0;
 
 	(void)file;
-	if (left_bytes < 0)
-		left_bytes = 0;
-	if (size_bytes > sizeof(content))
-		size_bytes = sizeof(content);
-	fuse_reply_buf(request, content, (off_t)size_bytes < left_bytes ? size_bytes : (size_t)left_bytes);
+	if (size_bytes > READ_BYTES)
+		size_bytes = READ_BYTES;
+	if (left_bytes == 0)
+		fuse_reply_buf(request, NULL, 0);
+	else if (node->path)
+		read_from(request, null_tree_open(node, is_direct ? O_DIRECT : 0), size_bytes, offset);
+	else if (large_fd >= 0)
+		read_from(request, large_fd, size_bytes, large_at_bytes + offset);
+	else
+		fuse_reply_buf(request, (const char *)content, (off_t)size_bytes < left_bytes ? size_bytes : (size_t)left_bytes);
 }
 
 static void op_release(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
@@ -140,47 +171,48 @@ static void op_release(fuse_req_t request, fuse_ino_t id, struct fuse_file_info 
 	fuse_reply_err(request, 0);
 }
 
+/* As imagefs (operations.c): without it ls -l asks twice as much. */
+static void op_getxattr(fuse_req_t request, fuse_ino_t id, const char *name, size_t size_bytes)
+{
+	(void)id, (void)name, (void)size_bytes;
+	fuse_reply_err(request, EOPNOTSUPP);
+}
+
 static const struct fuse_lowlevel_ops operations = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
 	.readlink = op_readlink,
+	.readdir = op_readdir,
 	.open = op_open,
 	.read = op_read,
 	.release = op_release,
+	.getxattr = op_getxattr,
 };
 
 static int serve(struct fuse_session *session, bool alone)
 {
+	unsigned threads = is_direct ? READING_THREADS : THREADS;
 #if FUSE_USE_VERSION >= 312
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 
-	fuse_loop_cfg_set_max_threads(config, THREADS);
-	fuse_loop_cfg_set_idle_threads(config, THREADS);
+	fuse_loop_cfg_set_max_threads(config, threads);
+	fuse_loop_cfg_set_idle_threads(config, threads);
 	fuse_loop_cfg_set_clone_fd(config, 0);
 #else
-	struct fuse_loop_config *config =
-		&(struct fuse_loop_config){ .clone_fd = 0, .max_idle_threads = THREADS };
+	struct fuse_loop_config *config = &(struct fuse_loop_config){ .clone_fd = 0, .max_idle_threads = threads };
 #endif
 	return alone ? fuse_session_loop(session) : fuse_session_loop_mt(session, config);
 }
 
-int main(int argc, char **argv)
+static int mount_and_serve(const char *program, const char *mountpoint, bool alone)
 {
-	bool alone = argc > 1 && strcmp(argv[1], "-s") == 0;
-	char **words = argv + 1 + alone;
-	char *options[] = { argv[0], (char *)"-o", (char *)"ro,allow_other,default_permissions,fsname=null",
-			    NULL };
+	char *options[] = { (char *)program, (char *)"-o", (char *)"ro,allow_other,default_permissions,fsname=null", NULL };
 	struct fuse_args arguments = FUSE_ARGS_INIT(3, options);
-	struct fuse_session *session;
+	struct fuse_session *session = fuse_session_new(&arguments, &operations, sizeof(operations), NULL);
 	int result;
 
-	if (!words[0] || (words[1] && (large_bytes = atoll(words[1]) << 20) <= 0)) {
-		fprintf(stderr, "usage: null_fs [-s] MOUNTPOINT [LARGE-MIB]\n");
-		return 2;
-	}
-	session = fuse_session_new(&arguments, &operations, sizeof(operations), NULL);
-	if (!session || fuse_set_signal_handlers(session) != 0 || fuse_session_mount(session, words[0]) != 0)
+	if (!session || fuse_set_signal_handlers(session) != 0 || fuse_session_mount(session, mountpoint) != 0)
 		return 1;
 	parallel_arrange(session);
 	result = serve(session, alone);
@@ -188,4 +220,41 @@ int main(int argc, char **argv)
 	fuse_remove_signal_handlers(session);
 	fuse_session_destroy(session);
 	return result != 0;
+}
+
+/* FILE:OFFSET. False: there is no such file. */
+static bool read_large_from(char *text)
+{
+	char *colon = strrchr(text, ':');
+
+	if (!colon)
+		return false;
+	*colon = '\0';
+	large_at_bytes = atoll(colon + 1);
+	large_fd = open(text, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	is_direct = true;
+	return large_fd >= 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool alone = false, good = true;
+	off_t large_bytes = 0;
+
+	for (int option; (option = getopt(argc, argv, "sdl:r:")) != -1;) {
+		if (option == 's')
+			alone = true;
+		else if (option == 'd')
+			is_direct = true;
+		else if (option == 'l')
+			good = good && (large_bytes = atoll(optarg) << 20) > 0;
+		else
+			good = good && option == 'r' && read_large_from(optarg);
+	}
+	if (!good || optind >= argc || argc > optind + 2) {
+		fprintf(stderr, "usage: null_fs [-s] [-d] [-l MIB [-r FILE:OFFSET]] MOUNTPOINT [DIRECTORY]\n");
+		return 2;
+	}
+	null_tree_load(optind + 1 < argc ? argv[optind + 1] : "", large_bytes ? "large" : NULL, large_bytes);
+	return mount_and_serve(argv[0], argv[optind], alone);
 }

@@ -3,6 +3,10 @@ import statistics
 
 LESS, MORE = "less", "more"
 
+# Peers: tests/tools/null_fs.c; with -d or -r.
+NULL = "a FUSE daemon that does nothing"
+NULL_READS = "a FUSE daemon that reads with O_DIRECT, no more"
+
 
 class Figure:
     """`better`: whether LESS or MORE is. `target`: ("ratio" or "ours", bound), in the figure's unit. `main`: it is one

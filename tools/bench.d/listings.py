@@ -4,9 +4,9 @@ import subprocess
 import time
 
 import fat
-from figure import LESS
+from figure import LESS, NULL
 
-SECONDS = 110
+SECONDS = 170
 
 
 def ls(path):
@@ -18,18 +18,19 @@ def ls(path):
 
 def many_files(world):
     count = world.size(60000, 10000)
-    source, local = world.directory("src-files"), world.directory("local-files")
+    source, local = world.directory("src-files"), world.directory("local-files/image/many")
     volume = fat.Volume(os.path.join(source, "image.img"), 70000, 512)
     volume.directory("many", [fat.entry("f%07d.txt" % number, 0x20, 0, 0) for number in range(count)])
     volume.close()
     for number in range(count):
         os.close(os.open(os.path.join(local, "f%07d.txt" % number), os.O_CREAT | os.O_WRONLY, 0o644))
-    with world.mount(source):
-        path = world.path("mnt/image/many")
+    with world.mount(source), world.null_fs(directory=world.path("local-files")):
+        path, null = world.path("mnt/image/many"), world.path("null/image/many")
         time.sleep(3)
-        figure = world.figure("ls -l of %s files" % format(count, ","), "s", LESS, "a local directory", target=("ours", 1),
-                              main=True)
-        world.pairs(figure, lambda: ls(path), lambda: ls(local), count=5)
+        text = "ls -l of %s files" % format(count, ",")
+        world.among(lambda: ls(path), [
+            (world.figure(text, "s", LESS, "a local directory", target=("ours", 1), main=True), lambda: ls(local)),
+            (world.figure(text, "s", LESS, NULL, target=("ratio", 1.15)), lambda: ls(null))], count=5)
 
 
 def make_images(source, count, there=0):
@@ -42,29 +43,42 @@ def make_images(source, count, there=0):
         os.close(fd)
 
 
-def many_images(world):
-    count = world.size(10000, 2000)
-    source, local = world.directory("src-images"), world.directory("local-images")
-    make_images(source, count)
+REST_SECONDS = 62  # of an image that has rested for so long a listing reads nothing (WAIT_TABLE_REST_NS)
+
+
+def many_images(world, count, source, made):
+    local, point, null = world.directory("local-images"), world.path("mnt"), world.path("null")
     for number in range(count):
-        os.symlink("image%06d.img" % number, os.path.join(source, "%08x" % number))
         os.mkdir(os.path.join(local, "image%06d" % number))
         os.symlink("image%06d" % number, os.path.join(local, "%08x" % number))
-    point = world.path("mnt")
     text = "%s images and as many links" % format(count, ",")
 
     def first():
         with world.mount(source):
             return ls(point)
 
-    figure = world.figure("first ls -l of %s" % text, "s", LESS, "local directories", target=("ours", 0.5))
-    world.pairs(figure, first, lambda: ls(local), count=3)
-    with world.mount(source):
-        ls(point)
-        figure = world.figure("ls -l of %s" % text, "s", LESS, "local directories", target=("ours", 1), main=True)
-        world.pairs(figure, lambda: ls(point), lambda: ls(local), count=5)
+    def first_of_null():
+        with world.null_fs(directory=local):
+            return ls(null)
+
+    world.among(first, [
+        (world.figure("first ls -l of %s" % text, "s", LESS, "local directories", target=("ours", 0.5)), lambda: ls(local)),
+        (world.figure("first ls -l of %s" % text, "s", LESS, NULL), first_of_null)], count=3)
+    with world.mount(source), world.null_fs(directory=local):
+        time.sleep(max(0, made + REST_SECONDS - time.monotonic()))
+        ls(point), ls(null)
+        text += ", at rest for a minute"
+        world.among(lambda: ls(point), [
+            (world.figure("ls -l of %s" % text, "s", LESS, "local directories", target=("ours", 1), main=True), lambda: ls(local)),
+            (world.figure("ls -l of %s" % text, "s", LESS, NULL, target=("ratio", 1.15)), lambda: ls(null))], count=5)
 
 
 def run(world):
+    count = world.size(10000, 2000)
+    source = world.directory("src-images")
+    make_images(source, count)
+    for number in range(count):
+        os.symlink("image%06d.img" % number, os.path.join(source, "%08x" % number))
+    made = time.monotonic()
     many_files(world)
-    many_images(world)
+    many_images(world, count, source, made)

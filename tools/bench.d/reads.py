@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import fat
-from figure import MORE
+from figure import MORE, NULL, NULL_READS
 from world import Skip, forget, random_file
 
 SECONDS = 130
@@ -46,15 +46,14 @@ def warm(world, path, size):
     world.pairs(figure, lambda: rate(world, path, size), lambda: rate(world, local, size), count=15)
     os.unlink(local)
     try:
-        null = world.null_fs(large_mib=size >> 20)
+        null = world.null_fs("-l", size >> 20)
     except Skip as reason:
         world.skip(reason)
         return
     with null:
         other = world.path("null/large")
         rate(world, other, size)
-        figure = world.figure("warm file by 1 MiB", "MB/s", MORE, "a FUSE daemon that does nothing",
-                              target=("ratio", 0.9), main=True)
+        figure = world.figure("warm file by 1 MiB", "MB/s", MORE, NULL, target=("ratio", 0.9), main=True)
         world.pairs(figure, lambda: rate(world, path, size), lambda: rate(world, other, size), count=15)
 
 
@@ -101,30 +100,31 @@ def without_root(world, source, image, offset, size):
         world.pairs(figure, ours, lambda: direct(image, offset, size), count=9)
 
 
-def against_null(world, device, path, size):
-    """What the kernel takes to fill its pages from a daemon that reads nothing: no FUSE is faster, however fast the device."""
-    try:
-        null = world.null_fs(large_mib=size >> 20)
-    except Skip as reason:
-        world.skip(reason)
-        return
-    with null:
-        number = os.stat(null.point).st_dev
-        with open("/sys/class/bdi/%d:%d/read_ahead_kb" % (os.major(number), os.minor(number)), "w", encoding="ascii") as file:
-            file.write("8192")  # as ours, mount.c
-        other = world.path("null/large")
+def read_ahead_as_ours(null):
+    number = os.stat(null.point).st_dev
+    with open("/sys/class/bdi/%d:%d/read_ahead_kb" % (os.major(number), os.minor(number)), "w", encoding="ascii") as file:
+        file.write("8192")  # mount.c
 
-        def ours():
-            forget(device, path)
-            return rate(world, path, size)
 
-        def theirs():
-            forget(other)
-            return rate(world, other, size)
+def against_null(world, device, path, offset, size):
+    """
+    What the kernel takes to fill its pages from a daemon that reads nothing: no FUSE is faster, however fast the device. And
+    from one that reads the same bytes with O_DIRECT, and does nothing else.
+    """
+    text = "cold file by 1 MiB, on a loop device over tmpfs"
+    reading = ("-r", "%s:%d" % (device, offset))
+    with world.null_fs("-l", size >> 20) as null, \
+            world.null_fs("-l", size >> 20, *reading, point=world.path("reading")) as reads:
+        def cold_rate(file, *others):
+            forget(file, *others)
+            return rate(world, file, size)
 
-        figure = world.figure("cold file by 1 MiB, on a loop device over tmpfs", "MB/s", MORE,
-                              "a FUSE daemon that does nothing")
-        world.pairs(figure, ours, theirs, count=9)
+        for daemon in (null, reads):
+            read_ahead_as_ours(daemon)
+        world.among(lambda: cold_rate(path, device), [
+            (world.figure(text, "MB/s", MORE, NULL), lambda: cold_rate(world.path("null/large"))),
+            (world.figure(text, "MB/s", MORE, NULL_READS, target=("ratio", 0.9)),
+             lambda: cold_rate(world.path("reading/large"), device))])
 
 
 def on_tmpfs(world, size):
@@ -146,7 +146,7 @@ def on_tmpfs(world, size):
             time.sleep(2)
             cold(world, device, world.path("mnt/image/large.bin"), offset, size,
                  "cold file by 1 MiB, on a loop device over tmpfs", 0.9)
-            against_null(world, device, world.path("mnt/image/large.bin"), size)
+            against_null(world, device, world.path("mnt/image/large.bin"), offset, size)
     finally:
         os.close(holder)
         subprocess.run(["umount", "-l", memory], check=False)

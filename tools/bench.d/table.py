@@ -1,6 +1,8 @@
 """table: what was measured, for people."""
 import os
 
+from figure import NULL
+
 
 def number(value, unit):
     if value is None:
@@ -95,8 +97,23 @@ def into_readme(result, path):
         file.write(before + BEGIN + new + END + after)
 
 
+DOCS_TEXT = """# Performance
+
+By `sudo tools/bench --docs`; what each group measures says `tools/bench --list`.
+
+Some targets beside a local directory no FUSE filesystem can meet that shows each change at the next look, as imagefs does
+(imagefs(8), COHERENCE): the kernel must not keep a name, so each component of each path is a request, at each use. A request takes some
+7 us where the daemon runs beside its reader, and several times that where another CPU has to be woken for the request and again for
+its answer; a local name takes 0.3. `ls -l DIRECTORY` looks up the whole path of each name. What that alone comes to is in the rows
+beside *%s*: it has our timeouts, flags and threads, and answers from memory, without a look at anything. Where the device has to be read,
+the peer reads the same bytes with O_DIRECT, and does nothing else. What we take beyond these rows is ours to lower; what they take
+beyond a local directory is not.
+
+"""
+
+
 def into_docs(result, path):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        file.write("# Performance\n\nBy `sudo tools/bench --docs`; what each group measures says `tools/bench --list`.\n\n")
+        file.write(DOCS_TEXT % NULL)
         write(result, file)

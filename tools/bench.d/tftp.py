@@ -6,10 +6,10 @@ import subprocess
 import time
 
 import fat
-from figure import LESS, MORE
+from figure import LESS, MORE, NULL, NULL_READS
 from world import Daemon, Skip, forget
 
-SECONDS = 180
+SECONDS = 240
 NEEDS = ("dnsmasq",)
 SIZES = {"config.txt": 4000, "cmdline.txt": 200, "start4.elf": 1 << 20, "fixup4.dat": 5000, "bcm2711.dtb": 55000,
          "initram8": 1 << 20, "kernel8.img": 2 << 20}
@@ -33,14 +33,14 @@ def board(image, directory, seed):
 
 
 class Boards:
-    """In `root`: "mnt", where imagefs is, and "local", with the same directories."""
+    """In `root`: "mnt", where imagefs is, and "local", with the same directories; "null": those, through null_fs."""
 
     def __init__(self, world, count):
         self.world, self.names = world, ["%08x" % number for number in range(1, count + 1)]
         self.source, self.root = world.directory("src"), world.directory("root")
         self.point, self.local = os.path.join(self.root, "mnt"), os.path.join(self.root, "local")
         self.truth, self.sequence = world.directory("truth"), world.path("sequence")
-        for where in ("mnt", "local"):
+        for where in ("mnt", "local", "null"):
             os.symlink(self.local, os.path.join(self.truth, where))
         with open(self.sequence, "w", encoding="utf-8") as file:
             file.write(STEPS)
@@ -48,12 +48,16 @@ class Boards:
                         for number, name in enumerate(self.names)]
         os.sync()
 
+    def null(self, *options):
+        return self.world.null_fs(*options, directory=self.local, point=os.path.join(self.root, "null"))
+
     def image(self, name):
         return os.path.join(self.source, name + ".img")
 
     def forget(self, where):
         for name in self.names:
             forget(*([self.image(name)] if where == "mnt" else []),
+                   *(os.path.join(self.local, name, file) for file in SIZES if where == "null"),
                    *(os.path.join(self.root, where, name, file) for file in SIZES))
 
     def storm(self, *words, port=69):
@@ -86,22 +90,25 @@ def throughput(world, boards, server, port):
 
 def first_bytes(world, boards):
     names = boards.names[:1]
-    samples = {"mnt": [], "local": []}
+    samples = {}
 
     def take(where):
         report = boards.boots(where, names, clients=8, rounds=world.size(4, 2))["microseconds"]["answer"]
-        samples[where].append(report["p99"])
+        samples.setdefault(where, []).append(report["p99"])
         return report["p50"]
 
-    take("mnt"), take("local")
-    samples = {"mnt": [], "local": []}
-    figure = world.figure("TFTP, time to the first answer, 8 clients, dnsmasq, warm", "us", LESS, "a local directory",
-                          target=("ratio", 2), main=True)
-    world.pairs(figure, lambda: take("mnt"), lambda: take("local"), count=9)
-    figure = world.figure("TFTP, time to the first answer, 8 clients, dnsmasq, warm, 99 %", "us", LESS, "a local directory",
-                          target=("ratio", 2))
-    figure.ours, figure.peer = samples["mnt"], samples["local"]
-    world.report(figure)
+    text = "TFTP, time to the first answer, 8 clients, dnsmasq, warm"
+    with boards.null():
+        for where in ("mnt", "local", "null"):
+            take(where)
+        samples.clear()
+        world.among(lambda: take("mnt"), [
+            (world.figure(text, "us", LESS, "a local directory", target=("ratio", 2), main=True), lambda: take("local")),
+            (world.figure(text, "us", LESS, NULL, target=("ratio", 1.15)), lambda: take("null"))])
+    for where, peer, target in (("local", "a local directory", 2), ("null", NULL, 1.5)):
+        figure = world.figure(text + ", 99 %", "us", LESS, peer, target=("ratio", target))
+        figure.ours, figure.peer = samples["mnt"], samples[where]
+        world.report(figure)
 
 
 def cold_storm(world, boards):
@@ -109,17 +116,19 @@ def cold_storm(world, boards):
         boards.forget(where)
         return boards.boots(where)["microseconds"]["answer"]["p99"] / 1e3
 
-    figure = world.figure("TFTP, %d boards of an image each boot at once, cold, first answer, 99 %%" % len(boards.names), "ms",
-                          LESS, "a local directory", target=("ratio", 3), main=True)
-    world.pairs(figure, lambda: take("mnt"), lambda: take("local"), count=5)
+    text = "TFTP, %d boards of an image each boot at once, cold, first answer, 99 %%" % len(boards.names)
+    with boards.null("-d"):
+        world.among(lambda: take("mnt"), [
+            (world.figure(text, "ms", LESS, "a local directory", target=("ratio", 3), main=True), lambda: take("local")),
+            (world.figure(text, "ms", LESS, NULL_READS, target=("ratio", 1.5)),
+             lambda: take("null"))], count=5)
 
 
 def upgraded(world, boards):
     """Each board's kernel, initramfs and config are written anew; after the time of a reboot it asks for them."""
     few = boards.names[:4]
 
-    def take(where):
-        boards.boots(where, few)
+    def write():
         for number, name in enumerate(few):
             for file in ("kernel8.img", "initram8", "config.txt", "cmdline.txt"):
                 local = os.path.join(boards.local, name, file)
@@ -130,12 +139,26 @@ def upgraded(world, boards):
                 with open(boards.image(name), "r+b") as out:
                     out.seek(boards.offsets[number][file])
                     out.write(data)
-        time.sleep(world.size(8, 3))
+
+    def first(where):
         return boards.boots(where, few)["microseconds"]["first_byte"]["p50"] / 1e3
 
-    figure = world.figure("TFTP, first byte of each file, after an upgrade and a reboot, 4 boards", "ms", LESS,
-                          "a local directory", target=("ours", 5), main=True)
-    world.pairs(figure, lambda: take("mnt"), lambda: take("local"), count=3)
+    def take(where):
+        boards.boots(where, few)
+        write()
+        time.sleep(world.size(8, 3))
+        return first(where)
+
+    def take_null():
+        """It knows nothing of changes: one that has read none of it yet."""
+        write()
+        with boards.null():
+            return first("null")
+
+    text = "TFTP, first byte of each file, after an upgrade and a reboot, 4 boards"
+    world.among(lambda: take("mnt"), [
+        (world.figure(text, "ms", LESS, "a local directory", target=("ours", 5), main=True), lambda: take("local")),
+        (world.figure(text, "ms", LESS, NULL), take_null)], count=3)
 
 
 def nobodd(world, boards):

@@ -6,15 +6,14 @@ import sys
 import time
 
 import fat
-from figure import LESS
-from world import Skip
+from figure import LESS, NULL
 
 SECONDS = 70
 COUNT = 3000
 
 
 def make(source):
-    """image.img with a/b/c/f, and the link serial: as null_fs has it."""
+    """image.img with a/b/c/f, and the link serial."""
     volume = fat.Volume(os.path.join(source, "image.img"), 70000, 512)
     entries = []
     volume.write("f", os.urandom(4096), into=entries)
@@ -37,34 +36,29 @@ def busy_loop():
             process.kill()
 
 
-def run(world):
-    source, local = world.directory("src"), world.directory("local/a/b/c")
-    make(source)
-    with open(os.path.join(local, "f"), "wb") as file:
+def make_local(directory):
+    """The same for a local filesystem, and for null_fs. Returns the file."""
+    os.makedirs(os.path.join(directory, "image/a/b/c"))
+    os.symlink("image", os.path.join(directory, "serial"))
+    with open(os.path.join(directory, "image/a/b/c/f"), "wb") as file:
         file.write(os.urandom(4096))
+
+
+def run(world):
+    source, local = world.directory("src"), world.path("local")
+    make(source)
+    make_local(local)
     count = world.size(COUNT, 500)
     for text, prefix, busy in (("on one CPU", ["taskset", "-c", "0"], False), ("wherever they run", [], False),
                                ("beside a busy loop at idle priority", [], True)):
-        with busy_loop() if busy else contextlib.nullcontext(), world.mount(source, prefix=prefix):
-            path = world.path("mnt/serial/a/b/c/f")
+        with busy_loop() if busy else contextlib.nullcontext(), world.mount(source, prefix=prefix), \
+                world.null_fs(directory=local, prefix=prefix):
             time.sleep(4)  # until it is believed that the image is at rest
 
-            def ours():
-                return world.timed("open", path, count, prefix)[0]
+            def take(where):
+                return world.timed("open", world.path(where, "serial/a/b/c/f"), count, prefix)[0]
 
-            def local_file():
-                return world.timed("open", os.path.join(local, "f"), count, prefix)[0]
-
-            try:
-                null = world.null_fs(prefix=prefix)
-            except Skip as reason:
-                world.skip(reason)
-                null = None
-            with null or contextlib.nullcontext():
-                figure = world.figure("open, read, close three deep, %s" % text, "us", LESS,
-                                      "a FUSE daemon that does nothing", target=("ratio", 1.1), main=not busy)
-                if null:
-                    world.pairs(figure, ours,
-                                lambda: world.timed("open", world.path("null/serial/a/b/c/f"), count, prefix)[0])
-            figure = world.figure("open, read, close three deep, %s" % text, "us", LESS, "a local file")
-            world.pairs(figure, ours, local_file, count=5)
+            text = "open, read, close three deep, %s" % text
+            world.among(lambda: take("mnt"), [
+                (world.figure(text, "us", LESS, NULL, target=("ratio", 1.1), main=not busy), lambda: take("null")),
+                (world.figure(text, "us", LESS, "a local file"), lambda: take("local"))])

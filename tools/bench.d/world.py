@@ -220,10 +220,11 @@ class World:
         with log:
             return Mount([*words, source, point or self.path("mnt")], point or self.path("mnt"), stderr=log)
 
-    def null_fs(self, point=None, large_mib=64, prefix=(), alone=False):
+    def null_fs(self, *options, directory=None, point=None, prefix=()):
+        """A FUSE daemon that does nothing, of the names below the directory; options as null_fs.c says."""
         point = point or self.path("null")
         os.makedirs(point, exist_ok=True)
-        words = [*prefix, self.tool("null_fs"), *(["-s"] if alone else []), point, str(large_mib)]
+        words = [*prefix, self.tool("null_fs"), *map(str, options), point, *([directory] if directory else [])]
         return Mount(words, point, stdout=subprocess.DEVNULL)
 
     @staticmethod
@@ -249,16 +250,23 @@ class World:
     def pairs(self, figure, ours, peer=None, count=9):
         """Takes samples in turn, who goes first in turn, until there are enough or the time is over: that of the group when
         there are three, that of all whatever there is."""
+        self.among(ours, [(figure, peer)], count)
+
+    def among(self, ours, peers, count=9):
+        """The same with several peers, [(figure, how a sample of its peer is taken)]: each figure has the same samples of ours."""
+        first = peers[0][0]
         for number in range(self.size(count, min(count, 3))):
-            order = [(figure.ours, ours), (figure.peer, peer)]
-            got = [(samples, self.sample(figure, take)) for samples, take in (order if number % 2 == 0 else reversed(order))
-                   if take]
-            if all(value is not None for _, value in got):
-                for samples, value in got:
-                    samples.append(value)
+            order = [(None, ours), *((figure, take) for figure, take in peers if take)]
+            got = {figure: self.sample(figure or first, take) for figure, take in (order if number % 2 == 0 else reversed(order))}
+            if all(value is not None for value in got.values()):
+                for figure, _ in peers:
+                    figure.ours.append(got[None])
+                    if figure in got:
+                        figure.peer.append(got[figure])
             if (time.monotonic() > self.end and number >= 2) or time.monotonic() > self.deadline:
                 break
-        self.report(figure)
+        for figure, _ in peers:
+            self.report(figure)
 
     def sample(self, figure, take):
         """None: it failed thrice. A machine that lets nobody run for half a second makes imagefs refuse (C6)."""
