@@ -28,8 +28,8 @@
 
 #define FOR_EVER 86400.0 /* as fuse/attributes.h */
 #define FOR_A_WALK 0.01
-#define THREADS 2	   /* as session.c */
-#define READING_THREADS 8  /* and as many as one lane of its queue has (queue.h) */
+#define THREADS 2	     /* as session.c */
+#define READING_THREADS 8    /* and as many as one lane of its queue has (queue.h) */
 #define READ_BYTES (1 << 20) /* no READ is longer */
 
 static unsigned char content[READ_BYTES];
@@ -101,7 +101,8 @@ static void op_readlink(fuse_req_t request, fuse_ino_t id)
 }
 
 /* The offset of a name is how many are before it and it. */
-static void op_readdir(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+static void op_readdir(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset,
+		       struct fuse_file_info *file)
 {
 	const struct null_node *directory = null_tree_node(id);
 	char *buffer = malloc(size_bytes);
@@ -115,8 +116,8 @@ static void op_readdir(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off
 	for (size_t i = (size_t)offset; i < directory->count; i++) {
 		const struct null_node *node = null_tree_node(directory->first + i);
 		struct stat st = { .st_ino = directory->first + i, .st_mode = node->mode };
-		size_t length = fuse_add_direntry(request, buffer + used_bytes, size_bytes - used_bytes, node->name, &st,
-						  (off_t)i + 1);
+		size_t length = fuse_add_direntry(request, buffer + used_bytes, size_bytes - used_bytes,
+						  node->name, &st, (off_t)i + 1);
 
 		if (length > size_bytes - used_bytes)
 			break;
@@ -147,7 +148,8 @@ static void read_from(fuse_req_t request, int fd, size_t size_bytes, off_t offse
 		fuse_reply_buf(request, (const char *)buffer, (size_t)got);
 }
 
-static void op_read(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset, struct fuse_file_info *file)
+static void op_read(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t offset,
+		    struct fuse_file_info *file)
 {
 	struct null_node *node = null_tree_node(id);
 	off_t left_bytes = node->size_bytes > offset ? node->size_bytes - offset : 0;
@@ -162,7 +164,8 @@ static void op_read(fuse_req_t request, fuse_ino_t id, size_t size_bytes, off_t 
 	else if (large_fd >= 0)
 		read_from(request, large_fd, size_bytes, large_at_bytes + offset);
 	else
-		fuse_reply_buf(request, (const char *)content, (off_t)size_bytes < left_bytes ? size_bytes : (size_t)left_bytes);
+		fuse_reply_buf(request, (const char *)content,
+			       (off_t)size_bytes < left_bytes ? size_bytes : (size_t)left_bytes);
 }
 
 static void op_release(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *file)
@@ -200,19 +203,22 @@ static int serve(struct fuse_session *session, bool alone)
 	fuse_loop_cfg_set_idle_threads(config, threads);
 	fuse_loop_cfg_set_clone_fd(config, 0);
 #else
-	struct fuse_loop_config *config = &(struct fuse_loop_config){ .clone_fd = 0, .max_idle_threads = threads };
+	struct fuse_loop_config *config =
+		&(struct fuse_loop_config){ .clone_fd = 0, .max_idle_threads = threads };
 #endif
 	return alone ? fuse_session_loop(session) : fuse_session_loop_mt(session, config);
 }
 
 static int mount_and_serve(const char *program, const char *mountpoint, bool alone)
 {
-	char *options[] = { (char *)program, (char *)"-o", (char *)"ro,allow_other,default_permissions,fsname=null", NULL };
+	char *options[] = { (char *)program, (char *)"-o",
+			    (char *)"ro,allow_other,default_permissions,fsname=null", NULL };
 	struct fuse_args arguments = FUSE_ARGS_INIT(3, options);
 	struct fuse_session *session = fuse_session_new(&arguments, &operations, sizeof(operations), NULL);
 	int result;
 
-	if (!session || fuse_set_signal_handlers(session) != 0 || fuse_session_mount(session, mountpoint) != 0)
+	if (!session || fuse_set_signal_handlers(session) != 0 ||
+	    fuse_session_mount(session, mountpoint) != 0)
 		return 1;
 	parallel_arrange(session);
 	result = serve(session, alone);
@@ -252,7 +258,8 @@ int main(int argc, char **argv)
 			good = good && option == 'r' && read_large_from(optarg);
 	}
 	if (!good || optind >= argc || argc > optind + 2) {
-		fprintf(stderr, "usage: null_fs [-s] [-d] [-l MIB [-r FILE:OFFSET]] MOUNTPOINT [DIRECTORY]\n");
+		fprintf(stderr,
+			"usage: null_fs [-s] [-d] [-l MIB [-r FILE:OFFSET]] MOUNTPOINT [DIRECTORY]\n");
 		return 2;
 	}
 	null_tree_load(optind + 1 < argc ? argv[optind + 1] : "", large_bytes ? "large" : NULL, large_bytes);

@@ -60,7 +60,8 @@ static struct null_node *add(uint64_t parent, const char *name)
 		room = room ? 2 * room : 1024;
 		nodes = need(reallocarray(nodes, room, sizeof(*nodes)));
 	}
-	nodes[node_count] = (struct null_node){ .parent = parent, .name = need(strdup(name)), .fd = -1, .next = *bucket };
+	nodes[node_count] =
+		(struct null_node){ .parent = parent, .name = need(strdup(name)), .fd = -1, .next = *bucket };
 	*bucket = node_count + 1;
 	return &nodes[node_count++];
 }

@@ -2,8 +2,8 @@
 /*
  * null_tree: what null_fs shows: the names below a directory, as they were when it was loaded.
  *
- * Loaded once, by one thread; constant from then on, but for the descriptors, which any thread may open. Whatever goes
- * wrong while it is loaded ends the program.
+ * Loaded once, by one thread; constant from then on, but for the descriptors, which any thread may open.
+ * Whatever goes wrong while it is loaded ends the program.
  */
 #pragma once
 
@@ -18,10 +18,10 @@ struct null_node {
 	char *target;	 /* of a link; else NULL */
 	mode_t mode;
 	off_t size_bytes;
-	uint64_t first;	 /* of a directory: the number of the first one in it, the others follow */
-	size_t count;	 /* and how many */
-	_Atomic int fd;	 /* of a file: -1 until null_tree_open */
-	uint64_t next;	 /* its hash chain */
+	uint64_t first; /* of a directory: the number of the first one in it, the others follow */
+	size_t count;	/* and how many */
+	_Atomic int fd; /* of a file: -1 until null_tree_open */
+	uint64_t next;	/* its hash chain */
 };
 
 /* With a file `extra` of so many bytes in its root, unless that is NULL; an empty `directory` is none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What names of SOURCE mean is remembered for as long as no name changes, and for as many as one listing has. */
+/* What names of SOURCE mean is remembered for as long as no name changes, and for as many as one listing has.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

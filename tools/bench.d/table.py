@@ -107,7 +107,10 @@ Some targets beside a local directory no FUSE filesystem can meet that shows eac
 its answer; a local name takes 0.3. `ls -l DIRECTORY` looks up the whole path of each name. What that alone comes to is in the rows
 beside *%s*: it has our timeouts, flags and threads, and answers from memory, without a look at anything. Where the device has to be read,
 the peer reads the same bytes with O_DIRECT, and does nothing else. What we take beyond these rows is ours to lower; what they take
-beyond a local directory is not.
+beyond a local directory is not. (Of that, an open three deep has eight requests, and each but the last asks by two system calls whether
+a name in SOURCE, and the image, is what it was.) A warm read asks the daemon nothing: its ratio says where in memory the pages happen to
+be. To a writer of an image that nobody looks at the kernel's question whether anybody listens is what is left: a quarter of a
+microsecond for each write.
 
 """
 
