@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/changes/announcements.h"
+#include "cache/changes/guards.h"
 #include "cache/changes/held.h"
 #include "cache/changes/marker.h"
 #include "cache/changes/marks.h"

@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/waits.h"
+#include "cache/changes/guards.h"
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/compare.h"

@@ -31,6 +31,7 @@
 #include "base/bytes.h"
 #include "base/waits.h"
 #include "cache/changes/reporter.h"
+#include "cache/changes/trust.h"
 #include "cache/tree/dir.h"
 #include "cache/tree/image.h"
 #include "cache/tree/volume.h"
@@ -314,7 +315,7 @@ static int walk(struct run *run, unsigned *number, enum path path, struct cache_
 
 /*
  * Are all writes told? What is written just after listening began is not taken for all: others may have been at it
- * (write_log.c), and who opened it in between has what C1 to C3 promise.
+ * (trust.c), and who opened it in between has what C1 to C3 promise.
  */
 static bool is_exact(const struct run *run)
 {

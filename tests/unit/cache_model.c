@@ -33,6 +33,7 @@
 
 #include "cache/changes/guard.h"
 #include "cache/changes/reporter.h"
+#include "cache/changes/trust.h"
 #include "cache/changes/write_log.h"
 #include "cache_model.h"
 
