@@ -423,28 +423,28 @@ mutant "read on: what cannot be read is what was there" read_on $on 's/return er
 mutant "read on: an observation that failed is none" read_on $on 's/if \(again != 0\)\n\t\treturn again;/if (again != 0)\n\t\treturn 1;/'
 
 # ---- the kernel ----
-kernel=changes/kernel.c queue=changes/announcements.c
+kernel=changes/kernel.c feeds=changes/kernel_feeds.c queue=changes/announcements.c
 mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(marks_heed\(&feed->events->marks, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/link_feed\(feed\);\n\terror = marks_arm\(&events->marks, fd\);/link_feed(feed);\n\terror = 0;/'
+	's/error = marks_arm\(&events->marks, fd\);/error = 0;/'
 mutant "kernel: the directory has no mark" kernel $kernel 's/error = marks_arm_directory\(&events->marks, fd\);/error = 0;/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
-	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
+	's/if \(!kernel_feeds_have\(&events->feeds, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: an old kernel is taken for a new one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = true;/'
 mutant "kernel: a new kernel is taken for an old one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = false;/'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
 mutant "kernel: who is looked at is at rest" kernel $kernel 's/if \(!looked_at\)\n/\n/'
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
-mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
+mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && visits_have\([^;]*;/visited = false;/'
 mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
 mutant "kernel: ranges are not read" kernel $queue 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
-mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
+mutant "kernel: ends are not taken in" kernel $feeds 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
 mutant "kernel: nobody watches the clock" kernel $kernel 's/held_give_up_late\(events->held, now_ns\);/now_ns + WAIT_S;/'
-mutant "kernel: silent descriptors are not given" kernel $kernel 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
-mutant "kernel: a file that was emptied is known" kernel $kernel 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
+mutant "kernel: silent descriptors are not given" kernel changes/wanted.c 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
+mutant "kernel: a file that was emptied is known" kernel $feeds 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
 mutant "kernel: no descriptors are kept back" kernel $queue 's/announcements->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
 mutant "kernel: what is kept back is not used" kernel $queue 's/bool raise = [^;]*;/bool raise = false;/'
 
