@@ -27,6 +27,8 @@
 #include "base/thread.h"
 #include "base/waits.h"
 #include "cache/device/opener.h"
+#include "cache/device/opener_perform.h"
+#include "cache/device/source_dir.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
@@ -605,7 +607,7 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		prctl(PR_SET_NAME, TITLE, 0, 0, 0);
 		privileges_keep();
 		prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
-		opener_set_source(directory, file);
+		source_dir_set(directory, file);
 		thread_start(wait_for_death, NULL, STACK_BYTES);
 		serve(fds[1]);
 	}

@@ -27,6 +27,7 @@
 #include "cache/changes/write_log.h"
 #include "cache/device/disk.h"
 #include "cache/device/opener.h"
+#include "cache/device/opener_perform.h"
 #include "cache/device/watch.h"
 
 #define IMAGE_BYTES ((size_t)1 << 20)
