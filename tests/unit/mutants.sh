@@ -506,7 +506,7 @@ mutant "of reads that were together the first alone is judged" compare tree/comp
 mutant "each read waits for the one before" compare tree/compare.c 's/pace->width \*= 2/pace->width = 1/'
 mutant "reads are together though that is no sooner" compare tree/compare.c 's/pace->width \/= 2;//'
 mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
-mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
+mutant "a look is as new as its last part" disk device/disk_signs.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
 mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
 mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'
@@ -514,13 +514,13 @@ mutant "who rests is watched no more" watch device/watch.c 's/\tenter\(&watch->o
 mutant "what was written while nothing told is no event" watch device/watch.c 's/target->events \+= events;//'
 mutant "who has told once is not watched again" watch device/watch.c 's/if \(queue == &watch->once \|\| event->mask & IN_IGNORED\)/if (false)/'
 mutant "an overflow ends no rest" watch device/watch.c 's/\tend_all_once\(watch\);//'
-mutant "unsettled signs are believed when they settle" disk device/disk.c \
+mutant "unsettled signs are believed when they settle" disk device/disk_signs.c \
 	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
-mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->ctime_lag_ns/true/'
-mutant "change times are not looked at" disk device/disk.c 's/signs->ctime_ns = [^;]*;/;/'
-mutant "where nothing is known something is believed" disk device/disk.c \
+mutant "unsettled signs are believed" disk device/disk_signs.c 's/age_ns >= disk->ctime_lag_ns/true/'
+mutant "change times are not looked at" disk device/disk_signs.c 's/signs->ctime_ns = [^;]*;/;/'
+mutant "where nothing is known something is believed" disk device/disk_signs.c \
 	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
-mutant "a short read is whole" disk device/disk.c \
+mutant "a short read is whole" disk device/disk_bytes.c \
 	's/return got >= 0 && \(size_t\)got >= wanted \? 0 : -EIO;/return got >= 0 ? 0 : -EIO;/'
 
 echo "$total mutants, $alive alive"
