@@ -211,7 +211,7 @@ mutant "a piece is read in place that has none" extents device/extents.c 's/next
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
 mutant "what is in flight in a directory is not done yet" model tree/path.c \
 	's/ && image->seen.in_flight == 0;/;/'
-mutant "what was saved is not read" model tree/read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
+mutant "what was saved is not read" model tree/read_guarded.c 's/if \(state == GUARD_SAVED\)/if (0)/'
 
 # ---- write log ----
 log=changes/write_log.c state=changes/log_state.c trust=changes/trust.c
@@ -346,9 +346,9 @@ mutant "told: all that does not fit is left out" page_news changes/page_news.c '
 mutant "told: what has landed was not written" model $log 's/(news->in_flight_count\)\)\n\t\t\t)log_state_land\(log, i, now_ns, now_ns\)/$1flights_remove(\&log->flights, i)/'
 mutant "told: a unit is one file system's" page_news $log 's/append_tracked\(log, (&news->written\[i\], news->since_ns, now_ns), 0\)/history_append(\&log->history, $1)/'
 mutant "told: what was not told was" page_news $trust 's/if \(!told \|\| !log->exact \|\| seen->size/if (seen->size/'
-mutant "told: what was written before it is read is served" model tree/read.c \
+mutant "told: what was written before it is read is served" model tree/read_told.c \
 	's/ \|\|\n\t    !span_untouched\(reading, generation\)\)\n\t\treturn 1/)\n\t\treturn 1/'
-mutant "told: what is written while it is read is served" model tree/read.c \
+mutant "told: what is written while it is read is served" model tree/read_told.c \
 	's/if \(!image->seen.exact \|\| !span_untouched\(reading, generation\)\)/if (0)/'
 mutant "another instance of a page goes on" writes_page changes/formats/writes_page.c \
 	's/memcmp\(then->bytes \+ WRITES_PAGE_INSTANCE[^;]*?== 0 &&/true &&/s'
