@@ -51,8 +51,12 @@ for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_m
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_compare cache_read_on cache_version cache_version_blind cache_version_copies cache_version_files cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_kernel_image cache_kernel_guards cache_kernel_marks cache_kernel_opener cache_writes_page cache_page_news cache_nbd_writes; do
+for unit in cache_model cache_compare cache_read_on cache_version cache_version_blind cache_version_copies \
+	cache_version_files cache_dir cache_dir_nodes cache_dir_volume cache_image cache_share cache_validation \
+	cache_kept cache_watch cache_disk cache_extents cache_clone_map cache_hints cache_readahead \
+	cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter \
+	cache_kernel cache_kernel_image cache_kernel_guards cache_kernel_marks cache_kernel_opener \
+	cache_writes_page cache_page_news cache_nbd_writes; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
