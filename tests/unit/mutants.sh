@@ -47,7 +47,7 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
+for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_model_run cache_model_script cache_reader cache_told cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
