@@ -136,7 +136,7 @@ mutant "another chain is the same version" version tree/path.c \
 mutant "open believes what was believed before" model tree/open.c \
 	's/seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation/version->data_checked != 0/'
 mutant "what was handed out is not compared at open" model tree/open.c \
-	's/error = compare\(version, op, seen->steady[^;]*;/error = 0;/'
+	's/error = compare_known\(version, op, what,[^;]*;/error = 0;/'
 mutant "a known chunk may differ" model tree/compare.c \
 	's/if \(chunk_known\(version, chunk\)\) \{\n\t\t\timage_differs\(version->image\);\n\t\t\treturn dir_supersede\(version\);\n\t\t\}//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
@@ -341,7 +341,7 @@ mutant "told: what was read ahead stays" nbd_writes $writes 's/nbd_device_set_to
 mutant "told: a page is not looked for again" nbd_writes $writes 's/writes->again_ns != 0 && /false \&\& /'
 mutant "told: a page is asked for beside the image" nbd_writes $writes 's/return !nbd_device_is_connected\(writes->device\) \|\|/return true ||/'
 mutant "told: what is in flight is not" model changes/page_news.c \
-	's/told.in_flight_count = found\(.*?\);/told.in_flight_count = 0;/s'
+	's/told.in_flight_count =\s+found\(.*?\);/told.in_flight_count = 0;/s'
 mutant "told: what was written is not" model changes/page_news.c \
 	's/told.written_count = found\(.*?\);/told.written_count = 0;/s'
 mutant "told: it began when it was found" page_news changes/page_news.c 's/told.since_ns = news->last.asked_ns;//'
@@ -493,10 +493,10 @@ mutant "the budget is not given back" kept device/kept.c \
 # ---- clones ----
 mutant "what one file has alone is shared" clone_map device/clone_map.c 's/\(extent->fe_flags & FIEMAP_EXTENT_SHARED\) && //'
 mutant "compressed blocks are read as they stand" clone_map device/clone_map.c 's/ && !\(extent->fe_flags & ~\(unsigned\)PLAIN\)//'
-mutant "other blocks are the same" clone_map device/clone_map.c 's/ \|\| a->runs\[i\].physical_bytes != b->runs\[i\].physical_bytes \|\|/ ||/'
+mutant "other blocks are the same" clone_map device/clone_map.c 's/a->runs\[i\].physical_bytes != b->runs\[i\].physical_bytes \|\|\s+//'
 mutant "a part is the whole" clone_map device/clone_map.c 's/if \(a->count != b->count\)/if (a->count > b->count)/'
 mutant "a hole goes on with the blocks before it" clone_map device/clone_map.c \
-	's/last->physical_bytes == CLONE_HOLE \|\| run->physical_bytes == CLONE_HOLE \?/run->physical_bytes == CLONE_HOLE ? true :/; s/true :\s+last->physical_bytes == run->physical_bytes :/true :/'
+	's/last->physical_bytes == CLONE_HOLE \|\| run->physical_bytes == CLONE_HOLE\s+\? last->physical_bytes == run->physical_bytes\s+:/run->physical_bytes == CLONE_HOLE ? true :/'
 mutant "shared and own blocks are of one kind" clone_map device/clone_map.c 's/if \(i > 0 && counts != \*shared\)/if (0)/'
 mutant "behind what was told is a hole" clone_map device/clone_map.c 's/if \(complete && add_run/if (add_run/'
 mutant "an extent begins where the range does" clone_map device/clone_map.c 's/extent->fe_physical \+ \(at - extent->fe_logical\)/extent->fe_physical/'
