@@ -447,7 +447,7 @@ mutant "kernel: ranges are not read" kernel $queue 's/if \(info.header.info_type
 mutant "kernel: ends are not taken in" kernel $feeds 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
 mutant "kernel: nobody watches the clock" kernel $kernel 's/held_give_up_late\(events->held, now_ns\);/now_ns + WAIT_S;/'
-mutant "kernel: silent descriptors are not given" kernel changes/wanted.c 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
+mutant "kernel: silent descriptors are not given" kernel changes/wanted.c 's/wanted->fd = event->fd;/wanted->fd = dup(2);/'
 mutant "kernel: a file that was emptied is known" kernel $feeds 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
 mutant "kernel: no descriptors are kept back" kernel $queue 's/announcements->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
 mutant "kernel: what is kept back is not used" kernel $queue 's/bool raise = [^;]*;/bool raise = false;/'
