@@ -181,11 +181,11 @@ static void keep_text_of_own(const struct walk *walk, struct walk_name *found)
 static int count_own(struct cache_op *op, struct walk_name *found)
 {
 	char directory[NAME_MAX + 1];
-	struct own_names names = { 0 };
+	struct fat_names names = { 0 };
 	int error = own_directory(directory, found->name) ? own_names_read(directory, op, &names) : 0;
 
 	found->own_count = names.count;
-	own_names_free(&names);
+	fat_names_free(&names);
 	return error == -EAGAIN ? error : 0;
 }
 
