@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/waits.h"
+#include "fuse/names/image_open.h"
 #include "fuse/process/log.h"
 
 bool check_say(const char *source, int error)

@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "cache/device/opener.h"
-#include "fuse/names/images.h"
+#include "fuse/names/image_open.h"
 #include "fuse/names/source.h"
 
 /* A directory with more entries than these is no directory for files of a board's own. */

@@ -23,7 +23,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "fuse/names/images.h"
+#include "fuse/names/image_open.h"
 #include "fuse/names/links.h"
 #include "fuse/names/meanings.h"
 #include "fuse/names/own.h"

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/device/opener.h"
+#include "fuse/names/image_open.h"
 #include "fuse/names/links.h"
 #include "fuse/names/own.h"
 
