@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * kernel_listen: does the kernel announce writes to images to us (cache/changes/kernel.h)? Found out, and begun, at the start.
+ * kernel_listen: does the kernel announce writes to images to us (cache/changes/kernel.h)? Found out at the start.
  *
- * Listening wants privileges, and is begun before they are given up. SOURCE's filesystem may have no announcements where those of images
- * behind links do: those are asked beside, since what a link leads to may hang.
+ * Listening wants privileges, and begins before they are given up. Images behind links may be on other filesystems than
+ * SOURCE; those are listened to by a thread of their own, since what a link leads to may hang.
  */
 #pragma once
 
@@ -16,9 +16,9 @@
 struct kernel_events;
 
 /*
- * As the option changes= asks for. *kernel, which was NULL, stays NULL if it is not to be had; then *why_not is a constant text, where SOURCE
- * itself is not what is wrong. False: changes=kernel, and it is not to be had; that was said. Before there are
- * threads.
+ * As the option changes= asks for. *kernel, which is NULL, stays so if it is not to be had; then *why_not is a constant
+ * text. (Where SOURCE itself cannot be opened it stays as it was: who needs SOURCE says so.) False: changes=kernel, and it
+ * is not to be had; that was said. Before there are threads.
  */
 bool kernel_listen(const struct options *options, struct kernel_events **kernel, const char **why_not);
 

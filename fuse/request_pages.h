@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * request_pages: pages that the kernel has of a file, and is to drop before an error; and the READs that it must not wait for then.
+ * request_pages: pages that the kernel has of a file, and is to drop before an error; and the READs that are under way,
+ * for which it must not wait then.
  *
  * A file's pages are of one version, and always good (inode.h). But next to a page that cannot be had any more they
  * would make a short read, which TFTP servers take for the end of the file.

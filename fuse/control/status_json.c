@@ -22,6 +22,15 @@ static void write_missing(FILE *out, const struct status *status, const struct a
 	fputs("]", out);
 }
 
+static void write_result(FILE *out, enum asked_outcome outcome, uint64_t version)
+{
+	fprintf(out, ", \"result\": \"%s\", \"version\": ", status_outcome_word(outcome));
+	if (outcome == ASKED_OPENED)
+		fprintf(out, "%" PRIu64, version);
+	else
+		fputs("null", out);
+}
+
 static void write_log(FILE *out, const struct status *status, struct asked_log *log, const char *board, bool *first)
 {
 	struct asked_copy copy;
@@ -39,11 +48,7 @@ static void write_log(FILE *out, const struct status *status, struct asked_log *
 
 		fputs(i > 0 ? ", {\"name\": " : "{\"name\": ", out);
 		text_write_json(out, request->name);
-		fprintf(out, ", \"result\": \"%s\", \"version\": ", status_outcome_word(request->outcome));
-		if (request->outcome == ASKED_OPENED)
-			fprintf(out, "%" PRIu64, request->version);
-		else
-			fputs("null", out);
+		write_result(out, request->outcome, request->version);
 		fprintf(out, ", \"times\": %u, \"age_seconds\": %.1f}", request->times, status_seconds_ago(status, request->when_ns));
 	}
 	fputs("], \"names_not_found\": ", out);
@@ -198,11 +203,7 @@ static void write_recent(FILE *out, const struct status *status)
 		text_write_json(out, request->image[0] ? request->image : NULL);
 		fputs(", \"file\": ", out);
 		text_write_json(out, request->name);
-		fprintf(out, ", \"result\": \"%s\", \"version\": ", status_outcome_word(request->outcome));
-		if (request->outcome == ASKED_OPENED)
-			fprintf(out, "%" PRIu64, request->version);
-		else
-			fputs("null", out);
+		write_result(out, request->outcome, request->version);
 		fputs(", \"program\": ", out);
 		text_write_json(out, request->program[0] ? request->program : NULL);
 		fputs(i + 1 < count ? "},\n" : "}\n", out);

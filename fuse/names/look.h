@@ -58,8 +58,8 @@ int view_look_at_file(const struct view_look *look, const char *file, const char
 		      struct view_target *target);
 
 /*
- * The partition must be there, and a FAT. Errors inside it are for those who look inside. If it is not, the image of *target is given
- * back.
+ * The partition must be there, and a FAT. Errors inside it are for those who look inside. After an error the user of
+ * target->image is given back.
  */
 int view_check_partition(struct cache_op *op, struct view_target *target);
 

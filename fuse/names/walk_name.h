@@ -21,7 +21,7 @@ struct walk_name {
 		     */
 	bool is_directory; /* by readdir, which does not know everywhere */
 	bool is_link;
-	char *text;		  /* of a link, in the mount; if `met_only` also of one that is not shown, since it would lead to itself */
+	char *text;		  /* of a link, in the mount; if `met_only` also of one that would lead to itself, and is not shown */
 	bool gone;		  /* as view_target's link_gone */
 	struct view_image *image; /* of what is met only: a user; NULL: it was not */
 	bool own;		  /* it has files of its own (own.h), and of what is met only: */
@@ -40,8 +40,8 @@ struct walk_look {
 };
 
 /*
- * Look the name up: `found` has its `file`, `name`, `named` and `is_directory`, and nobody else reads it yet. The result, and what belongs
- * to it in `found`; -EAGAIN: it has to wait, and may not.
+ * Look the name up: `found` has its `file`, `name`, `named` and `is_directory`, and nobody else reads it yet. The result,
+ * and what belongs to it in `found`; -EAGAIN: it has to wait, and may not.
  */
 int walk_name_look(const struct walk_look *look, struct walk_name *found, bool may_block);
 

@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* A whole number in `base`, from `low` to `high`; it must be all of the text, which strtoll would let begin with spaces and a plus. */
+/*
+ * A whole number in `base`, from `low` to `high`; it must be all of the text, which strtoll would let begin with spaces and
+ * a plus.
+ */
 bool option_number(const char *text, int base, long long low, long long high, long long *out);
 
 /* A name or a number; a name that looks like a number is a name. */

@@ -142,7 +142,9 @@ long call_read(struct run *run, const struct handle *handle, uint64_t offset_byt
 	TRACE(run, "  read %zu at %llu: %ld\n", length_bytes, (unsigned long long)offset_bytes, got);
 	if (got < 0) {
 		answer_error(run, (int)got, "read", -ESTALE);
-		PROMISE(!run->keeps || !handle->exact || writer_is_beyond(run->writer) || !history_same_table(run->history, handle->since), "kept");
+		PROMISE(!run->keeps || !handle->exact || writer_is_beyond(run->writer) ||
+				!history_same_table(run->history, handle->since),
+			"kept");
 	} else {
 		PROMISE((size_t)got == left_bytes, "whole");
 		answer_learn(run, handle, offset_bytes, piece, (size_t)got);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * trial: what the readers and the writer of torture share: the states that there are, what is asked for, and how far the writer is.
+ * trial: what the readers and the writer of torture share: the states that there are, what is asked for, and how far the
+ * writer is.
  */
 #pragma once
 

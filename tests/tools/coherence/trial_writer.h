@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * trial_writer: the writer of torture: it moves the image from state to state, as a client's writeback does, at one of several paces,
- * and rests between.
+ * trial_writer: the writer of torture: it moves the image from state to state, as a client's writeback does, at one of
+ * several paces, and rests between.
  */
 #pragma once
 
