@@ -24,16 +24,28 @@ void request_pages_list(struct request *request)
 	request->inode->reads = request;
 }
 
-void request_pages_unlist(const struct request *request, struct request *instead)
+/* Under the lock. */
+static struct request **place_of(const struct request *request)
 {
 	struct request **at = &request->inode->reads;
 
-	LOCK_SCOPE(&reads_lock);
 	while (*at != request)
 		at = &(*at)->next_read;
-	*at = instead ? instead : request->next_read;
-	if (instead)
-		instead->next_read = request->next_read;
+	return at;
+}
+
+/* Copied under the lock, too: who ends a READ that is next in the list writes to this one. */
+void request_pages_move(const struct request *request, struct request *copy)
+{
+	LOCK_SCOPE(&reads_lock);
+	*copy = *request;
+	*place_of(request) = copy;
+}
+
+void request_pages_unlist(const struct request *request)
+{
+	LOCK_SCOPE(&reads_lock);
+	*place_of(request) = request->next_read;
 }
 
 /* Under the lock. Where the last READ ends that is under way before `end_bytes`. */

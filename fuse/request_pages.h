@@ -13,8 +13,11 @@
 /* A READ of its inode begins. */
 void request_pages_list(struct request *request);
 
-/* It ends (NULL); or `instead` takes its place, which is a copy of it. */
-void request_pages_unlist(const struct request *request, struct request *instead);
+/* `copy` becomes a copy of it, and takes its place. */
+void request_pages_move(const struct request *request, struct request *copy);
+
+/* It ends. */
+void request_pages_unlist(const struct request *request);
 
 /*
  * A READ fails, or may: the kernel drops what it has of the file before it. Who reads on from

@@ -115,7 +115,7 @@ static void job_done(struct job *job)
 	struct request *request = (struct request *)job;
 
 	if (request->call->reads)
-		request_pages_unlist(request, NULL);
+		request_pages_unlist(request);
 	request_release(request);
 	free(request->name);
 	free(request);
@@ -130,20 +130,23 @@ static bool become_job(struct request *now)
 {
 	int64_t start_ns = queue_now_ns(), left_ns;
 	struct request *request;
+	char *name = NULL;
 
 	now->share = request_share(now);
 	now->serves_others = wait_share_serves_others(&now->fs->shares, now->caller, start_ns);
 	left_ns = request_left_for_device(now, start_ns);
 	request = left_ns > 0 ? malloc(sizeof(*request)) : NULL;
-	if (!request)
-		return false;
-	memcpy(request, now, sizeof(*request));
-	if (request->serves_others && request->call->reads)
-		request->slow_ns = 0;
-	if (now->name && !(request->name = strdup(now->name))) {
+	if (!request || (now->name && !(name = strdup(now->name)))) {
 		free(request);
 		return false;
 	}
+	if (now->call->reads)
+		request_pages_move(now, request);
+	else
+		*request = *now;
+	request->name = name;
+	if (request->serves_others && request->call->reads)
+		request->slow_ns = 0;
 	request->start_ns = start_ns;
 	request->deadline_ns = start_ns + WAIT_REQUEST_NS;
 	request->job = (struct job){
@@ -155,8 +158,6 @@ static bool become_job(struct request *now)
 		.deadline_ns = start_ns + left_ns + request->more_ns,
 		.slow_ns = request->slow_ns,
 	};
-	if (request->call->reads)
-		request_pages_unlist(now, request);
 	queue_submit(request->fs->queue, &request->job);
 	return true;
 }
@@ -217,6 +218,6 @@ void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const 
 	if (error != 0)
 		request_answer_error(request, &op, error);
 	if (call->reads)
-		request_pages_unlist(request, NULL);
+		request_pages_unlist(request);
 	request_release(request);
 }

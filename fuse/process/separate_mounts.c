@@ -17,7 +17,8 @@
 /* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
 #define UNIQUE_ID 0x4000U
 
-static struct separate_told mounts[SEPARATE_MOUNTS]; /* written before any thread reads it: whoever tells waits for the answer */
+static struct separate_told mounts[SEPARATE_MOUNTS]; /* constant once it is: */
+static atomic_bool is_told[SEPARATE_MOUNTS];
 static _Atomic uint64_t mount_ids[SEPARATE_MOUNTS]; /* of those that are to be broken when the daemon is killed; 0: not */
 static _Atomic uint64_t mount_devices[SEPARATE_MOUNTS]; /* of what is mounted there: st_dev; 0: not known */
 static atomic_bool detached[SEPARATE_MOUNTS]; /* once and for all */
@@ -46,11 +47,12 @@ static uint64_t device_at(const char *directory)
 
 int separate_mounts_detach(unsigned which, bool mounted)
 {
-	const struct separate_told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
+	const struct separate_told *mount;
 	uint64_t id, device;
 
-	if (!mount || mount->directory[0] == '\0' || atomic_exchange(&detached[which], true))
+	if (which >= SEPARATE_MOUNTS || !atomic_load(&is_told[which]) || atomic_exchange(&detached[which], true))
 		return -ENOENT;
+	mount = &mounts[which];
 	id = atomic_exchange(&mount_ids[which], 0);
 	/* What is mounted there now may be another daemon's. */
 	device = atomic_load(&mount_devices[which]);
@@ -71,18 +73,20 @@ void separate_mounts_take(const struct separate_told *told)
 		atomic_store(&mount_devices[told->mount], device_at(mounts[told->mount].directory));
 		return;
 	}
-	if (mounts[told->mount].directory[0] == '\0' &&
-	    memchr(told->directory, '\0', sizeof(told->directory)))
+	if (!atomic_load(&is_told[told->mount]) && told->directory[0] != '\0' &&
+	    memchr(told->directory, '\0', sizeof(told->directory))) {
 		mounts[told->mount] = *told;
+		atomic_store(&is_told[told->mount], true);
+	}
 }
 
 /* What is mounted there now may be another daemon's. */
 static void break_mount(unsigned which)
 {
-	CLEANUP_FD int held = open(mounts[which].directory, O_PATH | O_CLOEXEC); /* busy: broken, not taken away */
-	uint64_t id = atomic_load(&mount_ids[which]);
+	uint64_t id = atomic_load(&mount_ids[which]); /* not 0: it is told */
+	CLEANUP_FD int held = id != 0 ? open(mounts[which].directory, O_PATH | O_CLOEXEC) : -1; /* busy: broken, not taken away */
 
-	if (held >= 0 && id != 0 && unique_id_at(mounts[which].directory) == id)
+	if (held >= 0 && unique_id_at(mounts[which].directory) == id)
 		umount2(mounts[which].directory, MNT_FORCE | UMOUNT_NOFOLLOW);
 }
 

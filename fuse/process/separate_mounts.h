@@ -23,7 +23,7 @@ struct separate_told {
 	char directory[PATH_MAX];
 };
 
-/* Of each mount the first place counts. On one thread; who tells waits for the answer before it asks for anything else. */
+/* Of each mount the first place counts. On one thread. */
 void separate_mounts_take(const struct separate_told *told);
 
 /*
