@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "fuse/names/image_open.h"
 
 /* `now`: as its file is now (view_lookup). */
 static int image_of(struct view *view, struct cache_op *op, const struct inode *inode, bool now, struct view_target *target)

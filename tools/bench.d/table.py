@@ -101,16 +101,22 @@ DOCS_TEXT = """# Performance
 
 By `sudo tools/bench --docs`; what each group measures says `tools/bench --list`.
 
-Some targets beside a local directory no FUSE filesystem can meet that shows each change at the next look, as imagefs does
-(imagefs(8), COHERENCE): the kernel must not keep a name, so each component of each path is a request, at each use. A request takes some
-7 us where the daemon runs beside its reader, and several times that where another CPU has to be woken for the request and again for
-its answer; a local name takes 0.3. `ls -l DIRECTORY` looks up the whole path of each name. What that alone comes to is in the rows
-beside *%s*: it has our timeouts, flags and threads, and answers from memory, without a look at anything. Where the device has to be read,
-the peer reads the same bytes with O_DIRECT, and does nothing else. What we take beyond these rows is ours to lower; what they take
-beyond a local directory is not. (Of that, an open three deep has eight requests, and each but the last asks by two system calls whether
-a name in SOURCE, and the image, is what it was.) A warm read asks the daemon nothing: its ratio says where in memory the pages happen to
-be. To a writer of an image that nobody looks at the kernel's question whether anybody listens is what is left: a quarter of a
-microsecond for each write.
+## What no FUSE filesystem can meet
+
+Beside a local directory: the time to the first answer by TFTP, `ls -l` of many files, images and links, an open three deep.
+A link that was rewritten and an image that was replaced have to show at the next look (imagefs(8), COHERENCE), so the kernel
+may keep no name. Each component of each path is a request to the daemon, at each use; `ls -l DIRECTORY` asks for the whole
+path of each name. A request takes 7 us where the daemon runs on its reader's CPU, and 40 in a virtual machine whose other CPU
+sleeps and has to be woken, and then the reader's again. A local name takes 0.3.
+
+The rows beside *%s* say what that alone comes to: it answers from memory, without a look at anything, with our timeouts, flags
+and threads. Where the device has to be read, the peer reads the same bytes with O_DIRECT, no more. What we take beyond these rows is
+ours to lower: in most requests two system calls that ask whether a name in SOURCE, or the image, has changed.
+
+A warm read asks the daemon nothing: its ratio says where in memory the pages happen to be. A writer of an image that nobody looks
+at still has the kernel ask whether anybody listens: a quarter of a microsecond for each write.
+
+## Figures
 
 """
 
