@@ -8,7 +8,7 @@
  *   Of the mount's root, the names that were not found: a board whose serial
  *   number has no link, or one that asks without its prefix. A board itself
  *   cannot be seen: the kernel resolves its link and asks for the image. But one
- *   thread walks one path at a time, so whoever read the link `89025d75 -> jammy`
+ *   thread walks one path at a time, so whoever looked up the link `89025d75 -> jammy`
  *   and goes on into `jammy` does that for 89025d75. That is a guess: threads
  *   outside of our PID namespace have no number, and a server that keeps a
  *   directory open asks through no link. Who is at home on a shell's command line
