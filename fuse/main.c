@@ -22,7 +22,7 @@
 #include "cache/changes/kernel.h"
 #include "cache/device/buffer.h"
 #include "cache/device/nbd_export.h"
-#include "cache/device/opener.h"
+#include "cache/device/source_dir.h"
 #include "fuse/check.h"
 #include "fuse/control/control.h"
 #include "fuse/control/usage.h"
@@ -82,7 +82,7 @@ static bool separate(struct daemon *daemon)
 	if (error != 0)
 		return check_say(daemon->options.source, error);
 	uri = view_source_uri(daemon->source);
-	opener_set_nbd(daemon->options.nbd ? daemon->options.nbd : "any", uri);
+	source_dir_set_nbd(daemon->options.nbd ? daemon->options.nbd : "any", uri);
 	/* Of a URI no directory has an entry. */
 	error = separate_start(view_source_directory(daemon->source), uri ? "" : view_source_file(daemon->source), daemon->title,
 			       daemon->title_bytes);

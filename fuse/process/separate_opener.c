@@ -16,6 +16,8 @@
 #include "base/cleanup.h"
 #include "base/thread.h"
 #include "cache/device/opener.h"
+#include "cache/device/opener_perform.h"
+#include "cache/device/source_dir.h"
 #include "fuse/process/fd_message.h"
 #include "fuse/process/privileges.h"
 #include "fuse/process/separate_mounts.h"
@@ -134,7 +136,7 @@ void separate_opener_run(int fd, const struct separate_opener *opener)
 	prctl(PR_SET_NAME, TITLE, 0, 0, 0);
 	privileges_keep();
 	prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
-	opener_set_source(opener->directory, opener->file);
+	source_dir_set(opener->directory, opener->file);
 	thread_start(wait_for_death, NULL, STACK_BYTES);
 	serve(fd);
 }

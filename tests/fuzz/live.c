@@ -31,6 +31,7 @@
 #include "base/bytes.h"
 #include "base/waits.h"
 #include "cache/changes/reporter.h"
+#include "cache/changes/trust.h"
 #include "live_answer.h"
 #include "live_calls.h"
 
@@ -224,7 +225,7 @@ static void do_record(struct run *run, const unsigned char *record)
 
 static void expect(struct run *run, unsigned number, enum path path)
 {
-	int error = call_fetch(run, number, path, IMAGE_BYTES_MAX), boot = history_boot(run->history, run_now(run));
+	int error = call_fetch(run, number, path, IMAGE_BYTES_MAX), boot = live_history_boot(run->history, run_now(run));
 	const struct truth *truth;
 
 	TRACE(run, "at the end, %u:%s: %d\n", number, path_words[path].name, error);
@@ -232,12 +233,12 @@ static void expect(struct run *run, unsigned number, enum path path)
 		PROMISE(error == -EIO, "alive");
 		return;
 	}
-	truth = history_truth(run->history, run_now(run), number == CACHE_PARTITION_BOOT ? (unsigned)boot : number, path);
+	truth = live_history_truth(run->history, run_now(run), number == CACHE_PARTITION_BOOT ? (unsigned)boot : number, path);
 	if (truth->kind == TRUTH_ABSENT)
 		PROMISE(error == -ENOENT, "alive");
 	else if (truth->kind == TRUTH_DIR)
 		PROMISE(error == -EISDIR, "alive");
-	else if (truth->kind == TRUTH_FILE && history_whole(run->history, run_now(run), truth))
+	else if (truth->kind == TRUTH_FILE && live_history_whole(run->history, run_now(run), truth))
 		PROMISE(error == 0, "alive");
 	else
 		PROMISE(error != 0 && (error != -ENOENT || number != CACHE_PARTITION_BOOT), "alive");
@@ -308,7 +309,7 @@ static void start(struct run *run, const unsigned char *head)
 	reader_init_device(&run->reader, &settings, &run->memory.device);
 	run->reader.memory = &run->memory;
 	run->reader.never_keeps = flags & FLAG_LATER;
-	run->history = history_new(run->bytes, base->size_bytes);
+	run->history = live_history_new(run->bytes, base->size_bytes);
 	run->writer = writer_new(&run->memory, run->history, base);
 	if (kind == DEVICE_REPORTED || kernel_tells(kind))
 		begin_to_tell(run, flags & FLAG_UNHEARD);
@@ -333,7 +334,7 @@ static void stop(struct run *run)
 		free(run->ids[i].have);
 	}
 	writer_free(run->writer);
-	history_free(run->history);
+	live_history_free(run->history);
 	free(run->bytes);
 }
 

@@ -13,7 +13,7 @@ void answer_error(const struct run *run, int error, const char *call, int allowe
 static bool was(struct run *run, unsigned since, unsigned number, enum path path, enum truth_kind kind, uint64_t size_bytes)
 {
 	for (unsigned state = run_now(run) + 1; state-- > since;) {
-		const struct truth *truth = history_truth(run->history, state, number, path);
+		const struct truth *truth = live_history_truth(run->history, state, number, path);
 
 		if (truth->kind == kind && (kind != TRUTH_FILE || truth->size_bytes == size_bytes))
 			return true;
@@ -62,12 +62,12 @@ static size_t next_piece(const struct known *known, uint64_t *at, uint64_t end)
 
 static bool has_all(struct run *run, unsigned state, const struct known *known)
 {
-	const struct truth *truth = history_truth(run->history, state, known->number, known->path);
+	const struct truth *truth = live_history_truth(run->history, state, known->number, known->path);
 
 	if (truth->kind != TRUTH_FILE || truth->size_bytes != known->size_bytes)
 		return false;
 	for (uint64_t at = 0, length; (length = next_piece(known, &at, known->size_bytes)) > 0; at += length)
-		if (!history_has(run->history, state, truth, at, known->bytes + at, length))
+		if (!live_history_has(run->history, state, truth, at, known->bytes + at, length))
 			return false;
 	return true;
 }
@@ -93,8 +93,8 @@ void answer_learn(struct run *run, const struct handle *handle, uint64_t offset_
 	memcpy(known->bytes + offset_bytes, bytes, length_bytes);
 	memset(known->have + offset_bytes, 1, length_bytes);
 	if (known->state >= handle->since &&
-	    history_has(run->history, known->state,
-			history_truth(run->history, known->state, known->number, known->path), offset_bytes, bytes, length_bytes))
+	    live_history_has(run->history, known->state,
+			live_history_truth(run->history, known->state, known->number, known->path), offset_bytes, bytes, length_bytes))
 		return;
 	PROMISE(answer_is_whole(run, handle->since, known), "whole");
 }

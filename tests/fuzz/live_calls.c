@@ -32,9 +32,9 @@ static int call_root(struct run *run, unsigned *number, struct cache_dir **root)
 		bool there = false;
 		size_t count;
 
-		if (asked == CACHE_PARTITION_BOOT && history_boot(run->history, state) == (int)*number)
+		if (asked == CACHE_PARTITION_BOOT && live_history_boot(run->history, state) == (int)*number)
 			return error;
-		if (history_partitions(run->history, state, numbers, 8, &count) == 0)
+		if (live_history_partitions(run->history, state, numbers, 8, &count) == 0)
 			for (size_t i = 0; i < count && i < 8; i++)
 				there = there || numbers[i] == *number;
 		if (asked != CACHE_PARTITION_BOOT && there == (error == 0))
@@ -84,7 +84,7 @@ int call_walk(struct run *run, unsigned *number, enum path path, struct cache_no
 
 /*
  * Are all writes told? What is written just after listening began is not taken for all: others may have been at it
- * (write_log.c), and who opened it in between has what C1 to C3 promise.
+ * (trust.c), and who opened it in between has what C1 to C3 promise.
  */
 static bool is_exact(const struct run *run)
 {
@@ -143,7 +143,7 @@ long call_read(struct run *run, const struct handle *handle, uint64_t offset_byt
 	if (got < 0) {
 		answer_error(run, (int)got, "read", -ESTALE);
 		PROMISE(!run->keeps || !handle->exact || writer_is_beyond(run->writer) ||
-				!history_same_table(run->history, handle->since),
+				!live_history_same_table(run->history, handle->since),
 			"kept");
 	} else {
 		PROMISE((size_t)got == left_bytes, "whole");
@@ -208,7 +208,7 @@ void call_list(struct run *run, struct cache_dir *dir, unsigned number, enum pat
 
 	answer_error(run, error, "list", -ESTALE);
 	for (unsigned state = run_now(run) + 1; error == 0 && !found && state-- > since;) {
-		struct fat_dir *truth = history_dir(run->history, state, number, path);
+		struct fat_dir *truth = live_history_dir(run->history, state, number, path);
 
 		found = truth && listing_is(&listing, truth);
 		fat_dir_free(truth);
@@ -228,7 +228,7 @@ void call_partitions(struct run *run)
 	if (error == -EIO)
 		return;
 	for (unsigned state = run_now(run) + 1; state-- > since;)
-		if (history_partitions(run->history, state, wanted, 8, &wanted_count) == error && wanted_count == count &&
+		if (live_history_partitions(run->history, state, wanted, 8, &wanted_count) == error && wanted_count == count &&
 		    memcmp(wanted, numbers, min_u64(count, 8) * sizeof(*numbers)) == 0)
 			return;
 	PROMISE(false, "fresh");

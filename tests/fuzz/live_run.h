@@ -42,7 +42,7 @@ struct held_dir {
 struct run {
 	struct memory_device memory;
 	struct reader reader;
-	struct history *history;
+	struct live_history *history;
 	struct writer *writer;
 	struct reporter *reporter;
 	unsigned char *bytes;
@@ -76,5 +76,5 @@ struct run {
 /* The last state. */
 static inline unsigned run_now(const struct run *run)
 {
-	return history_count(run->history) - 1;
+	return live_history_count(run->history) - 1;
 }
