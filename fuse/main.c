@@ -525,9 +525,9 @@ static int run(struct daemon *daemon)
 		return 1;
 	}
 	raise_descriptor_limit();
+	privileges_run_as(options->run_as_user, options->run_as_group);
 	if (!separate(daemon))
 		return 1;
-	privileges_run_as(options->run_as_user, options->run_as_group);
 	daemon->fs.handles = handles_new();
 	if (!daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
 		return 1;

@@ -18,6 +18,7 @@
 #include "base/temporary.h"
 #include "base/waits.h"
 #include "cache/device/nbd_connect.h"
+#include "cache/device/nbd_relay.h"
 #include "cache/device/nbd_uri.h"
 #include "cache/device/path_watch.h"
 
@@ -34,6 +35,7 @@
 static void (*ask)(const struct opener_request *request, struct opener_answer *answer) = opener_perform;
 static const char *source_directory, *source_file; /* of the process that opens */
 static const char *nbd_allowed = "any", *nbd_source; /* likewise */
+static int (*start_relay)(int server_fd, const char *uri) = nbd_relay_start; /* likewise */
 
 /* ---- what a request may name ------------------------------------------------- */
 
@@ -222,6 +224,8 @@ static int connect_name(const char *name, char *text)
 		return -EINVAL;
 	error = *name == '\0' || nbd_uri_is_allowed(&uri, nbd_allowed) ?
 			nbd_connect(&uri, WAIT_NBD_CONNECT_NS) : -EPERM;
+	if (error >= 0 && uri.tls)
+		error = start_relay(error, text);
 	nbd_uri_free(&uri);
 	return error;
 }
@@ -468,6 +472,11 @@ void opener_set_nbd(const char *allowed, const char *source_uri)
 {
 	nbd_allowed = allowed;
 	nbd_source = source_uri;
+}
+
+void opener_relay_with(int (*start)(int server_fd, const char *uri))
+{
+	start_relay = start;
 }
 
 void opener_ask_with(void (*other)(const struct opener_request *request, struct opener_answer *answer))

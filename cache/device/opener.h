@@ -53,7 +53,7 @@ int opener_watch_path(struct path_watch *watch);
 /*
  * A socket that is connected to the block server which the link of that name leads to (cache/device/nbd_uri.h), or, for
  * "", SOURCE itself. The text of the link must be `uri`, and its host one that opener_set_nbd allows. Waits
- * WAIT_NBD_CONNECT_NS, and as long as the resolver does. -ESTALE: it leads elsewhere by now; -EPERM: that host is not
+ * WAIT_NBD_CONNECT_NS, and as long as the resolver does. Of a URI with TLS it is connected to a relay (nbd_relay.h). -ESTALE: it leads elsewhere by now; -EPERM: that host is not
  * allowed; -EINVAL: it is no such URI; else as nbd_connect.
  */
 int opener_connect(const char *name, const char *uri);
@@ -152,6 +152,9 @@ void opener_set_source(const char *directory, const char *file);
  * Before the processes part.
  */
 void opener_set_nbd(const char *allowed, const char *source_uri);
+
+/* Who starts relays (nbd_relay_start, if nothing is said). Before there are threads. */
+void opener_relay_with(int (*start)(int server_fd, const char *uri));
 
 /* Do it here, for a process that asks and is not to be trusted. */
 void opener_perform(const struct opener_request *request, struct opener_answer *answer);

@@ -116,3 +116,8 @@ void privileges_keep(void)
 	close_the_door(TO_OPEN);
 	set_capabilities(TO_OPEN);
 }
+
+void privileges_keep_for_relays(void)
+{
+	drop_but(BIT(CAP_DAC_READ_SEARCH) | (wanted_user != 0 ? TO_CHANGE_USER : 0));
+}

@@ -3,12 +3,14 @@
  * privileges: who has which of root's.
  *
  * Bytes of images are hostile. Whoever finds a way to make the daemon run code through them
- * should not find root there. So there are two processes (fuse/process/separate.h):
+ * should not find root there. So there are three processes (fuse/process/separate.h):
  *
  *   the daemon   has no capability at all once it has mounted, and is another user than
  *                root where there is one for it (-o run_as=, or a user named imagefs)
  *   the opener   keeps DAC_READ_SEARCH, for images of any owner and readable by nobody else,
  *                and SYS_ADMIN, for umount(2) at the end. It parses nothing
+ *   imagefs-tls  keeps DAC_READ_SEARCH, for the files that URIs name, and what it takes to become the
+ *                user that the daemon is: its children do, and have none (fuse/process/relays.h)
  *
  * fanotify needs SYS_ADMIN too, but only where its queue is made, which is earlier.
  *
@@ -34,5 +36,6 @@ int privileges_drop(void);
  */
 int privileges_start_without(int (*start)(void *context), void *context);
 
-/* For the opener. Does as much as it may. */
+/* For the opener, and for the process that starts relays. Both do as much as they may. */
 void privileges_keep(void);
+void privileges_keep_for_relays(void);

@@ -30,6 +30,7 @@
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
+#include "fuse/process/relays.h"
 
 /*
  * So many requests at a time, those that hang among them: more than the daemon has threads; fewer where
@@ -603,6 +604,7 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		let_go_of_all(fds[1]);
 		snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
 		prctl(PR_SET_NAME, TITLE, 0, 0, 0);
+		relays_start(title, title_bytes);
 		privileges_keep();
 		prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
 		opener_set_source(directory, file);
