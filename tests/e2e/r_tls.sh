@@ -96,12 +96,13 @@ for name in "${!bad[@]}"; do
 	grep -q "${said%%.\**}" <<<"$text" || fail "imagefsctl: $name: $text"
 done
 
+refused_so() { ! cat "$MNT/bad-$1/config.txt" 2>/dev/null && says "bad-$1" "${bad[$1]#*|}"; }
 for user in root daemon; do
 	mount_imagefs -o "run_as=$user" "$SRC" "$MNT"
 	for name in "${!good[@]}"; do wait_until 10 reads "$name"; done
 	for name in "${!bad[@]}"; do
 		refuses EIO cat "$MNT/bad-$name/config.txt"
-		says "bad-$name" "${bad[$name]#*|}" || fail "$name: $(cat "$CONTROL/bad-$name")"
+		wait_until 10 refused_so "$name"
 	done
 	# Nothing of it is for ever.
 	mv "$TLS/keys" "$TLS/away"
