@@ -9,8 +9,8 @@
  *                root where there is one for it (-o run_as=, or a user named imagefs)
  *   the opener   keeps DAC_READ_SEARCH, for images of any owner and readable by nobody else,
  *                and SYS_ADMIN, for umount(2) at the end. It parses nothing
- *   imagefs-tls  keeps DAC_READ_SEARCH, for the files that URIs name, and what it takes to become the
- *                user that the daemon is: its children do, and have none (fuse/process/relays.h)
+ *   imagefs-tls  is the daemon's user, and keeps DAC_READ_SEARCH, for the files that URIs name; its
+ *                children have none once they have read them (fuse/process/relays.h)
  *
  * fanotify needs SYS_ADMIN too, but only where its queue is made, which is earlier.
  *
@@ -36,6 +36,9 @@ int privileges_drop(void);
  */
 int privileges_start_without(int (*start)(void *context), void *context);
 
-/* For the opener, and for the process that starts relays. Both do as much as they may. */
+/* For the opener. Does as much as it may. */
 void privileges_keep(void);
-void privileges_keep_for_relays(void);
+
+/* For the process that starts relays, which is the daemon's user from now on, and for a relay. -errno: it has more than it should. */
+int privileges_keep_for_relays(void);
+int privileges_drop_last(void);

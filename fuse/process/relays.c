@@ -48,12 +48,11 @@ static bool give_up_all(void)
 {
 	const struct rlimit none = { 0 };
 
-	if (privileges_drop() != 0)
+	if (privileges_drop_last() != 0)
 		return false;
-	/* What was read is in its memory: no core of it, and nobody traces it. A change of the user takes both back. */
+	/* What was read is in its memory: no core of it, and nobody traces it. */
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	confine_relay();
 	return getppid() == parent;
 }
@@ -68,6 +67,7 @@ static _Noreturn void be_relay(const struct order *order, const int fds[OPENER_F
 	sigdelset(&all, SIGALRM);
 	signal(SIGALRM, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &all, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	close(orders_fd);
 	prctl(PR_SET_NAME, RELAY_TITLE, 0, 0, 0);
 	alarm(HANDSHAKE_SECONDS);
@@ -145,7 +145,8 @@ static _Noreturn void be_process(int fd, char *title, size_t title_bytes)
 	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = wake }, NULL);
 	snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
 	prctl(PR_SET_NAME, TITLE, 0, 0, 0);
-	privileges_keep_for_relays();
+	if (privileges_keep_for_relays() != 0)
+		_exit(1);
 	parent = getpid();
 	serve();
 }

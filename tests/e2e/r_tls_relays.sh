@@ -44,7 +44,7 @@ holds_still() { ! grep '^State:.[RSD]' "/proc/$1/status" >/dev/null; }
 
 start
 pid=$(daemon_pid) opener=$(named imagefs-opener) tls=$(named imagefs-tls)
-privileges "$tls" 00000000000000c4 0 # DAC_READ_SEARCH 2, SETGID 6, SETUID 7
+privileges "$tls" 0000000000000004 "$(id -u daemon)" # DAC_READ_SEARCH 2
 wait_until 10 both
 seccomp=2
 if unfolded "$CONTROL/status" | grep 'built without libseccomp' >/dev/null; then seccomp=0; fi
@@ -121,7 +121,9 @@ is "a neighbour" "$(cat "$MNT/near/config.txt")" near
 wait_until 10 both
 for relay in $(named imagefs-relay); do kill -CONT "$relay" || true; done
 
-# Who starts them is gone: said, and no matter to others.
+# Who starts them is gone, and they with it, whatever they are at: said, and no matter to others.
+wait_until 10 both
+for relay in $(named imagefs-relay); do kill -STOP "$relay" || true; done
 kill -KILL "$tls"
 wait_until 10 idle
 refused() { ! reads psk && unfolded "$CONTROL/psk" | grep -q 'process for that has ended: start imagefs again'; }

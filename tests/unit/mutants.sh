@@ -52,7 +52,7 @@ for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_m
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_compare cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news cache_nbd_writes; do
+	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news cache_nbd_writes cache_nbd_message; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -522,6 +522,14 @@ mutant "where nothing is known something is believed" disk device/disk.c \
 	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
 mutant "a short read is whole" disk device/disk.c \
 	's/return got >= 0 && \(size_t\)got >= wanted \? 0 : -EIO;/return got >= 0 ? 0 : -EIO;/'
+
+# ---- what a relay lets pass ----
+mutant "any export that begins so" nbd_message device/nbd_message.c 's/return length == first \|\|/return true ||/'
+mutant "a name of any length" nbd_message device/nbd_message.c 's/name_length <= length - 6 && //'
+mutant "an option of any length" nbd_message device/nbd_message.c 's/if \(length > NBD_MESSAGE_BYTES_MAX - NBD_OPTION_BYTES\)/if (0)/'
+mutant "any request" nbd_message device/nbd_message.c 's/type == READ && //'
+mutant "a READ of any length" nbd_message device/nbd_message.c 's/ && get_be32\(bytes \+ 24\) <= NBD_REQUEST_BYTES_MAX//'
+mutant "any option" nbd_message device/nbd_message.c 's/bool allowed = option == OPTION_ABORT/bool allowed = true/'
 
 echo "$total mutants, $alive alive"
 [ "$alive" -eq 0 ]
