@@ -105,6 +105,11 @@ Test(nbd_message, lengths_that_lie)
 	put_be(message + NBD_OPTION_BYTES, UINT32_MAX, 4);
 	cr_assert_eq(check("pi7", length), -1);
 	cr_assert_eq(check("pi7", option(7, "\0\0\0\0\0", 5)), -1);
+	/* A name that ends in the message behind it. */
+	option(7, "\0\0\0\3pi", 6);
+	message[NBD_OPTION_BYTES + 6] = '7';
+	cr_assert_eq(check("pi7", NBD_OPTION_BYTES + 16), -1);
+	length = go("pi7", 0);
 	/* Of all: refused before it is waited for. */
 	put_be(message + 12, NBD_MESSAGE_BYTES_MAX - NBD_OPTION_BYTES + 1, 4);
 	cr_assert_eq(check("pi7", NBD_OPTION_BYTES), -1);
