@@ -32,6 +32,8 @@ static void add(char (*text)[256], const char *what)
 #define ACCESS_READ_FILE (UINT64_C(1) << 2)
 #define ACCESS_READ_DIR (UINT64_C(1) << 3)
 
+#ifndef NO_LANDLOCK
+
 struct landlock_rules {
 	uint64_t files, network, scoped;
 };
@@ -63,6 +65,17 @@ static long restrict_files(uint64_t kept)
 
 	return fd >= 0 && syscall(LANDLOCK_RESTRICT_SELF, fd, 0U) == 0 ? version : 0;
 }
+
+#else
+
+/* A sanitizer could not write its report. */
+static long restrict_files(uint64_t kept)
+{
+	(void)kept;
+	return 0;
+}
+
+#endif
 
 /*
  * To read is not given up, since an event of the kernel comes with a descriptor that it opens for the thread that takes

@@ -19,7 +19,7 @@
 #include "cache/device/nbd_refusal.h"
 #include "cache/device/nbd_relay.h"
 #include "cache/device/nbd_uri.h"
-#include "cache/device/opener.h"
+#include "cache/device/source_dir.h"
 #include "fuse/process/confine.h"
 #include "fuse/process/fd_message.h"
 #include "fuse/process/privileges.h"
@@ -177,7 +177,7 @@ void relays_start(char *title, size_t title_bytes)
 
 	if (!nbd_relay_available())
 		return;
-	opener_relay_with(start);
+	source_dir_relay_with(start);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return;
 	if (fork() == 0)
