@@ -296,9 +296,9 @@ static int run(struct daemon *daemon)
 		return 1;
 	}
 	daemon_raise_descriptor_limit();
+	privileges_run_as(options->run_as_user, options->run_as_group);
 	if (!separate(daemon))
 		return 1;
-	privileges_run_as(options->run_as_user, options->run_as_group);
 	daemon->fs.handles = handles_new();
 	if (!daemon->fs.handles || !kernel_listen(options, &daemon->kernel, &daemon->why_no_kernel) ||
 	    !make_view(daemon))

@@ -9,10 +9,10 @@
 #include <libnbd.h>
 
 #include "cache/device/device.h"
+#include "cache/device/nbd_refusal.h"
 #include "cache/device/nbd_uri.h"
 
 static const char refused[] = "its block server has no such export, or refuses it";
-static const char tls_failed[] = "TLS with its block server fails, or the files for it cannot be read, as in a mount (imagefs(8), Block servers)";
 static const char large_blocks[] = "its block server reads in blocks of more than 4096 bytes, or less than 128 KiB at a time";
 
 /*
@@ -30,15 +30,9 @@ static bool ask_for_simple_replies(struct nbd_handle *handle)
 
 static bool configure(struct nbd_handle *handle, const struct nbd_uri *uri)
 {
-	bool done = ask_for_simple_replies(handle) && nbd_set_export_name(handle, uri->export) == 0 &&
-		    nbd_set_tls(handle, uri->tls ? LIBNBD_TLS_REQUIRE : LIBNBD_TLS_DISABLE) == 0;
-
-	if (!done || !uri->tls)
-		return done;
-	return nbd_set_tls_verify_peer(handle, uri->tls_verify_peer) == 0 &&
-	       (!uri->user || nbd_set_tls_username(handle, uri->user) == 0) &&
-	       (!uri->tls_certificates || nbd_set_tls_certificates(handle, uri->tls_certificates) == 0) &&
-	       (!uri->tls_psk_file || nbd_set_tls_psk_file(handle, uri->tls_psk_file) == 0);
+	/* TLS is between a relay and the server, if the URI wants it. */
+	return ask_for_simple_replies(handle) && nbd_set_export_name(handle, uri->export) == 0 &&
+	       nbd_set_tls(handle, LIBNBD_TLS_DISABLE) == 0;
 }
 
 /* Sizes and limits are what a server says: nothing is taken as it is. */
@@ -58,11 +52,17 @@ static const char *check_export(struct nbd_handle *handle, uint64_t *size_bytes)
 struct nbd_handle *nbd_handshake(int fd, const struct nbd_uri *uri, uint64_t *size_bytes, const char **problem,
 				 char details[NBD_DETAILS_BYTES])
 {
-	struct nbd_handle *handle = nbd_create();
-	bool configured = handle && configure(handle, uri);
+	struct nbd_handle *handle;
+	bool configured;
 	const char *error;
 
-	*problem = uri->tls ? tls_failed : refused;
+	if (uri->tls && !nbd_refusal_await(fd, problem, details)) {
+		close(fd);
+		return NULL;
+	}
+	handle = nbd_create();
+	configured = handle && configure(handle, uri);
+	*problem = refused;
 	if (!configured)
 		close(fd);
 	/* Which takes the socket over, and closes it when it fails. */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/device/nbd_connect.h"
+#include "cache/device/nbd_relay.h"
 #include "cache/device/opener.h"
 
 struct nbd_target *nbd_target_new(const char *text, const char *link)
@@ -26,6 +27,8 @@ struct nbd_target *nbd_target_new(const char *text, const char *link)
 	atomic_store(&target->references, 1);
 	pthread_mutex_init(&target->lock, NULL);
 	target->malformed = nbd_uri_parse(text, &target->uri);
+	if (!target->malformed && target->uri.tls && !nbd_relay_available())
+		target->malformed = "its URI wants TLS, and imagefs was built without GnuTLS";
 	target->direct = link == NULL;
 	snprintf(target->link, sizeof(target->link), "%s", link ? link : "");
 	nbd_target_set_state(target, target->malformed ? NBD_FAILED : NBD_IDLE, target->malformed, "");
@@ -73,6 +76,13 @@ void nbd_target_found_at(struct nbd_target *target, const char *link)
 		snprintf(target->link, sizeof(target->link), "%s", link);
 }
 
+static int connect_directly(struct nbd_target *target)
+{
+	int fd = nbd_connect(&target->uri, WAIT_NBD_CONNECT_NS);
+
+	return fd >= 0 && target->uri.tls ? nbd_relay_start(fd, target->text) : fd;
+}
+
 int nbd_target_connect(struct nbd_target *target)
 {
 	char link[NAME_MAX + 1];
@@ -82,7 +92,7 @@ int nbd_target_connect(struct nbd_target *target)
 	if (target->malformed)
 		return -EINVAL;
 	if (target->direct)
-		return nbd_connect(&target->uri, WAIT_NBD_CONNECT_NS);
+		return connect_directly(target);
 	pthread_mutex_lock(&target->lock);
 	memcpy(link, target->link, sizeof(link));
 	pthread_mutex_unlock(&target->lock);
@@ -137,6 +147,8 @@ const char *nbd_target_why(int error)
 		return "its block server's name is not known";
 	case -ETIMEDOUT:
 		return "its block server does not answer";
+	case -EPIPE:
+		return "its URI wants TLS, and the process for that has ended: start imagefs again";
 	case -ECONNREFUSED:
 		return "its block server does not run";
 	default:

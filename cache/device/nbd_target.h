@@ -25,7 +25,7 @@ struct nbd_target {
 	_Atomic unsigned references;
 	char *text;	      /* constant: the URI */
 	struct nbd_uri uri;   /* constant, if there is no problem with it */
-	const char *malformed; /* constant: why the text cannot be understood; or NULL */
+	const char *malformed; /* constant: why the text cannot be understood, or used; or NULL */
 	bool direct;	      /* constant: it is connected to from here, and no link counts */
 	struct nbd_target *of; /* constant: the one beside which it is; or NULL */
 	char *export;	      /* constant: its own name of the export then */
@@ -52,7 +52,7 @@ void nbd_target_unref(struct nbd_target *target); /* NULL is fine */
 /* This link leads to it, too, and was looked at last. */
 void nbd_target_found_at(struct nbd_target *target, const char *link);
 
-/* A socket that is connected to its server, or -errno as opener_connect. Blocks. */
+/* A socket that is connected to its server (with TLS: to a relay, nbd_relay.h), or -errno as opener_connect. Blocks. */
 int nbd_target_connect(struct nbd_target *target);
 
 void nbd_target_set_state(struct nbd_target *target, enum nbd_state state, const char *problem, const char *details);

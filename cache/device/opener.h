@@ -53,8 +53,8 @@ int opener_watch_path(struct path_watch *watch);
 /*
  * A socket that is connected to the block server which the link of that name leads to (cache/device/nbd_uri.h), or, for
  * "", SOURCE itself. The text of the link must be `uri`, and its host one that source_dir_set_nbd allows. Waits
- * WAIT_NBD_CONNECT_NS, and as long as the resolver does. -ESTALE: it leads elsewhere by now; -EPERM: that host is not
- * allowed; -EINVAL: it is no such URI; else as nbd_connect.
+ * WAIT_NBD_CONNECT_NS, and as long as the resolver does. Of a URI with TLS it is connected to a relay (nbd_relay.h).
+ * -ESTALE: it leads elsewhere by now; -EPERM: that host is not allowed; -EINVAL: it is no such URI; else as nbd_connect.
  */
 int opener_connect(const char *name, const char *uri);
 

@@ -12,6 +12,7 @@
 #include "base/statx.h"
 #include "base/waits.h"
 #include "cache/device/nbd_connect.h"
+#include "cache/device/nbd_relay.h"
 #include "cache/device/nbd_uri.h"
 #include "cache/device/path_watch.h"
 #include "cache/device/readable.h"
@@ -19,6 +20,7 @@
 /* Constant once there are threads. */
 static const char *source_directory, *source_file;
 static const char *nbd_allowed = "any", *nbd_source;
+static int (*start_relay)(int server_fd, const char *uri) = nbd_relay_start;
 
 void source_dir_set(const char *directory, const char *file)
 {
@@ -30,6 +32,11 @@ void source_dir_set_nbd(const char *allowed, const char *source_uri)
 {
 	nbd_allowed = allowed;
 	nbd_source = source_uri;
+}
+
+void source_dir_relay_with(int (*start)(int server_fd, const char *uri))
+{
+	start_relay = start;
 }
 
 bool source_dir_is_known(void)
@@ -185,6 +192,8 @@ int source_dir_connect(const char *name, char *text)
 		return -EINVAL;
 	error = *name == '\0' || nbd_uri_is_allowed(&uri, nbd_allowed) ?
 			nbd_connect(&uri, WAIT_NBD_CONNECT_NS) : -EPERM;
+	if (error >= 0 && uri.tls)
+		error = start_relay(error, text);
 	nbd_uri_free(&uri);
 	return error;
 }

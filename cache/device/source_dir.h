@@ -25,6 +25,9 @@ void source_dir_set(const char *directory, const char *file);
  */
 void source_dir_set_nbd(const char *allowed, const char *source_uri);
 
+/* Who starts relays for connections by TLS (nbd_relay_start, if nothing is said). Before there are threads. */
+void source_dir_relay_with(int (*start)(int server_fd, const char *uri));
+
 bool source_dir_is_known(void);	    /* not in unit tests, imagefsctl */
 bool source_dir_is_one_image(void); /* nothing of its neighbours is anybody's business */
 

@@ -26,13 +26,13 @@ static void add(char (*text)[256], const char *what)
 
 /* ---- Landlock ---------------------------------------------------------------- */
 
-#ifndef NO_LANDLOCK
-
 /* linux/landlock.h, of which Debian 12 has the first version only. */
 #define LANDLOCK_CREATE 444
 #define LANDLOCK_RESTRICT_SELF 446
 #define ACCESS_READ_FILE (UINT64_C(1) << 2)
 #define ACCESS_READ_DIR (UINT64_C(1) << 3)
+
+#ifndef NO_LANDLOCK
 
 struct landlock_rules {
 	uint64_t files, network, scoped;
@@ -49,16 +49,12 @@ static size_t rules_bytes(long version)
 	return version < 4 ? 8 : version < 6 ? 16 : 24;
 }
 
-/*
- * All rights but to read are given up. Reading is not, since an event of the kernel comes
- * with a descriptor that it opens for the thread that takes the event; where that is not
- * allowed the writer's write fails. 0: there is no Landlock.
- */
-static long restrict_files(void)
+/* All rights to files but those are given up. 0: there is no Landlock. */
+static long restrict_files(uint64_t kept)
 {
 	long version = syscall(LANDLOCK_CREATE, NULL, 0, 1U);
 	struct landlock_rules rules = {
-		.files = ((UINT64_C(1) << file_rights(version)) - 1) & ~(ACCESS_READ_FILE | ACCESS_READ_DIR),
+		.files = ((UINT64_C(1) << file_rights(version)) - 1) & ~kept,
 		.network = 3, /* bind, connect: TCP */
 		.scoped = 3, /* abstract sockets, signals */
 	};
@@ -73,16 +69,23 @@ static long restrict_files(void)
 #else
 
 /* A sanitizer could not write its report. */
-static long restrict_files(void)
+static long restrict_files(uint64_t kept)
 {
+	(void)kept;
 	return 0;
 }
 
 #endif
 
+/*
+ * To read is not given up, since an event of the kernel comes with a descriptor that it opens for the thread that takes
+ * the event; where that is not allowed the writer's write fails.
+ */
+#define TO_READ (ACCESS_READ_FILE | ACCESS_READ_DIR)
+
 void confine_files(void)
 {
-	restrict_files();
+	restrict_files(TO_READ);
 }
 
 /* ---- seccomp ------------------------------------------------------------------- */
@@ -133,6 +136,18 @@ static const char *const free_calls[] = {
 	"send", "sendmsg", "recvmsg", "shutdown",
 };
 
+/*
+ * A relay: two sockets that are connected, and what TLS takes. Nothing that has a path, makes a descriptor or a thread, or
+ * is about another process.
+ */
+static const char *const relay_calls[] = {
+	"read", "readv", "write", "writev", "close", "send", "sendmsg", "recvmsg", "shutdown", "poll", "ppoll", "ppoll_time64",
+	"brk", "munmap", "mremap", "madvise",
+	"exit", "exit_group", "futex", "futex_time64", "gettid", "getpid", "getppid", "sched_yield", "getrusage",
+	"clock_gettime", "clock_gettime64", "gettimeofday", "time", "restart_syscall", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "sigreturn", "getrandom", "alarm", "setitimer", "cacheflush",
+};
+
 /* Of ints, and unsigned ones. */
 #define ALL UINT32_MAX
 
@@ -178,6 +193,14 @@ static const struct rule bound_calls[] = {
 	{ "recvfrom", 4, UINT64_MAX, 0 },
 };
 
+static const struct rule relay_bound_calls[] = {
+	{ MMAP, 2, PROT_EXEC, 0 },
+	{ "mmap2", 2, PROT_EXEC, 0 },
+	{ "mprotect", 2, PROT_EXEC, 0 },
+	{ "sendto", 4, UINT64_MAX, 0 },
+	{ "recvfrom", 4, UINT64_MAX, 0 },
+};
+
 static int allow(scmp_filter_ctx filter, const struct rule *rule)
 {
 	struct scmp_arg_cmp bound = { rule->argument, SCMP_CMP_MASKED_EQ, rule->mask, rule->value };
@@ -187,16 +210,26 @@ static int allow(scmp_filter_ctx filter, const struct rule *rule)
 	return call == __NR_SCMP_ERROR ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, rule->mask != 0, &bound);
 }
 
+static int allow_all(scmp_filter_ctx filter, const char *const *calls, size_t count, const struct rule *bound, size_t bound_count)
+{
+	int error = 0;
+
+	for (size_t i = 0; error == 0 && i < count; i++)
+		error = allow(filter, &(struct rule){ .call = calls[i] });
+	for (size_t i = 0; error == 0 && i < bound_count; i++)
+		error = allow(filter, &bound[i]);
+	return error;
+}
+
 static int add_rules(scmp_filter_ctx filter)
 {
 	/* Threads of this process. */
 	const struct rule ours = { "tgkill", 0, ALL, (scmp_datum_t)getpid() };
 	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
-	for (size_t i = 0; error == 0 && i < sizeof(free_calls) / sizeof(free_calls[0]); i++)
-		error = allow(filter, &(struct rule){ .call = free_calls[i] });
-	for (size_t i = 0; error == 0 && i < sizeof(bound_calls) / sizeof(bound_calls[0]); i++)
-		error = allow(filter, &bound_calls[i]);
+	if (error == 0)
+		error = allow_all(filter, free_calls, sizeof(free_calls) / sizeof(free_calls[0]), bound_calls,
+				  sizeof(bound_calls) / sizeof(bound_calls[0]));
 	if (error == 0)
 		error = allow(filter, &ours);
 	if (error == 0)
@@ -234,11 +267,25 @@ static void filter_calls(void)
 	add(&missing, why);
 }
 
+static void filter_relay(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+
+	if (filter && allow_all(filter, relay_calls, sizeof(relay_calls) / sizeof(relay_calls[0]), relay_bound_calls,
+				sizeof(relay_bound_calls) / sizeof(relay_bound_calls[0])) == 0)
+		seccomp_load(filter);
+	seccomp_release(filter);
+}
+
 #else
 
 static void filter_calls(void)
 {
 	add(&missing, "seccomp (built without libseccomp)");
+}
+
+static void filter_relay(void)
+{
 }
 
 #endif
@@ -265,7 +312,7 @@ static void say_who(void)
 
 void confine(void)
 {
-	long landlock = restrict_files();
+	long landlock = restrict_files(TO_READ);
 	char version[32];
 
 	say_who();
@@ -279,6 +326,12 @@ void confine(void)
 	else
 		add(&missing, "no_new_privs");
 	filter_calls();
+}
+
+void confine_relay(void)
+{
+	restrict_files(0);
+	filter_relay();
 }
 
 const char *confine_in_force(void)

@@ -24,6 +24,12 @@ void confine_files(void);
 /* For all threads, those that there are and those to come, for good. After privileges_drop. */
 void confine(void);
 
+/*
+ * For the only thread of a relay (relays.h), with no_new_privs: it may open no file at all, and use the sockets that it has. What
+ * cannot be had is left out, as for the daemon, whose line of status says it.
+ */
+void confine_relay(void);
+
 /* "no_new_privs, seccomp"; for status. Constant after confine. */
 const char *confine_in_force(void);
 /* "seccomp (not built with libseccomp)", or "". */

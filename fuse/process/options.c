@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "base/waits.h"
 #include "cache/device/nbd_loop.h"
+#include "cache/device/nbd_relay.h"
 #include "cache/device/nbd_uri.h"
 #include "fuse/process/log.h"
 #include "fuse/process/option_ignored.h"
@@ -369,7 +370,9 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 		return OPTIONS_DONE;
 	}
 	if (parse.version) {
-		printf("imagefs %s%s\n", IMAGEFS_VERSION, nbd_available() ? "" : " (without libnbd: no images behind block servers)");
+		printf("imagefs %s%s\n", IMAGEFS_VERSION,
+		       !nbd_available() ? " (without libnbd: no images behind block servers)" :
+		       !nbd_relay_available() ? " (without GnuTLS: no TLS to block servers)" : "");
 		return OPTIONS_DONE;
 	}
 	if (!options->source || !options->mountpoint) {

@@ -116,3 +116,18 @@ void privileges_keep(void)
 	close_the_door(TO_OPEN);
 	set_capabilities(TO_OPEN);
 }
+
+int privileges_keep_for_relays(void)
+{
+	int error = drop_but(BIT(CAP_DAC_READ_SEARCH) | (wanted_user != 0 ? TO_CHANGE_USER : 0));
+
+	/* As another user one keeps what is permitted, if one says so. */
+	if (error == 0 && wanted_user != 0)
+		error = prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 ? change_user() : -errno;
+	return error != 0 ? error : set_capabilities(BIT(CAP_DAC_READ_SEARCH));
+}
+
+int privileges_drop_last(void)
+{
+	return drop_but(0);
+}

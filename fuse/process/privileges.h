@@ -3,12 +3,14 @@
  * privileges: who has which of root's.
  *
  * Bytes of images are hostile. Whoever finds a way to make the daemon run code through them
- * should not find root there. So there are two processes (fuse/process/separate.h):
+ * should not find root there. So there are three processes (fuse/process/separate.h):
  *
  *   the daemon   has no capability at all once it has mounted, and is another user than
  *                root where there is one for it (-o run_as=, or a user named imagefs)
  *   the opener   keeps DAC_READ_SEARCH, for images of any owner and readable by nobody else,
  *                and SYS_ADMIN, for umount(2) at the end. It parses nothing
+ *   imagefs-tls  is the daemon's user, and keeps DAC_READ_SEARCH, for the files that URIs name; its
+ *                children have none once they have read them (fuse/process/relays.h)
  *
  * fanotify needs SYS_ADMIN too, but only where its queue is made, which is earlier.
  *
@@ -36,3 +38,7 @@ int privileges_start_without(int (*start)(void *context), void *context);
 
 /* For the opener. Does as much as it may. */
 void privileges_keep(void);
+
+/* For the process that starts relays, which is the daemon's user from now on, and for a relay. -errno: it has more than it should. */
+int privileges_keep_for_relays(void);
+int privileges_drop_last(void);

@@ -20,6 +20,7 @@
 #include "cache/device/source_dir.h"
 #include "fuse/process/fd_message.h"
 #include "fuse/process/privileges.h"
+#include "fuse/process/relays.h"
 #include "fuse/process/separate_mounts.h"
 
 #define TITLE "imagefs-opener"
@@ -134,6 +135,7 @@ void separate_opener_run(int fd, const struct separate_opener *opener)
 	let_go_of_all(fd);
 	snprintf(memset(opener->title, 0, opener->title_bytes), opener->title_bytes, TITLE);
 	prctl(PR_SET_NAME, TITLE, 0, 0, 0);
+	relays_start(opener->title, opener->title_bytes);
 	privileges_keep();
 	prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
 	source_dir_set(opener->directory, opener->file);

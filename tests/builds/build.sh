@@ -55,6 +55,7 @@ is "levels" "$levels" "$want"
 ctl() { "${run[@]}" "$T/build/imagefsctl" "$@"; }
 # Behind the number it says what it was built without.
 is "--version" "$("${run[@]}" "$T/build/imagefs" --version | cut -d ' ' -f 1,2)" "$("$IMAGEFS" --version | cut -d ' ' -f 1,2)"
+[ "$without" != gnutls ] || refuses "built without GnuTLS" ctl ls nbds+unix:///pi1?socket=/gone
 [ "$without" != libnbd ] || refuses "built without libnbd" ctl ls nbd://localhost/pi1
 
 # Tables and FATs of all kinds, sound and not.

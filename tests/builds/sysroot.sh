@@ -24,7 +24,7 @@ private_apt() {
 private_apt update >log 2>&1 || true
 private_apt install --no-install-recommends --download-only \
 	libc6-dev libfuse3-dev libblkid-dev liburing-dev libxxhash-dev libseccomp-dev \
-	libarchive-dev libfdisk-dev nettle-dev zlib1g-dev libnbd-dev >>log 2>&1 || skip "$(grep -m1 '^E:' log)"
+	libarchive-dev libfdisk-dev nettle-dev zlib1g-dev libnbd-dev libgnutls28-dev >>log 2>&1 || skip "$(grep -m1 '^E:' log)"
 for package in cache/archives/*.deb; do dpkg-deb -x "$package" root; done
 # Where a release has all of it in usr.
 [ -e root/lib ] || ln -s usr/lib root/lib

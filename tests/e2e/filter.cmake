@@ -28,7 +28,7 @@ filter_e2e(r_writes_page)
 filter_e2e(r_writes_names)
 filter_e2e(r_writes_manual)
 # imagefs, by what the page tells.
-foreach(kind file qcow2)
+foreach(kind file tls qcow2)
 	filter_e2e(r_told_${kind} SERIAL SCRIPT r_told ARGS ${kind} 15)
 endforeach()
 filter_e2e(r_told_steady)

@@ -1,5 +1,5 @@
 # What is installed, in a root of its own, and under a systemd of its own.
-foreach(test inst_cmake inst_mount_all inst_systemd inst_package)
+foreach(test inst_cmake inst_mount_all inst_systemd inst_systemd_tls inst_package)
 	imagefs_e2e(${test} TIMEOUT 300)
 	set_property(TEST e2e/${test} APPEND PROPERTY ENVIRONMENT "BUILD=${CMAKE_BINARY_DIR}")
 endforeach()

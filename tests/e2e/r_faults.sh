@@ -1,7 +1,7 @@
 #!/bin/bash
 # R, C6, S2, E: a block server that is killed, stopped, slow, wrong or restarted is EIO for its own image, in time and with its
 # reason, and well again by itself; the boards beside it, over the one dnsmasq, do not notice.
-# usage: r_faults.sh unix|tcp
+# usage: r_faults.sh unix|tcp|tls
 . "$(dirname "$0")/../lib.sh"
 requires root netns nbdkit nbd-server
 board "$T/far.img" far
@@ -20,6 +20,9 @@ serve() { # serve OPTIONS... -- PLUGIN...: in the foreground, so that it can be 
 }
 case $1 in
 unix) where=(-U "$T/sock") URI="nbd+unix:///far?socket=$T/sock" ;;
+tls)
+	. "$HERE/tls.sh"
+	where=(-i 127.0.0.1 -p 10809 "${BY_CERTIFICATES[@]}") URI="nbds://localhost/far?tls-certificates=$TLS/client" ;;
 tcp) where=(-i 127.0.0.1 -p 10809) URI=nbd://127.0.0.1/far ;;
 esac
 end_server() { kill -KILL "$server" && wait "$server" 2>/dev/null || true; }

@@ -45,6 +45,7 @@ class Rounds:
         if writer.startswith(("nbd:", "mirror:")):
             import nbd
             self.nbd = nbd.NBD()
+            self.nbd.set_uri_allow_local_file(True) # of TLS
             self.nbd.connect_uri(writer.partition(":")[2])
 
     def content(self):

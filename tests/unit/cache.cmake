@@ -19,7 +19,7 @@ imagefs_unit(cache_page_news cache_page_news.c cache_page_feed.c cache_device.c 
 foreach(name cache_held cache_pairing cache_reporter)
 	imagefs_unit(${name} ${name}.c cache_told.c cache_device.c LIBS imagefs_cache)
 endforeach()
-foreach(name cache_ahead cache_clone_map cache_disk cache_kept cache_notify cache_path_watch cache_watch cache_writes_page)
+foreach(name cache_ahead cache_clone_map cache_disk cache_kept cache_nbd_message cache_notify cache_path_watch cache_watch cache_writes_page)
 	imagefs_unit(${name} ${name}.c LIBS imagefs_cache)
 endforeach()
 imagefs_unit(cache_nbd_uri cache_nbd_uri.c LIBS imagefs_cache)

@@ -20,6 +20,7 @@
 #include "cache/device/opener.h"
 #include "fuse/process/mount.h"
 #include "fuse/process/privileges.h"
+#include "fuse/process/relays.h"
 #include "fuse/process/separate.h"
 
 static char directory[64], source[96];
@@ -38,6 +39,11 @@ void privileges_keep(void)
 {
 }
 
+void relays_start(char *room, size_t room_bytes)
+{
+	(void)room;
+	(void)room_bytes;
+}
 
 static const char *in(const char *base, const char *name)
 {

@@ -56,7 +56,7 @@ for unit in cache_model cache_compare cache_read_on cache_version cache_version_
 	cache_kept cache_watch cache_disk cache_extents cache_clone_map cache_hints cache_readahead \
 	cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter \
 	cache_kernel cache_kernel_image cache_kernel_guards cache_kernel_marks cache_kernel_opener \
-	cache_writes_page cache_page_news cache_nbd_writes; do
+	cache_writes_page cache_page_news cache_nbd_writes cache_nbd_message; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -526,6 +526,14 @@ mutant "where nothing is known something is believed" disk device/disk_signs.c \
 	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
 mutant "a short read is whole" disk device/disk_bytes.c \
 	's/return got >= 0 && \(size_t\)got >= wanted \? 0 : -EIO;/return got >= 0 ? 0 : -EIO;/'
+
+# ---- what a relay lets pass ----
+mutant "any export that begins so" nbd_message device/nbd_message.c 's/return length == first \|\|/return true ||/'
+mutant "a name of any length" nbd_message device/nbd_message.c 's/name_length <= length - 6 && //'
+mutant "an option of any length" nbd_message device/nbd_message.c 's/if \(length > NBD_MESSAGE_BYTES_MAX - NBD_OPTION_BYTES\)/if (0)/'
+mutant "any request" nbd_message device/nbd_message.c 's/type == READ && //'
+mutant "a READ of any length" nbd_message device/nbd_message.c 's/ && get_be32\(bytes \+ 24\) <= NBD_REQUEST_BYTES_MAX//'
+mutant "any option" nbd_message device/nbd_message.c 's/bool allowed = option == OPTION_ABORT/bool allowed = true/'
 
 echo "$total mutants, $alive alive"
 [ "$alive" -eq 0 ]
