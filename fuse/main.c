@@ -186,6 +186,15 @@ static void let_go(void *context, struct view_image *image)
 		control_let_go(daemon->control, image);
 }
 
+static bool submit(void *context, struct job *job)
+{
+	const struct daemon *daemon = context;
+
+	if (daemon->fs.queue)
+		queue_submit(daemon->fs.queue, job);
+	return daemon->fs.queue;
+}
+
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
@@ -200,7 +209,8 @@ static bool make_view(struct daemon *daemon)
 		.open_max = reserved + 24 < descriptors ? (descriptors - reserved) / 4 : 6,
 		.descriptors_low = (int)(descriptors < INT_MAX ? descriptors - reserved / 2 : INT_MAX),
 		.let_go = let_go,
-		.let_go_context = daemon,
+		.submit = submit,
+		.context = daemon,
 	};
 	size_t held_max;
 	int error;

@@ -157,7 +157,7 @@ static int look_into(const struct walk *walk, const struct view_target *target, 
 	if (!tables_find(walk->last, &target->st, &found->table) &&
 	    !(closed && op->may_block && tables_read(view_tables(walk->view), found->file, &target->st, &found->table)))
 		error = open_and_look(image, op, &found->table);
-	view_image_put(image);
+	view_image_put_here(image);
 	return error;
 }
 
