@@ -144,6 +144,10 @@ struct opener_answer {
 /* From now on requests are made of another process. Before there are threads. */
 void opener_ask_with(void (*ask)(const struct opener_request *request, struct opener_answer *answer));
 
+/* Descriptors from that number on are kept back for others: none that is opened here is one of them, but -EMFILE. Any time. */
+void opener_keep_back(int first_fd);
+bool opener_keeps_back(int fd);
+
 /* Where SOURCE is, for opener_perform: a directory, and in it the one image or NULL. Borrowed. */
 void opener_set_source(const char *directory, const char *file);
 
