@@ -97,6 +97,7 @@ struct request {
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */
 	atomic_bool waiting; /* it had to wait for its image */
+	_Atomic int64_t moved_ns; /* when storage was last seen to answer what it waits for; 0: never */
 	_Atomic enum request_answer answered;
 	atomic_bool over; /* the clock answered it */
 };

@@ -14,6 +14,7 @@
 #include "cache/tree/path.h"
 #include "cache/tree/read_on.h"
 #include "cache/tree/settle.h"
+#include "cache/tree/stream.h"
 
 void cache_bytes_release(struct cache_bytes *bytes)
 {
@@ -253,6 +254,8 @@ static int differs(struct reading *reading)
 static int wait_for_copy(struct reading *reading)
 {
 	reading->op->busy = true;
+	reading->op->moves = stream_moves(reading->version);
+	reading->op->flows = reading->op->moves && reading->version->growing;
 	return come_back(reading, WAIT_RETRY_SLOW_NS, "it is being copied");
 }
 
@@ -499,6 +502,8 @@ static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t le
 	struct cache_bytes *bytes = reading->bytes;
 	int error;
 
+	if (stream_has(version, offset_bytes, length_bytes))
+		return read_copy(kept_ref(version->growing), reading->op, offset_bytes, length_bytes, bytes);
 	if (copy_is_on_its_way(version))
 		return wait_for_copy(reading);
 	if (version->kept)
