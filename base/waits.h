@@ -73,6 +73,9 @@
 #define WAIT_LISTING_NS (10 * WAIT_S)
 #define WAIT_SLOW_LISTING_NS (600 * WAIT_S)
 
+/* While SOURCE is listed, each readdir is answered after this, with the names that are known by then. */
+#define WAIT_LISTING_PIECE_NS (150 * WAIT_MS)
+
 /*
  * A walk over SOURCE (a listing, status) waits this long for one name; when none of those that
  * it waits for came back for so long, it asks for more of them beside; and it ends in any case, after so long and

@@ -61,6 +61,9 @@
 /* So long at most it waits for what links of SOURCE lead to. */
 #define LISTEN_SECONDS 1
 
+/* So many listings of SOURCE at a time: each is a thread. */
+#define LISTINGS_MAX 32
+
 /* Of /dev/fuse, by the kernel's list (Documentation/admin-guide/devices.txt). */
 #define FUSE_MAJOR 10
 #define FUSE_MINOR 229
@@ -396,6 +399,7 @@ static int start_threads(struct daemon *daemon)
 	block_signals(&signals);
 	daemon->main_thread = pthread_self();
 	asked_init(&daemon->fs.asked);
+	daemon->fs.list_lane.width = LISTINGS_MAX;
 	daemon->sweep_job = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)
@@ -413,16 +417,11 @@ static int start_threads(struct daemon *daemon)
 
 static void say_if_empty(struct daemon *daemon)
 {
-	struct cache_op op = { .may_block = true };
-	struct cache_listing listing;
-
 	/* The mount waits for this: no image is looked into if there is another way to tell. */
 	if (view_is_single(daemon->fs.view) || view_has_names(daemon->fs.view) ||
-	    view_list(daemon->fs.view, &op, daemon->fs.queue, &listing) != 0)
+	    !view_lists_nothing(daemon->fs.view, daemon->fs.queue))
 		return;
-	if (listing.count == 0)
-		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
-	cache_listing_free(&listing);
+	log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
 }
 
 static int serve(struct daemon *daemon)

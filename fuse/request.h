@@ -46,6 +46,7 @@ struct imagefs {
 	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
+	struct lane list_lane; /* jobs that list SOURCE */
 	struct lane page_lane; /* jobs about the kernel's page cache */
 	struct fuse_session *session;
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */

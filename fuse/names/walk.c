@@ -32,6 +32,7 @@ struct probe {
 	struct job job; /* first */
 	struct walk *walk;
 	int64_t until_ns; /* its job's: it waits for its writer, or 0 */
+	bool told;	      /* the walk's lock, as the next: who hears of names did of this one */
 	bool under_way, late; /* the walk's lock: its job is in the queue; it was when none came back */
 	struct walk_name found; /* the walk's lock, but for the names */
 };
@@ -42,6 +43,7 @@ struct walk {
 	struct view *view; /* constant, as the next three */
 	struct queue *queue;
 	struct walk_lanes *lanes; /* or NULL: then the images are looked into */
+	const struct walk_hearer *hearer; /* or NULL */
 	struct tables_found *last; /* constant: what the last such look found, a use of it; or NULL */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
@@ -49,7 +51,8 @@ struct walk {
 	int dir_fd;    /* SOURCE; constant once it was opened */
 	bool was_read; /* all names are there, or: */
 	int error;
-	bool left;	     /* who asked is gone */
+	bool left;	     /* who asked is gone, */
+	bool unwanted;	     /* or wants no more of it */
 	bool over;	     /* nobody waits any more: what comes now is dropped */
 	unsigned pending;    /* probes under way; of these */
 	unsigned late;	     /* so many are late */
@@ -249,6 +252,16 @@ static int look_up(const struct walk *walk, struct walk_name *found, bool may_bl
 	return 0;
 }
 
+/* Under the lock. */
+static void tell(struct walk *walk, struct probe *probe)
+{
+	if (!walk->hearer || walk->left || probe->told || probe->found.result == -EINPROGRESS)
+		return;
+	probe->told = true;
+	if (!walk->hearer->hear(walk->hearer->context, &probe->found))
+		walk->unwanted = true;
+}
+
 static int64_t probe_run(struct job *job)
 {
 	struct probe *probe = (struct probe *)job;
@@ -265,6 +278,7 @@ static int64_t probe_run(struct job *job)
 			return WAIT_RETRY_NAME_NS;
 	}
 	probe->found.result = result;
+	tell(walk, probe);
 	if (walk->left) {
 		view_image_put(probe->found.image);
 		probe->found.image = NULL;
@@ -339,9 +353,10 @@ static bool add_probe(struct walk *walk, struct probe *probe)
 		walk->probes = grown;
 		walk->capacity = capacity;
 	}
-	if (walk->over)
+	if (walk->over || walk->unwanted)
 		return false;
 	walk->probes[walk->count++] = probe;
+	tell(walk, probe);
 	return true;
 }
 
@@ -492,7 +507,7 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 	unsigned window;
 
 	atomic_fetch_add(&walking, !walk->lanes);
-	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
+	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns && !walk->unwanted; now_ns = queue_now_ns()) {
 		window = window_of(walk);
 		while (walk->pending < walk->late + window && send_next(walk))
 			;
@@ -517,13 +532,14 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 
 /* ---- interface ------------------------------------------------------------- */
 
-struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes)
+struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes, const struct walk_hearer *hearer)
 {
 	struct walk *walk = walk_new(view, queue, lanes);
 	int64_t start_ns = queue_now_ns();
 
 	if (!walk)
 		return NULL;
+	walk->hearer = hearer;
 	start_reading(walk, start_ns + WAIT_NAME_NS);
 	LOCK_SCOPE(&walk->lock);
 	while (!walk->was_read && queue_now_ns() < start_ns + WAIT_NAME_NS)
