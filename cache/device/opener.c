@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "cache/device/opener_perform.h"
 #include "cache/device/path_watch.h"
 
