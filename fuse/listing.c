@@ -238,7 +238,8 @@ static int take_whole(struct request *request, struct open_dir *dir, struct view
 
 	{
 		LOCK_SCOPE(&dir->lock);
-		error = view_listing_bytes(listing, !(dir->growing == listing && dir->dealt), &bytes, &length_bytes);
+		/* Another READDIR began anew: this one was answered by the clock. */
+		error = dir->growing == listing ? view_listing_bytes(listing, !dir->dealt, &bytes, &length_bytes) : -EIO;
 		if (dir->growing == listing)
 			stop_growing(dir);
 	}

@@ -2,8 +2,8 @@
 /*
  * pace: how many reads of a file are under way together, where that is sooner.
  *
- * Storage that takes its time for each read, however long it is, as a server on the network, is asked for several at
- * once: twice as many, as long as each takes less time by that. A disk is as fast with one.
+ * Storage that takes its time for each read, however long it is, as a server on the network, is asked for
+ * several at once: twice as many, as long as each takes less time by that. A disk is as fast with one.
  *
  * Not thread-safe: of one who reads a file from its begin to its end.
  */
@@ -15,7 +15,7 @@
 
 #include "base/waits.h"
 
-#define PACE_MAX 4		  /* reads at once */
+#define PACE_MAX 4		   /* reads at once */
 #define PACE_SLOW_NS (2 * WAIT_MS) /* what takes less is not slow */
 
 struct pace {

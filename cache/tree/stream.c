@@ -18,10 +18,12 @@
 #define STEP_CHUNKS 7
 #define STEP_BYTES ((size_t)(STEP_CHUNKS * CHUNK_BYTES))
 
-/* A look at entry and chain takes as long as a read: after so many groups, but after the first, for which somebody waits. */
+/* A look at entry and chain takes as long as a read: after so many groups, but after the first, for which
+ * somebody waits. */
 #define GROUPS_FOR_A_LOOK 2
 
-/* One larger and one smaller file of an image at a time: who waits for a few blocks does not wait for a kernel. */
+/* One larger and one smaller file of an image at a time: who waits for a few blocks does not wait for a
+ * kernel. */
 #define SMALL_BYTES ((uint64_t)1 << 20)
 
 /* Buffers beyond the first of each, of all that are made at the same time. */
@@ -32,7 +34,8 @@ static atomic_uint more_buffers;
 /* The parts of a file that are read together. */
 struct group {
 	struct cache_version *version;
-	uint64_t step_chunks;	   /* of one part, at most: about equally many, for a short one is no sooner there */
+	uint64_t step_chunks; /* of one part, at most: about equally many, for a short one is no sooner there
+			       */
 	struct chunk_hash *hashes; /* of all chunks of the file, as they were read last */
 	struct pace pace;
 	void *buffers[PACE_MAX]; /* NULL: not needed yet, or not to be had */
@@ -42,9 +45,12 @@ struct group {
 
 static int group_new(struct cache_version *version, struct group *group)
 {
-	uint64_t chunks = extents_chunk_count(version->extents), steps = (chunks + STEP_CHUNKS - 1) / STEP_CHUNKS;
+	uint64_t chunks = extents_chunk_count(version->extents),
+		 steps = (chunks + STEP_CHUNKS - 1) / STEP_CHUNKS;
 
-	*group = (struct group){ .version = version, .step_chunks = (chunks + steps - 1) / steps, .pace.width = 1 };
+	*group = (struct group){ .version = version,
+				 .step_chunks = (chunks + steps - 1) / steps,
+				 .pace.width = 1 };
 	group->hashes = calloc(chunks, sizeof(*group->hashes));
 	group->buffers[0] = cache_buffer_get(cache_device_buffer_bytes(STEP_BYTES));
 	return group->hashes && group->buffers[0] ? 0 : -ENOMEM;
@@ -77,24 +83,27 @@ static bool is_noted(const struct cache_version *version, uint64_t chunk)
 	return chunk_known(version, chunk) || version->noted_ns[chunk] != 0;
 }
 
-/* The next parts from `chunk` on, of all chunks or of those that are not noted. Returns the chunk behind them. */
+/* The next parts from `chunk` on, of all chunks or of those that are not noted. Returns the chunk behind
+ * them. */
 static uint64_t next_parts(struct group *group, uint64_t chunk, bool unnoted)
 {
 	const struct cache_version *version = group->version;
 	uint64_t count = extents_chunk_count(version->extents), first;
 
-	for (group->count = 0; group->count < group->pace.width && has_buffer(group, group->count); group->count++) {
+	for (group->count = 0; group->count < group->pace.width && has_buffer(group, group->count);
+	     group->count++) {
 		struct span span;
 
 		while (unnoted && chunk < count && is_noted(version, chunk))
 			chunk++;
-		for (first = chunk; chunk < count && chunk - first < group->step_chunks && !(unnoted && is_noted(version, chunk));)
+		for (first = chunk; chunk < count && chunk - first < group->step_chunks &&
+				    !(unnoted && is_noted(version, chunk));)
 			chunk++;
 		if (chunk == first)
 			break;
 		span = span_around(version, first * CHUNK_BYTES, (size_t)((chunk - first) * CHUNK_BYTES));
-		group->parts[group->count] =
-			(struct extents_part){ span.offset_bytes, span.length_bytes, group->buffers[group->count], NULL };
+		group->parts[group->count] = (struct extents_part){ span.offset_bytes, span.length_bytes,
+								    group->buffers[group->count], NULL };
 	}
 	return chunk;
 }
@@ -193,7 +202,8 @@ static uint64_t behind_known(const struct cache_version *version)
 	return chunk;
 }
 
-/* How much longer all of it must have lasted before that; 0: it has. Of what was handed out nothing is asked. */
+/* How much longer all of it must have lasted before that; 0: it has. Of what was handed out nothing is asked.
+ */
 static int64_t must_last_more_ns(const struct cache_version *version, const struct begin *begin)
 {
 	uint64_t count = extents_chunk_count(version->extents);
@@ -202,11 +212,14 @@ static int64_t must_last_more_ns(const struct cache_version *version, const stru
 	for (uint64_t chunk = 0; chunk < count; chunk++)
 		if (!chunk_known(version, chunk) && version->noted_ns[chunk] > since_ns)
 			since_ns = version->noted_ns[chunk];
-	return since_ns == 0 || begin->start_ns - since_ns >= must_ns ? 0 : must_ns - (begin->start_ns - since_ns);
+	return since_ns == 0 || begin->start_ns - since_ns >= must_ns
+		       ? 0
+		       : must_ns - (begin->start_ns - since_ns);
 }
 
 /*
- * Is the group what was noted? Else the version ends if something of it was handed out; if not, it begins to last now.
+ * Is the group what was noted? Else the version ends if something of it was handed out; if not, it begins to
+ * last now.
  */
 static int hold_against(struct group *group, struct cache_op *op)
 {
@@ -283,7 +296,8 @@ static int copy_anew(struct group *group, struct cache_op *op)
 {
 	struct cache_version *version = group->version;
 	struct cache_image *image = version->image;
-	/* What is read from now on was not read ahead for a look of before: bytes last if they are read again. */
+	/* What is read from now on was not read ahead for a look of before: bytes last if they are read
+	 * again. */
 	int error = image_observe(image, op);
 	struct begin begin = { image->seen.now_ns, image->seen.generation, behind_known(version) };
 	int64_t more_ns;

@@ -152,7 +152,7 @@ static int64_t listing_run(struct job *job)
 
 	pthread_mutex_lock(&listing->lock);
 	if (listing->error == 0)
-		listing->error = error;
+		listing->error = listing->unwanted ? -ECANCELED : error;
 	listing->over = true;
 	pthread_cond_broadcast(&listing->done);
 	pthread_mutex_unlock(&listing->lock);

@@ -21,7 +21,7 @@ struct view_listing *view_listing_start(struct view *view, struct queue *queue, 
 struct view_listing *view_listing_ref(struct view_listing *listing);
 void view_listing_put(struct view_listing *listing); /* NULL is fine */
 
-/* Nobody wants to know the rest: it ends soon. NULL is fine. */
+/* Nobody wants to know the rest: it ends soon, with -ECANCELED if that was before all is known. NULL is fine. */
 void view_listing_stop(struct view_listing *listing);
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/tree/stream.c: a copy that is served while it is made, on slow storage of which nothing is believed. */
+/* cache/tree/stream.c: a copy that is served while it is made, on slow storage of which nothing is believed.
+ */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -12,7 +13,7 @@
 #define CLUSTERS 20U
 #define FIRST 7U
 
-static struct file big = { "BIG     BIN", NULL, 3, { 0 }, CLUSTERS * CLUSTER, 8, 1 };
+static struct file big = { "BIG     BIN", NULL, 3, { 0 }, CLUSTERS *CLUSTER, 8, 1 };
 
 static void start_slow(void)
 {
@@ -60,8 +61,8 @@ static void expect_all(struct cache_node *node)
 
 static void overwrite_big(unsigned index)
 {
-	memory_device_land(&memory, small_volume_offset(&volume, big.clusters[index]), content_of(9) + (size_t)index * CLUSTER,
-			   CLUSTER);
+	memory_device_land(&memory, small_volume_offset(&volume, big.clusters[index]),
+			   content_of(9) + (size_t)index * CLUSTER, CLUSTER);
 }
 
 Test(cache_version, c7_a_copy_from_slow_storage_is_what_was_noted_and_is_read_anew)
