@@ -60,9 +60,19 @@ static size_t next_piece(const struct known *known, uint64_t *at, uint64_t end)
 	return last ? (size_t)(last - next) : end - *at;
 }
 
-static bool has_all(struct run *run, unsigned state, const struct known *known)
+/* A version is its entry, whatever name leads to it: that of a long name that was broken, too. */
+static const struct truth *truth_of(struct run *run, unsigned state, const struct known *known)
 {
 	const struct truth *truth = live_history_truth(run->history, state, known->number, known->path);
+
+	if (truth->kind == TRUTH_ABSENT && known->path == PATH_FILE)
+		truth = live_history_truth(run->history, state, known->number, PATH_FILE_SHORT);
+	return truth;
+}
+
+static bool has_all(struct run *run, unsigned state, const struct known *known)
+{
+	const struct truth *truth = truth_of(run, state, known);
 
 	if (truth->kind != TRUTH_FILE || truth->size_bytes != known->size_bytes)
 		return false;
@@ -93,8 +103,7 @@ void answer_learn(struct run *run, const struct handle *handle, uint64_t offset_
 	memcpy(known->bytes + offset_bytes, bytes, length_bytes);
 	memset(known->have + offset_bytes, 1, length_bytes);
 	if (known->state >= handle->since &&
-	    live_history_has(run->history, known->state,
-			live_history_truth(run->history, known->state, known->number, known->path), offset_bytes, bytes, length_bytes))
+	    live_history_has(run->history, known->state, truth_of(run, known->state, known), offset_bytes, bytes, length_bytes))
 		return;
 	PROMISE(answer_is_whole(run, handle->since, known), "whole");
 }

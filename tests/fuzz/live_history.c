@@ -11,7 +11,7 @@
 #define BLOCK_BYTES 4096U
 #define BLOCKS_MAX (IMAGE_BYTES_MAX / BLOCK_BYTES)
 
-const struct path_words path_words[PATHS] = {
+const struct path_words path_words[PATHS_KNOWN] = {
 	[PATH_ROOT] = { PATH_ROOT, "" },
 	[PATH_FILE] = { PATH_ROOT, "file-with-a-long-name.bin" },
 	[PATH_STILL] = { PATH_ROOT, "still.txt" },
@@ -21,6 +21,7 @@ const struct path_words path_words[PATHS] = {
 	[PATH_DEEP] = { PATH_SUB, "deep" },
 	[PATH_LEAF] = { PATH_DEEP, "leaf.txt" },
 	[PATH_CONFIG] = { PATH_ROOT, "config.txt" },
+	[PATH_FILE_SHORT] = { PATH_ROOT, "file.bin" },
 };
 
 /* Also a source. */

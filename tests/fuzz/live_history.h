@@ -31,12 +31,14 @@ enum path {
 	PATH_LEAF, /* sub/deep/leaf.txt */
 	PATH_CONFIG,
 	PATHS,
+	PATH_FILE_SHORT = PATHS, /* the same file where its long name is gone; nobody asks for it */
+	PATHS_KNOWN,
 };
 
 extern const struct path_words {
 	enum path parent;
 	const char *name; /* in it */
-} path_words[PATHS];
+} path_words[PATHS_KNOWN];
 
 enum truth_kind {
 	TRUTH_ABSENT,
