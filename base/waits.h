@@ -54,6 +54,12 @@
  */
 #define WAIT_SLOW_READ_NS (4 * WAIT_S)
 
+/* A copy that is served while it is made, and of which nothing more came for this long, does not come. */
+#define WAIT_STREAM_NS (2 * WAIT_S)
+
+/* For such a copy a file is read for so long, and then it is another one's turn. */
+#define WAIT_STREAM_TURN_NS (1 * WAIT_S)
+
 /* What a READ was answered without is kept for the next try for so long. */
 #define WAIT_KEEP_LATE_NS (30 * WAIT_S)
 
@@ -66,6 +72,9 @@
  */
 #define WAIT_LISTING_NS (10 * WAIT_S)
 #define WAIT_SLOW_LISTING_NS (600 * WAIT_S)
+
+/* While SOURCE is listed, each readdir is answered after this, with the names that are known by then. */
+#define WAIT_LISTING_PIECE_NS (150 * WAIT_MS)
 
 /*
  * A walk over SOURCE (a listing, status) waits this long for one name; when none of those that

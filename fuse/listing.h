@@ -9,6 +9,9 @@
  * handle's (handles.h): who opens a directory many times has them once, and who has too many
  * of them gets EIO where one that was dropped has changed since.
  *
+ * SOURCE takes longer (names/list.h): it is listed when it is read, and its names are dealt while they come; when all are there, sorted
+ * or as they were dealt, they are the handle's.
+ *
  * Counted: a request that was answered by the clock may outlive the open directory.
  */
 #pragma once

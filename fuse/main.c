@@ -49,6 +49,9 @@
 /* To block servers, in all. */
 #define NBD_CONNECTIONS 256
 
+/* So many listings of SOURCE at a time: each is a thread. */
+#define LISTINGS_MAX 32
+
 /* Of /dev/fuse, by the kernel's list (Documentation/admin-guide/devices.txt). */
 #define FUSE_MAJOR 10
 #define FUSE_MINOR 229
@@ -100,6 +103,15 @@ static void let_go(void *context, struct view_image *image)
 		control_let_go(daemon->control, image);
 }
 
+static bool submit(void *context, struct job *job)
+{
+	const struct daemon *daemon = context;
+
+	if (daemon->fs.queue)
+		queue_submit(daemon->fs.queue, job);
+	return daemon->fs.queue;
+}
+
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
@@ -114,7 +126,8 @@ static bool make_view(struct daemon *daemon)
 		.open_max = reserved + 24 < descriptors ? (descriptors - reserved) / 4 : 6,
 		.descriptors_low = (int)(descriptors < INT_MAX ? descriptors - reserved / 2 : INT_MAX),
 		.let_go = let_go,
-		.let_go_context = daemon,
+		.submit = submit,
+		.context = daemon,
 	};
 	size_t held_max;
 	int error;
@@ -181,6 +194,7 @@ static int start_threads(struct daemon *daemon)
 	daemon->ending.session = daemon->session;
 	daemon->ending.foreground = daemon->options.foreground;
 	asked_init(&daemon->fs.asked);
+	daemon->fs.list_lane.width = LISTINGS_MAX;
 	daemon->sweep_job = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
 	if (error == 0)

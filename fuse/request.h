@@ -38,6 +38,7 @@ struct imagefs {
 	struct wait_shares shares;
 	struct asked asked;
 	struct lane root_lane; /* jobs about SOURCE itself, which may be one image (N5) */
+	struct lane list_lane; /* jobs that list SOURCE */
 	struct lane page_lane; /* jobs about the kernel's page cache */
 	struct fuse_session *session;
 	void (*answering)(struct imagefs *fs); /* called once, when the kernel is being answered */
@@ -89,6 +90,7 @@ struct request {
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */
 	atomic_bool waiting; /* it had to wait for its image */
+	_Atomic int64_t moved_ns; /* when storage was last seen to answer what it waits for; 0: never */
 	_Atomic enum request_answer answered;
 	atomic_bool over; /* the clock answered it */
 };

@@ -53,6 +53,19 @@ static int attempt(struct request *request, struct cache_op *op, bool may_block)
 
 /* ---- as a job ------------------------------------------------------------ */
 
+/* Storage is slow, and answers. As long as what the request waits for comes nearer, it is given as much time again. */
+static void see_flow(struct request *request, const struct cache_op *op)
+{
+	int64_t now_ns = queue_now_ns();
+
+	if (op->moves)
+		atomic_store(&request->moved_ns, now_ns);
+	if (!op->flows || request->slow_ns == 0)
+		return;
+	request->slow_ns = now_ns + WAIT_SLOW_READ_NS - request->deadline_ns;
+	atomic_store(&request->job.slow_ns, request->slow_ns);
+}
+
 static int64_t job_run(struct job *job)
 {
 	struct request *request = (struct request *)job;
@@ -60,6 +73,7 @@ static int64_t job_run(struct job *job)
 	struct cache_op op;
 	int error = attempt(request, &op, true);
 
+	see_flow(request, &op);
 	/* In the background. */
 	if (!request->fuse)
 		return error == -EINPROGRESS && op.busy && queue_now_ns() < request->deadline_ns ? op.retry_ns : 0;
@@ -107,7 +121,12 @@ static int64_t job_answered(const struct job *job)
 {
 	const struct request *request = (const struct request *)job;
 
-	return request->more_ns > 0 ? walk_moved_ns() : request_device_answered_ns(request);
+	int64_t moved_ns = atomic_load(&request->moved_ns), answered_ns;
+
+	if (request->more_ns > 0)
+		return walk_moved_ns();
+	answered_ns = request_device_answered_ns(request);
+	return answered_ns > moved_ns ? answered_ns : moved_ns;
 }
 
 static void job_done(struct job *job)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -10,6 +11,7 @@
 
 #include "base/checked.h"
 #include "cache/changes/marks.h"
+#include "cache/device/opener.h"
 
 /* linux/fanotify.h since 6.14. */
 #define INFO_TYPE_RANGE 6
@@ -37,9 +39,13 @@ void announcements_keep_descriptors(struct announcements *announcements)
 		return;
 	announcements->limit.rlim_cur -= DESCRIPTORS_KEPT;
 	setrlimit(RLIMIT_NOFILE, &announcements->limit);
+	opener_keep_back((int)min_u64(announcements->limit.rlim_cur, INT_MAX));
 }
 
-/* read(2), with descriptors that nobody else could take; how many are left cannot be known before. */
+/*
+ * read(2), with descriptors that nobody else could take; how many are left cannot be known before. In this moment others can: who
+ * keeps what he opens gives it back (opener_keep_back).
+ */
 static ssize_t read_events(struct announcements *announcements)
 {
 	bool raise = announcements->limit.rlim_cur < announcements->limit.rlim_max;

@@ -2,10 +2,14 @@
 #include "cache/device/opener.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "cache/device/opener_perform.h"
 #include "cache/device/path_watch.h"
 
@@ -15,6 +19,36 @@ static void (*ask)(const struct opener_request *request, struct opener_answer *a
 void opener_ask_with(void (*other)(const struct opener_request *request, struct opener_answer *answer))
 {
 	ask = other;
+}
+
+/*
+ * The limit of descriptors is raised for a moment when those are handed out that are kept back (announcements.c). Whoever opens
+ * something in that moment may be given one of them, and would have it for long: he is told that there are none.
+ */
+static _Atomic int kept_back = INT_MAX;
+
+void opener_keep_back(int first_fd)
+{
+	atomic_store(&kept_back, first_fd);
+}
+
+bool opener_keeps_back(int fd)
+{
+	return fd >= atomic_load(&kept_back);
+}
+
+static void ask_for(const struct opener_request *request, struct opener_answer *answer)
+{
+	bool kept = false;
+
+	ask(request, answer);
+	for (size_t i = 0; i < OPENER_FDS; i++)
+		kept |= opener_keeps_back(answer->fds[i]);
+	if (!kept)
+		return;
+	for (size_t i = 0; i < OPENER_FDS; i++)
+		cleanup_close_fd(&answer->fds[i]);
+	answer->result = -EMFILE;
 }
 
 static struct opener_request of_name(unsigned what, const char *name)
@@ -29,7 +63,7 @@ static int result_of(const struct opener_request *request)
 {
 	struct opener_answer answer;
 
-	ask(request, &answer);
+	ask_for(request, &answer);
 	return answer.result < 0 || answer.fds[0] < 0 ? answer.result : answer.fds[0];
 }
 
@@ -47,7 +81,7 @@ int opener_connect(const char *name, const char *uri)
 
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	ask(&request, &answer);
+	ask_for(&request, &answer);
 	if (answer.result < 0 || strcmp(answer.text, uri) == 0)
 		return answer.result < 0 ? answer.result : answer.fds[0];
 	close(answer.fds[0]);
@@ -73,7 +107,7 @@ int opener_watch_path(struct path_watch *watch)
 {
 	struct opener_answer answer;
 
-	ask(&(struct opener_request){ .what = OPENER_ASK_WATCH_PATH, .fds = { -1, -1 } }, &answer);
+	ask_for(&(struct opener_request){ .what = OPENER_ASK_WATCH_PATH, .fds = { -1, -1 } }, &answer);
 	*watch = (struct path_watch){ .fd = answer.fds[0], .directory = answer.result };
 	if (answer.result < 0)
 		return answer.result;
@@ -90,7 +124,7 @@ int opener_stat(const char *name, enum opener_stat what, struct stat *st)
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
 	request.flags[0] = what;
-	ask(&request, &answer);
+	ask_for(&request, &answer);
 	if (answer.result == 0)
 		*st = answer.st;
 	return answer.result;
@@ -103,7 +137,7 @@ int opener_readlink(const char *name, char *text)
 
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	ask(&request, &answer);
+	ask_for(&request, &answer);
 	if (answer.result == 0)
 		memcpy(text, answer.text, answer.text_bytes);
 	return answer.result;
@@ -119,7 +153,7 @@ int opener_counters(int fd, int fds[2])
 {
 	struct opener_answer answer;
 
-	ask(&(struct opener_request){ .what = OPENER_ASK_COUNTERS, .fds = { fd, -1 } }, &answer);
+	ask_for(&(struct opener_request){ .what = OPENER_ASK_COUNTERS, .fds = { fd, -1 } }, &answer);
 	memcpy(fds, answer.fds, sizeof(answer.fds));
 	return answer.result;
 }
@@ -160,7 +194,7 @@ void opener_process_name(pid_t process, char *name)
 {
 	struct opener_answer answer;
 
-	ask(&(struct opener_request){
+	ask_for(&(struct opener_request){
 		    .what = OPENER_ASK_PROCESS, .flags = { (unsigned)process }, .fds = { -1, -1 } }, &answer);
 	snprintf(name, 32, "%.31s", answer.result == 0 ? answer.text : "");
 }

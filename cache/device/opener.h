@@ -99,3 +99,7 @@ void opener_process_name(pid_t process, char *name);
 
 /* From now on requests are made of another process; until then opener_perform does what they ask. Before there are threads. */
 void opener_ask_with(void (*ask)(const struct opener_request *request, struct opener_answer *answer));
+
+/* Descriptors from that number on are kept back for others: none that is opened here is one of them, but -EMFILE. Any time. */
+void opener_keep_back(int first_fd);
+bool opener_keeps_back(int fd);

@@ -43,6 +43,21 @@ int chunks_allocate(struct cache_version *version)
 	return -ENOMEM;
 }
 
+void chunks_take_over(struct cache_version *version, const struct cache_version *other)
+{
+	uint64_t count = other->extents ? extents_chunk_count(other->extents) : 0;
+
+	if (!other->hashes)
+		return;
+	version->extents = extents_ref(other->extents);
+	if (chunks_allocate(version) != 0)
+		return;
+	for (uint64_t chunk = 0; chunk < count; chunk++) {
+		version->hashes[chunk] = other->hashes[chunk];
+		version->noted_ns[chunk] = other->noted_ns[chunk];
+	}
+}
+
 void chunk_remember(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash)
 {
 	if (!chunk_known(version, chunk))

@@ -17,6 +17,12 @@ struct chunk_hash chunk_hash_of(const unsigned char *data, size_t length_bytes);
 bool chunk_known(const struct cache_version *version, uint64_t chunk);
 bool chunk_equal(const struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
 int chunks_allocate(struct cache_version *version); /* before any of those below. -ENOMEM, -EDQUOT */
+
+/*
+ * A new version of the same entry takes over the chain of another, which is read again before it is believed, and what was noted of its
+ * bytes; none of them is known. Without memory it takes over nothing.
+ */
+void chunks_take_over(struct cache_version *version, const struct cache_version *other);
 void chunk_remember(struct cache_version *version, uint64_t chunk, const struct chunk_hash *hash);
 
 /* An unknown chunk was seen to hold that at `now_ns`. Since when, as far as it was looked at. */

@@ -9,6 +9,7 @@
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/dir.h"
+#include "cache/tree/pace.h"
 #include "cache/tree/settle.h"
 
 /* So many chunks are one read. */
@@ -16,12 +17,9 @@
 #define BATCH_BYTES ((size_t)BATCH_CHUNKS * CHUNK_BYTES)
 
 /*
- * And so many reads are under way together, where that is sooner: on storage that takes its time for each read, however long
- * it is, as a server on the network. A disk is as fast with one, and what a slow line brings would overstep the time that a
+ * And some reads are under way together where that is sooner (pace.h). What a slow line brings would overstep the time that a
  * comparison has. Only so many buffers more than one for each comparison there are in all.
  */
-#define TOGETHER_MAX 4
-#define SLOW_NS (2 * WAIT_MS) /* what takes less is not slow */
 #define MORE_BUFFERS_MAX 12
 
 static atomic_uint more_buffers;
@@ -86,15 +84,15 @@ static int overlay(struct guard *guard, struct batch *batch, unsigned char *byte
 
 /* What is read together, and into what. */
 struct group {
-	struct batch batches[TOGETHER_MAX];
+	struct batch batches[PACE_MAX];
 	size_t count;
-	void *buffers[TOGETHER_MAX]; /* the first one at least; NULL: not needed yet, or not to be had */
+	void *buffers[PACE_MAX]; /* the first one at least; NULL: not needed yet, or not to be had */
 };
 
 /* Without the lock. `guard` may be NULL. */
 static int read_group(const struct cache_version *version, struct guard *guard, struct group *group)
 {
-	struct extents_part parts[TOGETHER_MAX];
+	struct extents_part parts[PACE_MAX];
 	int error;
 
 	for (size_t i = 0; i < group->count; i++) {
@@ -175,7 +173,7 @@ static bool has_buffer(struct group *group, size_t i)
 
 static void put_buffers(struct group *group)
 {
-	for (size_t i = 0; i < TOGETHER_MAX; i++) {
+	for (size_t i = 0; i < PACE_MAX; i++) {
 		if (group->buffers[i] && i > 0)
 			atomic_fetch_sub(&more_buffers, 1);
 		cache_buffer_put(group->buffers[i], cache_device_buffer_bytes(BATCH_BYTES));
@@ -194,30 +192,6 @@ static uint64_t next_group(const struct cache_version *version, uint64_t chunk, 
 		chunk = batch->span.offset_bytes / CHUNK_BYTES + span_chunk_count(&batch->span);
 	}
 	return chunk;
-}
-
-/* How many are read together: twice as many, as long as each takes less time by that. */
-struct pace {
-	size_t width;
-	int64_t each_ns; /* what one took of the last group; 0: there was none */
-	bool found;
-};
-
-static void find_pace(struct pace *pace, size_t count, int64_t took_ns)
-{
-	int64_t each_ns = took_ns / (int64_t)count;
-
-	if (pace->found || count < pace->width || each_ns < SLOW_NS)
-		return;
-	if (pace->each_ns != 0 && each_ns > pace->each_ns / 4 * 3) {
-		pace->width /= 2;
-		pace->found = true;
-		return;
-	}
-	pace->each_ns = each_ns;
-	pace->found = pace->width == TOGETHER_MAX;
-	if (!pace->found)
-		pace->width *= 2;
 }
 
 static int out_of_time(struct cache_op *op)
@@ -246,7 +220,7 @@ static int compare_from(struct cache_version *version, struct cache_op *op, uint
 			error = out_of_time(op);
 		if (error == 0 && how->generation != 0)
 			version->compared_chunks = chunk;
-		find_pace(&pace, group.count, seen->now_ns - start_ns);
+		pace_find(&pace, group.count, seen->now_ns - start_ns);
 	}
 	put_buffers(&group);
 	return error;

@@ -10,6 +10,7 @@
 #include "cache/device/buffer.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/path.h"
+#include "cache/tree/stream.h"
 
 /* One step of reading a whole file, at most. A multiple of CHUNK_BYTES. With the blocks at its ends it is one request to a FUSE storage. */
 #define STEP_BYTES ((uint64_t)448 << 10)
@@ -82,46 +83,26 @@ static int judge(struct cache_version *version, const struct chunk_hash *hashes,
 	return one_moment;
 }
 
-/* Must what was read of it be read once more, whatever a look would show? Then that is saved on slow storage. */
-static bool must_last_yet(struct cache_version *version, const struct chunk_hash *hashes, int64_t start_ns, int64_t read_ns)
-{
-	struct span all = { 0, (size_t)version->entry.size_bytes };
-	int64_t since_ns = span_agrees(version, &all, hashes) ? span_note(version, &all, hashes, read_ns) : 0;
-
-	return since_ns != 0 && start_ns - since_ns < version->image->cache->settings.settle_ns;
-}
-
 /* 0: it is the version's. */
 static int make_copy(struct cache_version *version, struct cache_op *op, struct kept *copy, struct chunk_hash *hashes)
 {
 	struct cache_image *image = version->image;
 	struct span all = { 0, (size_t)version->entry.size_bytes };
-	bool slow = image_is_slow(image);
-	uint64_t generation, opened = version->opened;
-	int64_t start_ns, read_ns;
+	uint64_t generation = image->seen.generation, opened = version->opened;
+	int64_t start_ns = image->seen.now_ns, read_ns;
 	int error, again;
 
-	/* Else what it reads may have been read ahead for a look of before: bytes last if they are read again. */
-	error = slow ? image_observe(image, op) : 0;
-	if (error != 0)
-		return error;
-	start_ns = image->seen.now_ns;
-	generation = image->seen.generation;
-	version->copying = image->copying = true;
+	version->copying = true;
 	image_leave(image);
 	error = copy_bytes(version, copy, hashes);
 	read_ns = image_lock_again(image);
-	image->copying = false;
-	version->copied_ns = read_ns;
-	again = slow && error == 0 && must_last_yet(version, hashes, start_ns, read_ns) ? -EINPROGRESS :
-											  image_look(image, op, read_ns);
+	again = image_look(image, op, read_ns);
 	if (again == 0)
 		again = path_refresh_version(version, op);
 	version->copying = false;
 	if (again == 0)
 		again = error != 0 ? error : judge(version, hashes, start_ns, generation);
-	if (!slow)
-		version->copied_ns = image->seen.now_ns;
+	version->copied_ns = image->seen.now_ns;
 	if (again < 0)
 		return again;
 	/* Who closed it meanwhile was told nothing to drop. */
@@ -165,33 +146,27 @@ static int copy_anew(struct cache_version *version, struct cache_op *op)
 	return error;
 }
 
-/* On slow storage entry and chain are looked at when it was read, and two of the three are all that is known to be read at a time. */
 static int copy_slowly(struct cache_version *version, struct cache_op *op)
 {
-	struct cache_image *image = version->image;
-	int64_t settle_ns = image->cache->settings.settle_ns, left_ns;
 	int error;
 
-	if (image->copying)
-		return come_back(version, op, WAIT_RETRY_SLOW_NS);
-	left_ns = version->copied_ns != 0 ? version->copied_ns + settle_ns - clock_now_ns(CLOCK_MONOTONIC) : 0;
-	if (left_ns > 0)
-		return come_back(version, op, left_ns);
 	version->copier_ns = INT64_MAX;
-	error = copy_anew(version, op);
-	return error == -EINPROGRESS ? come_back(version, op, settle_ns) : error;
+	error = stream_copy(version, op);
+	return error == -EINPROGRESS ? come_back(version, op, op->retry_ns) : error;
 }
 
 static int copy_locked(struct cache_version *version, struct cache_op *op)
 {
 	struct cache_image *image = version->image;
+	bool slow = image_is_slow(image) && version->extents;
 	int error;
 
-	if (atomic_load(&version->opens) == 0)
+	/* On slow storage whoever closed it comes back, and what was noted until then is good for him. */
+	if (atomic_load(&version->opens) == 0 && (!slow || version->detached))
 		return -ECANCELED;
 	if (version->kept || version->copying)
 		return 0;
-	if (image_is_slow(image) && version->extents) {
+	if (slow) {
 		error = copy_slowly(version, op);
 		if (error == -EINPROGRESS)
 			return error;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "cache/tree/chunk.h"
 #include "cache/tree/settle.h"
 
 /* ---- life ---------------------------------------------------------------- */
@@ -342,6 +343,19 @@ int dir_supersede(struct cache_version *version)
 	return -ESTALE;
 }
 
+/* The next one of the same entry, of which nobody has seen a byte: on slow storage what was noted need not be read again. */
+static void fill_after(struct slot *slot, const struct cache_version *retired)
+{
+	struct cache_version *next;
+
+	if (!image_is_slow(retired->image) || version_new(retired->image, retired->dir, &retired->place, &retired->entry, &next) != 0)
+		return;
+	chunks_take_over(next, retired);
+	version_count(next);
+	slot->version = next;
+	slot->kind = SLOT_FILE;
+}
+
 int dir_retire(struct cache_version *version)
 {
 	struct slot *slot = slot_of(version);
@@ -349,6 +363,7 @@ int dir_retire(struct cache_version *version)
 	if (!slot)
 		return dir_supersede(version);
 	*slot = (struct slot){ .since_ns = slot->since_ns, .kind = SLOT_EMPTY };
+	fill_after(slot, version);
 	version->retired = true;
 	node_pin(&version->dir->node);
 	return -ESTALE;

@@ -50,7 +50,7 @@ struct cache_image {
 	_Atomic(struct node *) idle;	/* no lock: nodes whose users went, see below */
 	uint64_t relieved_bytes;	/* of its memory, what could not be let go when it was last tried */
 	struct kept *dropped;		/* list: copies that nobody needs, to be freed without the lock */
-	bool copying;			/* a copy of one of its files is being read, without the lock */
+	bool copying, copying_small;	/* a copy of one of its files is being read, without the lock: stream.c's */
 	size_t idle_events;		/* how often a node lost its last user, since they were counted */
 };
 

@@ -17,6 +17,7 @@
 #include "cache/tree/read_told.h"
 #include "cache/tree/reading.h"
 #include "cache/tree/settle.h"
+#include "cache/tree/stream.h"
 
 /* ---- from a copy ----------------------------------------------------------- */
 
@@ -46,6 +47,8 @@ static int read_copy(struct kept *copy, struct cache_op *op, uint64_t offset_byt
 static int wait_for_copy(struct reading *reading)
 {
 	reading->op->busy = true;
+	reading->op->moves = stream_moves(reading->version);
+	reading->op->flows = reading->op->moves && reading->version->growing;
 	return reading_come_back(reading, WAIT_RETRY_SLOW_NS, "it is being copied");
 }
 
@@ -242,6 +245,8 @@ static int read_locked(struct reading *reading, uint64_t offset_bytes, size_t le
 	struct cache_bytes *bytes = reading->bytes;
 	int error;
 
+	if (stream_has(version, offset_bytes, length_bytes))
+		return read_copy(kept_ref(version->growing), reading->op, offset_bytes, length_bytes, bytes);
 	if (copy_is_on_its_way(version))
 		return wait_for_copy(reading);
 	if (version->kept)

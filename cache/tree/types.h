@@ -37,6 +37,8 @@ struct cache_op {
 	bool final_retry; /* the same system call was answered -ESTALE before: it asks once more only */
 	int64_t retry_ns; /* out, with -EINPROGRESS: when to come back, at the earliest */
 	bool busy;	  /* out, with -EINPROGRESS: not for a writer, but for our own reading of the device */
+	bool moves;	  /* likewise, and that comes back, */
+	bool flows;	  /* and what is wanted comes nearer: not yet to be given up */
 	bool ask_rest;	  /* say whether the image is at rest */
 	bool at_rest;	  /* out, of cache_dir_lookup with ask_rest: nothing was written for the settle time */
 	/* CLOCK_MONOTONIC: the request came before. What was looked at since then, for it or for others, is good for it; 0: nothing is. */

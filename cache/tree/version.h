@@ -93,6 +93,9 @@ struct cache_version {
 	int64_t copier_ns;  /* until then (CLOCK_MONOTONIC) a copy is on its way, and its readers wait for it; 0: there is none */
 	bool uncopied;	    /* none could be made since it was opened */
 	struct kept *kept;  /* the whole content, or NULL */
+	struct kept *growing; /* of which so much may be served: stream.c's, while it makes it; or NULL */
+	uint64_t grown_bytes;
+	int64_t streamed_ns;  /* when something of it was last read for that (CLOCK_MONOTONIC) */
 	struct guard *guard; /* while it is open and its writers report; or NULL */
 };
 

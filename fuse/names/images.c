@@ -28,6 +28,9 @@
 /* To make room for an image, so many that are used are asked to go. */
 #define ASKED_TO_GO_MAX 16
 
+/* What hangs while it is closed keeps few others waiting. */
+#define CLOSING_LANES 8
+
 struct view_images {
 	const struct view_source *source;
 	struct view_settings settings;
@@ -37,6 +40,7 @@ struct view_images {
 	struct order used, unused;
 	size_t count, unused_count;
 	size_t open_count; /* opened, or being opened */
+	struct lane closing_lanes[CLOSING_LANES]; /* the queue's */
 };
 
 int view_images_new(const struct view_source *source, const struct view_settings *settings,
@@ -129,19 +133,76 @@ static void forget(struct view_images *images, struct view_image *image)
 		images->open_count--;
 }
 
+/* One user less. Returns an image, this or another, that nobody uses or finds any more: the caller's to end; or NULL. */
+static struct view_image *give_back(struct view_image *image)
+{
+	struct view_images *images = image->images;
+	struct view_image *surplus;
+
+	LOCK_SCOPE(&images->lock);
+	if (--image->users > 0)
+		return NULL;
+	order_take(&images->used, &image->by_use);
+	order_add(&images->unused, &image->by_use);
+	images->unused_count++;
+	surplus = image->gone				      ? image :
+		  images->unused_count > images->settings.unused_max ? image_of(images->unused.oldest) :
+								       NULL;
+	if (surplus)
+		forget(images, surplus);
+	return surplus;
+}
+
 /* ---- life of one image --------------------------------------------------- */
 
-static void image_free(struct view_image *image)
+/* The first half of its end: waits for the process that opens images. */
+static void image_close(struct view_image *image)
 {
 	if (atomic_load(&image->cache))
 		log_debug(LOG_DEBUG_IMAGES, "%s: closed", image->name);
 	cache_image_put(atomic_load(&image->cache));
+}
+
+static void image_free(struct view_image *image)
+{
 	free(image->name);
 	free(image->file);
 	free(image->complaint);
 	nbd_target_unref(image->remote);
 	asked_log_free(atomic_load(&image->asked));
 	free(image);
+}
+
+/* Both, where that may be waited for. */
+static void image_end(struct view_image *image)
+{
+	image_close(image);
+	image_free(image);
+}
+
+static int64_t closing_run(struct job *job)
+{
+	image_close((struct view_image *)job);
+	return 0;
+}
+
+static void closing_done(struct job *job)
+{
+	image_free((struct view_image *)job);
+}
+
+/* Elsewhere: with few threads at a time, since the kernel may forget thousands at once. */
+static void image_end_soon(struct view_image *image)
+{
+	struct view_images *images = image->images;
+
+	image->closing = (struct job){
+		.run = closing_run,
+		.done = closing_done,
+		.lane = &images->closing_lanes[image->identity.inode % CLOSING_LANES],
+	};
+	if (!images->settings.submit(images->settings.context, &image->closing))
+		image_end(image);
 }
 
 struct view_identity view_identity_of(const struct stat *st)
@@ -257,13 +318,13 @@ void view_images_make_room(struct view_images *images, size_t open_max, int64_t 
 			image = next_to_go(images, before_ns);
 		pthread_mutex_unlock(&images->lock);
 		if (unused) {
-			image_free(unused);
+			image_end(unused);
 			continue;
 		}
 		if (!image)
 			return;
-		images->settings.let_go(images->settings.let_go_context, image);
-		view_image_put(image);
+		images->settings.let_go(images->settings.context, image);
+		view_image_put_here(image);
 		asked++;
 	}
 }
@@ -397,27 +458,18 @@ struct view_image *view_image_ref(struct view_image *image)
 
 void view_image_put(struct view_image *image)
 {
-	struct view_images *images;
-	struct view_image *surplus = NULL;
+	struct view_image *surplus = image ? give_back(image) : NULL;
 
-	if (!image)
-		return;
-	images = image->images;
-	pthread_mutex_lock(&images->lock);
-	if (--image->users == 0) {
-		order_take(&images->used, &image->by_use);
-		order_add(&images->unused, &image->by_use);
-		images->unused_count++;
-		if (image->gone)
-			surplus = image;
-		else if (images->unused_count > images->settings.unused_max)
-			surplus = image_of(images->unused.oldest);
-		if (surplus)
-			forget(images, surplus);
-	}
-	pthread_mutex_unlock(&images->lock);
 	if (surplus)
-		image_free(surplus);
+		image_end_soon(surplus);
+}
+
+void view_image_put_here(struct view_image *image)
+{
+	struct view_image *surplus = image ? give_back(image) : NULL;
+
+	if (surplus)
+		image_end(surplus);
 }
 
 /* ---- what no name leads to ------------------------------------------------ */
@@ -429,7 +481,7 @@ void view_image_let_go(struct view_image *image)
 	pthread_mutex_lock(&images->lock);
 	image->gone = true;
 	pthread_mutex_unlock(&images->lock);
-	images->settings.let_go(images->settings.let_go_context, image);
+	images->settings.let_go(images->settings.context, image);
 }
 
 bool view_image_is_gone(struct view_image *image)

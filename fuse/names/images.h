@@ -39,6 +39,7 @@ struct view_identity {
 
 /* One image that was looked at. Counted by its users; kept for a while after the last. */
 struct view_image {
+	struct job closing; /* first; the queue's: once it has no user and is in no table */
 	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see image_open.h */
 	struct view_identity identity; /* constant */
 	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
@@ -81,7 +82,12 @@ struct view_settings {
 	 * closed. Called without a lock. Images whose files are open are used all the same.
 	 */
 	void (*let_go)(void *context, struct view_image *image);
-	void *let_go_context;
+	/*
+	 * Have the job done soon, by a thread that may wait. To close an image asks the process that opens them, which may be
+	 * stopped, and the last user may be given back by a thread that everybody waits for. False: there is no such thread yet.
+	 */
+	bool (*submit)(void *context, struct job *job);
+	void *context; /* of both */
 };
 
 /* Settings are copied, `source` is borrowed. -ENOMEM. */
@@ -157,3 +163,6 @@ int64_t view_image_in_flux(struct view_image *image, int64_t now_ns);
 
 struct view_image *view_image_ref(struct view_image *image);
 void view_image_put(struct view_image *image); /* NULL is fine; never blocks */
+
+/* The same for who may wait: what nobody uses any more is closed when it returns. */
+void view_image_put_here(struct view_image *image);

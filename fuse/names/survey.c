@@ -422,7 +422,7 @@ static int survey_source(struct walk *walk, struct gathering *gathering)
 int view_survey(struct view *view, struct queue *queue, struct walk_lanes *lanes, struct view_survey *survey)
 {
 	struct gathering gathering = { .survey = survey };
-	struct walk *walk = view_is_single(view) ? NULL : walk_source(view, queue, lanes);
+	struct walk *walk = view_is_single(view) ? NULL : walk_source(view, queue, lanes, NULL);
 	size_t count = walk ? walk_count(walk) : 1;
 	int error = view_images_all(view_images(view), &gathering.all, &gathering.all_count);
 

@@ -77,7 +77,7 @@ static int take_name(void *context, const struct walk_name *name)
 /* All that names lead to. False: not all is known. */
 static bool find_all(struct view *view, struct queue *queue, struct walk_lanes *lanes, struct found *found)
 {
-	struct walk *walk = walk_source(view, queue, lanes);
+	struct walk *walk = walk_source(view, queue, lanes, NULL);
 	int error = -ENOMEM;
 
 	found->images = walk ? calloc(walk_count(walk) + 1, sizeof(struct view_image *)) : NULL;

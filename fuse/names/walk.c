@@ -29,6 +29,7 @@ struct probe {
 	struct job job; /* first */
 	struct walk *walk;
 	int64_t until_ns; /* its job's: it waits for its writer, or 0 */
+	bool told;	      /* the walk's lock, as the next: who hears of names did of this one */
 	bool under_way, late; /* the walk's lock: its job is in the queue; it was when none came back */
 	struct walk_name found; /* the walk's lock, but for the names */
 };
@@ -38,13 +39,15 @@ struct walk {
 	struct job job;	   /* first: to read the names */
 	struct queue *queue; /* constant, as the next one */
 	struct walk_lanes *lanes; /* or NULL: then the images are looked into */
+	const struct walk_hearer *hearer; /* or NULL */
 	struct walk_look look;	  /* likewise, with a use of `last`; SOURCE from when it was opened on, before that -1 */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	/* Under the lock. */
 	bool was_read; /* all names are there, or: */
 	int error;
-	bool left;	     /* who asked is gone */
+	bool left;	     /* who asked is gone, */
+	bool unwanted;	     /* or wants no more of it */
 	bool over;	     /* nobody waits any more: what comes now is dropped */
 	unsigned pending;    /* probes under way; of these */
 	unsigned late;	     /* so many are late */
@@ -108,6 +111,16 @@ void walk_put(struct walk *walk)
 
 /* ---- one name ------------------------------------------------------------- */
 
+/* Under the lock. */
+static void tell(struct walk *walk, struct probe *probe)
+{
+	if (!walk->hearer || walk->left || probe->told || probe->found.result == -EINPROGRESS)
+		return;
+	probe->told = true;
+	if (!walk->hearer->hear(walk->hearer->context, &probe->found))
+		walk->unwanted = true;
+}
+
 static int64_t probe_run(struct job *job)
 {
 	struct probe *probe = (struct probe *)job;
@@ -124,6 +137,7 @@ static int64_t probe_run(struct job *job)
 			return WAIT_RETRY_NAME_NS;
 	}
 	probe->found.result = result;
+	tell(walk, probe);
 	if (walk->left) {
 		view_image_put(probe->found.image);
 		probe->found.image = NULL;
@@ -198,9 +212,10 @@ static bool add_probe(struct walk *walk, struct probe *probe)
 		walk->probes = grown;
 		walk->capacity = capacity;
 	}
-	if (walk->over)
+	if (walk->over || walk->unwanted)
 		return false;
 	walk->probes[walk->count++] = probe;
+	tell(walk, probe);
 	return true;
 }
 
@@ -354,7 +369,7 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 	unsigned window;
 
 	atomic_fetch_add(&walking, !walk->lanes);
-	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns; now_ns = queue_now_ns()) {
+	for (int64_t now_ns = queue_now_ns(); now_ns < latest_ns && !walk->unwanted; now_ns = queue_now_ns()) {
 		window = window_of(walk);
 		while (walk->pending < walk->late + window && send_next(walk))
 			;
@@ -379,13 +394,14 @@ static void run_probes(struct walk *walk, int64_t latest_ns)
 
 /* ---- interface ------------------------------------------------------------- */
 
-struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes)
+struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes, const struct walk_hearer *hearer)
 {
 	struct walk *walk = walk_new(view, queue, lanes);
 	int64_t start_ns = queue_now_ns();
 
 	if (!walk)
 		return NULL;
+	walk->hearer = hearer;
 	start_reading(walk, start_ns + WAIT_NAME_NS);
 	LOCK_SCOPE(&walk->lock);
 	while (!walk->was_read && queue_now_ns() < start_ns + WAIT_NAME_NS)

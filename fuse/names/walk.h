@@ -25,14 +25,24 @@ struct walk_lanes {
 	struct lane names, links;
 };
 
+/* Who does not wait for all. */
+struct walk_hearer {
+	/*
+	 * What a name is was found out: once for each, in any order, under the walk's lock, from any thread until walk_put; not
+	 * for those of which it never was. False: nobody wants to know of more, and the walk ends.
+	 */
+	bool (*hear)(void *context, const struct walk_name *found);
+	void *context;
+};
+
 /*
  * Look SOURCE up, until all is known, or nothing comes back, or the time is over that so many names may
  * take (waits.h). With `lanes`, SOURCE itself
  * is read in one of them, no image is opened, and it takes WAIT_NAME_NS at most; what hangs
- * then holds some threads, whatever the number of names, and no lane of the mount's. Blocks;
- * on one of the queue's threads. NULL: no memory.
+ * then holds some threads, whatever the number of names, and no lane of the mount's. `hearer` (borrowed until walk_put) or NULL.
+ * Blocks; on one of the queue's threads. NULL: no memory.
  */
-struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes);
+struct walk *walk_source(struct view *view, struct queue *queue, struct walk_lanes *lanes, const struct walk_hearer *hearer);
 
 /*
  * When a walk that looks into images last got further: in reading SOURCE, which may hang; behind that it ends by itself,

@@ -61,7 +61,7 @@ static int look_into(const struct walk_look *look, const struct view_target *tar
 	if (!tables_find(look->last, &target->st, &found->table) &&
 	    !(closed && op->may_block && tables_read(view_tables(look->view), found->file, &target->st, &found->table)))
 		error = open_and_look(image, op, &found->table);
-	view_image_put(image);
+	view_image_put_here(image);
 	return error;
 }
 

@@ -57,7 +57,7 @@ struct job {
 	int64_t (*answered)(const struct job *job);
 	struct lane *lane;   /* stays until done is called */
 	int64_t deadline_ns; /* CLOCK_MONOTONIC; 0 for none */
-	int64_t slow_ns;     /* while other jobs of the lane come back: so much later */
+	_Atomic int64_t slow_ns; /* while other jobs of the lane come back: so much later; run may give it more */
 	bool spares_lane;    /* to be late says nothing about the lane */
 	bool goes_on;	     /* it is run also after it expired: not only for who was answered then */
 

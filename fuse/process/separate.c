@@ -76,6 +76,11 @@ static int connect_to_opener(pid_t *thread, patience wait)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return -errno;
+	if (opener_keeps_back(fds[0])) {
+		close(fds[0]);
+		close(fds[1]);
+		return -EMFILE;
+	}
 	got = fd_message_send(first_fd, wait ? MSG_DONTWAIT : 0, "", 1, &fds[1], 1);
 	close(fds[1]);
 	if (got == 0 && wait && !wait(fds[0]))

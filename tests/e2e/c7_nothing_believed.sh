@@ -29,4 +29,4 @@ fuse)
 	mount_imagefs
 	image=$T/board.img ;;
 esac
-"$PYTHON" "$TOOLS/rounds.py" "$image" "$MNT/board" "nbd:$URI" "$rounds" "${SEED:-1}"
+PATIENCE=10 "$PYTHON" "$TOOLS/rounds.py" "$image" "$MNT/board" "nbd:$URI" "$rounds" "${SEED:-1}"

@@ -15,6 +15,10 @@ As soon as the writer has its reply every file is opened, and its size and
 bytes must be the new ones. Files opened before the update must stay what they
 were to their end, or fail with ESTALE or EIO: never a mixture. Before each
 round everything is read once, so that every cache is warm.
+
+  PATIENCE   in seconds: what is EIO is asked again for so long, as a board does (0). Where content
+             has to last for the settle time before it is believed, a busy machine takes longer for the looks
+             at it than a request may wait (C6), and "sees that write, or fails" is C1.
 """
 import errno
 import hashlib
@@ -23,6 +27,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 
 from fatedit import Fat
 
@@ -40,7 +45,8 @@ class Rounds:
         self.rounds, self.rng = rounds, random.Random(seed)
         self.shadow = image + ".shadow"
         self.truth = {}
-        self.opens = self.stale = self.mixed = self.kept = self.refused = 0
+        self.opens = self.stale = self.mixed = self.kept = self.refused = self.again = 0
+        self.patience = float(os.environ.get("PATIENCE", "0"))
         self.nbd = None
         if writer.startswith(("nbd:", "mirror:")):
             import nbd
@@ -116,15 +122,41 @@ class Rounds:
                                 "seek=%d" % (at // BLOCK), "conv=notrunc", "status=none"],
                                input=a[at:at + BLOCK], check=True)
 
+    def asked(self, action):
+        """What it returns, once it is not EIO."""
+        end = time.monotonic() + self.patience
+        while True:
+            try:
+                return action()
+            except OSError as error:
+                if error.errno != errno.EIO or time.monotonic() >= end:
+                    raise
+            self.again += 1
+            time.sleep(0.1)
+
+    @staticmethod
+    def stat_and_read(path):
+        size = os.stat(path).st_size
+        with open(path, "rb") as file:
+            return size, file.read()
+
+    @staticmethod
+    def open_and_begin(path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.pread(fd, 100, 0)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
     def look(self, when):
         """Everything through the mount must be what self.truth says."""
         for name, data in self.truth.items():
             self.opens += 1
             path = os.path.join(self.directory, name)
             try:
-                size = os.stat(path).st_size
-                with open(path, "rb") as file:
-                    got = file.read()
+                size, got = self.asked(lambda path=path: self.stat_and_read(path))
             except OSError as error:
                 self.report(when, name, str(error))
                 continue
@@ -138,7 +170,8 @@ class Rounds:
             wanted.setdefault(top, set()).add(rest.lower())  # mren makes CONFIG.TXT of config.txt
         for top, names in wanted.items():
             try:
-                got = {entry.lower() for entry in os.listdir(os.path.join(self.directory, top))}
+                listed = self.asked(lambda top=top: os.listdir(os.path.join(self.directory, top)))
+                got = {entry.lower() for entry in listed}
             except OSError as error:
                 self.report(when, top or "/", "not listed: %s" % error)
                 continue
@@ -146,7 +179,7 @@ class Rounds:
                 self.report(when, top or "/", "listed: %s" % sorted(got ^ names))
         for name in self.removed:
             try:
-                os.stat(os.path.join(self.directory, name))
+                self.asked(lambda name=name: os.stat(os.path.join(self.directory, name)))
                 self.report(when, name, "still there")
             except FileNotFoundError:
                 pass
@@ -196,10 +229,8 @@ class Rounds:
         for number in range(self.rounds):
             self.look("before round %d" % number)
             before = dict(self.truth)
-            opened = {name: (os.open(os.path.join(self.directory, name), os.O_RDONLY), data)
+            opened = {name: (self.asked(lambda name=name: self.open_and_begin(os.path.join(self.directory, name))), data)
                       for name, data in before.items()}
-            for fd, _ in opened.values():
-                os.pread(fd, 100, 0)
             if self.writer == "mtools":
                 kind = self.change(self.image)
             else:
@@ -210,8 +241,9 @@ class Rounds:
             self.finish_open(opened)
         os.unlink(self.shadow)
         print("rounds.py: %s: %d rounds, %d opens, %d stale; open across an update: "
-              "%d whole, %d refused, %d mixed" % (self.writer.split("?")[0], self.rounds, self.opens,
-                                                  self.stale, self.kept, self.refused, self.mixed))
+              "%d whole, %d refused, %d mixed; asked again %d times" % (
+                  self.writer.split("?")[0], self.rounds, self.opens, self.stale, self.kept, self.refused, self.mixed,
+                  self.again))
         return 1 if self.stale or self.mixed else 0
 
 

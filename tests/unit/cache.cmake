@@ -3,7 +3,7 @@ foreach(name cache_compare cache_validation cache_image cache_share)
 	imagefs_unit(${name} ${name}.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
 endforeach()
 imagefs_unit(cache_dir cache_dir.c cache_dir_nodes.c cache_dir_volume.c cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)
-imagefs_unit(cache_version cache_version.c cache_version_blind.c cache_version_copies.c cache_version_files.c cache_device.c cache_reader.c
+imagefs_unit(cache_version cache_version.c cache_version_blind.c cache_version_copies.c cache_version_stream.c cache_version_files.c cache_device.c cache_reader.c
 	cache_volume.c fat_image.c LIBS imagefs_cache)
 imagefs_unit(cache_model cache_model.c cache_feed.c cache_page_feed.c cache_model_reader.c cache_model_run.c cache_model_script.c
 	cache_device.c cache_reader.c cache_volume.c fat_image.c LIBS imagefs_cache)

@@ -52,7 +52,7 @@ for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_m
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
 for unit in cache_model cache_compare cache_read_on cache_version cache_version_blind cache_version_copies \
-	cache_version_files cache_dir cache_dir_nodes cache_dir_volume cache_image cache_share cache_validation \
+	cache_version_files cache_version_stream cache_dir cache_dir_nodes cache_dir_volume cache_image cache_share cache_validation \
 	cache_kept cache_watch cache_disk cache_extents cache_clone_map cache_hints cache_readahead \
 	cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter \
 	cache_kernel cache_kernel_image cache_kernel_guards cache_kernel_marks cache_kernel_opener \
@@ -187,6 +187,14 @@ mutant "a copy of what did not last is believed" model tree/copy.c \
 mutant "a copy need not be what was handed out" model tree/copy.c \
 	's/if \(!span_agrees\(version, &all, hashes\)\)/if (0)/'
 mutant "a copy is for who opened it after it was begun" version tree/copy.c 's/version->opened != opened/false/'
+mutant "stream: what grows may be opened" version tree/open.c 's/if \(version->growing\)/if (0)/'
+mutant "stream: what was noted is not looked at" version tree/stream.c 's/same &= chunk_equal[^;]*;/same = true;/'
+mutant "stream: what was noted need not last" version tree/stream.c 's/if \(more_ns > 0\)/if (0)/'
+mutant "stream: what was noted is lost to the next" version tree/dir.c 's/\tchunks_take_over\(next, retired\);//'
+mutant "stream: what was handed out is compared later" version tree/stream.c 's/chunk < begin->behind_known \|\| //'
+mutant "stream: it is served when all is there" version tree/stream.c 's/version->grown_bytes = min_u64/(void)min_u64/'
+mutant "stream: what differs goes on" version tree/stream.c 's/return dir_supersede\(version\);/return 0;/'
+mutant "stream: entry and chain are not looked at" version tree/stream.c 's/error = look_again\(version, op, begin\);/(void)look_again;/'
 mutant "files have no share" kept device/kept.c \
 	's/!share_take\(&kept->budget->file, length_bytes\)/(share_count(&kept->budget->file, 0, length_bytes), false)/'
 mutant "large files are copied" version tree/copy.c \
@@ -507,8 +515,8 @@ mutant "a READ that was widened is large" readahead tree/readahead.c 's/#define 
 mutant "what was asked for is forgotten" hints device/hints.c 's/if \(hint->length_bytes > 0 &&/if (false \&\&/'
 mutant "of reads that were together the first alone is judged" compare tree/compare.c \
 	's/(i < group->count; i\+\+\)\n\t\terror = judge_batch)/i < 1 \&\& $1/'
-mutant "each read waits for the one before" compare tree/compare.c 's/pace->width \*= 2/pace->width = 1/'
-mutant "reads are together though that is no sooner" compare tree/compare.c 's/pace->width \/= 2;//'
+mutant "each read waits for the one before" compare tree/pace.h 's/pace->width \*= 2/pace->width = 1/'
+mutant "reads are together though that is no sooner" compare tree/pace.h 's/pace->width \/= 2;//'
 mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
 mutant "a look is as new as its last part" disk device/disk_signs.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
