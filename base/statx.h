@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * statx(2) where a filter refuses it: that of a container whose libseccomp is older than the
- * call answers EPERM. (Where the kernel does not know it, the C library does the same as here.)
- * What is lost is how it is asked: to force, or to spare, a question to a file server.
+ * call answers EPERM, or ENOSYS, which an old kernel answers, too. Then glibc does the same as
+ * here, but says EINVAL where it is told how to ask: to force, or to spare, a question to a file
+ * server. That is lost.
  */
 #pragma once
 
@@ -23,7 +24,8 @@ static inline int statx_or_stat(int fd, const char *path, int flags, unsigned ma
 
 	if (statx(fd, path, flags, mask, stx) == 0)
 		return 0;
-	if (errno != EPERM || fstatat(fd, path, &st, flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0)
+	if ((errno != EPERM && errno != ENOSYS && errno != EINVAL) ||
+	    fstatat(fd, path, &st, flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) != 0)
 		return -1;
 	*stx = (struct statx){
 		.stx_mask = STATX_BASIC_STATS,

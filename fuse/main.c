@@ -169,9 +169,23 @@ static bool make_session(struct daemon *daemon)
 
 /* ---- serving ------------------------------------------------------------- */
 
+/* There are threads that wait for the mount, which is not served. */
+static _Noreturn void give_up(struct daemon *daemon)
+{
+	separate_detach(SEPARATE_MAIN, true);
+	control_end(daemon->control);
+	_exit(1);
+}
+
 static void answering(struct imagefs *fs)
 {
-	ready_start(&((struct daemon *)fs)->ready);
+	struct daemon *daemon = (struct daemon *)fs;
+	int error = ready_start(&daemon->ready);
+
+	if (error != 0) {
+		log_line(LOG_LEVEL_ERROR, "cannot start threads: %s", strerror(-error));
+		give_up(daemon);
+	}
 }
 
 /* What is deleted is let go within seconds (S5). */
@@ -237,11 +251,8 @@ static int serve(struct daemon *daemon)
 	error = start_threads(daemon);
 	if (error != 0)
 		log_line(LOG_LEVEL_ERROR, "cannot start threads");
-	if (error != 0 || !check_servable(daemon->fs.view, &daemon->options)) {
-		separate_detach(SEPARATE_MAIN, true);
-		control_end(daemon->control);
-		_exit(1); /* there are threads that wait for the mount, which is not served */
-	}
+	if (error != 0 || !check_servable(daemon->fs.view, &daemon->options))
+		give_up(daemon);
 	remount_say_read_only(&daemon->options);
 	check_say_if_empty(daemon->fs.view, daemon->fs.queue, daemon->options.source);
 	result = session_loop(daemon->session);
@@ -309,9 +320,10 @@ static int run(struct daemon *daemon)
 		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
 		return 1;
 	}
+	daemon_be_prompt();
 	daemon_raise_descriptor_limit();
 	privileges_run_as(options->run_as_user, options->run_as_group);
-	if (!separate(daemon))
+	if (!daemon_has_room() || !separate(daemon))
 		return 1;
 	daemon->fs.handles = handles_new();
 	if (!daemon->fs.handles || !kernel_listen(options, &daemon->kernel, &daemon->why_no_kernel) ||

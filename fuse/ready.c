@@ -20,9 +20,10 @@ static void *ready_thread(void *argument)
 	/* Servers are started when we are ready, and open their logs and images. */
 	control_wait_until_answered(ready->control);
 	kernel_listen_wait(&ready->listener);
-	/* The proof: a request that went through the kernel and came back. */
-	answered = mount_is_answered(ready->root_fd);
-	close(ready->root_fd);
+	/* The proof: a request that went through the kernel and came back. Where there is no way to it, its first one did. */
+	answered = ready->root_fd < 0 || mount_is_answered(ready->root_fd);
+	if (ready->root_fd >= 0)
+		close(ready->root_fd);
 	if (!answered)
 		return NULL;
 	mount_set_readahead(ready->readahead_fd);
@@ -32,10 +33,13 @@ static void *ready_thread(void *argument)
 	return NULL;
 }
 
-void ready_start(struct ready *ready)
+int ready_start(struct ready *ready)
 {
-	if (pthread_create(&ready->thread, NULL, ready_thread, ready) == 0)
+	int error = pthread_create(&ready->thread, NULL, ready_thread, ready);
+
+	if (error == 0)
 		atomic_store(&ready->started, true);
+	return -error;
 }
 
 void ready_wait(struct ready *ready)

@@ -21,14 +21,14 @@ struct ready {
 	const char *source;	 /* as it was given */
 	struct kernel_listener listener; /* is waited for, too */
 	int readahead_fd; /* -1: may not be set */
-	int root_fd;	  /* of the mount; closed when it was answered */
+	int root_fd;	  /* of the mount; closed when it was answered; -1: there is no way to it */
 
 	pthread_t thread; /* valid once started */
 	atomic_bool started;
 };
 
-/* The first request of the kernel was answered. Once. `ready` is used for good. */
-void ready_start(struct ready *ready);
+/* The first request of the kernel was answered. Once. `ready` is used for good. -errno: who waits would wait for ever. */
+int ready_start(struct ready *ready);
 
 /*
  * Somebody may unmount before we have said that we are ready. A process that ends while

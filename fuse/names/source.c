@@ -26,16 +26,41 @@ struct view_source {
 	struct kernel_events *kernel; /* or NULL */
 };
 
-/* The daemon's working directory is "/" later. */
+/* Behind the last component that is "..", or `path` where there is none. */
+static char *behind_parents(char *path)
+{
+	char *behind = path;
+
+	for (char *at = path; (at = strstr(at, "/..")); at += strlen("/.."))
+		if (at[3] == '/' || at[3] == '\0')
+			behind = at + strlen("/..");
+	return behind;
+}
+
+/*
+ * The daemon's working directory is "/" later. What comes before a ".." is resolved now, and not at each look: it may be
+ * MOUNTPOINT (`cd MOUNTPOINT; imagefs ../images .`), where we would ask ourselves, and wait for the answer for ever.
+ */
 static char *absolute(const char *path)
 {
-	CLEANUP_FREE char *here = NULL;
-	char *joined;
+	CLEANUP_FREE char *here = NULL, *before = NULL, *real = NULL;
+	char *given, *joined, *rest;
 
 	if (path[0] == '/')
-		return strdup(path);
-	here = getcwd(NULL, 0);
-	return here && asprintf(&joined, "%s/%s", here, path) >= 0 ? joined : NULL;
+		given = strdup(path);
+	else if (!(here = getcwd(NULL, 0)) || asprintf(&given, "%s/%s", here, path) < 0)
+		given = NULL;
+	rest = given ? behind_parents(given) : NULL;
+	if (rest == given)
+		return given;
+	before = strndup(given, (size_t)(rest - given));
+	real = before ? realpath(before, NULL) : NULL;
+	if (!real) /* said by who opens it */
+		return given;
+	if (asprintf(&joined, "%s%s", strcmp(real, "/") == 0 && *rest ? "" : real, rest) < 0)
+		joined = NULL;
+	free(given);
+	return joined;
 }
 
 /* What a user may not read shall be said at once. */

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +22,16 @@
 #include "base/statx.h"
 #include "fuse/process/log.h"
 #include "fuse/process/separate.h"
+
+/* The shortest that the kernel takes (sched_setattr(2)). */
+#define SLICE_NS 100000
+
+/* What it takes to start, and to serve one image after the other. */
+#define DESCRIPTORS_LEAST 32
+#define ADDRESS_SPACE_LEAST_KIB 262144ULL
+
+/* So long a message waits for room at most. */
+#define NOTIFY_SECONDS 1
 
 static int ready_fd = -1;
 static int null_fd = -1, notify_fd = -1; /* constant after daemon_reach_out */
@@ -52,6 +64,23 @@ void daemon_raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+bool daemon_has_room(void)
+{
+	struct rlimit files, memory;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < DESCRIPTORS_LEAST) {
+		log_line(LOG_LEVEL_ERROR, "at most %llu files may be open (ulimit -n), and %d are needed",
+			 (unsigned long long)files.rlim_cur, DESCRIPTORS_LEAST);
+		return false;
+	}
+	if (getrlimit(RLIMIT_AS, &memory) == 0 && memory.rlim_cur < ADDRESS_SPACE_LEAST_KIB << 10) {
+		log_line(LOG_LEVEL_ERROR, "the address space is limited to %llu KiB (ulimit -v), and %llu are needed",
+			 (unsigned long long)memory.rlim_cur >> 10, ADDRESS_SPACE_LEAST_KIB);
+		return false;
+	}
+	return true;
+}
+
 rlim_t daemon_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -81,6 +110,25 @@ static _Noreturn void wait_for_child(int fd, pid_t child)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
+}
+
+/* linux/sched/types.h, of which glibc before 2.41 knows nothing. */
+struct scheduling {
+	uint32_t size_bytes, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+void daemon_be_prompt(void)
+{
+	struct scheduling scheduling = { .size_bytes = sizeof(scheduling) };
+
+	if (syscall(SYS_sched_getattr, 0, &scheduling, sizeof(scheduling), 0U) != 0 || scheduling.policy != SCHED_OTHER)
+		return;
+	scheduling.runtime_ns = SLICE_NS;
+	syscall(SYS_sched_setattr, 0, &scheduling, 0U);
 }
 
 bool daemon_fork(void)
@@ -118,6 +166,8 @@ static int connect_to_manager(void)
 	memcpy(address.sun_path, path, length);
 	if (path[0] == '@') /* the abstract namespace */
 		address.sun_path[0] = '\0';
+	/* A manager that does not read is not waited for: boards are served, and the mount goes when it shall. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){ .tv_sec = NOTIFY_SECONDS }, sizeof(struct timeval));
 	if (connect(fd, (const struct sockaddr *)&address,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) != 0)
 		return -1;
@@ -165,14 +215,19 @@ void daemon_let_go_of_files(void)
 	struct statx st;
 
 	for (int fd = 3, unused = 0; unused < FREE_IN_A_ROW; fd++) {
-		/* Nobody is asked: the roots of our own mounts are among them, which nobody serves by now, or never did. */
-		if (statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) != 0) {
+		int flags = fcntl(fd, F_GETFL);
+
+		if (flags < 0) {
 			unused++;
 			continue;
 		}
 		unused = 0;
+		/* Nobody is asked: the roots of our own mounts have O_PATH, and are served by nobody now, or never were. */
+		if (!(flags & O_PATH) && (statx_or_stat(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) != 0 ||
+					  !(S_ISREG(st.stx_mode) || S_ISBLK(st.stx_mode) || S_ISDIR(st.stx_mode))))
+			continue;
 		/* Its number is not free: another thread may still use it, and close it. */
-		if ((S_ISREG(st.stx_mode) || S_ISBLK(st.stx_mode) || S_ISDIR(st.stx_mode)) && null_fd >= 0)
+		if (null_fd >= 0)
 			dup3(null_fd, fd, O_CLOEXEC);
 	}
 }

@@ -16,6 +16,13 @@ void daemon_close_inherited(int kept);
 
 /* Each image is two descriptors and more; the soft limit is meant for select(2). */
 void daemon_raise_descriptor_limit(void);
+
+/*
+ * False: of descriptors or address space there is less than it takes, and that was said. The mount would be made and not
+ * served, or nobody would hear of it.
+ */
+bool daemon_has_room(void);
+
 rlim_t daemon_descriptor_limit(void);
 
 /*
@@ -23,6 +30,13 @@ rlim_t daemon_descriptor_limit(void);
  * they go back to the system; and few arenas for many short-lived threads.
  */
 void daemon_tame_malloc(void);
+
+/*
+ * Short turns on the CPU, and soon, for all threads to come: on a busy machine who is woken is not left waiting for
+ * the turns of others to end, some milliseconds each. It takes no privilege and no time from anybody. For who runs
+ * under a policy of his own (chrt(1)), and before Linux 6.12, nothing changes.
+ */
+void daemon_be_prompt(void);
 
 /*
  * Fork. The parent stays until daemon_report, exits 0 if that came, 1 if the

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fuse/process/parallel.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "fuse/process/daemon.h"
 
 /* Where the library can do it itself, and where it cannot be helped: nothing below is needed. */
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 13) && FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
@@ -38,8 +41,15 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata
 
 static ssize_t read_request(int fd, void *buffer, size_t length_bytes, void *userdata)
 {
+	ssize_t got = read(fd, buffer, length_bytes);
+
 	(void)userdata;
-	return read(fd, buffer, length_bytes);
+	/* Unmounted: here, and not some thread switches later, when libfuse has ended its loop. */
+	if (got < 0 && errno == ENODEV) {
+		daemon_let_go_of_files();
+		errno = ENODEV;
+	}
+	return got;
 }
 #endif
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mountinfo.h"
 #include "fuse/process/mount.h"
 
 /* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
@@ -45,6 +48,31 @@ static uint64_t device_at(const char *directory)
 		       makedev(st.stx_dev_major, st.stx_dev_minor) : 0;
 }
 
+/* What is seen there is that mount, not another daemon's, mounted there since. What is not known (0) does not count. */
+static bool is_at(const char *directory, uint64_t id, uint64_t device)
+{
+	return (id == 0 || unique_id_at(directory) == id) && (device == 0 || device_at(directory) == device);
+}
+
+/* Somebody has moved it (mount --move). Where only the device is known it may be a copy, which would be as dead. */
+static void detach_moved(uint64_t id, uint64_t device)
+{
+	FILE *file = device != 0 ? fopen("/proc/self/mountinfo", "re") : NULL;
+	CLEANUP_FREE char *line = NULL;
+	struct mountinfo mount;
+	bool found = false;
+	char number[64];
+	size_t size = 0;
+
+	snprintf(number, sizeof(number), "%u:%u", major(device), minor(device));
+	while (file && !found && getline(&line, &size, file) > 0)
+		found = mountinfo_parse(line, &mount) && strcmp(mount.device, number) == 0 && is_at(mount.point, id, device);
+	if (found)
+		mount_detach(mount.point);
+	if (file)
+		fclose(file);
+}
+
 int separate_mounts_detach(unsigned which, bool mounted)
 {
 	const struct separate_told *mount;
@@ -54,10 +82,11 @@ int separate_mounts_detach(unsigned which, bool mounted)
 		return -ENOENT;
 	mount = &mounts[which];
 	id = atomic_exchange(&mount_ids[which], 0);
-	/* What is mounted there now may be another daemon's. */
 	device = atomic_load(&mount_devices[which]);
-	if (mounted && (id == 0 || unique_id_at(mount->directory) == id) && (device == 0 || device_at(mount->directory) == device))
+	if (mounted && is_at(mount->directory, id, device))
 		mount_detach(mount->directory);
+	else if (mounted)
+		detach_moved(id, device);
 	if (mount->remove)
 		rmdir(mount->directory);
 	return 0;

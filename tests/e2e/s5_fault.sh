@@ -3,7 +3,7 @@
 # does not need what is missing is served; the rest is refused by a TFTP error, and never wrong, cut
 # short or without an answer. When it is over everything is served, by the same daemon.
 # usage: s5_fault.sh FAULT: eio gone memory address-space descriptors threads no-notify no-watches
-#        no-io-uring no-statx var-tmp-full var-tmp-read-only run-read-only
+#        no-io-uring no-statx statx-unknown var-tmp-full var-tmp-read-only run-read-only
 #        stderr-full syslog-full stopped-daemon stopped-server taken-over opener-killed opener-stopped opener-hung opener-frozen kill kill-in-flux busy abort
 #        two-daemons clock
 # (storage that hangs: s2_hung_image; few descriptors from the start: s5_few_descriptors)
@@ -216,13 +216,14 @@ threads)
 	set_limit pids.max max
 	well good bad
 	;;
-no-notify | no-watches | no-io-uring | no-statx)
+no-notify | no-watches | no-io-uring | no-statx | statx-unknown)
 	[ -x "$DENY" ] || skip "needs tests/tools/deny"
 	case $fault in
 	no-notify) deny=(24 inotify_init1 fanotify_init) ;; # EMFILE: max_user_instances
 	no-watches) deny=(28 inotify_add_watch) ;;          # ENOSPC: max_user_watches
 	no-io-uring) deny=(1 io_uring_setup) ;;             # EPERM, as Docker's profile has it
 	no-statx) deny=(1 statx) ;;                         # EPERM: an older libseccomp
+	statx-unknown) deny=(38 statx) ;;                   # ENOSYS: a newer one, or another sandbox
 	esac
 	fill "$T/disk"
 	loop_device device "$T/disk"
