@@ -238,7 +238,7 @@ static int serve(struct daemon *daemon)
 	separate_seal();
 	mount_say_if_private(daemon->options.mountpoint);
 	mount_name_helper(view_source_path(daemon->source), daemon->options.mountpoint);
-	parallel_arrange(daemon->session);
+	parallel_arrange(daemon->session, daemon_let_go_of_files);
 	daemon->ready.readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
 	daemon->ready.root_fd = open(daemon->options.mountpoint, O_PATH | O_CLOEXEC);

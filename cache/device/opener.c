@@ -46,8 +46,10 @@ static void ask_for(const struct opener_request *request, struct opener_answer *
 		kept |= opener_keeps_back(answer->fds[i]);
 	if (!kept)
 		return;
-	for (size_t i = 0; i < OPENER_FDS; i++)
+	for (size_t i = 0; i < OPENER_FDS; i++) {
 		cleanup_close_fd(&answer->fds[i]);
+		answer->fds[i] = -1;
+	}
 	answer->result = -EMFILE;
 }
 

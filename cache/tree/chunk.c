@@ -62,6 +62,9 @@ void chunk_remember(struct cache_version *version, uint64_t chunk, const struct 
 {
 	if (!chunk_known(version, chunk))
 		version->known_count++;
+	/* When it was noted was another content's time: a version that takes both over (chunks_take_over) counts from then. */
+	if (!chunk_equal(version, chunk, hash))
+		version->noted_ns[chunk] = 0;
 	version->states[chunk] = CHUNK_KNOWN;
 	version->hashes[chunk] = *hash;
 }

@@ -358,8 +358,12 @@ static void fill_after(struct slot *slot, const struct cache_version *retired)
 
 int dir_retire(struct cache_version *version)
 {
-	struct slot *slot = slot_of(version);
+	struct slot *slot;
 
+	/* Who asks again looked it up before: those who have it open go on. */
+	if (version->retired)
+		return -ESTALE;
+	slot = slot_of(version);
 	if (!slot)
 		return dir_supersede(version);
 	*slot = (struct slot){ .since_ns = slot->since_ns, .kind = SLOT_EMPTY };

@@ -139,9 +139,6 @@ static int check_by_comparing(struct cache_version *version, struct cache_op *op
 	const struct cache_observation *seen = &version->image->seen;
 	int error;
 
-	/* Of what its copy is made of, some may have been read before this. */
-	if (version->growing)
-		return decided(op, dir_retire(version), "its copy is being made: another inode");
 	if (version->known_count == 0)
 		return decided(op, 0, "nothing was handed out of it yet");
 	if (seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation)
@@ -278,6 +275,9 @@ int version_check(struct cache_version *version, struct cache_op *op)
 		return error;
 	if (version->entry.size_bytes == 0)
 		return decided(op, 0, "it is empty");
+	/* Of what its copy is made of, some may have been read before this. */
+	if (version->growing)
+		return decided(op, dir_retire(version), "its copy is being made: another inode");
 	if (version->guard && !guard_is_pristine(version->guard)) {
 		error = renew_guard(version, op);
 		if (error != 0)

@@ -271,7 +271,7 @@ bool control_mount(struct control **control)
 	session_hush(false);
 	if (!mounted)
 		return refuse(control, "cannot be mounted");
-	parallel_arrange((*control)->session);
+	parallel_arrange((*control)->session, NULL);
 	(*control)->root_fd = open((*control)->directory, O_PATH | O_CLOEXEC);
 	return true;
 }

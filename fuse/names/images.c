@@ -199,7 +199,7 @@ static void image_end_soon(struct view_image *image)
 	image->closing = (struct job){
 		.run = closing_run,
 		.done = closing_done,
-		.lane = &images->closing_lanes[image->identity.inode % CLOSING_LANES],
+		.lane = &images->closing_lanes[(image->identity.inode ^ image->identity.device * 31) % CLOSING_LANES],
 	};
 	if (!images->settings.submit(images->settings.context, &image->closing))
 		image_end(image);

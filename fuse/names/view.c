@@ -83,7 +83,7 @@ static bool stat_known(const struct view *view, const struct meaning *meaning, c
 	if (fd >= 0)
 		return fstat(fd, st) == 0;
 	return snprintf(path, sizeof(path), "%s/%s", view_source_directory(view->source), meaning->file) < (int)sizeof(path) &&
-	       view_source_stat_at(AT_FDCWD, path, 0, st) == 0 && st->st_dev == meaning->st.st_dev &&
+	       view_source_stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, st) == 0 && st->st_dev == meaning->st.st_dev &&
 	       st->st_ino == meaning->st.st_ino && st->st_mode == meaning->st.st_mode;
 }
 

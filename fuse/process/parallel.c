@@ -2,13 +2,12 @@
 #include "fuse/process/parallel.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "fuse/process/daemon.h"
 
 /* Where the library can do it itself, and where it cannot be helped: nothing below is needed. */
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 13) && FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
@@ -39,14 +38,17 @@ static ssize_t write_answer(int fd, struct iovec *iov, int count, void *userdata
 	return writev(fd, iov, count);
 }
 
+/* Of the session whose end is heard of; the function is constant once the descriptor is set. */
+static _Atomic int watched_fd = -1;
+static void (*unmounted)(void);
+
 static ssize_t read_request(int fd, void *buffer, size_t length_bytes, void *userdata)
 {
 	ssize_t got = read(fd, buffer, length_bytes);
 
 	(void)userdata;
-	/* Unmounted: here, and not some thread switches later, when libfuse has ended its loop. */
-	if (got < 0 && errno == ENODEV) {
-		daemon_let_go_of_files();
+	if (got < 0 && errno == ENODEV && fd == atomic_load(&watched_fd)) {
+		unmounted();
 		errno = ENODEV;
 	}
 	return got;
@@ -63,14 +65,19 @@ void parallel_want(struct fuse_conn_info *connection)
 #endif
 }
 
-void parallel_arrange(struct fuse_session *session)
+void parallel_arrange(struct fuse_session *session, void (*on_unmount)(void))
 {
 #if PATCH_ANSWER
 	static const struct fuse_custom_io io = { .writev = write_answer, .read = read_request };
 
+	if (on_unmount) {
+		unmounted = on_unmount;
+		atomic_store(&watched_fd, fuse_session_fd(session));
+	}
 	/* If not, lookups wait for each other, and all else works. */
 	(void)fuse_session_custom_io(session, &io, fuse_session_fd(session));
 #else
 	(void)session;
+	(void)on_unmount;
 #endif
 }

@@ -15,5 +15,9 @@
 /* In the init operation. */
 void parallel_want(struct fuse_conn_info *connection);
 
-/* When the session is mounted, before its loop. */
-void parallel_arrange(struct fuse_session *session);
+/*
+ * When the session is mounted, before its loop. `on_unmount`, or NULL, of one session at most: called on the thread that
+ * reads of its end, some thread switches before libfuse has ended its loop; perhaps more than once, and perhaps (with a
+ * libfuse that need not be helped) never.
+ */
+void parallel_arrange(struct fuse_session *session, void (*on_unmount)(void));

@@ -220,7 +220,7 @@ static int mount_and_serve(const char *program, const char *mountpoint, bool alo
 	if (!session || fuse_set_signal_handlers(session) != 0 ||
 	    fuse_session_mount(session, mountpoint) != 0)
 		return 1;
-	parallel_arrange(session);
+	parallel_arrange(session, NULL);
 	result = serve(session, alone);
 	fuse_session_unmount(session);
 	fuse_remove_signal_handlers(session);
