@@ -479,7 +479,7 @@ static void append_tracked(struct write_log *log, const struct flight *written, 
  * What is in flight now may have begun at any time since the look before, and what was read since then may be half of it: it
  * is of the generation of that look, so before anything is appended.
  */
-void write_log_news(struct write_log *log, const struct write_news *news)
+bool write_log_news(struct write_log *log, const struct write_news *news)
 {
 	struct flight flight = { .teller = log, .begun_ns = news->since_ns };
 	int64_t now_ns = log->monotonic_ns();
@@ -487,15 +487,13 @@ void write_log_news(struct write_log *log, const struct write_news *news)
 	LOCK_SCOPE(&log->lock);
 	flight.generation = log->generation;
 	log->writes += news->writes;
-	if (!have_entries(log)) {
-		start_over(log);
-		return;
-	}
+	if (!have_entries(log))
+		return false;
 	for (size_t i = 0; i < news->in_flight_count; i++) {
 		flight.range = news->in_flight[i];
 		flight.untracked = is_untracked(log, &flight.range);
 		if (!is_in_flight(log, &flight.range) && !add_flight(log, &flight))
-			start_over(log);
+			return false;
 	}
 	/* Each turn goes one back, and what fills the gap was looked at before. */
 	for (size_t i = log->flight_count; i-- > 0;)
@@ -507,6 +505,7 @@ void write_log_news(struct write_log *log, const struct write_news *news)
 	}
 	if (news->writes > 0)
 		log->last_end_ns = now_ns;
+	return true;
 }
 
 const char *write_log_source(struct write_log *log)
@@ -536,6 +535,27 @@ uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint6
 		}
 	}
 	return end;
+}
+
+uint64_t write_log_tracked_begin(struct write_log *log, uint64_t from_bytes)
+{
+	uint64_t begin = from_bytes;
+	bool again = true;
+
+	LOCK_SCOPE(&log->lock);
+	/* Each turn but the last takes `begin` on to the end of another one. */
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < log->untracked_count; i++) {
+			const struct cache_range *range = &log->untracked[i];
+
+			if (begin < range->offset_bytes || begin - range->offset_bytes >= range->length_bytes)
+				continue;
+			begin = range->offset_bytes + range->length_bytes;
+			again = true;
+		}
+	}
+	return begin;
 }
 
 bool write_log_is_mapped(struct write_log *log)
