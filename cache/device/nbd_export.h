@@ -15,9 +15,10 @@
  *
  * What a connection shows is what its server served when it was made: nbd-server keeps the file open that had the
  * export's name then, and nobody tells that another one has it now. So no look is taken over a connection that is
- * older than WAIT_NBD_AGE_NS, counted from the begin of its handshake, in which the export is named: a new one is made
- * for it. It takes the place of the old one: some servers have a limit, and would let the new one wait for the end of
- * the old. What was written through the same export to whatever the connection reads is seen in any case, since servers
+ * older than WAIT_NBD_AGE_NS, counted from the begin of its handshake, in which the export is named: a new one takes its
+ * place. Who goes on to look has it begun before that (nbd_export_renew), beside the old one, whose place it takes when it is there: so
+ * nobody waits for it, however far away the server is. But some servers have a limit, and refuse the new one or let it wait for the end of
+ * the old: when that is too old it is closed in any case. What was written through the same export to whatever the connection reads is seen in any case, since servers
  * answer reads from where they wrote (FACTS: a second connection to nbd-server, nbdkit and qemu-nbd missed none of 500
  * writes that were not flushed).
  *
@@ -62,6 +63,12 @@ struct nbd_look {
  * `within_ns` at most. -EIO, and the target knows why.
  */
 int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t within_ns, struct nbd_look *look);
+
+/*
+ * It was looked at, and is going to be again: if its connection is about to be too old for that, and there is room beside it, another
+ * one is begun. Never waits.
+ */
+void nbd_export_renew(struct nbd_export *nbd_export);
 
 /* Is there a connection, as far as is known? */
 bool nbd_export_is_connected(struct nbd_export *nbd_export);
@@ -125,6 +132,8 @@ struct nbd_export {
 	bool freed;		    /* with its last connection */
 	uint64_t size_bytes;	    /* over the current one */
 	uint64_t served;	    /* how many were current until now */
+	int64_t took_ns;	    /* to make the last one */
+	int64_t renew_ns;	    /* not beside the current one before: that was in vain */
 	int64_t used_ns;	    /* when it was last looked at or read from */
 	int64_t again_ns;	    /* not to be connected to before */
 	unsigned failures;	    /* in a row */
@@ -148,6 +157,9 @@ void nbd_end_piece(struct nbd_batch *batch, struct ring_piece *piece, ssize_t re
 
 /* The following under the lock. The loop is to look what there is to do. */
 void nbd_wake(void);
+
+/* Nothing comes of `next`. That is a failure of the export, unless there is a current one. */
+void nbd_fail_next(struct nbd_export *nbd_export, const char *problem, const char *details);
 
 /* What was not issued fails, and it is not connected to again for a while, the longer the more often that was so. */
 void nbd_fail_export(struct nbd_export *nbd_export, const char *problem, const char *details);
