@@ -182,8 +182,8 @@ static void read_prepared(void *context, struct ring_piece *pieces, size_t count
 }
 
 /*
- * Nothing where writes are told: then what is read is what was written. Nor where nobody is connected: who looks connects, and asks
- * for NAME@writes before that.
+ * Nothing where writes are told: then what is read is what was written. Nor of a store that is not slow, for not every call needs it: a
+ * board's boot cost it a tenth more. Nor where nobody is connected: who looks connects, and asks for NAME@writes before that.
  */
 static int nbd_prepare(struct cache_device *device, int64_t since_ns, int64_t until_ns)
 {
@@ -192,7 +192,7 @@ static int nbd_prepare(struct cache_device *device, int64_t since_ns, int64_t un
 	struct nbd_look look;
 	int error;
 
-	if (!reads_ahead(nbd) || !nbd_device_is_connected(device))
+	if (!reads_ahead(nbd) || !ahead_is_slow(nbd->ahead) || !nbd_device_is_connected(device))
 		return 0;
 	error = look_at_export(nbd, 0, &look);
 	return error == 0 ? ahead_prepare(nbd->ahead, &source, since_ns, until_ns) : error;
