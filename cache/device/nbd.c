@@ -182,19 +182,23 @@ static void read_prepared(void *context, struct ring_piece *pieces, size_t count
 }
 
 /*
- * Nothing where writes are told: then what is read is what was written. Nor of a store that is not slow, for not every call needs it: a
+ * Not where writes are told: then what is read is what was written. Nor of a store that is not slow, for not every call needs it: a
  * board's boot cost it a tenth more. Nor where nobody is connected: who looks connects, and asks for NAME@writes before that.
  */
+static bool nbd_prepares(struct cache_device *device)
+{
+	struct nbd *nbd = nbd_of(device);
+
+	return reads_ahead(nbd) && ahead_is_slow(nbd->ahead) && nbd_device_is_connected(device);
+}
+
 static int nbd_prepare(struct cache_device *device, int64_t since_ns, int64_t until_ns)
 {
 	struct nbd *nbd = nbd_of(device);
 	struct ahead_source source = { read_prepared, nbd, atomic_load(&nbd->size_bytes) };
 	struct nbd_look look;
-	int error;
+	int error = look_at_export(nbd, 0, &look);
 
-	if (!reads_ahead(nbd) || !ahead_is_slow(nbd->ahead) || !nbd_device_is_connected(device))
-		return 0;
-	error = look_at_export(nbd, 0, &look);
 	return error == 0 ? ahead_prepare(nbd->ahead, &source, since_ns, until_ns) : error;
 }
 
@@ -284,6 +288,7 @@ static void nbd_close_device(struct cache_device *device)
 static const struct cache_device_ops nbd_ops = {
 	.observe = nbd_observe,
 	.prepare = nbd_prepare,
+	.prepares = nbd_prepares,
 	.read_blocks = nbd_read_blocks,
 	.read_pieces = nbd_read_pieces,
 	.describe = nbd_describe,
