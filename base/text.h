@@ -12,6 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static inline bool text_starts(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
 static inline bool text_is_blank(char character)
 {
 	return character == ' ' || character == '\t' || character == '\r';

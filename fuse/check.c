@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "base/waits.h"
+#include "fuse/names/image_open.h"
+#include "fuse/names/list.h"
 #include "fuse/process/log.h"
 
 bool check_say(const char *source, int error)
@@ -127,4 +129,18 @@ bool check_servable(struct view *view, const struct options *options)
 	if (pthread_timedjoin_np(thread, NULL, &until) != 0)
 		pthread_detach(thread);
 	return !atomic_load(&check.bad);
+}
+
+void check_say_if_empty(struct view *view, struct queue *queue, const char *source)
+{
+	struct cache_op op = { .may_block = true };
+	struct cache_listing listing;
+
+	/* The mount waits for this: no image is looked into if there is another way to tell. */
+	if (view_is_single(view) || view_has_names(view) ||
+	    view_list(view, &op, queue, &listing) != 0)
+		return;
+	if (listing.count == 0)
+		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", source);
+	cache_listing_free(&listing);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * check: what is said of SOURCE before it is served. One image that cannot be shown is an
- * error at the start; a directory without images is only worth a line (main.c).
+ * error at the start; a directory without images is only worth a line.
  */
 #pragma once
 
@@ -9,6 +9,7 @@
 
 #include "fuse/names/view.h"
 #include "fuse/process/options.h"
+#include "fuse/process/queue.h"
 
 /* Say what is the matter with SOURCE (-errno). False. */
 bool check_say(const char *source, int error);
@@ -25,3 +26,6 @@ void check_swapped(const struct options *options);
  * request is answered in time. Both arguments are borrowed for good. Once.
  */
 bool check_servable(struct view *view, const struct options *options);
+
+/* A directory without images: a line. Waits for a listing of it, unless its names tell. */
+void check_say_if_empty(struct view *view, struct queue *queue, const char *source);

@@ -96,9 +96,9 @@ struct inode {
 	struct order below;	     /* of a top */
 	uint64_t below_bytes;	     /* of a top: what they take of memory */
 
-	struct forgetting *forgetting; /* request.c, under its lock: its pages are being dropped */
+	struct forgetting *forgetting; /* request_pages.c, under its lock: its pages are being dropped */
 	atomic_bool late;	/* late.c: it is being kept for the next try */
-	struct request *reads;	/* request.c, under its lock: READs that are not answered */
+	struct request *reads;	/* likewise: READs that are not answered */
 };
 
 struct inodes;

@@ -23,7 +23,7 @@ struct open_dir {
 /* What is in a directory, and what stands before it. */
 struct names {
 	const char *name; /* the directory's own */
-	struct own_names own;
+	struct fat_names own;
 	struct cache_listing others;
 };
 
@@ -38,7 +38,7 @@ static int list_place(void *context, struct cache_op *op, const struct place *pl
 	if (error == 0)
 		error = cache_dir_list(place->dir, op, &names->others);
 	if (error != 0)
-		own_names_free(&names->own);
+		fat_names_free(&names->own);
 	return error;
 }
 
@@ -66,7 +66,7 @@ static int pack(const struct names *names, enum dirent_type leaf, char **bytes, 
 		at = stpcpy(at + 1, names->own.list[i]) + 1;
 	}
 	for (size_t i = 0; i < others->count; i++) {
-		if (own_names_find(&names->own, others->entries[i].name))
+		if (fat_names_find(&names->own, others->entries[i].name))
 			continue;
 		*at = (char)(others->entries[i].is_directory ? DIRENT_DIRECTORY : leaf);
 		at = stpcpy(at + 1, others->entries[i].name) + 1;
@@ -87,7 +87,7 @@ static int list(struct request *request, struct cache_op *op, char **bytes, size
 	if (error != 0)
 		return error;
 	error = pack(&names, is_source(request) ? DIRENT_LINK : DIRENT_FILE, bytes, length_bytes);
-	own_names_free(&names.own);
+	fat_names_free(&names.own);
 	cache_listing_free(&names.others);
 	return error;
 }

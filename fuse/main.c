@@ -10,16 +10,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,11 +22,12 @@
 #include "cache/changes/kernel.h"
 #include "cache/device/buffer.h"
 #include "cache/device/nbd_export.h"
-#include "cache/device/opener.h"
+#include "cache/device/source_dir.h"
 #include "fuse/check.h"
 #include "fuse/control/control.h"
 #include "fuse/control/usage.h"
-#include "fuse/names/list.h"
+#include "fuse/ending.h"
+#include "fuse/kernel_listen.h"
 #include "fuse/names/sweep.h"
 #include "fuse/operations.h"
 #include "fuse/process/confine.h"
@@ -42,24 +38,16 @@
 #include "fuse/process/privileges.h"
 #include "fuse/process/separate.h"
 #include "fuse/process/session.h"
+#include "fuse/ready.h"
 #include "fuse/remount.h"
 #include "fuse/request.h"
 #include "fuse/umount.h"
-
-/* Readers get this long to finish after a signal; a second signal ends it at once. */
-#define GRACE_SECONDS 5
-
-/* Its last requests are answered within the wait of one. */
-#define READY_SECONDS 5
 
 /* So many images one user may hold open, however few descriptors there are. */
 #define HELD_IMAGES_MIN 16
 
 /* To block servers, in all. */
 #define NBD_CONNECTIONS 256
-
-/* So long at most it waits for what links of SOURCE lead to. */
-#define LISTEN_SECONDS 1
 
 /* Of /dev/fuse, by the kernel's list (Documentation/admin-guide/devices.txt). */
 #define FUSE_MAJOR 10
@@ -79,47 +67,11 @@ struct daemon {
 	struct job sweep_job;
 	struct lane sweep_lane;
 	struct view_source *source; /* the view's, once there is one */
-	int readahead_fd; /* -1: may not be set */
-	int root_fd;	  /* of the mount, until it was answered */
-	pthread_t main_thread;
-	pthread_t ready_thread; /* valid once ready_started */
-	atomic_bool ready_started;
-	pthread_t listen_thread; /* likewise, once listening */
-	bool listening;
-	atomic_bool ending; /* a signal takes the mount away */
-	atomic_bool broken; /* the process that opens images has ended */
+	struct ready ready;
+	struct ending ending;
 };
 
 /* ---- before -------------------------------------------------------------- */
-
-/* Each image is two descriptors and more; the soft limit is meant for select(2). */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static rlim_t descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
-}
-
-/*
- * Kept content comes and goes in large pieces: have malloc map them, so that
- * they go back to the system; and few arenas for many short-lived threads.
- */
-static void tame_malloc(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 256 << 10);
-	mallopt(M_TRIM_THRESHOLD, 256 << 10);
-	mallopt(M_ARENA_MAX, 2);
-}
 
 /* First of all: it is forked. */
 static bool separate(struct daemon *daemon)
@@ -130,51 +82,13 @@ static bool separate(struct daemon *daemon)
 	if (error != 0)
 		return check_say(daemon->options.source, error);
 	uri = view_source_uri(daemon->source);
-	opener_set_nbd(daemon->options.nbd ? daemon->options.nbd : "any", uri);
+	source_dir_set_nbd(daemon->options.nbd ? daemon->options.nbd : "any", uri);
 	/* Of a URI no directory has an entry. */
 	error = separate_start(view_source_directory(daemon->source), uri ? "" : view_source_file(daemon->source), daemon->title,
 			       daemon->title_bytes);
 	if (error != 0)
 		fprintf(stderr, "imagefs: cannot fork: %s\n", strerror(-error));
 	return error == 0;
-}
-
-static int start_listening(void *kernel)
-{
-	return kernel_events_start(kernel);
-}
-
-/* Does the kernel announce writes to us? SOURCE's filesystem may not, while those of images behind links do. */
-static int begin_to_listen(struct daemon *daemon)
-{
-	CLEANUP_FD int fd = open(daemon->options.source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int error = fd < 0 ? -errno : kernel_events_new(&daemon->kernel), tested;
-
-	if (error != 0)
-		return error;
-	tested = kernel_events_test(daemon->kernel, fd);
-	if (tested == 0 || (tested == -EOPNOTSUPP && daemon->options.changes == CHANGES_AUTO))
-		error = privileges_start_without(start_listening, daemon->kernel);
-	if (error != 0 || (tested != 0 && tested != -EOPNOTSUPP))
-		daemon->kernel = NULL;
-	return tested != 0 ? tested : error;
-}
-
-static bool listen_to_kernel(struct daemon *daemon)
-{
-	int error;
-
-	daemon->why_no_kernel = "switched off by the option changes=";
-	if (daemon->options.changes == CHANGES_EVENTS || daemon->options.changes == CHANGES_NONE)
-		return true;
-	error = begin_to_listen(daemon);
-	if (error == -ENOENT || error == -EACCES) /* said better by who needs it */
-		return true;
-	daemon->why_no_kernel = error != 0 ? kernel_why_not(error) : NULL;
-	if (error == 0 || daemon->options.changes != CHANGES_KERNEL)
-		return true;
-	log_line(LOG_LEVEL_ERROR, "changes=kernel: %s: %s", daemon->options.source, kernel_why_not(error));
-	return false;
 }
 
 static void let_go(void *context, struct view_image *image)
@@ -189,7 +103,7 @@ static void let_go(void *context, struct view_image *image)
 static bool make_view(struct daemon *daemon)
 {
 	const struct options *options = &daemon->options;
-	rlim_t descriptors = descriptor_limit(), reserved = 48 + descriptors / 16; /* ours, and those of rings */
+	rlim_t descriptors = daemon_descriptor_limit(), reserved = 48 + descriptors / 16; /* ours, and those of rings */
 	struct cache_settings cache = cache_settings_default;
 	struct view_settings view = {
 		.believe_nothing = options->changes == CHANGES_NONE,
@@ -240,131 +154,11 @@ static bool make_session(struct daemon *daemon)
 	return daemon->session != NULL;
 }
 
-/* ---- the end ------------------------------------------------------------- */
-
-static void wake(int signal)
-{
-	(void)signal;
-}
-
-static void block_signals(sigset_t *signals)
-{
-	sigemptyset(signals);
-	sigaddset(signals, SIGINT);
-	sigaddset(signals, SIGTERM);
-	sigaddset(signals, SIGHUP);
-	sigaddset(signals, SIGCHLD);
-	pthread_sigmask(SIG_BLOCK, signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	/* Breaks libfuse's main thread out of its wait. */
-	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = wake }, NULL);
-}
-
-/*
- * The first signal detaches the mount: new users find the directory below,
- * readers inside are served until they close (then the kernel ends the session)
- * or the time of grace is over. SIGCHLD: our only child may have ended. A thread of its own, since nothing useful may be
- * done in a handler.
- */
-static void *signal_thread(void *argument)
-{
-	struct daemon *daemon = argument;
-	struct timespec grace = { .tv_sec = GRACE_SECONDS };
-	bool detached;
-	sigset_t signals;
-	int signal;
-
-	block_signals(&signals);
-	do
-		sigwait(&signals, &signal);
-	while ((signal == SIGHUP && !daemon->options.foreground) || (signal == SIGCHLD && !separate_has_ended()));
-	if (signal == SIGCHLD) {
-		/* No image could be opened any more, nor anything unmounted: who starts us again takes the mount over. */
-		log_line(LOG_LEVEL_ERROR, "the process that opens images has ended, and so does this: start imagefs again");
-		atomic_store(&daemon->broken, true);
-	} else {
-		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
-		atomic_store(&daemon->ending, true);
-		detached = separate_detach(SEPARATE_MAIN, true);
-		control_end(daemon->control);
-		if (detached)
-			sigtimedwait(&signals, NULL, &grace);
-	}
-	fuse_session_exit(daemon->session);
-	/* The loop may be about to wait when it is told: tell it until it is gone with the process. */
-	for (;;) {
-		pthread_kill(daemon->main_thread, SIGUSR1);
-		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
-	}
-	return NULL;
-}
-
 /* ---- serving ------------------------------------------------------------- */
 
-/* What a link of SOURCE leads to may hang. */
-static void *listen_thread(void *daemon)
+static void answering(struct imagefs *fs)
 {
-	view_source_listen(view_source(((struct daemon *)daemon)->fs.view));
-	return NULL;
-}
-
-static void wait_for_listen_thread(struct daemon *daemon)
-{
-	struct timespec until;
-
-	if (!daemon->listening)
-		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += LISTEN_SECONDS;
-	pthread_timedjoin_np(daemon->listen_thread, NULL, &until);
-}
-
-/*
- * The kernel is being answered: what waits for us may go on. Not on libfuse's
- * thread, whose answer the mount is still waiting for.
- */
-static void *ready_thread(void *argument)
-{
-	struct daemon *daemon = argument;
-	char status[256];
-	bool answered;
-
-	/* Servers are started when we are ready, and open their logs and images. */
-	control_wait_until_answered(daemon->control);
-	wait_for_listen_thread(daemon);
-	/* The proof: a request that went through the kernel and came back. */
-	answered = mount_is_answered(daemon->root_fd);
-	close(daemon->root_fd);
-	if (!answered)
-		return NULL;
-	mount_set_readahead(daemon->readahead_fd);
-	snprintf(status, sizeof(status), "READY=1\nSTATUS=Serving %.180s", daemon->options.source);
-	daemon_notify(status);
-	daemon_report();
-	return NULL;
-}
-
-static void start_ready_thread(struct imagefs *fs)
-{
-	struct daemon *daemon = (struct daemon *)fs;
-	if (pthread_create(&daemon->ready_thread, NULL, ready_thread, daemon) == 0)
-		atomic_store(&daemon->ready_started, true);
-}
-
-/*
- * Somebody may unmount before we have said that we are ready. A process that ends while
- * one of its threads waits for an answer of its own never ends: the kernel waits for the
- * answer, and the descriptor that would break the connection is closed only behind it.
- */
-static void wait_for_ready_thread(struct daemon *daemon)
-{
-	struct timespec until;
-
-	if (!atomic_load(&daemon->ready_started))
-		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += READY_SECONDS;
-	pthread_timedjoin_np(daemon->ready_thread, NULL, &until);
+	ready_start(&((struct daemon *)fs)->ready);
 }
 
 /* What is deleted is let go within seconds (S5). */
@@ -379,12 +173,13 @@ static int64_t sweep(struct job *job)
 
 static int start_threads(struct daemon *daemon)
 {
-	pthread_t thread;
-	sigset_t signals;
 	int error;
 
-	block_signals(&signals);
-	daemon->main_thread = pthread_self();
+	ending_prepare(&daemon->ending);
+	daemon->ready.source = daemon->options.source;
+	daemon->ready.control = daemon->ending.control = daemon->control;
+	daemon->ending.session = daemon->session;
+	daemon->ending.foreground = daemon->options.foreground;
 	asked_init(&daemon->fs.asked);
 	daemon->sweep_job = (struct job){ .run = sweep, .lane = &daemon->sweep_lane };
 	error = queue_new(&daemon->fs.queue);
@@ -393,26 +188,10 @@ static int start_threads(struct daemon *daemon)
 	if (error == 0)
 		queue_submit(daemon->fs.queue, &daemon->sweep_job);
 	if (error == 0)
-		daemon->listening = pthread_create(&daemon->listen_thread, NULL, listen_thread, daemon) == 0;
+		kernel_listen_to_links(&daemon->ready.listener, view_source(daemon->fs.view));
 	if (error == 0)
-		error = -pthread_create(&thread, NULL, signal_thread, daemon);
-	if (error == 0)
-		pthread_detach(thread);
+		error = ending_start(&daemon->ending);
 	return error;
-}
-
-static void say_if_empty(struct daemon *daemon)
-{
-	struct cache_op op = { .may_block = true };
-	struct cache_listing listing;
-
-	/* The mount waits for this: no image is looked into if there is another way to tell. */
-	if (view_is_single(daemon->fs.view) || view_has_names(daemon->fs.view) ||
-	    view_list(daemon->fs.view, &op, daemon->fs.queue, &listing) != 0)
-		return;
-	if (listing.count == 0)
-		log_line(LOG_LEVEL_NOTICE, "%s: no image in it yet; what comes will be shown", daemon->options.source);
-	cache_listing_free(&listing);
 }
 
 static int serve(struct daemon *daemon)
@@ -432,9 +211,9 @@ static int serve(struct daemon *daemon)
 	mount_say_if_private(daemon->options.mountpoint);
 	mount_name_helper(view_source_path(daemon->source), daemon->options.mountpoint);
 	parallel_arrange(daemon->session);
-	daemon->readahead_fd = mount_open_readahead(daemon->options.mountpoint);
+	daemon->ready.readahead_fd = mount_open_readahead(daemon->options.mountpoint);
 	/* As another user we may find no way to it. Of a mount's root the kernel asks nothing here. */
-	daemon->root_fd = open(daemon->options.mountpoint, O_PATH | O_CLOEXEC);
+	daemon->ready.root_fd = open(daemon->options.mountpoint, O_PATH | O_CLOEXEC);
 	daemon_reach_out();
 	usage_prepare();
 	error = privileges_drop();
@@ -450,27 +229,20 @@ static int serve(struct daemon *daemon)
 		_exit(1); /* there are threads that wait for the mount, which is not served */
 	}
 	remount_say_read_only(&daemon->options);
-	say_if_empty(daemon);
+	check_say_if_empty(daemon->fs.view, daemon->fs.queue, daemon->options.source);
 	result = session_loop(daemon->session);
 	daemon_let_go_of_files();
 	/* Ended from outside (umount), or by a signal: both are a good end. */
 	daemon_notify("STOPPING=1");
-	wait_for_ready_thread(daemon);
+	ready_wait(&daemon->ready);
 	control_end(daemon->control);
-	if (daemon->broken)
+	if (daemon->ending.broken)
 		return 1;
-	if (!daemon->ending && result < 0)
+	if (!daemon->ending.begun && result < 0)
 		log_line(LOG_LEVEL_ERROR, "the connection to the kernel broke: %s", strerror(-result));
-	if (!daemon->ending)
+	if (!daemon->ending.begun)
 		separate_detach(SEPARATE_MAIN, result < 0);
-	return !daemon->ending && result < 0;
-}
-
-static void close_inherited(int kept)
-{
-	if (kept > 3)
-		close_range(3, (unsigned)kept - 1, 0);
-	close_range(kept >= 3 ? (unsigned)kept + 1 : 3, ~0U, 0);
+	return !daemon->ending.begun && result < 0;
 }
 
 /* Unless it is mounted already, by mount.fuse3. */
@@ -516,20 +288,20 @@ static int run(struct daemon *daemon)
 	if (options->verbose)
 		log_set_level(LOG_LEVEL_INFO);
 	log_set_debug(options->debug);
-	/* A lock or pipe of whoever started us must not stay open as long as the mount. */
 	if (!options->foreground)
-		close_inherited(options->fuse_fd);
+		daemon_close_inherited(options->fuse_fd);
 	/* The child says what is wrong, as long as it has not reported; nothing may exist before the fork. */
 	if (!options->foreground && !daemon_fork()) {
 		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
 		return 1;
 	}
-	raise_descriptor_limit();
+	daemon_raise_descriptor_limit();
 	if (!separate(daemon))
 		return 1;
 	privileges_run_as(options->run_as_user, options->run_as_group);
 	daemon->fs.handles = handles_new();
-	if (!daemon->fs.handles || !listen_to_kernel(daemon) || !make_view(daemon))
+	if (!daemon->fs.handles || !kernel_listen(options, &daemon->kernel, &daemon->why_no_kernel) ||
+	    !make_view(daemon))
 		return 1;
 	daemon->fs.inodes = inodes_new(cache_memory(daemon->cache));
 	daemon->fs.own = own_files_new(cache_memory(daemon->cache), (int64_t)options->settle_ms * 1000000);
@@ -539,7 +311,7 @@ static int run(struct daemon *daemon)
 		return 1;
 	daemon->fs.options = options;
 	daemon->fs.root_lane.width = view_is_single(daemon->fs.view) ? LANE_WIDTH : 64;
-	daemon->fs.answering = start_ready_thread;
+	daemon->fs.answering = answering;
 	if (!control_prepare(options, daemon->fs.view, daemon->cache, &daemon->control))
 		return 1;
 	if (!make_session(daemon))
@@ -564,7 +336,7 @@ int main(int argc, char **argv)
 	daemon_fill_standard_descriptors();
 	if (umount_is_asked(argv[0]))
 		return umount_run(argc, argv);
-	tame_malloc();
+	daemon_tame_malloc();
 	daemon.title = argv[0];
 	daemon.title_bytes = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	switch (options_parse(argc, argv, &daemon.options)) {

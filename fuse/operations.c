@@ -11,6 +11,7 @@
 #include "fuse/process/parallel.h"
 #include "fuse/remount.h"
 #include "fuse/request_asked.h"
+#include "fuse/request_run.h"
 
 /* ---- files ------------------------------------------------------------------ */
 
@@ -134,7 +135,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
 	struct imagefs *fs = userdata;
 
-	/* No new content needs it: another version is another inode (request.c drops pages before an error). */
+	/* No new content needs it: another version is another inode (request_pages.h drops pages before an error). */
 	connection->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	parallel_want(connection);
 	connection->max_background = 64;

@@ -55,10 +55,10 @@ static int lookup_in_source(struct request *request, struct cache_op *op)
 
 /* The file of the name's own that `name` finds. 0: it was answered; -ENOENT: there is none. */
 static int lookup_own(struct request *request, struct cache_op *op, const struct place *place, const char *directory,
-		      const struct own_names *names, const char *name)
+		      const struct fat_names *names, const char *name)
 {
 	struct imagefs *fs = request->fs;
-	const char *found = own_names_find(names, name);
+	const char *found = fat_names_find(names, name);
 	struct own_file *file;
 	struct stat st;
 	int error;
@@ -96,7 +96,7 @@ static void node_put(const struct cache_node *node)
 static int lookup_with_own(struct request *request, struct cache_op *op, const struct place *place)
 {
 	char directory[NAME_MAX + 1];
-	struct own_names names;
+	struct fat_names names;
 	struct cache_node node;
 	int error = own_directory(directory, request->inode->name) ? own_names_read(directory, op, &names) : -EIO;
 
@@ -105,14 +105,14 @@ static int lookup_with_own(struct request *request, struct cache_op *op, const s
 	error = lookup_own(request, op, place, directory, &names, request->name);
 	if (error == -ENOENT) {
 		error = cache_dir_lookup(place->dir, op, request->name, &node);
-		if (error == 0 && own_names_find(&names, node.name)) {
+		if (error == 0 && fat_names_find(&names, node.name)) {
 			node_put(&node);
 			error = lookup_own(request, op, place, directory, &names, node.name);
 		} else if (error == 0) {
 			error = lookup_node(request, place, &node);
 		}
 	}
-	own_names_free(&names);
+	fat_names_free(&names);
 	return error;
 }
 

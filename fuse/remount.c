@@ -16,6 +16,7 @@
 #include "base/mountinfo.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
+#include "fuse/process/options_text.h"
 #include "fuse/process/separate.h"
 
 /* Of options_describe. A path, and words. The size is part of the number: a daemon with another one says ENOTTY. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * request: one FUSE request on its way to an answer.
+ * request: one FUSE request on its way to an answer: what is asked, of what, by whom, and whether it was answered.
  *
  * Each kind of request has one function that tries it. It is called at once on
  * libfuse's thread, where it must not wait; if it has to, the request becomes a
@@ -9,18 +9,10 @@
  * answered by the clock is not tried again, and a try that is under way then
  * does not touch the kernel's request any more.
  *
- * How long it waits: for an image in flux, or our own reading of it, at most
- * WAIT_REQUEST_NS, and no longer than the image may make one thread wait
- * (wait_share.h); a request that may not wait is tried once all the same. For a
- * device that does not answer, WAIT_HUNG_NS more; that counts as a wait when the
- * clock had to answer. Until then the device may only be slow, and to refuse would
- * not make it faster; but who was late within the span gets what is left of it. A READ is given more on storage
- * that is slow but answers (WAIT_SLOW_READ_NS).
- *
- * A thread that asks of other images too (a TFTP server that has only one) keeps them all
- * waiting: of it, the time that a device takes counts as well, and no READ is given more.
- * When its share is used up it is given WAIT_BRIEF_NS, and nothing once that was too short
- * or while the image is being written.
+ *   request_run.h     tries it, at once and as a job
+ *   request_wait.h    how long it may wait
+ *   request_answer.h  an error as its reader, the log and status hear of it
+ *   request_pages.h   what the kernel has of a file, when a READ fails
  */
 #pragma once
 
@@ -92,7 +84,7 @@ struct request {
 
 	uint64_t share;	     /* of a job: what its waits are counted for */
 	bool serves_others;  /* of a job: the thread asks of other images too */
-	struct request *next_read; /* of its inode's list, under the lock of request.c */
+	struct request *next_read; /* of its inode's list, of request_pages.c */
 	int64_t start_ns;    /* CLOCK_MONOTONIC: when it came, if that is known */
 	int64_t deadline_ns; /* until then it waits for the image */
 	unsigned looks;	     /* how often it was tried */
@@ -101,11 +93,19 @@ struct request {
 	atomic_bool over; /* the clock answered it */
 };
 
-/* Begin the request on inode `id` and see it through. The rest of `request` is set by the caller. */
-void request_start(struct request *request, fuse_req_t fuse, uint64_t id, const struct request_call *call);
+/* The lane of what it is about. */
+struct lane *request_lane(const struct request *request);
 
-/* Do something for the inode of `request` that nobody waits for. */
-void request_in_background(const struct request *request, const struct request_call *call);
+/* What its waits are counted for: an image, by whichever of its names it is asked for. */
+uint64_t request_share(const struct request *request);
 
 /* May this thread answer? At most once true. Whoever gets false undoes what it did. */
 bool request_claim(struct request *request);
+
+/* May the clock? Likewise. */
+bool request_claim_late(struct request *request);
+
+bool request_is_answered(const struct request *request);
+
+/* Give back what it holds: the inode, the image, and what request->give_back is for. */
+void request_release(struct request *request);

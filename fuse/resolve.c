@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "fuse/names/image_open.h"
 
 static int image_of(struct view *view, struct cache_op *op, const struct inode *inode,
 		    int (*lookup)(struct view *view, struct cache_op *op, const char *name, struct view_target *target),

@@ -62,6 +62,7 @@ SRC=$T/src MNT=$T/mnt CONTROL=/run/imagefs/mnt
 mkdir "$SRC" "$MNT"
 LOOPS=() PIDS=()
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:log_path=$T/sanitizer
+export TSAN_OPTIONS=${TSAN_OPTIONS:-}:log_path=$T/sanitizer:suppressions=$HERE/tsan.suppressions
 
 cleanup() {
 	local status=$? point pid device daemons i

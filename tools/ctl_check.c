@@ -379,8 +379,8 @@ int command_check(const char *control, int count, char **arguments)
 		image_finish_change(&check.place);
 		result = check_run(&check);
 	}
-	for (size_t i = 0; i < check.own.count && result != USAGE; i++)
-		check_say(&check, FINDING_NOTE, "files", "%s: is a file of its own, in %s", check.own.names[i], check.own.directory);
+	for (size_t i = 0; i < check.own.names.count && result != USAGE; i++)
+		check_say(&check, FINDING_NOTE, "files", "%s: is a file of its own, in %s", check.own.names.list[i], check.own.directory);
 	if (result != USAGE && json)
 		check_write_json(stdout, &check);
 	else if (result != USAGE)

@@ -134,8 +134,8 @@ bool volume_files_any(void *context, const char *prefix, const char *suffix)
 		if (!(entry->attributes & FAT_ATTR_DIRECTORY) && has_ends(entry->name, name, suffix))
 			return true;
 	}
-	for (size_t i = 0; i < files->own->count && name == prefix; i++)
-		if (has_ends(files->own->names[i], prefix, suffix))
+	for (size_t i = 0; i < files->own->names.count && name == prefix; i++)
+		if (has_ends(files->own->names.list[i], prefix, suffix))
 			return true;
 	return false;
 }

@@ -18,7 +18,7 @@
 #include "tools/ctl.h"
 #include "tools/prep/journal.h"
 
-/* Links that lead to links: no further than this (view.c has the same bound). */
+/* Links that lead to links: no further than this (fuse/names/links.h has the same bound). */
 #define LINKS_MAX 8
 
 static const char *const suffixes[] = { "", ".img", ".raw" };

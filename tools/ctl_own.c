@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "fat/fat.h"
 #include "tools/ctl_image.h"
 
 /* Links that lead to links: no further than this, as in ctl_image.c. */
@@ -71,52 +70,18 @@ static char *find_directory(const struct image_place *place, const char *argumen
 
 /* ---- which there are ----------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
-	const char *first = *(char *const *)a, *second = *(char *const *)b;
-	int order = fat_name_compare(first, second);
-
-	return order != 0 ? order : strcmp(first, second);
-}
-
-static int take(struct own *own, int dir_fd, const char *name, size_t *room)
+static int take(struct own *own, int dir_fd, const char *name)
 {
 	struct stat st;
 
 	if (name[0] == '.' || fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 		return 0;
-	if (own->count == *room) {
-		size_t wider = *room ? *room * 2 : 16;
-		char **grown = reallocarray(own->names, wider, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		own->names = grown;
-		*room = wider;
-	}
-	own->names[own->count] = strdup(name);
-	return own->names[own->count] ? (own->count++, 0) : -ENOMEM;
-}
-
-static void fold(struct own *own)
-{
-	size_t kept = 0;
-
-	if (own->count > 0)
-		qsort(own->names, own->count, sizeof(*own->names), compare);
-	for (size_t i = 0; i < own->count; i++) {
-		if (kept > 0 && fat_name_compare(own->names[kept - 1], own->names[i]) == 0)
-			free(own->names[i]);
-		else
-			own->names[kept++] = own->names[i];
-	}
-	own->count = kept;
+	return fat_names_add(&own->names, name);
 }
 
 int own_open(const struct image_place *place, const char *argument, struct own *own)
 {
 	struct dirent *entry;
-	size_t room = 0;
 	int error = 0;
 	DIR *dir;
 
@@ -127,36 +92,26 @@ int own_open(const struct image_place *place, const char *argument, struct own *
 	if (!dir)
 		return -errno;
 	while (error == 0 && (entry = readdir(dir)))
-		error = take(own, dirfd(dir), entry->d_name, &room);
+		error = take(own, dirfd(dir), entry->d_name);
 	closedir(dir);
-	fold(own);
+	fat_names_fold(&own->names);
 	return error;
 }
 
 void own_close(struct own *own)
 {
-	for (size_t i = 0; i < own->count; i++)
-		free(own->names[i]);
-	free(own->names);
+	fat_names_free(&own->names);
 	free(own->directory);
 	*own = (struct own){ 0 };
 }
 
 /* ---- one of them ------------------------------------------------------------- */
 
-static int compare_name(const void *name, const void *at)
-{
-	return fat_name_compare(name, *(char *const *)at);
-}
-
 const char *own_find(const struct own *own, const char *path)
 {
-	char **found;
-
 	while (*path == '/' || strncmp(path, "./", 2) == 0)
 		path++;
-	found = own->count == 0 ? NULL : bsearch(path, own->names, own->count, sizeof(*own->names), compare_name);
-	return found ? *found : NULL;
+	return fat_names_find(&own->names, path);
 }
 
 int own_file(const struct own *own, const char *name, struct stat *st)

@@ -8,10 +8,11 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "fat/names.h"
+
 struct own {
 	char *directory; /* NULL: there is none, and no names */
-	char **names;	 /* in the order of fat_name_compare; of several that are spelled alike the first */
-	size_t count;
+	struct fat_names names;
 };
 
 struct image_place;

@@ -138,8 +138,8 @@ static int list(struct shown *shown, const char *path, bool details)
 		return OK;
 	}
 	PATIENTLY(error, cache_dir_list(node.dir ? node.dir : shown->look.root, &op, &listing));
-	for (size_t i = 0; error == 0 && !node.dir && i < shown->own.count; i++)
-		if (print_own(&shown->own, shown->own.names[i], details) != OK)
+	for (size_t i = 0; error == 0 && !node.dir && i < shown->own.names.count; i++)
+		if (print_own(&shown->own, shown->own.names.list[i], details) != OK)
 			result = FAILED;
 	for (size_t i = 0; error == 0 && i < listing.count; i++)
 		if ((node.dir || !own_find(&shown->own, listing.entries[i].name)) &&

@@ -54,7 +54,7 @@ int guard_read(struct guard *guard, uint64_t offset_bytes, void *buffer, size_t 
 /* Was nothing saved or lost yet? */
 bool guard_is_pristine(struct guard *guard);
 
-/* For write_log.c alone, under its lock: its list, and the epoch the guard was set up in. */
+/* For guards.c alone, under the write log's lock: its list, and the epoch the guard was set up in. */
 struct guard_link {
 	struct guard *next, **link; /* link is NULL when it is in no list */
 	uint64_t epoch;

@@ -8,9 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/fanotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,58 +18,19 @@
 #include "base/clock.h"
 #include "base/waits.h"
 #include "cache/changes/announcements.h"
+#include "cache/changes/guard.h"
+#include "cache/changes/guards.h"
 #include "cache/changes/held.h"
+#include "cache/changes/kernel_feeds.h"
 #include "cache/changes/marker.h"
 #include "cache/changes/marks.h"
-#include "cache/changes/pairing.h"
-#include "cache/changes/guard.h"
+#include "cache/changes/visits.h"
+#include "cache/changes/wanted.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/opener.h"
 
-#define BUCKETS 1024
-
 /* How often it is asked which images nobody looks at any more. */
 #define SWEEP_NS (1 * WAIT_S)
-
-/* Who waits for a silent descriptor: on the stack of kernel_silent_fd. */
-struct wanted {
-	pid_t thread;
-	dev_t device;
-	ino_t inode;
-	int fd;
-	struct wanted *next;
-};
-
-/* A file that is read a little: on the stack of kernel_events_while. */
-struct visit {
-	dev_t device;
-	ino_t inode;
-	struct visit *next;
-};
-
-struct kernel_feed {
-	struct write_feed feed; /* first: a write feed is one of ours */
-	struct kernel_events *events;
-	struct write_log *log; /* borrowed: it closes its feed before it goes */
-	int fd;		       /* borrowed */
-	dev_t device;
-	ino_t inode;
-	_Atomic int64_t since_ns; /* since when it listens; 0: it does not */
-	_Atomic int64_t looked_ns;
-	struct pairing pairing; /* events->lock */
-	off_t size_bytes;	/* events->lock: at the last event, or when listening began */
-	struct kernel_feed *next; /* changed under the locks of its bucket and of events, read under one of them */
-};
-
-struct bucket {
-	/*
-	 * Held while the mark of a file in it is set or taken away, and it is asked who looks at the file, so that
-	 * these have one order. That waits for the opener: so the thread that answers never takes it, and nobody does who
-	 * holds events->lock.
-	 */
-	pthread_mutex_t marks;
-	struct kernel_feed *first; /* as kernel_feed's `next` */
-};
 
 struct kernel_events {
 	struct marks marks;   /* on the queue; constant after the start, as the next */
@@ -80,17 +39,15 @@ struct kernel_events {
 	struct marker *marker; /* constant after the start; thread-safe */
 	atomic_bool alive;
 	_Atomic unsigned waiting; /* who want the lock to take in what is queued: the thread leaves it to them */
-	struct bucket buckets[BUCKETS];
-	pthread_mutex_t lock; /* held while events are read and taken in: their order is the kernel's */
+	pthread_mutex_t lock; /* of the queue: held while events are read and taken in, so that their order is the kernel's */
 	/* All of these under the lock. */
 	struct wanted *wanted;
 	dev_t directory_device;
 	ino_t directory_inode;
 	struct announcements queue; /* its descriptor is constant */
 
-	/* Inside of the other lock: many visit at a time, and are not to wait until all that is queued is taken in. */
-	pthread_mutex_t visits_lock;
-	struct visit *visits; /* under visits_lock */
+	struct kernel_feeds feeds; /* under that lock and those of its buckets, which are outside of it: kernel_feeds.h */
+	struct visits visits;	   /* thread-safe */
 };
 
 const char *kernel_why_not(int error)
@@ -127,9 +84,8 @@ int kernel_events_new(struct kernel_events **out)
 	}
 	events->marks.fd = events->queue.fd;
 	pthread_mutex_init(&events->lock, NULL);
-	pthread_mutex_init(&events->visits_lock, NULL);
-	for (size_t i = 0; i < BUCKETS; i++)
-		pthread_mutex_init(&events->buckets[i].marks, NULL);
+	visits_init(&events->visits);
+	kernel_feeds_init(&events->feeds);
 	*out = events;
 	return 0;
 }
@@ -190,111 +146,26 @@ int kernel_events_directory(struct kernel_events *events, int fd)
 	return error;
 }
 
-/* ---- feeds; under the lock, or that of the bucket ------------------------------- */
-
-static struct bucket *bucket_of(struct kernel_events *events, dev_t device, ino_t inode)
-{
-	return &events->buckets[(inode ^ device * 31) % BUCKETS];
-}
-
-/* The next feed of that file from `feed` on: an old and a new user of an image may overlap. */
-static struct kernel_feed *of_file(struct kernel_feed *feed, dev_t device, ino_t inode)
-{
-	while (feed && (feed->device != device || feed->inode != inode))
-		feed = feed->next;
-	return feed;
-}
-
-static struct kernel_feed *first_of(struct kernel_events *events, dev_t device, ino_t inode)
-{
-	return of_file(bucket_of(events, device, inode)->first, device, inode);
-}
-
-static struct kernel_feed *next_of(const struct kernel_feed *feed)
-{
-	return of_file(feed->next, feed->device, feed->inode);
-}
-
-static bool is_listened_to(struct kernel_events *events, dev_t device, ino_t inode)
-{
-	for (struct kernel_feed *feed = first_of(events, device, inode); feed; feed = next_of(feed))
-		if (atomic_load(&feed->since_ns) != 0)
-			return true;
-	return false;
-}
-
-/* Under the lock. */
-static bool is_wanted(const struct kernel_events *events, dev_t device, ino_t inode)
-{
-	for (const struct wanted *wanted = events->wanted; wanted; wanted = wanted->next)
-		if (wanted->device == device && wanted->inode == inode)
-			return true;
-	return false;
-}
-
-/* By us, who close it then. */
-static bool is_visited(struct kernel_events *events, dev_t device, ino_t inode)
-{
-	const struct visit *visit;
-
-	LOCK_SCOPE(&events->visits_lock);
-	for (visit = events->visits; visit && (visit->device != device || visit->inode != inode);)
-		visit = visit->next;
-	return visit;
-}
-
 /* Under the lock. Then it must not be ignored. */
 static bool is_looked_at(struct kernel_events *events, dev_t device, ino_t inode)
 {
-	return is_listened_to(events, device, inode) || is_wanted(events, device, inode);
+	return kernel_feeds_listen(&events->feeds, device, inode) || wanted_has(events->wanted, device, inode);
+}
+
+/* Held while a file is marked, or not any more: kernel_feeds.h. */
+static pthread_mutex_t *marks_lock_of(struct kernel_events *events, dev_t device, ino_t inode)
+{
+	return &kernel_feeds_bucket(&events->feeds, device, inode)->marks;
 }
 
 /* ---- events; under the lock -------------------------------------------------- */
 
-/* Our own thread reads a byte, to be given the descriptor. */
-static bool give_to_who_wants(struct kernel_events *events, const struct fanotify_event_metadata *event)
-{
-	for (struct wanted *wanted = events->wanted; wanted; wanted = wanted->next) {
-		if (wanted->thread != event->pid || wanted->fd >= 0 || !(event->mask & FAN_PRE_ACCESS))
-			continue;
-		wanted->fd = event->fd;
-		announcements_allow(&events->queue, event->fd);
-		return true;
-	}
-	return false;
-}
-
-/*
- * open(O_TRUNC) is not announced, but what is written then is. By then the file is
- * shorter, and what is not written again has changed as well.
- */
-static void note_size(struct kernel_feed *feed, off_t size_bytes)
-{
-	if (size_bytes < feed->size_bytes)
-		write_log_start_over(feed->log);
-	feed->size_bytes = size_bytes;
-}
-
 /* What the feeds of the file make of an event. True: the writer is held, and the descriptor with it. */
 static bool tell_feeds(struct kernel_events *events, const struct fanotify_event_metadata *event, const struct stat *st)
 {
-	struct cache_range range = announcements_range(event);
-	struct saving *saving = NULL;
-	struct write_log *log = NULL;
+	struct write_log *log;
+	struct saving *saving = kernel_feeds_tell(&events->feeds, event, st, &log);
 
-	for (struct kernel_feed *feed = first_of(events, st->st_dev, st->st_ino); feed; feed = next_of(feed)) {
-		if (atomic_load(&feed->since_ns) == 0)
-			continue;
-		note_size(feed, st->st_size);
-		log = feed->log;
-		if (event->mask & FAN_PRE_ACCESS)
-			pairing_announced(&feed->pairing, event->pid, &range, &saving);
-		/* Merged, if it is both: then the thread has several requests, and which were writes is not known. */
-		else if (event->mask & FAN_MODIFY)
-			pairing_modified(&feed->pairing, event->pid);
-		else if (event->mask & FAN_ACCESS)
-			pairing_accessed(&feed->pairing, event->pid);
-	}
 	if (saving_run_now(saving)) {
 		saving_free(saving);
 		return false;
@@ -309,10 +180,15 @@ static void take_event(void *context, const struct fanotify_event_metadata *even
 	struct stat st;
 	bool known, visited;
 
-	if (event->fd < 0 || give_to_who_wants(events, event))
+	if (event->fd < 0)
 		return;
+	/* Our own thread reads a byte, to be given the descriptor. */
+	if (wanted_give(events->wanted, event)) {
+		announcements_allow(&events->queue, event->fd);
+		return;
+	}
 	known = fstat(event->fd, &st) == 0;
-	visited = known && is_visited(events, st.st_dev, st.st_ino); /* before it is let through, and ends */
+	visited = known && visits_have(&events->visits, st.st_dev, st.st_ino); /* by us, before it is let through, and ends */
 	if (known && tell_feeds(events, event, &st))
 		return;
 	if (event->mask & FAN_PRE_ACCESS)
@@ -332,9 +208,7 @@ static void know_nothing(void *context)
 {
 	struct kernel_events *events = context;
 
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
-			write_log_stranger(feed->log);
+	kernel_feeds_lost(&events->feeds);
 }
 
 static void drain(struct kernel_events *events)
@@ -380,7 +254,7 @@ static int64_t feed_listen(struct write_feed *self, bool may_block)
 		return since_ns;
 	if (!may_block)
 		return -EAGAIN;
-	LOCK_SCOPE(&bucket_of(feed->events, feed->device, feed->inode)->marks);
+	LOCK_SCOPE(marks_lock_of(feed->events, feed->device, feed->inode));
 	since_ns = atomic_load(&feed->since_ns);
 	if (since_ns != 0)
 		return since_ns;
@@ -428,9 +302,11 @@ static void sweep(void *context)
 {
 	struct kernel_events *events = context;
 
-	for (size_t i = 0; i < BUCKETS; i++) {
-		LOCK_SCOPE(&events->buckets[i].marks);
-		for (struct kernel_feed *feed = events->buckets[i].first; feed; feed = feed->next)
+	for (size_t i = 0; i < KERNEL_BUCKETS; i++) {
+		struct kernel_bucket *bucket = &events->feeds.buckets[i];
+
+		LOCK_SCOPE(&bucket->marks);
+		for (struct kernel_feed *feed = bucket->first; feed; feed = feed->next)
 			if (nobody_looks_any_more(feed))
 				marks_rest(&events->marks, feed->fd);
 	}
@@ -442,7 +318,7 @@ static void ignore(void *context, int fd, const struct stat *st)
 	struct kernel_events *events = context;
 	bool looked_at;
 
-	LOCK_SCOPE(&bucket_of(events, st->st_dev, st->st_ino)->marks);
+	LOCK_SCOPE(marks_lock_of(events, st->st_dev, st->st_ino));
 	pthread_mutex_lock(&events->lock);
 	looked_at = is_looked_at(events, st->st_dev, st->st_ino);
 	pthread_mutex_unlock(&events->lock);
@@ -450,36 +326,18 @@ static void ignore(void *context, int fd, const struct stat *st)
 		marks_rest_other(&events->marks, fd);
 }
 
-/* Under the bucket's lock, as the next one. */
-static void link_feed(struct kernel_feed *feed)
-{
-	struct bucket *bucket = bucket_of(feed->events, feed->device, feed->inode);
-
-	LOCK_SCOPE(&feed->events->lock);
-	feed->next = bucket->first;
-	bucket->first = feed;
-}
-
-static void unlink_feed(const struct kernel_feed *feed)
-{
-	struct kernel_feed **at = &bucket_of(feed->events, feed->device, feed->inode)->first;
-
-	LOCK_SCOPE(&feed->events->lock);
-	while (*at != feed)
-		at = &(*at)->next;
-	*at = feed->next;
-}
-
 static void remove_feed(struct kernel_feed *feed)
 {
 	struct kernel_events *events = feed->events;
-	struct bucket *bucket = bucket_of(events, feed->device, feed->inode);
+	pthread_mutex_t *marks_lock = marks_lock_of(events, feed->device, feed->inode);
 
-	pthread_mutex_lock(&bucket->marks);
-	unlink_feed(feed);
-	if (!first_of(events, feed->device, feed->inode))
+	pthread_mutex_lock(marks_lock);
+	pthread_mutex_lock(&events->lock);
+	kernel_feeds_remove(&events->feeds, feed);
+	pthread_mutex_unlock(&events->lock);
+	if (!kernel_feeds_have(&events->feeds, feed->device, feed->inode))
 		marks_leave(&events->marks, feed->fd);
-	pthread_mutex_unlock(&bucket->marks);
+	pthread_mutex_unlock(marks_lock);
 	held_forget(events->held, feed->log);
 	free(feed);
 }
@@ -513,10 +371,12 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 		.feed.ops = &ops, .events = events, .log = log, .fd = fd, .device = st.st_dev, .inode = st.st_ino
 	};
 	/* One who goes at the same time, as another user of the image, leaves the mark or took it away before. */
-	pthread_mutex_lock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
-	link_feed(feed);
+	pthread_mutex_lock(marks_lock_of(events, st.st_dev, st.st_ino));
+	pthread_mutex_lock(&events->lock);
+	kernel_feeds_add(&events->feeds, feed);
+	pthread_mutex_unlock(&events->lock);
 	error = marks_arm(&events->marks, fd);
-	pthread_mutex_unlock(&bucket_of(events, st.st_dev, st.st_ino)->marks);
+	pthread_mutex_unlock(marks_lock_of(events, st.st_dev, st.st_ino));
 	if (error != 0) {
 		remove_feed(feed);
 		return error;
@@ -527,36 +387,18 @@ int kernel_feed_new(struct kernel_events *events, int fd, struct write_log *log)
 
 /* ---- silent descriptors ---------------------------------------------------------- */
 
-/* Read one byte of the file through a descriptor that raises events. */
-static int read_a_byte(int noisy)
-{
-	char byte;
-	ssize_t got;
-
-	do
-		got = pread(noisy, &byte, 1, 0);
-	while (got < 0 && errno == EINTR);
-	return got < 0 ? -errno : 0;
-}
-
 /* Whoever was about to have the file ignored has done so by now; the caller takes that back. */
 static void remember_wanted(struct kernel_events *events, struct wanted *wanted)
 {
-	LOCK_SCOPE(&bucket_of(events, wanted->device, wanted->inode)->marks);
+	LOCK_SCOPE(marks_lock_of(events, wanted->device, wanted->inode));
 	LOCK_SCOPE(&events->lock);
-	wanted->next = events->wanted;
-	events->wanted = wanted;
+	wanted_add(&events->wanted, wanted);
 }
 
 static void forget_wanted(struct kernel_events *events, const struct wanted *wanted)
 {
 	LOCK_SCOPE(&events->lock);
-	for (struct wanted **at = &events->wanted; *at; at = &(*at)->next) {
-		if (*at == wanted) {
-			*at = wanted->next;
-			return;
-		}
-	}
+	wanted_remove(&events->wanted, wanted);
 }
 
 /* `open_noisy` has the file raise events, and opens it. */
@@ -576,7 +418,7 @@ static int silent_fd_by(struct kernel_events *events, int fd, int (*open_noisy)(
 	remember_wanted(events, &wanted);
 	CLEANUP_FD int noisy = open_noisy(&events->marks, fd);
 
-	error = noisy < 0 ? noisy : read_a_byte(noisy);
+	error = noisy < 0 ? noisy : wanted_read(noisy);
 	/* It stays heeded; the first event that nobody looks for has it ignored. */
 	forget_wanted(events, &wanted);
 	if (wanted.fd < 0)
@@ -600,17 +442,7 @@ static void learn_to_arm(struct kernel_events *events)
 
 void kernel_events_while(struct kernel_events *events, const struct stat *st, void (*act)(void *context), void *context)
 {
-	struct visit visit = { .device = st->st_dev, .inode = st->st_ino }, **at = &events->visits;
-
-	pthread_mutex_lock(&events->visits_lock);
-	visit.next = events->visits;
-	events->visits = &visit;
-	pthread_mutex_unlock(&events->visits_lock);
-	act(context);
-	LOCK_SCOPE(&events->visits_lock);
-	while (*at != &visit)
-		at = &(*at)->next;
-	*at = visit.next;
+	visits_make(&events->visits, st, act, context);
 }
 
 /* ---- the thread --------------------------------------------------------------- */

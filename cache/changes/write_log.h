@@ -12,13 +12,13 @@
  *   lag that ctime has as well (WAIT_CTIME_LAG_NS), and is looked at again until
  *   then; how long the image has been quiet counts from its begin.
  *
- * What follows, as long as every write is announced (exact)
+ * What follows, as long as every write is announced (exact; trust.h, where a look at the image begins)
  *   - a generation that moves only by writes to what is looked at: the FAT
  *     partitions and the tables, not the root file system beside them;
  *   - the ranges written since any generation: what was not touched is believed
  *     without being read;
- *   - how long a partition has been quiet;
- *   - guards (guard.h): the bytes that an open file needs are preserved before
+ *   - how long a partition has been quiet (burst.h);
+ *   - guards (guards.h): the bytes that an open file needs are preserved before
  *     the write that replaces them may go on.
  *
  * Strangers
@@ -46,9 +46,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cache/changes/write_feed.h"
 #include "cache/device/device.h"
 
-struct guard;
 struct saving;
 struct write_log;
 
@@ -60,33 +60,7 @@ void write_log_unref(struct write_log *log); /* NULL is fine */
 void write_log_set_clock(struct write_log *log, int64_t (*clock_ns)(void));
 int64_t write_log_now_ns(const struct write_log *log);
 
-/* ---- who tells of every write by anybody: kernel.h, or the model check ------- */
-
-/* First in a structure of the one who tells, and aligned as that one's 64-bit fields are: the one is cast to the other. */
-struct write_feed {
-	_Alignas(int64_t) const struct write_feed_ops *ops;
-};
-
-struct write_feed_ops {
-	/*
-	 * Tell of all writes that begin from now on; called before each look at the
-	 * image. Returns since when it does without a gap (of write_log_now_ns), or 0
-	 * when it cannot. -EAGAIN: it would have to wait, and may not.
-	 */
-	int64_t (*listen)(struct write_feed *feed, bool may_block);
-	/* Tell what has happened until now. After the look. Never blocks. */
-	void (*drain)(struct write_feed *feed);
-	/* Constant text: why it does not tell; NULL when it does, or would. */
-	const char *(*why_not)(struct write_feed *feed);
-	void (*close)(struct write_feed *feed);
-	/*
-	 * Or NULL. In the place of drain: the feed is told itself, after the fact. Called right after the device was
-	 * observed, and asks then; may block as the device's observe does. True: write_log_news was called with
-	 * all that anybody wrote since it last was. `seen` may be corrected: its size.
-	 */
-	bool (*look)(struct write_feed *feed, struct cache_observation *seen);
-	const char *source; /* which tells then: constant text */
-};
+/* ---- who tells of every write by anybody (write_feed.h) -------------------------- */
 
 /* Before the first look. Taken over: closed by write_log_close_feed. */
 void write_log_set_feed(struct write_log *log, struct write_feed *feed);
@@ -152,15 +126,6 @@ void write_log_count_reporters(struct write_log *log, int speaking, int distrust
 
 /* ---- for the image (cache/tree) ------------------------------------------------- */
 
-/* Before the device is observed: have everybody tell. 0, or -EAGAIN if that has to be waited for, and may_block is false. */
-int write_log_listen(struct write_log *log, bool may_block);
-
-/* Behind that: has everybody told since before `since_ns`? Also where there is nobody to tell. */
-bool write_log_listened(struct write_log *log, int64_t since_ns);
-
-/* What the device saw, corrected by what is known here. Right after the device's own observe. */
-void write_log_observe(struct write_log *log, struct cache_observation *seen);
-
 /*
  * The ranges written since `generation`, and those that may be written just now:
  * at most `capacity`. Returns how many, or -1 when it may be anything. *in_flight
@@ -185,41 +150,8 @@ const char *write_log_source(struct write_log *log);
 /* Was each write since `generation` told, whether or not all of them are remembered? */
 bool write_log_told_since(struct write_log *log, uint64_t generation);
 
-/*
- * A burst: writes that follow each other more closely than the time of rest.
- * What is older than the burst that goes on is no half of it.
- */
-struct write_burst {
-	int64_t quiet_ns; /* since the last write ended; 0: one is in flight */
-	int64_t start_ns; /* when the first began; now, when there is rest */
-	/* What was true under this and is untouched since is older than the burst. 0: how it began is not known. */
-	uint64_t generation;
-};
-
-/* In `where`, or (NULL) in all that is looked at. -ENOTSUP: not exact now. */
-int write_log_burst(struct write_log *log, const struct cache_range *where, int64_t rest_ns, int64_t now_ns,
-		    struct write_burst *burst);
-
 /* Ranges nobody ever reads for (other file systems): writes to them are not remembered. Copied. Until called, none. */
 void write_log_set_untracked(struct write_log *log, const struct cache_range *ranges, size_t count);
-
-/*
- * Guard an open file whose bytes were true at `generation`. While the log settles
- * (`seen` is neither exact nor steady) what was begun before anybody told may
- * still land, and so may an uncertain write to the file (write_log_changes tells):
- * then what was handed out is compared as well.
- * 0: from now on every
- * announced write waits until what it replaces is preserved. -EAGAIN: a write to it
- * is in flight; -ESTALE: not as it was; -ENOTSUP: not exact now, or not for it.
- */
-int write_log_guard(struct write_log *log, struct guard *guard, uint64_t generation);
-void write_log_unguard(struct write_log *log, struct guard *guard);
-
-/* Was every write since then announced? 0, and what the guard did not save was not overwritten; -ENOTSUP: no. */
-int write_log_guard_stands(struct write_log *log, struct guard *guard);
-
-/* Does anything have to be told to writers just now? */
-bool write_log_is_guarded(struct write_log *log);
 
 /* ---- for status ------------------------------------------------------------------ */
 

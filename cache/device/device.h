@@ -43,6 +43,22 @@ static inline struct cache_range cache_range_span(const struct cache_range *a, c
 	return (struct cache_range){ start, end - start };
 }
 
+static inline bool cache_ranges_overlap(const struct cache_range *a, const struct cache_range *b)
+{
+	return a->offset_bytes < b->offset_bytes + b->length_bytes && b->offset_bytes < a->offset_bytes + a->length_bytes;
+}
+
+static inline bool cache_range_is_inside(const struct cache_range *inner, const struct cache_range *outer)
+{
+	return inner->offset_bytes >= outer->offset_bytes &&
+	       inner->offset_bytes + inner->length_bytes <= outer->offset_bytes + outer->length_bytes;
+}
+
+static inline bool cache_ranges_equal(const struct cache_range *a, const struct cache_range *b)
+{
+	return a->offset_bytes == b->offset_bytes && a->length_bytes == b->length_bytes;
+}
+
 struct cache_observation {
 	uint64_t generation;
 	uint64_t size_bytes;

@@ -24,12 +24,12 @@
  */
 #pragma once
 
-#include <limits.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#include "cache/device/opener_request.h"
 
 /* ---- names in SOURCE; -EACCES without an opener ---------------------------- */
 
@@ -52,19 +52,13 @@ int opener_watch_path(struct path_watch *watch);
 
 /*
  * A socket that is connected to the block server which the link of that name leads to (cache/device/nbd_uri.h), or, for
- * "", SOURCE itself. The text of the link must be `uri`, and its host one that opener_set_nbd allows. Waits
+ * "", SOURCE itself. The text of the link must be `uri`, and its host one that source_dir_set_nbd allows. Waits
  * WAIT_NBD_CONNECT_NS, and as long as the resolver does. -ESTALE: it leads elsewhere by now; -EPERM: that host is not
  * allowed; -EINVAL: it is no such URI; else as nbd_connect.
  */
 int opener_connect(const char *name, const char *uri);
 
 /* What can be said of a name when nothing may be looked up in SOURCE. */
-enum opener_stat {
-	OPENER_ENTRY,	/* the name itself */
-	OPENER_FOLLOWED, /* what it leads to */
-	OPENER_PARENT,	/* the directory that the text of the link names */
-	OPENER_SOURCE,	/* SOURCE; the name is not looked at */
-};
 int opener_stat(const char *name, enum opener_stat what, struct stat *st);
 
 /* The text of a link, of at most PATH_MAX bytes with its NUL. */
@@ -101,57 +95,7 @@ int opener_syslog(void);
 /* proc(5): comm; "" when it is gone, or does not come soon: of all these only this is answered without. `name` has 32 bytes. */
 void opener_process_name(pid_t process, char *name);
 
-/* ---- for the two processes ----------------------------------------------------- */
+/* ---- who is asked ------------------------------------------------------------ */
 
-struct opener_request {
-	enum {
-		OPENER_ASK_OPEN,
-		OPENER_ASK_CONNECT,
-		OPENER_ASK_OWN,
-		OPENER_ASK_DIRECTORY,
-		OPENER_ASK_WATCH_PATH,
-		OPENER_ASK_STAT,
-		OPENER_ASK_READLINK,
-		OPENER_ASK_REOPEN,
-		OPENER_ASK_COUNTERS,
-		OPENER_ASK_WATCH,
-		OPENER_ASK_MARK,
-		OPENER_ASK_MARK_AND_REOPEN,
-		OPENER_ASK_TEMPORARY,
-		OPENER_ASK_SYSLOG,
-		OPENER_ASK_PROCESS,
-		OPENER_ASK_OTHER, /* nothing of the opener's */
-	} what;
-	unsigned flags[2];
-	uint64_t mask;
-	int fds[2]; /* borrowed; -1: none */
-	char name[NAME_MAX + 1];
-	char file[NAME_MAX + 1]; /* OWN's */
-};
-
-#define OPENER_FDS 2
-
-struct opener_answer {
-	int result; /* -errno, or what the function returns */
-	int fds[OPENER_FDS]; /* owned; -1: none */
-	size_t text_bytes; /* of what follows, that is used */
-	union {
-		struct stat st;
-		char text[PATH_MAX];
-	};
-};
-
-/* From now on requests are made of another process. Before there are threads. */
+/* From now on requests are made of another process; until then opener_perform does what they ask. Before there are threads. */
 void opener_ask_with(void (*ask)(const struct opener_request *request, struct opener_answer *answer));
-
-/* Where SOURCE is, for opener_perform: a directory, and in it the one image or NULL. Borrowed. */
-void opener_set_source(const char *directory, const char *file);
-
-/*
- * Which block servers may be connected to (nbd_uri_is_allowed); and if SOURCE is one, its URI, which is, or NULL. Borrowed.
- * Before the processes part.
- */
-void opener_set_nbd(const char *allowed, const char *source_uri);
-
-/* Do it here, for a process that asks and is not to be trusted. */
-void opener_perform(const struct opener_request *request, struct opener_answer *answer);

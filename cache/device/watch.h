@@ -7,7 +7,7 @@
  * to. Drain, count and read of the count are one critical section: without it a
  * second thread finds the queue empty while the first has not counted yet, and
  * believes the old state. Some writers raise no event at all (libaio, loop
- * devices, in-kernel targets); for them cache/device/disk.c looks at ctime as well.
+ * devices, in-kernel targets); for them cache/device/disk_signs.c looks at ctime as well.
  *
  * Such an event costs each write a third of a microsecond, under a lock that all
  * writers of the queue share. A target that nobody looks at rests: it is watched

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/waits.h"
+#include "cache/changes/trust.h"
 
 /*
  * Whatever is written after the device was looked at is told of. Where that begins only now, what was written until now is for the

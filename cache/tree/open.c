@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/waits.h"
+#include "cache/changes/guards.h"
 #include "cache/tree/compare.h"
 #include "cache/tree/path.h"
 #include "cache/tree/settle.h"

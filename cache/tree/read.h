@@ -2,7 +2,8 @@
 /*
  * read: a piece of an open version, from where it can be had.
  *
- * A copy, or a guard: what they hold is the version's, whatever is written.
+ * A copy, or a guard (read_guarded.h): what they hold is the version's, whatever is written. Where writes are
+ * told after the fact, that nothing of it was written (read_told.h).
  *
  * Else straight from the image. What was handed out before is known by its hash,
  * and needs nothing else. What is new belongs to the same moment as all that is
@@ -14,16 +15,8 @@
  */
 #pragma once
 
+#include "cache/tree/bytes.h"
 #include "cache/tree/types.h"
-
-/* Bytes of a version in memory, until cache_bytes_release. */
-struct cache_bytes {
-	const unsigned char *data;
-	size_t length_bytes;
-	void *owner;
-	size_t owner_bytes;
-	struct kept *kept;
-};
 
 /*
  * Up to `length_bytes` from `offset_bytes`, fewer only at the end of the
@@ -32,4 +25,3 @@ struct cache_bytes {
  */
 int cache_version_read(struct cache_version *version, struct cache_op *op, uint64_t offset_bytes,
 		       size_t length_bytes, struct cache_bytes *bytes);
-void cache_bytes_release(struct cache_bytes *bytes);

@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/waits.h"
+#include "cache/changes/guards.h"
 #include "cache/device/buffer.h"
 #include "cache/tree/dir.h"
 

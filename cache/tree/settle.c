@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/waits.h"
+#include "cache/changes/burst.h"
 
 /* ---- what was written ---------------------------------------------------- */
 

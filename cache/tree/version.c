@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/checked.h"
+#include "cache/changes/guards.h"
 #include "cache/tree/settle.h"
 
 /* ---- life ---------------------------------------------------------------- */

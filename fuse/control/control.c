@@ -18,6 +18,7 @@
 #include "fuse/control/report.h"
 #include "fuse/process/log.h"
 #include "fuse/process/mount.h"
+#include "fuse/process/options_text.h"
 #include "fuse/process/parallel.h"
 #include "fuse/process/separate.h"
 #include "fuse/process/session.h"

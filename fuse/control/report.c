@@ -10,6 +10,7 @@
 #include "cache/changes/guard.h"
 #include "cache/changes/reporter.h"
 #include "cache/changes/write_log.h"
+#include "fuse/names/image_open.h"
 #include "fuse/process/log.h"
 
 /* So much of a stream is kept for an image that does not answer: some thousand records. */

@@ -13,21 +13,12 @@
 #include "fuse/names/images.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/cleanup.h"
 #include "base/waits.h"
-#include "cache/changes/kernel.h"
-#include "cache/changes/nbd_writes.h"
-#include "cache/device/disk.h"
-#include "cache/device/nbd.h"
-#include "cache/device/nbd_loop.h"
 #include "cache/device/nbd_target.h"
-#include "cache/device/opener.h"
-#include "cache/changes/write_log.h"
 #include "cache/device/watch.h"
 #include "fuse/names/links.h"
 #include "fuse/process/log.h"
@@ -68,6 +59,16 @@ int view_images_new(const struct view_source *source, const struct view_settings
 struct watch *view_images_watch(struct view_images *images)
 {
 	return images->watch;
+}
+
+const struct view_source *view_images_source(const struct view_images *images)
+{
+	return images->source;
+}
+
+const struct view_settings *view_images_settings(const struct view_images *images)
+{
+	return &images->settings;
 }
 
 /* ---- the table; all under the lock --------------------------------------- */
@@ -143,8 +144,7 @@ static void image_free(struct view_image *image)
 	free(image);
 }
 
-/* The identity of what `st` describes: a device is the same behind every node. */
-static struct view_identity identity_of(const struct stat *st)
+struct view_identity view_identity_of(const struct stat *st)
 {
 	return S_ISBLK(st->st_mode) ? (struct view_identity){ st->st_rdev, 0 } :
 				      (struct view_identity){ st->st_dev, st->st_ino };
@@ -170,7 +170,7 @@ static int image_new(struct view_images *images, const char *file, const char *u
 	}
 	image->images = images;
 	atomic_store(&image->fd, -1);
-	image->identity = identity_of(st);
+	image->identity = view_identity_of(st);
 	image->share = view_share_of(file);
 	image->used_ns = queue_now_ns();
 	image->users = 1;
@@ -201,7 +201,7 @@ static void found_at(struct view_image *image, const char *file)
 int view_images_get(struct view_images *images, const char *file, const char *uri, const struct stat *st,
 		    struct view_image **out)
 {
-	struct view_identity identity = identity_of(st);
+	struct view_identity identity = view_identity_of(st);
 	int error;
 
 	LOCK_SCOPE(&images->lock);
@@ -220,125 +220,7 @@ int view_images_get(struct view_images *images, const char *file, const char *ur
 	return error;
 }
 
-/* ---- opening ------------------------------------------------------------- */
-
-static char *file_of(const struct view_image *image)
-{
-	LOCK_SCOPE(&image->images->lock);
-	return strdup(image->file);
-}
-
-static bool is_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -EAGAIN; /* the last one: of connections to the opener */
-}
-
-int view_shortage(struct cache_op *op, int error)
-{
-	if (!is_shortage(error))
-		return error;
-	op->retry_ns = WAIT_RETRY_BUSY_NS;
-	op->rule = "there are too few file descriptors";
-	return -EINPROGRESS;
-}
-
-/* A descriptor of just this image, or a negative error. */
-static int open_image(const struct view_image *image)
-{
-	CLEANUP_FREE char *file = file_of(image);
-	CLEANUP_FD int dir_fd = view_source_open(NULL, image->images->source, O_PATH);
-	CLEANUP_FD int fd = dir_fd < 0 ? dir_fd : file ? opener_open(file) : -ENOMEM;
-	struct view_identity identity;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		static _Atomic long long last;
-		int error = fd < 0 ? fd : -errno;
-
-		if (error != -ENOENT && !is_shortage(error) && log_allowed(&last))
-			log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(-error));
-		return error == -ENOENT ? -ESTALE : is_shortage(error) ? error : -EIO;
-	}
-	identity = identity_of(&st);
-	if (!view_identity_equal(&identity, &image->identity))
-		return -ESTALE;
-	return steal_fd(&fd);
-}
-
-/* What is known of its writes: by the kernel's events where they can be had, and by what servers report. */
-static int make_log(struct view_images *images, const struct cache_device *device, struct cache_image *cache)
-{
-	struct write_log *log;
-	int error = write_log_new(&log);
-
-	if (error != 0) {
-		cache_image_put(cache);
-		return error;
-	}
-	if (!images->settings.kernel)
-		write_log_no_feed(log, images->settings.why_no_kernel);
-	else if ((error = disk_silent_error(device)) != 0 ||
-		 (error = kernel_feed_new(images->settings.kernel, disk_fd(device), log)) != 0)
-		write_log_no_feed(log, kernel_why_not(error));
-	cache_image_set_log(cache, log);
-	return 0;
-}
-
-static int silent_fd(void *context, int fd)
-{
-	return kernel_silent_fd(context, fd);
-}
-
-/* Nothing is connected to before it is looked at. */
-static int make_remote(struct view_image *image, struct cache_image **cache, int *fd_of_device)
-{
-	struct cache_device *device;
-	struct write_log *log;
-	int error = nbd_device_new(image->remote, &device);
-
-	*fd_of_device = -1;
-	if (error == 0)
-		error = cache_image_new(image->images->settings.cache, device, 0, cache);
-	if (error != 0)
-		return error;
-	error = write_log_new(&log);
-	if (error == 0)
-		cache_image_set_log(*cache, log);
-	if (error == 0 && !image->images->settings.believe_nothing && nbd_available())
-		error = nbd_writes_new(device, log);
-	if (error != 0)
-		cache_image_put(*cache);
-	return error;
-}
-
-static int make_cache(struct view_image *image, struct cache_image **cache, int *fd_of_device)
-{
-	struct view_images *images = image->images;
-	struct disk_options options = {
-		.believe_nothing = images->settings.believe_nothing,
-		.ctime_lag_ns = WAIT_CTIME_LAG_NS,
-		.silent_fd = images->settings.kernel ? silent_fd : NULL,
-		.context = images->settings.kernel,
-		.descriptors_low = images->settings.descriptors_low,
-	};
-	struct cache_device *device;
-	int fd, error;
-
-	if (image->remote)
-		return make_remote(image, cache, fd_of_device);
-	fd = open_image(image);
-	if (fd < 0)
-		return fd;
-	error = disk_new(fd, images->watch, &options, &device);
-	if (error != 0)
-		return error == -ENOMEM || is_shortage(error) ? error : -EIO;
-	error = cache_image_new(images->settings.cache, device, disk_sector_bytes(device), cache);
-	if (error == 0)
-		error = make_log(images, device, *cache);
-	if (error == 0)
-		*fd_of_device = disk_fd(device);
-	return error;
-}
+/* ---- room for those that are open ---------------------------------------- */
 
 /*
  * Under the lock: an open image that was not used since `before_ns`, the least recently used
@@ -362,8 +244,7 @@ static struct view_image *next_to_go(struct view_images *images, int64_t before_
 	return NULL;
 }
 
-/* Until no more than so many are open, or being opened: close the least recently used. */
-static void make_room(struct view_images *images, size_t open_max, int64_t before_ns)
+void view_images_make_room(struct view_images *images, size_t open_max, int64_t before_ns)
 {
 	struct view_image *image, *unused;
 
@@ -387,61 +268,10 @@ static void make_room(struct view_images *images, size_t open_max, int64_t befor
 	}
 }
 
-static size_t count_open(struct view_images *images, int change)
+size_t view_images_count_open(struct view_images *images, int change)
 {
 	LOCK_SCOPE(&images->lock);
 	return images->open_count += (size_t)change;
-}
-
-/* Descriptors have run out, whoever has them: we do with half of the images, at least. */
-#define SHORTAGE_TRIES 4
-
-/*
- * Who has looked a file up and is about to open it would find it gone: what was used a moment
- * ago is closed only when few descriptors are left. The lowest free one is what the kernel gives.
- */
-static int open_in_room(struct view_image *image, struct cache_image **cache, int *fd)
-{
-	struct view_images *images = image->images;
-	size_t open = count_open(images, 1);
-	static _Atomic long long last;
-	int error;
-
-	make_room(images, images->settings.open_max, queue_now_ns() - WAIT_IMAGE_IN_USE_NS);
-	error = make_cache(image, cache, fd);
-	if (error == 0 && *fd >= images->settings.descriptors_low)
-		make_room(images, open - min_u64(open, 2), INT64_MAX);
-	for (int tries = 1; is_shortage(error) && tries <= SHORTAGE_TRIES; tries++) {
-		make_room(images, open >> tries, INT64_MAX);
-		error = make_cache(image, cache, fd);
-	}
-	if (is_shortage(error) && log_allowed(&last))
-		log_line(LOG_LEVEL_ERROR, "%s: cannot be opened: %s", image->name, strerror(-error));
-	return error;
-}
-
-int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache)
-{
-	struct cache_image *none = NULL;
-	int error, fd;
-
-	*cache = atomic_load(&image->cache);
-	if (*cache)
-		return 0;
-	if (!op->may_block)
-		return -EAGAIN;
-	error = open_in_room(image, cache, &fd);
-	if (error == 0 && atomic_compare_exchange_strong(&image->cache, &none, *cache)) {
-		atomic_store(&image->fd, fd);
-		log_debug(LOG_DEBUG_IMAGES, "%s: opened", image->name);
-		return 0;
-	}
-	count_open(image->images, -1);
-	if (error == 0) {
-		cache_image_put(*cache); /* somebody was faster */
-		*cache = none;
-	}
-	return view_shortage(op, error);
 }
 
 /* ---- what was wrong ------------------------------------------------------ */
@@ -505,7 +335,7 @@ struct view_image *view_images_met(struct view_images *images, const struct view
 
 struct view_image *view_images_known(struct view_images *images, const struct stat *st)
 {
-	struct view_identity identity = identity_of(st);
+	struct view_identity identity = view_identity_of(st);
 	struct view_image *image;
 
 	LOCK_SCOPE(&images->lock);
@@ -552,7 +382,8 @@ unsigned view_image_users(struct view_image *image)
 
 char *view_image_file(struct view_image *image)
 {
-	return file_of(image);
+	LOCK_SCOPE(&image->images->lock);
+	return strdup(image->file);
 }
 
 /* ---- users --------------------------------------------------------------- */

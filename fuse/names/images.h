@@ -5,7 +5,7 @@
  * An image is opened when something in it is first asked for, and closed when
  * nobody uses it and others are wanted more, or it was deleted. Whoever uses one
  * (a user, added with _ref and given back with _put) has it open as long, with two
- * exceptions: none before view_image_open, and users that `let_go` gives back.
+ * exceptions: none before view_image_open (image_open.h), and users that `let_go` gives back.
  * All functions may be called from any thread.
  */
 #pragma once
@@ -39,7 +39,7 @@ struct view_identity {
 
 /* One image that was looked at. Counted by its users; kept for a while after the last. */
 struct view_image {
-	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see view_image_open */
+	_Atomic(struct cache_image *) cache; /* NULL until it is opened; see image_open.h */
 	struct view_identity identity; /* constant */
 	char *name;		   /* constant: the name it was first met under, in SOURCE; for the log */
 	uint64_t share;		   /* constant: by its name, what is waited for it is counted under (links.h) */
@@ -90,6 +90,10 @@ int view_images_new(const struct view_source *source, const struct view_settings
 /* The queue of all images' changes; NULL: none is to be had. */
 struct watch *view_images_watch(struct view_images *images);
 
+/* As they were given; constant. */
+const struct view_source *view_images_source(const struct view_images *images);
+const struct view_settings *view_images_settings(const struct view_images *images);
+
 /*
  * The image that `st` (followed) says stands at `file` of SOURCE; it is not opened. `uri` is the text of that link if
  * `st` says that it is one (view_is_remote), else nobody looks at it; for SOURCE itself `file` is "". *image gets a user. -ENOMEM.
@@ -100,6 +104,9 @@ int view_images_get(struct view_images *images, const char *file, const char *ur
 /* A user of the image that `st` (followed) describes, if it was met before and not forgotten; else NULL. */
 struct view_image *view_images_known(struct view_images *images, const struct stat *st);
 struct view_image *view_images_met(struct view_images *images, const struct view_identity *identity);
+
+/* The identity of what `st` describes: a device is the same behind every node. */
+struct view_identity view_identity_of(const struct stat *st);
 bool view_identity_equal(const struct view_identity *a, const struct view_identity *b);
 
 /* A user of each that is remembered; *all is for the caller to free, also after -ENOMEM. */
@@ -107,6 +114,18 @@ int view_images_all(struct view_images *images, struct view_image ***all, size_t
 
 /* Where it was last found, relative to SOURCE. For the caller to free; NULL: no memory. */
 char *view_image_file(struct view_image *image);
+
+/*
+ * For image_open.h. So many more (fewer) are open, or being opened: how many that are now. An image whose `cache` is set
+ * is taken off when it is closed.
+ */
+size_t view_images_count_open(struct view_images *images, int change);
+
+/*
+ * Until no more than so many are open, or being opened: close the least recently used. Of those that are used none that
+ * was used since `before_ns`, and only as many as their users let go. Blocks as long as those take.
+ */
+void view_images_make_room(struct view_images *images, size_t open_max, int64_t before_ns);
 
 /* How many are open, and may be. */
 void view_images_count(struct view_images *images, uint64_t *open, uint64_t *open_max);
@@ -119,17 +138,6 @@ void view_image_let_go(struct view_image *image);
 
 /* Was it let go, and not found by a name since? */
 bool view_image_is_gone(struct view_image *image);
-
-/*
- * The image itself, opened if it is not yet: a lookup of its name alone opens
- * nothing. -EAGAIN: op does not block; -ESTALE: another file has its place, look
- * the name up again; -EINPROGRESS: too few descriptors; -EIO, -ENOMEM. Borrowed; lives
- * as long as the user.
- */
-int view_image_open(struct view_image *image, struct cache_op *op, struct cache_image **cache);
-
-/* Descriptors have run out for a moment: to be waited for. Any other error stays. */
-int view_shortage(struct cache_op *op, int error);
 
 /*
  * Remember what was last wrong with it, and tell: a copy for the caller to free, or NULL. Is it damage of the

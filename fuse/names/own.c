@@ -4,13 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "cache/device/opener.h"
-#include "fat/fat.h"
-#include "fuse/names/images.h"
+#include "fuse/names/image_open.h"
 #include "fuse/names/source.h"
 
 /* A directory with more entries than these is no directory for files of a board's own. */
@@ -35,14 +32,6 @@ int own_is_there(const struct cache_op *op, int dir_fd, const char *name, struct
 
 /* ---- names ------------------------------------------------------------------ */
 
-static int compare(const void *a, const void *b)
-{
-	const char *first = *(char *const *)a, *second = *(char *const *)b;
-	int order = fat_name_compare(first, second);
-
-	return order != 0 ? order : strcmp(first, second);
-}
-
 /* Where a filesystem does not say what an entry is, it is tried. */
 static bool is_regular(const char *directory, const struct dirent *entry)
 {
@@ -54,15 +43,12 @@ static bool is_regular(const char *directory, const struct dirent *entry)
 	return fd >= 0 || fd == -EACCES || fd == -EPERM;
 }
 
-static int take(const char *directory, const struct dirent *entry, struct own_names *names)
+static int take(const char *directory, const struct dirent *entry, struct fat_names *names)
 {
-	if (entry->d_name[0] == '.' || !is_regular(directory, entry))
-		return 0;
-	names->list[names->count] = strdup(entry->d_name);
-	return names->list[names->count] ? (names->count++, 0) : -ENOMEM;
+	return entry->d_name[0] == '.' || !is_regular(directory, entry) ? 0 : fat_names_add(names, entry->d_name);
 }
 
-static int read_entries(const char *directory, DIR *dir, struct own_names *names)
+static int read_entries(const char *directory, DIR *dir, struct fat_names *names)
 {
 	struct dirent *entry;
 	int error = 0, left = ENTRIES_MAX;
@@ -77,27 +63,12 @@ static int read_entries(const char *directory, DIR *dir, struct own_names *names
 	return error;
 }
 
-static void fold(struct own_names *names)
-{
-	size_t kept = 0;
-
-	if (names->count > 0)
-		qsort(names->list, names->count, sizeof(*names->list), compare);
-	for (size_t i = 0; i < names->count; i++) {
-		if (kept > 0 && fat_name_compare(names->list[kept - 1], names->list[i]) == 0)
-			free(names->list[i]);
-		else
-			names->list[kept++] = names->list[i];
-	}
-	names->count = kept;
-}
-
-int own_names_read(const char *directory, struct cache_op *op, struct own_names *names)
+int own_names_read(const char *directory, struct cache_op *op, struct fat_names *names)
 {
 	int fd, error;
 	DIR *dir;
 
-	*names = (struct own_names){ 0 };
+	*names = (struct fat_names){ 0 };
 	if (!op->may_block)
 		return -EAGAIN;
 	fd = opener_own(directory, "");
@@ -111,38 +82,16 @@ int own_names_read(const char *directory, struct cache_op *op, struct own_names 
 		cleanup_close_fd(&fd);
 		return OWN_UNREADABLE;
 	}
-	names->list = calloc(ENTRIES_MAX, sizeof(*names->list));
-	error = names->list ? read_entries(directory, dir, names) : -ENOMEM;
+	error = read_entries(directory, dir, names);
 	closedir(dir);
 	if (error == 0)
-		fold(names);
+		fat_names_fold(names);
 	else
-		own_names_free(names);
+		fat_names_free(names);
 	return error;
 }
 
-void own_names_free(struct own_names *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->list[i]);
-	free(names->list);
-	*names = (struct own_names){ 0 };
-}
-
-static int compare_name(const void *name, const void *at)
-{
-	return fat_name_compare(name, *(char *const *)at);
-}
-
-const char *own_names_find(const struct own_names *names, const char *name)
-{
-	char **found = names->count == 0 ? NULL :
-					   bsearch(name, names->list, names->count, sizeof(*names->list), compare_name);
-
-	return found ? *found : NULL;
-}
-
-bool own_names_is_served(const struct own_names *names, const char *found)
+bool own_names_is_served(const struct fat_names *names, const char *found)
 {
 	for (size_t i = 0; i < names->count && i < OWN_FILES_MAX; i++)
 		if (names->list[i] == found)

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #include "cache/tree/types.h"
+#include "fat/names.h"
 
 /* More files than these, in the order of their names, answer EIO. */
 #define OWN_FILES_MAX 64
@@ -31,25 +32,15 @@ bool own_directory(char *directory, const char *name);
 /* Is there one, by a look that opens nothing? `dir_fd` is SOURCE. 1, and *st is its; 0; -EIO. */
 int own_is_there(const struct cache_op *op, int dir_fd, const char *name, struct stat *st);
 
-/* At one moment; of several that are spelled alike the first. Zero is empty. */
-struct own_names {
-	char **list; /* in the order of fat_name_compare */
-	size_t count;
-};
-
 /*
  * The names in the directory, which is empty when it is not there (any more). Opens it: waits as long as SOURCE does,
- * and is -EAGAIN when op may not block. -EINPROGRESS: too few descriptors; -ENOMEM; or for own_why_not. Free with
- * own_names_free.
+ * and is -EAGAIN when op may not block. -EINPROGRESS: too few descriptors; -ENOMEM; or for own_why_not. At one moment, and
+ * folded; empty after an error.
  */
-int own_names_read(const char *directory, struct cache_op *op, struct own_names *names);
-void own_names_free(struct own_names *names);
+int own_names_read(const char *directory, struct cache_op *op, struct fat_names *names);
 
-/* The file that `name` is a spelling of: as it is called in its directory, until the names are freed; or NULL. */
-const char *own_names_find(const struct own_names *names, const char *name);
-
-/* Is it one of those that are served? */
-bool own_names_is_served(const struct own_names *names, const char *found);
+/* Is it one of those that are served, of what fat_names_find has found? */
+bool own_names_is_served(const struct fat_names *names, const char *found);
 
 /*
  * Errors of own files, of which the reader sees EIO: for people, or NULL for any other. A constant string.

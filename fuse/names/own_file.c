@@ -17,7 +17,7 @@
 #include "base/waits.h"
 #include "cache/device/opener.h"
 #include "cache/tree/chunk.h"
-#include "fuse/names/images.h"
+#include "fuse/names/image_open.h"
 #include "fuse/names/own.h"
 
 #define BUCKETS 1024

@@ -270,7 +270,7 @@ static struct end follow(const struct gathering *gathering, const struct link *l
 	return end;
 }
 
-/* As the mount reads it (view.c): `jammy:03` is none. */
+/* As the mount reads it (look.c): `jammy:03` is none. */
 static int partition_of(const char *text)
 {
 	const char *colon = view_partition_suffix(text);

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "cache/tree/cache.h"
-#include "fuse/names/images.h"
+#include "fuse/names/look.h"
 #include "fuse/names/source.h"
 
 struct view;
@@ -29,22 +29,6 @@ const struct view_source *view_source(const struct view *view);
 struct view_images *view_images(const struct view *view);
 struct tables *view_tables(const struct view *view); /* what the last listing of SOURCE found */
 
-enum view_kind {
-	VIEW_LINK,  /* a symlink: view_read_link */
-	VIEW_IMAGE, /* an image's boot partition, or partition `number` of it; also behind a link that has own files */
-};
-
-struct view_target {
-	enum view_kind kind;
-	struct view_image *image; /* a user of it; NULL for a link */
-	unsigned number;	  /* CACHE_PARTITION_BOOT, or the number after the colon */
-	struct stat st;		  /* of the image file, or of the link itself */
-	size_t link_bytes;	  /* length of the link's text in the mount */
-	bool link_gone;		  /* it leads out of SOURCE, to where nothing is */
-	bool own;		  /* there are files of the name's own (own.h) in its directory */
-	bool through_link;	  /* VIEW_IMAGE: for that reason it stands where a link would be */
-};
-
 /*
  * What `name` is. -ENOENT, -EIO, or as cache.h: -EAGAIN, -EINPROGRESS. May open
  * files, so it wants op->may_block for anything it has not met yet.
@@ -53,26 +37,6 @@ int view_lookup(struct view *view, struct cache_op *op, const char *name, struct
 
 /* As view_lookup; of an image target->st says which file it is, and not what has become of it since. */
 int view_lookup_which(struct view *view, struct cache_op *op, const char *name, struct view_target *target);
-
-/* What a lookup came across, for meanings.h. */
-struct view_met {
-	char file[NAME_MAX + 1]; /* the image or link of SOURCE that it is */
-	bool outside;		 /* that follows from what is outside of SOURCE, too */
-};
-
-/* A look at SOURCE as the caller opened it. */
-struct view_look {
-	struct view *view;
-	struct cache_op *op;
-	int dir_fd;
-	bool met_only; /* open no image: what is none by its name is one if it was met as one; target->image may be NULL.
-			  A link is a link, also one with files of its own */
-	char *text;    /* PATH_MAX bytes, for the text of a link in the mount; or NULL */
-	struct view_met *found; /* or NULL */
-};
-
-/* As view_lookup. */
-int view_lookup_at(const struct view_look *look, const char *name, struct view_target *target);
 
 /*
  * The image that `name` leads to, for those who name it in another way than the

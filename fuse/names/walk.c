@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/waits.h"
-#include "cache/device/opener.h"
 #include "fuse/names/links.h"
-#include "fuse/names/own.h"
 
 /*
  * So many at a time, of all walks that are under way, but for each of them no fewer than the least; and so many
@@ -39,14 +36,12 @@ struct probe {
 /* Shared by who asked and its jobs, any of which may be the last to leave. */
 struct walk {
 	struct job job;	   /* first: to read the names */
-	struct view *view; /* constant, as the next three */
-	struct queue *queue;
+	struct queue *queue; /* constant, as the next one */
 	struct walk_lanes *lanes; /* or NULL: then the images are looked into */
-	struct tables_found *last; /* constant: what the last such look found, a use of it; or NULL */
+	struct walk_look look;	  /* likewise, with a use of `last`; SOURCE from when it was opened on, before that -1 */
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	/* Under the lock. */
-	int dir_fd;    /* SOURCE; constant once it was opened */
 	bool was_read; /* all names are there, or: */
 	int error;
 	bool left;	     /* who asked is gone */
@@ -63,11 +58,7 @@ struct walk {
 
 static void probe_free(struct probe *probe)
 {
-	view_image_put(probe->found.image);
-	free(probe->found.table.numbers);
-	free(probe->found.text);
-	free(probe->found.name);
-	free(probe->found.file);
+	walk_name_let_go(&probe->found);
 	free(probe);
 }
 
@@ -84,8 +75,8 @@ static void leave(struct walk *walk)
 	for (size_t i = 0; i < walk->count; i++)
 		probe_free(walk->probes[i]);
 	free(walk->probes);
-	tables_put(walk->last);
-	cleanup_close_fd(&walk->dir_fd);
+	tables_put(walk->look.last);
+	cleanup_close_fd(&walk->look.dir_fd);
 	pthread_mutex_destroy(&walk->lock);
 	pthread_cond_destroy(&walk->done);
 	free(walk);
@@ -117,143 +108,11 @@ void walk_put(struct walk *walk)
 
 /* ---- one name ------------------------------------------------------------- */
 
-/* Only where there is a choice. Without memory none is listed, and all can be asked for. */
-static void keep_numbers(struct tables_of *table, const unsigned *numbers, size_t total)
-{
-	size_t count = total < TABLES_LISTED_MAX ? total : TABLES_LISTED_MAX;
-
-	if (total < 2 || !(table->numbers = reallocarray(NULL, count, sizeof(*numbers))))
-		return;
-	memcpy(table->numbers, numbers, count * sizeof(*numbers));
-	table->count = count;
-}
-
-/* As the image itself says, which is opened, and waits while it is written. */
-static int open_and_look(struct view_image *image, struct cache_op *op, struct tables_of *table)
-{
-	unsigned numbers[TABLES_LISTED_MAX];
-	struct cache_image *cache;
-	size_t total;
-	int error;
-
-	/* A listing connects to nobody: NAME:N of such an image are there to be asked for. */
-	if (image->remote)
-		return 0;
-	error = view_image_open(image, op, &cache);
-	if (error == 0)
-		error = cache_image_partitions(cache, op, numbers, TABLES_LISTED_MAX, &total);
-	if (error == 0)
-		keep_numbers(table, numbers, total);
-	return error == -EAGAIN || error == -EINPROGRESS ? error : 0;
-}
-
-/* Named as an image, it is one, whatever it holds. The target's image is used up. */
-static int look_into(const struct walk *walk, const struct view_target *target, struct cache_op *op, struct walk_name *found)
-{
-	struct view_image *image = target->image;
-	bool closed = !atomic_load(&image->cache);
-	int error = 0;
-
-	if (!tables_find(walk->last, &target->st, &found->table) &&
-	    !(closed && op->may_block && tables_read(view_tables(walk->view), found->file, &target->st, &found->table)))
-		error = open_and_look(image, op, &found->table);
-	view_image_put(image);
-	return error;
-}
-
-/*
- * A link that would lead to itself in the mount is not shown: `jammy -> jammy`, and `jammy -> jammy.img` where that is
- * gone. What it leads to is its own name, or the file that is not there.
- */
-static void keep_text_of_own(const struct walk *walk, struct walk_name *found)
-{
-	char text[PATH_MAX];
-	const char *slash;
-
-	if (view_read_target(NULL, walk->dir_fd, found->file, text) != 0)
-		return;
-	slash = strrchr(text, '/');
-	slash = slash ? slash + 1 : text;
-	found->text = strdup(strcmp(slash, found->file) == 0 ? found->name : slash);
-}
-
-/* How many it has is for status alone, and what cannot be read has none. */
-static int count_own(struct cache_op *op, struct walk_name *found)
-{
-	char directory[NAME_MAX + 1];
-	struct own_names names = { 0 };
-	int error = own_directory(directory, found->name) ? own_names_read(directory, op, &names) : 0;
-
-	found->own_count = names.count;
-	own_names_free(&names);
-	return error == -EAGAIN ? error : 0;
-}
-
-/* Not shown, or a way out of SOURCE; only then its first bytes are read. */
-static bool may_be_archive(const struct walk_name *found, int error, const struct view_target *target,
-			   const char *text)
-{
-	if (found->is_directory)
-		return false;
-	return error == -ENOENT
-		       ? text[0] == '\0'
-		       : error == 0 && target->kind == VIEW_LINK && !target->link_gone && text[0] == '/';
-}
-
-static enum archive_kind look_for_archive(const char *file)
-{
-	CLEANUP_FD int fd = opener_open(file);
-
-	return fd < 0 ? ARCHIVE_NONE : archive_of_fd(fd);
-}
-
-/* The result; what belongs to it is in `found`, which nobody else reads yet. */
-static int look_up(const struct walk *walk, struct walk_name *found, bool may_block)
-{
-	char text[PATH_MAX] = "";
-	struct cache_op op = { .may_block = may_block };
-	struct view_look look = {
-		.view = walk->view, .op = &op, .dir_fd = walk->dir_fd, .met_only = walk->lanes != NULL, .text = text
-	};
-	struct view_target target;
-	int error = view_lookup_at(&look, found->name, &target);
-
-	if (walk->lanes && may_be_archive(found, error, &target, text)) {
-		if (!may_block)
-			return -EAGAIN;
-		found->archive = look_for_archive(found->file);
-	}
-	if (error == -ENOENT && walk->lanes && strcmp(text, found->name) == 0)
-		keep_text_of_own(walk, found);
-	if (error != 0)
-		return error;
-	found->own = target.own;
-	if (target.own && walk->lanes && (error = count_own(&op, found)) != 0) {
-		if (target.kind == VIEW_IMAGE)
-			view_image_put(target.image);
-		return error;
-	}
-	found->is_link = target.kind == VIEW_LINK;
-	if (found->is_link) {
-		found->gone = target.link_gone;
-		found->text = strdup(text);
-		return found->text ? 0 : -ENOMEM;
-	}
-	if (!walk->lanes && target.through_link) {
-		view_image_put(target.image); /* its partitions are listed with the image */
-		return 0;
-	}
-	if (!walk->lanes)
-		return look_into(walk, &target, &op, found);
-	found->image = target.image;
-	return 0;
-}
-
 static int64_t probe_run(struct job *job)
 {
 	struct probe *probe = (struct probe *)job;
 	struct walk *walk = probe->walk;
-	int result = look_up(walk, &probe->found, true);
+	int result = walk_name_look(&walk->look, &probe->found, true);
 
 	LOCK_SCOPE(&walk->lock);
 	walk->finished++;
@@ -362,7 +221,7 @@ static int take_name(struct walk *walk, const char *file, bool is_directory)
 	found->file = strdup(file);
 	found->name = strndup(file, view_shown_length(file));
 	if (found->file && found->name) {
-		found->result = look_up(walk, found, false);
+		found->result = walk_name_look(&walk->look, found, false);
 		if (found->result == -EAGAIN)
 			found->result = -EINPROGRESS;
 		if (add_probe(walk, probe))
@@ -374,7 +233,7 @@ static int take_name(struct walk *walk, const char *file, bool is_directory)
 
 static int read_names(struct walk *walk)
 {
-	int fd = view_source_open(NULL, view_source(walk->view), O_RDONLY), error;
+	int fd = view_source_open(NULL, view_source(walk->look.view), O_RDONLY), error;
 	struct dirent *entry;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
@@ -382,7 +241,7 @@ static int read_names(struct walk *walk)
 		cleanup_close_fd(&fd);
 		return -EIO;
 	}
-	walk->dir_fd = dup(fd);
+	walk->look.dir_fd = dup(fd);
 	/* An error is not the end: names behind it would be absent. */
 	do {
 		errno = 0;
@@ -418,11 +277,14 @@ static struct walk *walk_new(struct view *view, struct queue *queue, struct walk
 
 	if (!walk)
 		return NULL;
-	walk->view = view;
 	walk->queue = queue;
 	walk->lanes = lanes;
-	walk->last = lanes ? NULL : tables_last(view_tables(view));
-	walk->dir_fd = -1;
+	walk->look = (struct walk_look){
+		.view = view,
+		.last = lanes ? NULL : tables_last(view_tables(view)),
+		.dir_fd = -1,
+		.met_only = lanes != NULL,
+	};
 	walk->references = 1;
 	walk->error = -ETIMEDOUT;
 	pthread_mutex_init(&walk->lock, NULL);

@@ -14,29 +14,9 @@
  */
 #pragma once
 
-#include "base/archive.h"
-#include "fuse/names/tables.h"
 #include "fuse/names/view.h"
+#include "fuse/names/walk_name.h"
 #include "fuse/process/queue.h"
-
-/* What was found out about one entry of SOURCE. Constant once `result` is known. */
-struct walk_name {
-	char *file;
-	char *name; /* in the mount; others may have the same */
-	bool named; /* as an image, by its suffix */
-	int result; /* 0: an image or link; -EINPROGRESS: not known in time; else not shown, or -EIO, -ESTALE
-		     */
-	bool is_directory; /* by readdir, which does not know everywhere */
-	bool is_link;
-	char *text;		  /* of a link, in the mount; with `lanes` also of one that is not shown, since it would lead to itself */
-	bool gone;		  /* as view_target's link_gone */
-	struct view_image *image; /* of what is met only: a user; NULL: it was not */
-	bool own;		  /* it has files of its own (own.h), and of what is met only: */
-	size_t own_count;	  /* so many */
-	enum archive_kind
-		archive; /* what it is, or leads to by its whole path, that is not shown; with `lanes` */
-	struct tables_of table; /* of an image, by a look into it */
-};
 
 struct walk;
 

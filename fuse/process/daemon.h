@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * daemon: into the background, and what systemd wants to hear.
+ * daemon: the process: its descriptors and memory, its way into the background, and what systemd wants to hear.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* Keep descriptors 0-2 taken, so that no image ever becomes "stderr". */
 void daemon_fill_standard_descriptors(void);
+
+/* A lock or pipe of whoever started us must not stay open as long as the mount: all from 3 on, but `kept` (-1: none). */
+void daemon_close_inherited(int kept);
+
+/* Each image is two descriptors and more; the soft limit is meant for select(2). */
+void daemon_raise_descriptor_limit(void);
+rlim_t daemon_descriptor_limit(void);
+
+/*
+ * Kept content comes and goes in large pieces: have malloc map them, so that
+ * they go back to the system; and few arenas for many short-lived threads.
+ */
+void daemon_tame_malloc(void);
 
 /*
  * Fork. The parent stays until daemon_report, exits 0 if that came, 1 if the

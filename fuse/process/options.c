@@ -7,11 +7,7 @@
  */
 #include "fuse/process/options.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +15,14 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/text.h"
 #include "base/waits.h"
 #include "cache/device/nbd_loop.h"
 #include "cache/device/nbd_uri.h"
 #include "fuse/process/log.h"
+#include "fuse/process/option_ignored.h"
+#include "fuse/process/option_value.h"
+#include "fuse/process/options_help.h"
 
 #ifndef IMAGEFS_VERSION
 #define IMAGEFS_VERSION "unknown"
@@ -33,13 +32,6 @@
 #define SETTLE_MAX_MS (WAIT_REQUEST_NS / WAIT_MS)
 #define KEEP_MAX_MIB (1 << 20)
 #define PARTITION_MAX 1024
-
-/* Of the control files of root's mounts, by the last component of the mountpoint. */
-#define CONTROL_PARENT "/run/imagefs"
-
-/* The one above it is (uid_t)-1: nobody. */
-#define ID_MAX (UINT_MAX - 1LL)
-#define ID_MAX_TEXT "4294967294"
 
 struct parse {
 	struct options *options;
@@ -53,6 +45,11 @@ struct parse {
 static const char *const change_words[] = {
 	[CHANGES_AUTO] = "auto", [CHANGES_KERNEL] = "kernel", [CHANGES_EVENTS] = "events", [CHANGES_NONE] = "none"
 };
+
+const char *options_changes_word(const struct options *options)
+{
+	return change_words[options->changes];
+}
 
 /* Of an option whose value is a number, as messages say them, and imagefs(8). */
 struct limits {
@@ -91,18 +88,6 @@ static const struct fuse_opt specification[] = {
 	FUSE_OPT_END,
 };
 
-/* Taken and not needed: what is always so here; mount(8)'s and systemd's own; what mount helpers pass. */
-static const char *const dropped[] = {
-	"ro", "dev", "nodev", "suid", "nosuid", "fsname=", "subtype=",
-	"defaults", "auto", "noauto", "user", "user=", "nouser", "users", "owner", "group", "_netdev", "nofail",
-	"comment=", "helper=", "uhelper=", "atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime",
-	"nostrictatime", "lazytime", "nolazytime", "async", "sync", "dirsync", "mand", "nomand", "iversion",
-	"noiversion", "silent", "loud", "nosymfollow", "-n", "-s",
-};
-
-/* What the kernel shows of every FUSE mount (/proc/mounts); mount(8) hands it back when it remounts. */
-static const char *const kernels[] = { "user_id=", "group_id=", "rootmode=", "max_read=", "blksize=", "seclabel" };
-
 static int refuse(struct parse *parse, const char *what, const char *argument)
 {
 	if (!parse->failed)
@@ -111,40 +96,19 @@ static int refuse(struct parse *parse, const char *what, const char *argument)
 	return -1;
 }
 
-/* A whole number in `base`, from `low` to `high`; it must be all of the text, which strtoll would let begin with spaces and a plus. */
-static bool number(const char *text, int base, long long low, long long high, long long *out)
+static int refuse_if(struct parse *parse, const char *what, const char *argument)
 {
-	char *end;
-
-	errno = 0;
-	*out = strtoll(text, &end, base);
-	return isdigit((unsigned char)text[text[0] == '-']) && end != text && *end == '\0' && errno == 0 && *out >= low && *out <= high;
+	return what ? refuse(parse, what, argument) : 0;
 }
 
-static bool starts(const char *argument, const char *key)
+/* The first of the kernel's is kept, and refused unless this is a remount. */
+static bool take_kernels(struct parse *parse, const char *argument)
 {
-	return strncmp(argument, key, strlen(key)) == 0;
-}
-
-static bool is_dropped(const char *argument)
-{
-	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++)
-		if (strchr(dropped[i], '=') ? starts(argument, dropped[i]) : strcmp(argument, dropped[i]) == 0)
-			return true;
-	/* fuse_opt knows no templates for x-WHATEVER; "ro,,nofail" has an empty option. */
-	return starts(argument, "x-") || starts(argument, "X-") || argument[0] == '\0';
-}
-
-static bool is_kernels(struct parse *parse, const char *argument)
-{
-	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++) {
-		if (!starts(argument, kernels[i]))
-			continue;
-		if (!parse->kernels)
-			parse->kernels = strdup(argument);
-		return parse->kernels != NULL;
-	}
-	return false;
+	if (!option_is_kernels(argument))
+		return false;
+	if (!parse->kernels)
+		parse->kernels = strdup(argument);
+	return parse->kernels != NULL;
 }
 
 /* The name of `argument`, behind those that were given before it. */
@@ -193,85 +157,34 @@ static int parse_control(struct parse *parse, const char *argument, const char *
 	return options->control || options->control_off ? 0 : -1;
 }
 
-static int parse_group(struct parse *parse, const char *argument, const char *text, gid_t *out)
-{
-	const struct group *group = getgrnam(text);
-	long long value;
-
-	if (group)
-		value = group->gr_gid;
-	else if (!number(text, 10, 0, ID_MAX, &value))
-		return refuse(parse, "is not the name of a group, nor a number from 0 to " ID_MAX_TEXT, argument);
-	*out = (gid_t)value;
-	return 0;
-}
-
 static int parse_control_group(struct parse *parse, const char *argument, const char *text)
 {
 	parse->options->control_group_given = true;
-	return parse_group(parse, argument, text, &parse->options->control_group);
+	return refuse_if(parse, option_group(text, &parse->options->control_group), argument);
 }
 
 static int parse_gid(struct parse *parse, const char *argument, const char *text)
 {
-	return parse_group(parse, argument, text, &parse->options->gid);
+	return refuse_if(parse, option_group(text, &parse->options->gid), argument);
 }
 
 static int parse_uid(struct parse *parse, const char *argument, const char *text)
 {
-	const struct passwd *user = getpwnam(text);
-	long long value;
-
-	if (user)
-		value = user->pw_uid;
-	else if (!number(text, 10, 0, ID_MAX, &value))
-		return refuse(parse, "is not the name of a user, nor a number from 0 to " ID_MAX_TEXT, argument);
-	parse->options->uid = (uid_t)value;
-	return 0;
-}
-
-static bool find_user(struct options *options, const char *name)
-{
-	const struct passwd *user = getpwnam(name);
-
-	if (!user)
-		return false;
-	options->run_as_user = user->pw_uid;
-	options->run_as_group = user->pw_gid;
-	return true;
+	return refuse_if(parse, option_user(text, &parse->options->uid), argument);
 }
 
 static int parse_run_as(struct parse *parse, const char *argument, const char *text)
 {
 	parse->options->run_as_given = true;
-	return find_user(parse->options, text) ? 0 : refuse(parse, "is not the name of a user", argument);
+	if (option_find_user(text, &parse->options->run_as_user, &parse->options->run_as_group))
+		return 0;
+	return refuse(parse, "is not the name of a user", argument);
 }
 
-/* Names with commas (in a list of -o, with colons). */
 static int parse_debug(struct parse *parse, const char *argument, const char *text)
 {
-	static const struct {
-		const char *name;
-		enum log_debug what;
-	} known[] = {
-		{ "requests", LOG_DEBUG_REQUESTS }, { "files", LOG_DEBUG_FILES },     { "images", LOG_DEBUG_IMAGES },
-		{ "changes", LOG_DEBUG_CHANGES },   { "all", LOG_DEBUG_ALL },
-	};
-
 	parse->options->foreground = true;
-	for (;;) {
-		size_t length = strcspn(text, ",:"), i = 0;
-
-		while (i < sizeof(known) / sizeof(known[0]) &&
-		       (strlen(known[i].name) != length || strncmp(known[i].name, text, length) != 0))
-			i++;
-		if (i == sizeof(known) / sizeof(known[0]))
-			return refuse(parse, "is of requests, files, images, changes, all", argument);
-		parse->options->debug |= known[i].what;
-		if (text[length] == '\0')
-			return 0;
-		text += length + 1;
-	}
+	return refuse_if(parse, option_debug(text, &parse->options->debug), argument);
 }
 
 static int parse_nbd(struct parse *parse, const char *argument, const char *text)
@@ -311,16 +224,16 @@ static int parse_number(struct parse *parse, const char *argument, const char *t
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		const struct limits *limits = &numbers[i];
 
-		if (!starts(argument, limits->name))
+		if (!text_starts(argument, limits->name))
 			continue;
-		if (!number(text, limits->base, limits->low, limits->high, &value))
+		if (!option_number(text, limits->base, limits->low, limits->high, &value))
 			return refuse_number(parse, argument, limits);
 		*(unsigned *)limits->out = (unsigned)value;
 		if (limits->given)
 			*limits->given = true;
 		return 0;
 	}
-	return is_dropped(argument) || is_kernels(parse, argument) ? 0 : refuse(parse, "unknown option", argument);
+	return option_is_dropped(argument) || take_kernels(parse, argument) ? 0 : refuse(parse, "unknown option", argument);
 }
 
 static int parse_value(struct parse *parse, const char *argument)
@@ -344,7 +257,7 @@ static int parse_value(struct parse *parse, const char *argument)
 	const char *text = strchr(argument, '=');
 	size_t i = 0;
 
-	while (!starts(argument, values[i].name))
+	while (!text_starts(argument, values[i].name))
 		i++;
 	if (note_given(parse->options, argument) != 0)
 		return -1;
@@ -400,106 +313,16 @@ static int parse_one(void *data, const char *argument, int key, struct fuse_args
 	}
 }
 
-/* ---- as text ---------------------------------------------------------------- */
-
-static void describe_mask(FILE *out, const char *name, bool given, unsigned mask)
-{
-	if (given)
-		fprintf(out, "%s=%03o\n", name, mask);
-	else
-		fprintf(out, "%s=\n", name);
-}
-
-static void describe_path(FILE *out, const char *name, const char *path)
-{
-	fprintf(out, "%s=", name);
-	for (; *path; path++)
-		fprintf(out, *path == '\n' || *path == '\\' ? "\\%03o" : "%c", (unsigned char)*path);
-	fputc('\n', out);
-}
-
-char *options_control_directory(const struct options *options)
-{
-	const char *name = strrchr(options->mountpoint, '/');
-	char *directory;
-
-	errno = 0;
-	if (options->control_off || (!options->control && (getuid() != 0 || options->fuse_fd >= 0)))
-		return NULL;
-	if (options->control)
-		return strdup(options->control);
-	return asprintf(&directory, CONTROL_PARENT "/%s", name ? name + 1 : options->mountpoint) < 0 ? NULL : directory;
-}
-
-void options_describe(const struct options *options, const char *source, char *text, size_t bytes)
-{
-	CLEANUP_FREE char *control = options_control_directory(options);
-	FILE *out = fmemopen(text, bytes, "w");
-
-	text[0] = '\0';
-	if (!out)
-		return;
-	describe_path(out, "source", source);
-	fprintf(out, "uid=%u\ngid=%u\n", options->uid, options->gid);
-	describe_mask(out, "umask", options->umask_given, options->umask);
-	describe_mask(out, "fmask", options->fmask_given, options->fmask);
-	describe_mask(out, "dmask", options->dmask_given, options->dmask);
-	fprintf(out, "time_offset=%d\npartition=%u\nsettle=%u\nkeep=%u\nchanges=%s\nrun_as=%u\ndebug=%u\nnbd=%s\n",
-		options->time_offset_minutes, options->partition, options->settle_ms, options->keep_mib,
-		change_words[options->changes], options->run_as_user, options->debug,
-		options->nbd ? options->nbd : "any");
-	describe_path(out, "control", options->control_off ? "none" : control ? control : "");
-	if (options->control_group_given)
-		fprintf(out, "control_group=%u\n", options->control_group);
-	else
-		fputs("control_group=\n", out);
-	fclose(out);
-}
-
-static void print_help(void)
-{
-	printf("usage: imagefs [options] SOURCE MOUNTPOINT\n"
-	       "\n"
-	       "Show the boot partitions of live disk images as a read-only filesystem.\n"
-	       "SOURCE is a directory of images, or one image (a file, a block device, or a URI: nbd://HOST/EXPORT).\n"
-	       "\n"
-	       "  -f               stay in the foreground\n"
-	       "  -v, --verbose    say more in the log\n"
-	       "  -d, --debug      follow everything in detail (implies -f)\n"
-	       "  --debug=WHAT,... of it requests, files, images, changes\n"
-	       "  -h, --help       this text\n"
-	       "  -V, --version    the version\n"
-	       "\n"
-	       "  -o uid=U,gid=G   owner of all files, names or numbers (default: root, or who mounts)\n"
-	       "  -o umask=M       permission bits to leave out, octal; fmask=M, dmask=M for\n"
-	       "                   files and directories (default: 0444 and 0555 remain)\n"
-	       "  -o time_offset=M minutes the boards' clocks are ahead of UTC; tz=UTC is 0\n"
-	       "  -o partition=N   the boot partition is number N (default: by content)\n"
-	       "  -o settle=MS     new content must have lasted this long (default: 200, at most 400)\n"
-	       "  -o changes=WHAT  how changes are noticed: kernel, events, none (default: auto, the best there is)\n"
-	       "  -o keep=MIB      memory for the content of open files (default: 64)\n"
-	       "  -o nbd=HOSTS     block servers that links may name: any (default), none, or unix (sockets)\n"
-	       "                   and names of hosts, with colons between them\n"
-	       "  -o control=DIR   where servers report their writes, or none (default for root:\n"
-	       "                   /run/imagefs/NAME, the last part of MOUNTPOINT)\n"
-	       "  -o control_group=G  group of the files in it (default: each image's)\n"
-	       "  -o run_as=USER   who the daemon is when it has mounted (default for root: imagefs,\n"
-	       "                   if there is such a user)\n"
-	       "  -o allow_other   let other users in (default for root)\n"
-	       "\n"
-	       "In fstab:  /srv/images /srv/boot fuse.imagefs ro,nofail 0 0\n"
-	       "Unmount:   umount MOUNTPOINT, or fusermount3 -u MOUNTPOINT\n"
-	       "See imagefs(8).\n");
-}
+/* ---- all of them ------------------------------------------------------------ */
 
 /* As libfuse has it (fuse_session_mount). -1: it is the place of a mount. What is no number is no descriptor. */
 static int fuse_fd_of(const char *mountpoint)
 {
 	long long fd;
 
-	if (!starts(mountpoint, "/dev/fd/"))
+	if (!text_starts(mountpoint, "/dev/fd/"))
 		return -1;
-	return number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : INT_MAX;
+	return option_number(mountpoint + strlen("/dev/fd/"), 10, 0, INT_MAX, &fd) ? (int)fd : INT_MAX;
 }
 
 static void set_defaults(struct options *options)
@@ -542,7 +365,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	}
 	drop_end_of_options(&options->fuse);
 	if (parse.help) {
-		print_help();
+		options_print_help();
 		return OPTIONS_DONE;
 	}
 	if (parse.version) {
@@ -559,7 +382,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	if (geteuid() != 0 || (options->fuse_fd >= 0 && !options->run_as_given))
 		options->run_as_user = 0;
 	else if (!options->run_as_given)
-		find_user(options, "imagefs");
+		option_find_user("imagefs", &options->run_as_user, &options->run_as_group);
 	if (parse.kernels && !parse.remount) {
 		refuse(&parse, "unknown option", parse.kernels);
 		free(parse.kernels);

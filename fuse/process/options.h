@@ -57,13 +57,7 @@ enum options_result {
 	OPTIONS_USAGE, /* one line went to stderr: exit 2 */
 };
 
-/* Where the control files of a mount are to be: to be freed. NULL: there are to be none, or no memory (errno is ENOMEM). */
-char *options_control_directory(const struct options *options);
-
-/*
- * Those that are imagefs's own, and its source, a line NAME=VALUE for each; at most `bytes`, with the NUL. A newline or
- * backslash of a path is three octal digits, as in /proc/self/mountinfo.
- */
-void options_describe(const struct options *options, const char *source, char *text, size_t bytes);
+/* The word of changes=. */
+const char *options_changes_word(const struct options *options);
 
 enum options_result options_parse(int argc, char **argv, struct options *options);

@@ -19,7 +19,7 @@ struct job;
 
 /*
  * Embedded in whatever jobs are about. Zero is ready for use; all fields are the
- * queue's, but for `width`, and the last five, which are request.c's.
+ * queue's, but for `width`, and the last five, which are the requests' (fuse/request.h).
  */
 struct lane {
 	struct job *first, *last;

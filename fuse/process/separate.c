@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,25 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/thread.h"
 #include "base/waits.h"
 #include "cache/device/opener.h"
+#include "fuse/process/fd_message.h"
 #include "fuse/process/log.h"
-#include "fuse/process/mount.h"
-#include "fuse/process/privileges.h"
+#include "fuse/process/separate_opener.h"
 
 /*
  * So many requests at a time, those that hang among them: more than the daemon has threads; fewer where
@@ -37,24 +29,9 @@
  */
 #define CONNECTIONS_MAX 2112
 #define CONNECTIONS_LEAST 8
-/* linux/stat.h, since 6.8: STATX_MNT_ID_UNIQUE. */
-#define UNIQUE_ID 0x4000U
 
 /* So many are kept for later ones. */
 #define IDLE_MAX 32
-
-#define TITLE "imagefs-opener"
-
-/* A thread of the other process: paths, and what the C library wants. */
-#define STACK_BYTES ((size_t)256 << 10)
-
-/* To it on the first socket: a connection (a descriptor, and a byte), or where a mount is. */
-struct told {
-	enum separate_mount mount;
-	bool remove;
-	bool mounted; /* nothing but that */
-	char directory[PATH_MAX];
-};
 
 struct connection {
 	_Atomic pid_t thread; /* behind it, in the other process; 0: none */
@@ -83,243 +60,7 @@ static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 enum { TO_CONTINUE, TO_KILL, SPURS };
 static int spurs[SPURS] = { -1, -1 };
 
-/* ---- messages with descriptors ------------------------------------------------- */
-
-union control {
-	struct cmsghdr header;
-	char room[CMSG_SPACE(OPENER_FDS * sizeof(int))];
-};
-
-static int send_with(int flags, int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
-{
-	union control control = { 0 };
-	struct iovec iov = { (void *)data, bytes };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-	ssize_t sent;
-
-	if (fd_count > 0) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof(int));
-	}
-	do
-		sent = sendmsg(fd, &message, MSG_NOSIGNAL | flags);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
-}
-
-static int send_message(int fd, const void *data, size_t bytes, const int *fds, size_t fd_count)
-{
-	return send_with(0, fd, data, bytes, fds, fd_count);
-}
-
-/* The bytes, or 0 at the end, or -errno. What there is no descriptor for is -1 (-EMFILE: they did not fit). */
-static ssize_t receive_message(int fd, void *data, size_t bytes, int fds[OPENER_FDS])
-{
-	union control control;
-	struct iovec iov = { data, bytes };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *header;
-	ssize_t got;
-
-	fds[0] = fds[1] = -1;
-	do
-		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return -errno;
-	header = CMSG_FIRSTHDR(&message);
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
-		memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
-	if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
-		for (size_t i = 0; i < OPENER_FDS; i++)
-			cleanup_close_fd(&fds[i]);
-		fds[0] = fds[1] = -1;
-		return -EMFILE;
-	}
-	return got;
-}
-
-/* The descriptors that there are come first. */
-static size_t count_fds(const int fds[OPENER_FDS])
-{
-	return (size_t)((fds[0] >= 0) + (fds[0] >= 0 && fds[1] >= 0));
-}
-
-/* ---- the process that keeps the privileges ---------------------------------------- */
-
-static struct told mounts[SEPARATE_MOUNTS]; /* written before any thread reads it: whoever tells waits for the answer */
-
-static _Atomic uint64_t mount_ids[SEPARATE_MOUNTS]; /* of those that are to be broken when the daemon is killed; 0: not */
-
-static _Atomic uint64_t mount_devices[SEPARATE_MOUNTS]; /* of what is mounted there: st_dev; 0: not known */
-
-static atomic_bool detached[SEPARATE_MOUNTS]; /* once and for all */
-static bool sealed; /* of the first thread */
-static _Atomic size_t served; /* connections */
-static pid_t daemon_pid; /* constant */
-
-/* Of the mount that is seen there; never that of another one, before or since. 0: before Linux 6.8. */
-static uint64_t unique_id_at(const char *directory)
-{
-	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
-	struct statx st;
-
-	/* The daemon is not asked: it may be no more. */
-	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, UNIQUE_ID, &st) == 0 && st.stx_mask & UNIQUE_ID ?
-		       st.stx_mnt_id : 0;
-}
-
-/* Of the filesystem that is seen there: while it lives, no other one has that. 0: not known. */
-static uint64_t device_at(const char *directory)
-{
-	CLEANUP_FD int fd = open(directory, O_PATH | O_CLOEXEC);
-	struct statx st;
-
-	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) == 0 ?
-		       makedev(st.stx_dev_major, st.stx_dev_minor) : 0;
-}
-
-static int detach(unsigned which, bool mounted)
-{
-	const struct told *mount = which < SEPARATE_MOUNTS ? &mounts[which] : NULL;
-	uint64_t id, device;
-
-	if (!mount || mount->directory[0] == '\0' || atomic_exchange(&detached[which], true))
-		return -ENOENT;
-	id = atomic_exchange(&mount_ids[which], 0);
-	/* What is mounted there now may be another daemon's. */
-	device = atomic_load(&mount_devices[which]);
-	if (mounted && (id == 0 || unique_id_at(mount->directory) == id) && (device == 0 || device_at(mount->directory) == device))
-		mount_detach(mount->directory);
-	if (mount->remove)
-		rmdir(mount->directory);
-	return 0;
-}
-
-static void *serve_connection(void *argument)
-{
-	int fd = (int)(intptr_t)argument;
-	pid_t thread = (pid_t)syscall(SYS_gettid);
-	struct opener_request request;
-	struct opener_answer answer;
-
-	for (bool goes_on = send_message(fd, &thread, sizeof(thread), NULL, 0) == 0; goes_on;) {
-		int fds[OPENER_FDS];
-		ssize_t got = receive_message(fd, &request, sizeof(request), fds);
-
-		if (got != sizeof(request))
-			break;
-		memcpy(request.fds, fds, sizeof(fds));
-		if (request.what == OPENER_ASK_OTHER)
-			answer = (struct opener_answer){ .result = detach(request.flags[0], request.flags[1]), .fds = { -1, -1 } };
-		else
-			opener_perform(&request, &answer);
-		goes_on = send_message(fd, &answer, offsetof(struct opener_answer, st) + answer.text_bytes, answer.fds,
-				       count_fds(answer.fds)) == 0;
-		for (size_t i = 0; i < OPENER_FDS; i++) {
-			cleanup_close_fd(&fds[i]);
-			cleanup_close_fd(&answer.fds[i]);
-		}
-	}
-	close(fd);
-	atomic_fetch_sub(&served, 1);
-	return NULL;
-}
-
-/*
- * Who took over the daemon may ask for more of them than it ever does; those that end are counted a moment
- * longer than there. Without a thread: who asked sees the end of it.
- */
-static void start_connection(int fd)
-{
-	if (atomic_fetch_add(&served, 1) < 2 * connections_max &&
-	    thread_start(serve_connection, (void *)(intptr_t)fd, STACK_BYTES) == 0)
-		return;
-	close(fd);
-	atomic_fetch_sub(&served, 1);
-}
-
-static void take_mount(const struct told *told)
-{
-	sealed = sealed || told->mount >= SEPARATE_MOUNTS;
-	if (sealed)
-		return;
-	if (told->mounted) {
-		atomic_store(&mount_ids[told->mount], unique_id_at(mounts[told->mount].directory));
-		atomic_store(&mount_devices[told->mount], device_at(mounts[told->mount].directory));
-		return;
-	}
-	if (mounts[told->mount].directory[0] == '\0' &&
-	    memchr(told->directory, '\0', sizeof(told->directory)))
-		mounts[told->mount] = *told;
-}
-
-/* What is mounted there now may be another daemon's. */
-static void break_mount(unsigned which)
-{
-	CLEANUP_FD int held = open(mounts[which].directory, O_PATH | O_CLOEXEC); /* busy: broken, not taken away */
-	uint64_t id = atomic_load(&mount_ids[which]);
-
-	if (held >= 0 && id != 0 && unique_id_at(mounts[which].directory) == id)
-		umount2(mounts[which].directory, MNT_FORCE | UMOUNT_NOFOLLOW);
-}
-
-/* The signal comes when the daemon's first thread ends, which a kill does at once (PR_SET_PDEATHSIG, prctl(2)). */
-static void *wait_for_death(void *unused)
-{
-	siginfo_t info;
-	sigset_t death;
-
-	sigemptyset(&death);
-	sigaddset(&death, SIGUSR1);
-	for (;;)
-		if (sigwaitinfo(&death, &info) == SIGUSR1 && info.si_pid == daemon_pid)
-			for (unsigned which = 0; which < SEPARATE_MOUNTS; which++)
-				break_mount(which);
-	return unused;
-}
-
-static _Noreturn void serve(int fd)
-{
-	static struct told told;
-	int fds[OPENER_FDS];
-	ssize_t got;
-
-	while ((got = receive_message(fd, &told, sizeof(told), fds)) != 0) {
-		if (fds[0] >= 0)
-			start_connection(fds[0]);
-		else if (got == sizeof(told)) {
-			take_mount(&told);
-			send_message(fd, "", 1, NULL, 0);
-		}
-	}
-	_exit(0);
-}
-
-/* Nothing of the daemon's may be kept: its terminal, its caller's pipe, above all its connection to the kernel. */
-static void let_go_of_all(int fd)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t signals;
-
-	for (int standard = 0; null >= 0 && standard <= 2; standard++)
-		dup2(null, standard);
-	if (fd > 3)
-		close_range(3, (unsigned)fd - 1, 0);
-	close_range((unsigned)fd + 1, ~0U, 0);
-	/* It ends when the daemon does, who unmounts first. */
-	sigfillset(&signals);
-	sigdelset(&signals, SIGCHLD);
-	pthread_sigmask(SIG_SETMASK, &signals, NULL);
-	if (chdir("/") != 0)
-		_exit(1);
-}
-
-/* ---- the daemon's side --------------------------------------------------------------- */
+/* ---- connections ---------------------------------------------------------------- */
 
 /*
  * How long an answer is waited for; NULL: as long as it takes. False: it did not come. With patience it is not waited
@@ -335,12 +76,12 @@ static int connect_to_opener(pid_t *thread, patience wait)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
 		return -errno;
-	got = send_with(wait ? MSG_DONTWAIT : 0, first_fd, "", 1, &fds[1], 1);
+	got = fd_message_send(first_fd, wait ? MSG_DONTWAIT : 0, "", 1, &fds[1], 1);
 	close(fds[1]);
 	if (got == 0 && wait && !wait(fds[0]))
 		got = -ETIMEDOUT;
 	if (got == 0)
-		got = receive_message(fds[0], thread, sizeof(*thread), none);
+		got = fd_message_receive(fds[0], thread, sizeof(*thread), none);
 	if (got == sizeof(*thread))
 		return fds[0];
 	close(fds[0]);
@@ -418,13 +159,14 @@ static void give_connection(struct connection *connection, bool works)
 static bool ask_on(int fd, const struct opener_request *request, struct opener_answer *answer, patience wait)
 {
 	int fds[OPENER_FDS] = { -1, -1 };
-	ssize_t got = send_with(wait ? MSG_DONTWAIT : 0, fd, request, sizeof(*request), request->fds, count_fds(request->fds));
+	ssize_t got = fd_message_send(fd, wait ? MSG_DONTWAIT : 0, request, sizeof(*request), request->fds,
+				      fd_message_count(request->fds));
 	bool works;
 
 	if (got == 0 && wait && !wait(fd))
 		got = -ETIMEDOUT;
 	if (got == 0)
-		got = receive_message(fd, answer, sizeof(*answer), fds);
+		got = fd_message_receive(fd, answer, sizeof(*answer), fds);
 	works = got >= (ssize_t)offsetof(struct opener_answer, st);
 	memcpy(answer->fds, fds, sizeof(fds));
 	if (!works)
@@ -493,35 +235,35 @@ bool separate_is_thread(pid_t thread)
 	return false;
 }
 
-static void tell(const struct told *told)
+static void tell(const struct separate_told *told)
 {
 	char byte;
 
-	if (send_message(first_fd, told, sizeof(*told), NULL, 0) == 0)
+	if (fd_message_send(first_fd, 0, told, sizeof(*told), NULL, 0) == 0)
 		while (read(first_fd, &byte, 1) < 0 && errno == EINTR)
 			;
 }
 
 void separate_tell_mount(enum separate_mount mount, const char *directory, bool remove)
 {
-	static struct told told;
+	static struct separate_told told;
 
-	told = (struct told){ .mount = mount, .remove = remove };
+	told = (struct separate_told){ .mount = mount, .remove = remove };
 	snprintf(told.directory, sizeof(told.directory), "%s", directory);
 	tell(&told);
 }
 
 void separate_mounted(enum separate_mount mount)
 {
-	static struct told told;
+	static struct separate_told told;
 
-	told = (struct told){ .mount = mount, .mounted = true };
+	told = (struct separate_told){ .mount = mount, .mounted = true };
 	tell(&told);
 }
 
 void separate_seal(void)
 {
-	static struct told told = { .mount = SEPARATE_MOUNTS };
+	static struct separate_told told = { .mount = SEPARATE_MOUNTS };
 
 	tell(&told);
 }
@@ -586,6 +328,9 @@ static size_t bounded(size_t value, size_t least, size_t most)
 
 int separate_start(const char *directory, const char *file, char *title, size_t title_bytes)
 {
+	struct separate_opener opener = {
+		.daemon = getpid(), .directory = directory, .file = file, .title = title, .title_bytes = title_bytes
+	};
 	struct rlimit limit = { 0 };
 	int fds[2];
 	pid_t child;
@@ -594,21 +339,12 @@ int separate_start(const char *directory, const char *file, char *title, size_t 
 		return -errno;
 	getrlimit(RLIMIT_NOFILE, &limit);
 	idle_max = bounded(limit.rlim_cur / 16, 0, IDLE_MAX);
-	connections_max = bounded(limit.rlim_cur / 4, CONNECTIONS_LEAST, CONNECTIONS_MAX);
-	daemon_pid = getpid();
+	connections_max = opener.connections_max = bounded(limit.rlim_cur / 4, CONNECTIONS_LEAST, CONNECTIONS_MAX);
 	child = fork();
 	if (child < 0)
 		return -errno;
-	if (child == 0) {
-		let_go_of_all(fds[1]);
-		snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
-		prctl(PR_SET_NAME, TITLE, 0, 0, 0);
-		privileges_keep();
-		prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0);
-		opener_set_source(directory, file);
-		thread_start(wait_for_death, NULL, STACK_BYTES);
-		serve(fds[1]);
-	}
+	if (child == 0)
+		separate_opener_run(fds[1], &opener);
 	close(fds[1]);
 	opener_pid = child;
 	first_fd = fds[0];

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "fuse/process/separate_mounts.h" /* which mounts there are */
+
 /*
  * Fork it. From now on opener_... are done there. SOURCE is `directory`, or `file` in it
  * (NULL: all of it). `title` has the room of the command line, where ps(1) is told what it is. -errno.
@@ -32,8 +34,6 @@ pid_t separate_pid(void);
 
 /* Is it a thread of that process, at work for us? */
 bool separate_is_thread(pid_t thread);
-
-enum separate_mount { SEPARATE_MAIN, SEPARATE_CONTROL, SEPARATE_MOUNTS };
 
 /*
  * Before anything hostile is looked at: where that mount is, for separate_detach; with

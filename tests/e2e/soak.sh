@@ -15,7 +15,7 @@ export IMAGEFS
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:quarantine_size_mb=16:malloc_context_size=8"
 . "$(dirname "$0")/../lib.sh"
 requires root netns fuse dnsmasq in.tftpd mkfs.fat mcopy
-export TSAN_OPTIONS="log_path=$T/sanitizer:history_size=4:${TSAN_OPTIONS:-}" UBSAN_OPTIONS="log_path=$T/sanitizer:print_stacktrace=1"
+export TSAN_OPTIONS="$TSAN_OPTIONS:history_size=4" UBSAN_OPTIONS="log_path=$T/sanitizer:print_stacktrace=1"
 seconds=$(awk -v minutes="${1:-10}" 'BEGIN { printf "%d", minutes * 60 }')
 
 # Two files for the writer to trade places with, what never changes, and a directory for those who walk.

@@ -1,6 +1,6 @@
 set(unit ${CMAKE_CURRENT_SOURCE_DIR}/../unit)
 imagefs_fuzz(live
-	SOURCES live_base.c live_history.c live_writer.c
+	SOURCES live_answer.c live_base.c live_calls.c live_history.c live_writer.c
 		${unit}/cache_device.c ${unit}/cache_feed.c ${unit}/cache_reader.c ${unit}/cache_volume.c ${unit}/fat_image.c
 	LIBS imagefs_cache)
 foreach(target replay_live fuzz_live)

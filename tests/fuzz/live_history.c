@@ -11,7 +11,7 @@
 #define BLOCK_BYTES 4096U
 #define BLOCKS_MAX (IMAGE_BYTES_MAX / BLOCK_BYTES)
 
-const struct path_words path_words[PATHS] = {
+const struct path_words path_words[PATHS_KNOWN] = {
 	[PATH_ROOT] = { PATH_ROOT, "" },
 	[PATH_FILE] = { PATH_ROOT, "file-with-a-long-name.bin" },
 	[PATH_STILL] = { PATH_ROOT, "still.txt" },
@@ -21,6 +21,7 @@ const struct path_words path_words[PATHS] = {
 	[PATH_DEEP] = { PATH_SUB, "deep" },
 	[PATH_LEAF] = { PATH_DEEP, "leaf.txt" },
 	[PATH_CONFIG] = { PATH_ROOT, "config.txt" },
+	[PATH_FILE_SHORT] = { PATH_ROOT, "file.bin" },
 };
 
 /* Also a source. */
@@ -34,7 +35,7 @@ struct state {
 	bool table_read;
 };
 
-struct history {
+struct live_history {
 	unsigned count;
 	struct state states[STATES_MAX];
 };
@@ -56,7 +57,7 @@ static int state_read(struct source *self, uint64_t offset_bytes, void *buffer, 
 	return 0;
 }
 
-void history_add(struct history *history, const unsigned char *bytes, uint64_t size_bytes)
+void live_history_add(struct live_history *history, const unsigned char *bytes, uint64_t size_bytes)
 {
 	struct state *state = &history->states[history->count];
 	const struct state *before = history->count > 0 ? state - 1 : NULL;
@@ -84,14 +85,14 @@ void history_add(struct history *history, const unsigned char *bytes, uint64_t s
 	history->count++;
 }
 
-struct history *history_new(const unsigned char *bytes, uint64_t size_bytes)
+struct live_history *live_history_new(const unsigned char *bytes, uint64_t size_bytes)
 {
-	struct history *history = malloc(sizeof(*history));
+	struct live_history *history = malloc(sizeof(*history));
 
 	if (!history)
 		abort();
 	history->count = 0;
-	history_add(history, bytes, size_bytes);
+	live_history_add(history, bytes, size_bytes);
 	return history;
 }
 
@@ -106,7 +107,7 @@ static void free_truths(struct truth *truth)
 	}
 }
 
-void history_free(struct history *history)
+void live_history_free(struct live_history *history)
 {
 	for (unsigned i = 0; i < history->count; i++) {
 		struct state *state = &history->states[i];
@@ -118,19 +119,19 @@ void history_free(struct history *history)
 	free(history);
 }
 
-unsigned history_count(const struct history *history)
+unsigned live_history_count(const struct live_history *history)
 {
 	return history->count;
 }
 
-void history_block(const struct history *history, unsigned state, unsigned block, unsigned char *out)
+void live_history_block(const struct live_history *history, unsigned state, unsigned block, unsigned char *out)
 {
 	memcpy(out, history->states[state].blocks[block], BLOCK_BYTES);
 }
 
 /* ---- partitions ------------------------------------------------------------ */
 
-static struct part_table *table_of(struct history *history, unsigned number, int *error)
+static struct part_table *table_of(struct live_history *history, unsigned number, int *error)
 {
 	struct state *state = &history->states[number];
 
@@ -142,7 +143,7 @@ static struct part_table *table_of(struct history *history, unsigned number, int
 	return state->table_error == 0 ? state->table : NULL;
 }
 
-int history_partitions(struct history *history, unsigned state, unsigned *numbers, size_t capacity, size_t *total)
+int live_history_partitions(struct live_history *history, unsigned state, unsigned *numbers, size_t capacity, size_t *total)
 {
 	int error;
 	const struct part_table *table = table_of(history, state, &error);
@@ -158,7 +159,7 @@ int history_partitions(struct history *history, unsigned state, unsigned *number
 	return error;
 }
 
-bool history_same_table(struct history *history, unsigned since)
+bool live_history_same_table(struct live_history *history, unsigned since)
 {
 	int error;
 	const struct part_table *table = table_of(history, since, &error);
@@ -172,7 +173,7 @@ bool history_same_table(struct history *history, unsigned since)
 	return true;
 }
 
-int history_boot(struct history *history, unsigned state)
+int live_history_boot(struct live_history *history, unsigned state)
 {
 	int error;
 	const struct part_table *table = table_of(history, state, &error);
@@ -182,7 +183,7 @@ int history_boot(struct history *history, unsigned state)
 
 	/* An only FAT is not looked into. */
 	if (table && part_table_fat_count(table) == 1) {
-		history_partitions(history, state, &number, 1, &count);
+		live_history_partitions(history, state, &number, 1, &count);
 		return (int)number;
 	}
 	if (!table || part_choose_boot(&history->states[state].source, table, &choice) != 0)
@@ -198,7 +199,7 @@ struct place {
 	const struct part_entry *entry;
 };
 
-static bool find_volume(struct history *history, unsigned state, unsigned number, struct place *place)
+static bool find_volume(struct live_history *history, unsigned state, unsigned number, struct place *place)
 {
 	int error;
 	const struct part_table *table = table_of(history, state, &error);
@@ -248,7 +249,7 @@ static enum truth_kind find_entry(struct place *place, enum path path, struct fa
 	return TRUTH_DIR;
 }
 
-static void find_truth(struct history *history, unsigned state, struct truth *truth)
+static void find_truth(struct live_history *history, unsigned state, struct truth *truth)
 {
 	const struct fat_entry *entry = NULL;
 	struct fat_dir *dir = NULL;
@@ -269,7 +270,7 @@ static void find_truth(struct history *history, unsigned state, struct truth *tr
 	fat_dir_free(dir);
 }
 
-const struct truth *history_truth(struct history *history, unsigned state, unsigned number, enum path path)
+const struct truth *live_history_truth(struct live_history *history, unsigned state, unsigned number, enum path path)
 {
 	struct truth **first = &history->states[state].truths;
 	struct truth *truth = *first;
@@ -287,7 +288,7 @@ const struct truth *history_truth(struct history *history, unsigned state, unsig
 	return truth;
 }
 
-bool history_has(struct history *history, unsigned state, const struct truth *truth, uint64_t offset_bytes,
+bool live_history_has(struct live_history *history, unsigned state, const struct truth *truth, uint64_t offset_bytes,
 		 const unsigned char *bytes, size_t length_bytes)
 {
 	struct state *held = &history->states[state];
@@ -314,7 +315,7 @@ bool history_has(struct history *history, unsigned state, const struct truth *tr
 	return true;
 }
 
-bool history_whole(struct history *history, unsigned state, const struct truth *truth)
+bool live_history_whole(struct live_history *history, unsigned state, const struct truth *truth)
 {
 	uint64_t length_bytes = min_u64(truth->volume_length_bytes,
 					history->states[state].source.size_bytes - truth->volume_bytes);
@@ -334,7 +335,7 @@ bool history_whole(struct history *history, unsigned state, const struct truth *
 	return true;
 }
 
-struct fat_dir *history_dir(struct history *history, unsigned state, unsigned number, enum path path)
+struct fat_dir *live_history_dir(struct live_history *history, unsigned state, unsigned number, enum path path)
 {
 	const struct fat_entry *entry = NULL;
 	struct fat_dir *dir = NULL, *content = NULL;

@@ -31,12 +31,14 @@ enum path {
 	PATH_LEAF, /* sub/deep/leaf.txt */
 	PATH_CONFIG,
 	PATHS,
+	PATH_FILE_SHORT = PATHS, /* the same file where its long name is gone; nobody asks for it */
+	PATHS_KNOWN,
 };
 
 extern const struct path_words {
 	enum path parent;
 	const char *name; /* in it */
-} path_words[PATHS];
+} path_words[PATHS_KNOWN];
 
 enum truth_kind {
 	TRUTH_ABSENT,
@@ -58,38 +60,38 @@ struct truth {
 	enum path path;
 };
 
-struct history;
+struct live_history;
 
-struct history *history_new(const unsigned char *bytes, uint64_t size_bytes);
-void history_free(struct history *history);
+struct live_history *live_history_new(const unsigned char *bytes, uint64_t size_bytes);
+void live_history_free(struct live_history *history);
 
 /* The image is now like this: a new state. */
-void history_add(struct history *history, const unsigned char *bytes, uint64_t size_bytes);
+void live_history_add(struct live_history *history, const unsigned char *bytes, uint64_t size_bytes);
 
 /* How many there are; the last is what the image holds. */
-unsigned history_count(const struct history *history);
+unsigned live_history_count(const struct live_history *history);
 
 /* Copy a block of 4 KiB out of a state; zeros behind its end. */
-void history_block(const struct history *history, unsigned state, unsigned block, unsigned char *out);
+void live_history_block(const struct live_history *history, unsigned state, unsigned block, unsigned char *out);
 
 /* The boot partition of a state, or -1: it has none, or it cannot be told. */
-int history_boot(struct history *history, unsigned state);
+int live_history_boot(struct live_history *history, unsigned state);
 
 /* Numbers of the FAT partitions of a state; -ENODATA, -EIO. */
-int history_partitions(struct history *history, unsigned state, unsigned *numbers, size_t capacity, size_t *total);
+int live_history_partitions(struct live_history *history, unsigned state, unsigned *numbers, size_t capacity, size_t *total);
 
 /* Has every state since that one the same partitions? */
-bool history_same_table(struct history *history, unsigned since);
+bool live_history_same_table(struct live_history *history, unsigned since);
 
 /* What the path is in that partition, in that state. */
-const struct truth *history_truth(struct history *history, unsigned state, unsigned number, enum path path);
+const struct truth *live_history_truth(struct live_history *history, unsigned state, unsigned number, enum path path);
 
 /* Has the file of that truth these bytes there? False also where the image ends before. */
-bool history_has(struct history *history, unsigned state, const struct truth *truth, uint64_t offset_bytes,
+bool live_history_has(struct live_history *history, unsigned state, const struct truth *truth, uint64_t offset_bytes,
 		 const unsigned char *bytes, size_t length_bytes);
 
 /* Is all of it there to be read? */
-bool history_whole(struct history *history, unsigned state, const struct truth *truth);
+bool live_history_whole(struct live_history *history, unsigned state, const struct truth *truth);
 
 /* The names of a directory in that state, for the caller to free; NULL: it is none. */
-struct fat_dir *history_dir(struct history *history, unsigned state, unsigned number, enum path path);
+struct fat_dir *live_history_dir(struct live_history *history, unsigned state, unsigned number, enum path path);

@@ -48,7 +48,7 @@ struct write {
 
 struct writer {
 	struct memory_device *memory;
-	struct history *history;
+	struct live_history *history;
 	const struct live_base *base;
 	struct reporter *reporter; /* or NULL */
 	struct memory_feed *feed;  /* or NULL */
@@ -60,7 +60,7 @@ struct writer {
 	unsigned char *scratch; /* IMAGE_BYTES_MAX */
 };
 
-struct writer *writer_new(struct memory_device *memory, struct history *history, const struct live_base *base)
+struct writer *writer_new(struct memory_device *memory, struct live_history *history, const struct live_base *base)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
 
@@ -247,7 +247,7 @@ static void make_bytes(struct writer *writer, const struct write *write, unsigne
 		memcpy(bytes, all + (size_t)(write->b % 64) * BLOCK_BYTES, write->length_bytes);
 		break;
 	case WRITE_REVERT:
-		history_block(writer->history, write->b % history_count(writer->history), write->a & 63, block);
+		live_history_block(writer->history, write->b % live_history_count(writer->history), write->a & 63, block);
 		memcpy(bytes, block, write->length_bytes);
 		break;
 	default:
@@ -358,8 +358,8 @@ static void land(struct writer *writer, struct write *write)
 		make_bytes(writer, &cut, writer->scratch);
 		memory_device_land(memory, cut.offset_bytes, writer->scratch, cut.length_bytes);
 	}
-	history_add(writer->history, memory->bytes, memory->size_bytes);
-	write->state = history_count(writer->history) - 1;
+	live_history_add(writer->history, memory->bytes, memory->size_bytes);
+	write->state = live_history_count(writer->history) - 1;
 }
 
 static void end(struct writer *writer, struct write *write)
@@ -454,7 +454,7 @@ void writer_finish(struct writer *writer)
 
 unsigned writer_fresh(const struct writer *writer)
 {
-	unsigned fresh = history_count(writer->history) - 1;
+	unsigned fresh = live_history_count(writer->history) - 1;
 
 	for (unsigned i = writer->ended; i < writer->count; i++)
 		if (writer->writes[i].phase == LANDED && has_end(writer) && writer->writes[i].state - 1 < fresh)

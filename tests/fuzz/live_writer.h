@@ -19,7 +19,7 @@ struct writer;
 #define RECORD_BYTES 8
 
 /* Writes to the device's bytes, which have IMAGE_BYTES_MAX. All borrowed. */
-struct writer *writer_new(struct memory_device *memory, struct history *history, const struct live_base *base);
+struct writer *writer_new(struct memory_device *memory, struct live_history *history, const struct live_base *base);
 void writer_free(struct writer *writer);
 
 /* To whom it is told. */

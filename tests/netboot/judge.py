@@ -24,7 +24,7 @@ import time
 import release as rel
 
 
-# Who was refused is refused again, without a wait, for 60 ms (fuse/process/patience.c); and a bit.
+# Who was refused is refused again, without a wait, for 60 ms (fuse/process/wait_share.c); and a bit.
 REFUSED_AGAIN = 0.1
 
 # With reports: a write that was announced is waited for so long, done or not (cache/changes/reports.c).

@@ -19,7 +19,7 @@ static void take_turn(struct memory_device *memory)
 		memory->turn(memory);
 }
 
-/* cache/device/disk.c's rules, said again: what is unsettled, or was so at the last look, is not believed. */
+/* cache/device/disk_signs.c's rules, said again: what is unsettled, or was so at the last look, is not believed. */
 static void look_at_times(struct memory_device *memory)
 {
 	bool settled = memory->now_ns - memory->signed_ns >= memory->settle_ns;

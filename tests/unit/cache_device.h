@@ -20,7 +20,7 @@
 
 enum device_kind {
 	DEVICE_EVENTS, /* each write raises the generation as it is done */
-	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk.c without events */
+	DEVICE_TIMES,  /* a change time moves before the bytes do, and settles: cache/device/disk_signs.c without events */
 	DEVICE_NOTHING, /* a change time that is not believed: every observation is a new generation */
 	DEVICE_REPORTED, /* the same, and only what is reported of it (cache/changes/reporter.h) tells more */
 	/* As times, with time stamps; and the kernel tells (cache/changes/pairing.h) of a write: */

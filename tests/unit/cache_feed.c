@@ -5,6 +5,7 @@
 
 #include "base/waits.h"
 #include "cache/changes/guard.h"
+#include "cache/changes/guards.h"
 #include "cache/changes/pairing.h"
 
 #define ENDED_MAX 64

@@ -73,7 +73,7 @@ void script_free(struct script *script);
 unsigned script_orders(const struct script *script);
 void script_order(struct script *script, unsigned order, enum device_kind kind);
 
-/* ---- one run: cache_model.c ------------------------------------------------ */
+/* ---- one run: cache_model_run.c -------------------------------------------- */
 
 enum warmth {
 	COLD,	     /* nothing was looked at before */
@@ -151,6 +151,9 @@ unsigned frames_done(const struct run *run);
 
 /* The frame that was begun, or the last one done. */
 unsigned frames_begun(const struct run *run);
+
+/* Returns what is wrong, or NULL. *turns: how many there were to choose from. */
+const char *run_plan(const struct script *script, const struct plan *plan, bool trace, unsigned *turns);
 
 /* ---- cache_model_reader.c -------------------------------------------------- */
 

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "cache/changes/formats/writes_page.h"
+#include "cache/changes/trust.h"
 #include "cache/changes/write_log.h"
 #include "cache/device/nbd.h"
 #include "cache/device/nbd_export.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the page of NAME@writes means for a write log: CONTRACT R, C1, C5, S1. */
+#include "cache/changes/burst.h"
 #include "cache/changes/page_news.h"
 
 #include <criterion/criterion.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "cache/changes/trust.h"
 #include "cache_page_feed.h"
 
 #define MIB ((uint64_t)1 << 20)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/waits.h"
+#include "cache/changes/guards.h"
 #include "cache/changes/pairing.h"
 #include "cache_told.h"
 

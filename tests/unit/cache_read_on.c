@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "base/waits.h"
+#include "cache/changes/guards.h"
+#include "cache/changes/trust.h"
 #include "cache/tree/chunk.h"
 #include "cache/tree/dir.h"
 #include "cache/tree/image.h"

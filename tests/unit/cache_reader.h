@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A reader of a cache as the daemon is one: it asks without blocking first,
- * repeats by the rules of cache.h, and runs out of patience like fuse/request.c.
+ * repeats by the rules of cache.h, and runs out of patience like fuse/request_wait.c.
  */
 #pragma once
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/changes/guards.h"
 #include "cache/changes/reporter.h"
 #include "cache_told.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cache_told.h"
+#include "cache/changes/burst.h"
+#include "cache/changes/trust.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

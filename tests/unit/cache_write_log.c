@@ -6,6 +6,7 @@
 
 #include "base/waits.h"
 #include "cache_told.h"
+#include "cache/changes/burst.h"
 
 /* Nobody but the feed tells. */
 TestSuite(cache_write_log, .init = told_start_feed, .fini = told_end);

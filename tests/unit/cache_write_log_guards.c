@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/changes/write_log.c, guard.c, preserve.c: guards, who reports, and status. */
+/* cache/changes/guards.c, guard.c, write_log.c: guards, who reports, and status. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 
 #include "base/waits.h"
 #include "cache_told.h"
+#include "cache/changes/guards.h"
+#include "cache/changes/trust.h"
 
 #define TELLER (&feed.feed)
 #define FILE_BYTES ((uint64_t)128 << 10)

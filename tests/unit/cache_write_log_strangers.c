@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* cache/changes/write_log.c: those who do not tell, and since when others do. */
+/* cache/changes/trust.c: those who do not tell, and since when others do. */
 #include <criterion/criterion.h>
 
 #include "base/waits.h"
 #include "cache_told.h"
+#include "cache/changes/guards.h"
 
 /* Nobody but the feed tells. */
 TestSuite(cache_write_log_strangers, .init = told_start_feed, .fini = told_end);

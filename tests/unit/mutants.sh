@@ -48,12 +48,16 @@ link_unit()
 restore
 compile all.h
 mkdir -p "$work/tests/helpers"
-for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_model_script cache_reader cache_told cache_volume fat_image; do
+for helper in cache_device cache_feed cache_page_feed cache_model_reader cache_model_run cache_model_script cache_reader cache_told cache_volume fat_image; do
 	$cc -c "$top/tests/unit/$helper.c" -o "$work/tests/helpers/$helper.o"
 done
 ar rcs "$work/tests/helpers.a" "$work"/tests/helpers/*.o
-for unit in cache_model cache_compare cache_read_on cache_version cache_dir cache_image cache_share cache_validation cache_kept cache_watch cache_disk \
-	cache_extents cache_clone_map cache_hints cache_readahead cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter cache_kernel cache_writes_page cache_page_news cache_nbd_writes; do
+for unit in cache_model cache_compare cache_read_on cache_version cache_version_blind cache_version_copies \
+	cache_version_files cache_dir cache_dir_nodes cache_dir_volume cache_image cache_share cache_validation \
+	cache_kept cache_watch cache_disk cache_extents cache_clone_map cache_hints cache_readahead \
+	cache_write_log cache_write_log_guards cache_write_log_strangers cache_pairing cache_held cache_reporter \
+	cache_kernel cache_kernel_image cache_kernel_guards cache_kernel_marks cache_kernel_opener \
+	cache_writes_page cache_page_news cache_nbd_writes; do
 	$cc -c "$top/tests/unit/$unit.c" -o "$work/tests/$unit.o"
 done
 
@@ -133,7 +137,7 @@ mutant "another chain is the same version" version tree/path.c \
 mutant "open believes what was believed before" model tree/open.c \
 	's/seen->steady && seen->in_flight == 0 && version->data_checked == seen->generation/version->data_checked != 0/'
 mutant "what was handed out is not compared at open" model tree/open.c \
-	's/error = compare\(version, op, seen->steady[^;]*;/error = 0;/'
+	's/error = compare_known\(version, op, what,[^;]*;/error = 0;/'
 mutant "a known chunk may differ" model tree/compare.c \
 	's/if \(chunk_known\(version, chunk\)\) \{\n\t\t\timage_differs\(version->image\);\n\t\t\treturn dir_supersede\(version\);\n\t\t\}//'
 mutant "comparing takes as long as it takes" version tree/compare.c \
@@ -212,70 +216,70 @@ mutant "a piece is read in place that has none" extents device/extents.c 's/next
 mutant "what is in flight is not done yet" model tree/cached.c 's/ \|\| image->seen.in_flight != 0\) \{/) {/'
 mutant "what is in flight in a directory is not done yet" model tree/path.c \
 	's/ && image->seen.in_flight == 0;/;/'
-mutant "what was saved is not read" model tree/read.c 's/if \(state == GUARD_SAVED\)/if (0)/'
+mutant "what was saved is not read" model tree/read_guarded.c 's/if \(state == GUARD_SAVED\)/if (0)/'
 
 # ---- write log ----
-log=changes/write_log.c
-mutant "write log: a write that ended moves no generation" model $log 's/\{ \+\+log->generation, flight->range/{ log->generation, flight->range/'
-mutant "write log: writes in flight are no change" write_log $log 's/ranges\[count\+\+\] = log->flights\[i\].range;/;/'
+log=changes/write_log.c state=changes/log_state.c trust=changes/trust.c
+mutant "write log: a write that ended moves no generation" model changes/history.c 's/\{ \+\+history->generation, \*range/{ history->generation, *range/'
+mutant "write log: writes in flight are no change" write_log $log 's/ranges\[count\+\+\] = log->flights.all\[i\].range;/;/'
 mutant "write log: ranges there is no room for are none" write_log $log 's/if \(count == capacity\)\n\t\t\treturn -1;/if (count == capacity)\n\t\t\tbreak;/'
-mutant "write log: what is not remembered was not told" write_log $log 's/log->floor = log->entries/log->floor = log->gap = log->entries/'
-mutant "write log: what was not told was" write_log $log 's/log->floor = log->gap = \+\+log->generation;\n\tlog->epoch/log->floor = ++log->generation;\n\tlog->epoch/'
-mutant "write log: what falls out of the log did not happen" write_log $log 's/log->floor = log->entries\[log->first\].generation;//'
-mutant "write log: what is appended late is old" write_log $log 's/if \(log->count > 0\)\n\t\tended_ns = [^;]*;//'
-mutant "write log: two looks may be of one moment while a write is executed" write_log $log 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->generation\+\+;//'
-mutant "write log: what is queued is nothing as long as something is in flight" write_log $log 's/ \|\| log->flight_count > 0//'
-mutant "write log: what is queued is nothing when the device shows something else" write_log $log 's/!seen->steady \|\|\n\t       seen->generation != log->device_generation/!seen->steady/'
-mutant "write log: the feed is not drained" model $log 's/log->feed->ops->drain\(log->feed\);/;/'
+mutant "write log: what is not remembered was not told" write_log changes/history.c 's/history->floor = history->entries/history->floor = history->gap = history->entries/'
+mutant "write log: what was not told was" write_log changes/history.c 's/history->floor = history->gap = \+\+history->generation;\n\thistory->epoch/history->floor = ++history->generation;\n\thistory->epoch/'
+mutant "write log: what falls out of the log did not happen" write_log changes/history.c 's/history->floor = history->entries\[history->first\].generation;//'
+mutant "write log: what is appended late is old" write_log changes/history.c 's/if \(last\)\n\t\tended_ns = [^;]*;//'
+mutant "write log: two looks may be of one moment while a write is executed" write_log $trust 's/if \(log->feed && seen->in_flight > 0\)\n\t\tlog->history.generation\+\+;//'
+mutant "write log: what is queued is nothing as long as something is in flight" write_log $trust 's/ \|\| log->flights.count > 0//'
+mutant "write log: what is queued is nothing when the device shows something else" write_log $trust 's/!seen->steady \|\|\n\t       seen->generation != log->device_generation/!seen->steady/'
+mutant "write log: the feed is not drained" model $trust 's/log->feed->ops->drain\(log->feed\);/;/'
 mutant "write log: a read was a write" write_log $log 's/each_flight\(log, teller, &id, forget_read\)/each_flight(log, teller, \&id, end_flight)/'
-mutant "write log: a partition with a write in flight is quiet" write_log $log 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
-mutant "write log: a burst ends where it is looked at" write_log $log 's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
-mutant "write log: a burst is as old as what is known of it" write_log $log \
-	's/if \(burst->start_ns - log->floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
-mutant "write log: what is in flight is no part of the burst" write_log $log 's/burst->generation = flight->generation;/;/'
-mutant "write log: quiet counts from when an uncertain write is over" write_log $log 's/land\(log, index, begun_ns, /land(log, index, log->monotonic_ns(), /'
-mutant "write log: untracked ranges are tracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (false)/'
-mutant "write log: half of a write is untracked" write_log $log 's/if \(inside\(range, &log->untracked\[i\]\)\)/if (overlap(range, \&log->untracked[i]))/'
+mutant "write log: a partition with a write in flight is quiet" write_log changes/burst.c 's/if \(running\)\n\t\tburst->quiet_ns = 0;//'
+mutant "write log: a burst ends where it is looked at" write_log changes/burst.c 's/if \(burst->start_ns - entry->ended_ns >= rest_ns\)/if (true)/'
+mutant "write log: a burst is as old as what is known of it" write_log changes/burst.c \
+	's/if \(burst->start_ns - log->history.floor_ns < rest_ns\)\n\t\tburst->generation = 0;//'
+mutant "write log: what is in flight is no part of the burst" write_log changes/burst.c 's/burst->generation = flight->generation;/;/'
+mutant "write log: quiet counts from when an uncertain write is over" write_log $state 's/state_land\(log, index, begun_ns, /state_land(log, index, log->monotonic_ns(), /'
+mutant "write log: untracked ranges are tracked" write_log changes/untracked.c 's/if \(cache_range_is_inside\(range, &untracked->ranges\[i\]\)\)/if (false)/'
+mutant "write log: half of a write is untracked" write_log changes/untracked.c 's/if \(cache_range_is_inside\(/if (cache_ranges_overlap(/'
 mutant "write log: what was untracked is known" write_log $log \
-	's/(is_untracked\(log, &log->flights\[i\].range\);\n)\tstart_over\(log\);/$1/'
+	's/(untracked_hold\(&log->untracked, &log->flights.all\[i\].range\);\n)\tlog_state_start_over\(log\);/$1/'
 mutant "write log: what is in flight stays untracked" write_log $log \
-	's/log->flights\[i\].untracked = is_untracked\(log, &log->flights\[i\].range\);/;/'
-mutant "write log: a flood is followed" write_log $log 's/capacity > FLIGHTS_MAX \?/false ?/'
-mutant "write log: what cannot be followed is known" write_log $log 's/return true;\n\tstart_over\(log\);/return true;/'
-mutant "write log: the kernel's writes are in flight for ever" write_log $log 's/if \(now_ns - flight->begun_ns >= WAIT_CTIME_LAG_NS\)/if (false)/'
-mutant "write log: a long write is not uncertain" write_log $log 's/else if \(now_ns - flight->begun_ns >= WAIT_SETTLE_NS\)\n\t\t\tflight->uncertain = true;//'
-mutant "write log: a server's writes grow old" write_log $log 's/if \(flight->teller != log->feed\)\n\t\t\tcontinue;//'
-mutant "write log: a write without an end is over at once" model $log 's/if \(flight->untracked\)\n\t\tend_uncertain/if (true)\n\t\tend_uncertain/'
+	's/log->flights.all\[i\].untracked = untracked_hold\(&log->untracked, &log->flights.all\[i\].range\);/;/'
+mutant "write log: a flood is followed" write_log changes/flights.c 's/capacity > FLIGHTS_MAX \?/false ?/'
+mutant "write log: what cannot be followed is known" write_log $log 's/return true;\n\tlog_state_start_over\(log\);/return true;/'
+mutant "write log: the kernel's writes are in flight for ever" write_log $state 's/if \(now_ns - flight->begun_ns >= WAIT_CTIME_LAG_NS\)/if (false)/'
+mutant "write log: a long write is not uncertain" write_log $state 's/else if \(now_ns - flight->begun_ns >= WAIT_SETTLE_NS\)\n\t\t\tflight->uncertain = true;//'
+mutant "write log: a server's writes grow old" write_log $state 's/if \(flight->teller != log->feed\)\n\t\t\tcontinue;//'
+mutant "write log: a write without an end is over at once" model $log 's/if \(flight->untracked\)\n\t\tlog_state_land_uncertain/if (true)\n\t\tlog_state_land_uncertain/'
 mutant "write log: an uncertain write keeps its id" write_log $log 's/flight->id = UINT64_MAX;//'
-mutant "write log: strangers do not matter" write_log $log 's/(static void stranger\(.*?)\n\tlog->exact = false;\n\tstart_over\(log\);/$1/s'
-mutant "write log: a stranger is gone at once" write_log $log 's/now_ns - log->stranger_ns < WAIT_STRANGER_NS\)\n\t\t\*why/false)\n\t\t*why/'
-mutant "write log: a change time needs no explanation" model $log 's/was_exact && is_unexplained\(log, seen\)/false/'
-mutant "write log: no write explains a change afterwards" write_log $log 's/log->windows\[i\].end_ns != 0 &&/false \&\&/'
-mutant "write log: only the last write explains a change" write_log $log 's/i < WINDOWS; i/i < 1; i/'
-mutant "write log: what is in flight explains nothing" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (false)/'
-mutant "write log: what is in flight explains what was before it" write_log $log 's/if \(at_ns >= log->flights\[i\].begun_ns - STAMP_MARGIN_NS\)/if (true)/'
-mutant "write log: an untracked write without an end explains nothing" write_log $log 's/begun_ns \+ WAIT_SETTLE_NS\);/begun_ns - WAIT_S);/'
-mutant "write log: counters have no meaning" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/false/'
-mutant "write log: counters do not move by themselves" write_log $log 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/true/'
-mutant "write log: a gap in listening is none" write_log $log 's/log->exact = false;\n\tlog->began_ns = [^;]*;//'
-mutant "write log: nothing was under way when listening began" write_log $log 's/seen->steady \? 0 : log->began_ns \+ WAIT_CTIME_LAG_NS;/0;/'
-mutant "write log: what was under way unannounced passes for what is announced" model $log 's/else if \(log->settles_ns == 0 && !seen->steady/else if (false/'
-mutant "write log: an old stranger has begun nothing" write_log $log 's/if \(log->began_ns == 0 && log->exact && !was_exact\)\n\t\tlog->began_ns = seen->now_ns;//'
-mutant "write log: another size is nothing" write_log $log 's/if \(seen->size_bytes != log->size_bytes\)\n\t\t\tstart_over/if (false)\n\t\t\tstart_over/'
-mutant "write log: the device's signs never count" model $log 's/\} else if \(moved\) \{/} else if (false) {/'
-mutant "write log: a blind device is exact" write_log $log 's/if \(log->blind\)/if (false)/'
-mutant "write log: a write that never ends is waited for" write_log $log 's/> STUCK_NS/> INT64_MAX \/ 2/'
-mutant "write log: one that never ends in an untracked range matters" write_log $log 's/ && !log->flights\[i\].untracked &&\n/ \&\&\n/'
-mutant "write log: who cannot be followed is believed" write_log $log 's/log->listening_ns == 0 && log->distrusted > 0/false/'
+mutant "write log: strangers do not matter" write_log $state 's/(void log_state_stranger\(.*?)\n\tlog->exact = false;\n\tlog_state_start_over\(log\);/$1/s'
+mutant "write log: a stranger is gone at once" write_log $trust 's/now_ns - log->stranger_ns < WAIT_STRANGER_NS\)\n\t\t\*why/false)\n\t\t*why/'
+mutant "write log: a change time needs no explanation" model $trust 's/was_exact && is_unexplained\(log, seen\)/false/'
+mutant "write log: no write explains a change afterwards" write_log changes/windows.c 's/windows->last\[i\].end_ns != 0 &&/false \&\&/'
+mutant "write log: only the last write explains a change" write_log changes/windows.c 's/i < WINDOWS; i/i < 1; i/'
+mutant "write log: what is in flight explains nothing" write_log changes/windows.c 's/if \(at_ns >= flights->all\[i\].begun_ns - STAMP_MARGIN_NS\)/if (false)/'
+mutant "write log: what is in flight explains what was before it" write_log changes/windows.c 's/if \(at_ns >= flights->all\[i\].begun_ns - STAMP_MARGIN_NS\)/if (true)/'
+mutant "write log: an untracked write without an end explains nothing" write_log $state 's/begun_ns \+ WAIT_SETTLE_NS\);/begun_ns - WAIT_S);/'
+mutant "write log: counters have no meaning" write_log $trust 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/false/'
+mutant "write log: counters do not move by themselves" write_log $trust 's/seen->now_ns - log->last_end_ns > WRITEBACK_NS/true/'
+mutant "write log: a gap in listening is none" write_log $trust 's/log->exact = false;\n\tlog->began_ns = [^;]*;//'
+mutant "write log: nothing was under way when listening began" write_log $trust 's/seen->steady \? 0 : log->began_ns \+ WAIT_CTIME_LAG_NS;/0;/'
+mutant "write log: what was under way unannounced passes for what is announced" model $trust 's/else if \(log->settles_ns == 0 && !seen->steady/else if (false/'
+mutant "write log: an old stranger has begun nothing" write_log $trust 's/if \(log->began_ns == 0 && log->exact && !was_exact\)\n\t\tlog->began_ns = seen->now_ns;//'
+mutant "write log: another size is nothing" write_log $trust 's/if \(seen->size_bytes != log->size_bytes\)\n\t\t\tlog_state_start_over/if (false)\n\t\t\tlog_state_start_over/'
+mutant "write log: the device's signs never count" model $trust 's/\} else if \(moved\) \{/} else if (false) {/'
+mutant "write log: a blind device is exact" write_log $trust 's/if \(log->blind\)/if (false)/'
+mutant "write log: a write that never ends is waited for" write_log $trust 's/> STUCK_NS/> INT64_MAX \/ 2/'
+mutant "write log: one that never ends in an untracked range matters" write_log $trust 's/ && !log->flights.all\[i\].untracked &&\n/ \&\&\n/'
+mutant "write log: who cannot be followed is believed" write_log $trust 's/log->listening_ns == 0 && log->distrusted > 0/false/'
 mutant "write log: servers stand in for a feed that ended" write_log $log 's/if \(log->feed\)\n\t\treturn;//'
-mutant "write log: a guard is set up while its bytes are written" write_log $log 's/!log->flights\[i\].uncertain && extents_touch/false \&\& extents_touch/'
-mutant "write log: no guard is set up while an end is not told" write_log $log 's/!log->flights\[i\].uncertain && extents_touch/extents_touch/'
-mutant "write log: a guard is set up though its bytes were written" write_log $log 's/ \|\| written_since\(log, guard, generation\)//'
-mutant "write log: a guard is set up though all is to be looked at" write_log $log 's/return generation < log->floor \|\| written_since/return written_since/'
-mutant "write log: it is exact while writes may be under way" write_log $log 's/seen->exact = log->exact && log->settles_ns == 0;/seen->exact = log->exact;/'
-mutant "write log: guards outlast what was not told" write_log $log 's/log->epoch\+\+;//'
-mutant "write log: an old guard has writers wait" write_log $log 's/guard_link\(guard\)->epoch == log->epoch && extents_touch/extents_touch/'
-mutant "write log: nothing is preserved" model $log 's/if \(!flight.untracked\)\n\t\tsave_before\(log, range, saving\);//'
+mutant "write log: a guard is set up while its bytes are written" write_log changes/guards.c 's/!flights->all\[i\].uncertain && extents_touch/false \&\& extents_touch/'
+mutant "write log: no guard is set up while an end is not told" write_log changes/guards.c 's/!flights->all\[i\].uncertain && extents_touch/extents_touch/'
+mutant "write log: a guard is set up though its bytes were written" write_log changes/guards.c 's/ \|\| written_since\(log, guard, generation\)//'
+mutant "write log: a guard is set up though all is to be looked at" write_log changes/guards.c 's/return generation < log->history.floor \|\| written_since/return written_since/'
+mutant "write log: it is exact while writes may be under way" write_log $trust 's/seen->exact = log->exact && log->settles_ns == 0;/seen->exact = log->exact;/'
+mutant "write log: guards outlast what was not told" write_log changes/history.c 's/history->epoch\+\+;//'
+mutant "write log: an old guard has writers wait" write_log changes/guards.c 's/is_of_this_epoch\(log, guard\) && extents_touch/extents_touch/'
+mutant "write log: nothing is preserved" model $log 's/if \(!flight.untracked\)\n\t\tguards_save_before\(log, range, saving\);//'
 
 # ---- pairing ----
 mutant "pairing: an end is everybody's" pairing changes/pairing.c 's/write_log_end\(pairing->log, pairing->teller, \(uint64_t\)thread\) > 0/write_log_end_all(pairing->log, pairing->teller)/'
@@ -341,24 +345,24 @@ mutant "told: an instance is as old as its connection" nbd_writes $writes \
 mutant "told: a page that counts nothing is believed" nbd_writes $writes 's/page_news_counts\(&writes->news\) \? NULL : uncounted/NULL/'
 mutant "told: a page that comes late is not read" nbd_writes $writes 's/ \|\|\n\t +\(atomic_load\(&writes->why_not\) == unreached[^;]*;/;/'
 mutant "told: without memory it is told all the same" page_news changes/write_log.c \
-	's/(!add_flight\(log, &flight\)\)\n\t\t\t)return false/$1start_over(log)/'
+	's/(!flights_add\(&log->flights, &flight\)\)\n\t\t\t)return false/$1log_state_start_over(log)/'
 mutant "writes_page: counters that are new are those of the header's moment" writes_page changes/formats/writes_page.c \
 	's/any = any \|\| \(!now/any = any || (any && !now/'
 mutant "told: a page is not looked for again" nbd_writes $writes 's/writes->again_ns != 0 && /false \&\& /'
 mutant "told: a page is asked for beside the image" nbd_writes $writes 's/return !nbd_device_is_connected\(writes->device\) \|\|/return true ||/'
 mutant "told: what is in flight is not" model changes/page_news.c \
-	's/told.in_flight_count = found\(.*?\);/told.in_flight_count = 0;/s'
+	's/told.in_flight_count =\s+found\(.*?\);/told.in_flight_count = 0;/s'
 mutant "told: what was written is not" model changes/page_news.c \
 	's/told.written_count = found\(.*?\);/told.written_count = 0;/s'
 mutant "told: it began when it was found" page_news changes/page_news.c 's/told.since_ns = news->last.asked_ns;//'
 mutant "told: another page goes on" page_news changes/page_news.c 's/if \(news->known\) \{/if (news->known || told.since_ns) {/'
 mutant "told: all that does not fit is left out" page_news changes/page_news.c 's/return count < 0 \? 1 :/return count < 0 ? 0 :/'
-mutant "told: what has landed was not written" model $log 's/(news->in_flight_count\)\)\n\t\t\t)land\(log, i, now_ns, now_ns\)/$1remove_flight(log, i)/'
-mutant "told: a unit is one file system's" page_news $log 's/append_tracked\(log, &flight, 0, now_ns\)/append(log, \&flight, now_ns)/'
-mutant "told: what was not told was" page_news $log 's/if \(!told \|\| !log->exact \|\| seen->size/if (seen->size/'
-mutant "told: what was written before it is read is served" model tree/read.c \
+mutant "told: what has landed was not written" model $log 's/(news->in_flight_count\)\)\n\t\t\t)log_state_land\(log, i, now_ns, now_ns\)/$1flights_remove(\&log->flights, i)/'
+mutant "told: a unit is one file system's" page_news $log 's/append_tracked\(log, (&news->written\[i\], news->since_ns, now_ns), 0\)/history_append(\&log->history, $1)/'
+mutant "told: what was not told was" page_news $trust 's/if \(!told \|\| !log->exact \|\| seen->size/if (seen->size/'
+mutant "told: what was written before it is read is served" model tree/read_told.c \
 	's/ \|\|\n\t    !span_untouched\(reading, generation\)\)\n\t\treturn 1/)\n\t\treturn 1/'
-mutant "told: what is written while it is read is served" model tree/read.c \
+mutant "told: what is written while it is read is served" model tree/read_told.c \
 	's/if \(!image->seen.exact \|\| !span_untouched\(reading, generation\)\)/if (0)/'
 mutant "another instance of a page goes on" writes_page changes/formats/writes_page.c \
 	's/memcmp\(then->bytes \+ WRITES_PAGE_INSTANCE[^;]*?== 0 &&/true &&/s'
@@ -433,28 +437,28 @@ mutant "read on: what cannot be read is what was there" read_on $on 's/return er
 mutant "read on: an observation that failed is none" read_on $on 's/if \(again != 0\)\n\t\treturn again;/if (again != 0)\n\t\treturn 1;/'
 
 # ---- the kernel ----
-kernel=changes/kernel.c queue=changes/announcements.c
+kernel=changes/kernel.c feeds=changes/kernel_feeds.c queue=changes/announcements.c
 mutant "kernel: a look does not begin to listen" kernel $kernel 's/if \(marks_heed\(&feed->events->marks, feed->fd\) == 0\)/if (true)/'
 mutant "kernel: it is listened to for ever" kernel $kernel 's/if \(since_ns == 0 \|\| now_ns/if (true || now_ns/'
 mutant "kernel: open files do not keep it listening" kernel $kernel 's/ \|\| write_log_is_guarded\(feed->log\)//'
 mutant "kernel: an image has no mark of its own" kernel $kernel \
-	's/link_feed\(feed\);\n\terror = marks_arm\(&events->marks, fd\);/link_feed(feed);\n\terror = 0;/'
+	's/error = marks_arm\(&events->marks, fd\);/error = 0;/'
 mutant "kernel: the directory has no mark" kernel $kernel 's/error = marks_arm_directory\(&events->marks, fd\);/error = 0;/'
 mutant "kernel: who goes takes the others' mark" kernel $kernel \
-	's/if \(!first_of\(events, feed->device, feed->inode\)\)/if (true)/'
+	's/if \(!kernel_feeds_have\(&events->feeds, feed->device, feed->inode\)\)/if (true)/'
 mutant "kernel: an old kernel is taken for a new one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = true;/'
 mutant "kernel: a new kernel is taken for an old one" kernel $kernel 's/events->marks.apart = silent >= 0;/events->marks.apart = false;/'
 mutant "kernel: other files raise events for ever" kernel $kernel 's/marker_ignore\(events->marker, event->fd, &st\);/close(event->fd);/'
 mutant "kernel: who is looked at is at rest" kernel $kernel 's/if \(!looked_at\)\n/\n/'
 mutant "kernel: a look waits for the opener that may not" kernel $kernel 's/if \(!may_block\)/if (!may_block \&\& false)/'
-mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && is_visited\([^;]*;/visited = false;/'
+mutant "kernel: a file that is visited is ignored" kernel $kernel 's/visited = known && visits_have\([^;]*;/visited = false;/'
 mutant "kernel: the end of a visit has it ignored" kernel $kernel 's/ && event->mask & \(FAN_PRE_ACCESS \| FAN_MODIFY\)//'
 mutant "kernel: ranges are not read" kernel $queue 's/if \(info.header.info_type == INFO_TYPE_RANGE/if (false/'
-mutant "kernel: ends are not taken in" kernel $kernel 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
+mutant "kernel: ends are not taken in" kernel $feeds 's/pairing_modified\(&feed->pairing, event->pid\);/;/'
 mutant "kernel: nobody is held" kernel $kernel 's/held_add\(events->held, event->fd, saving, log\);\n\treturn true;/saving_free(saving);\n\treturn false;/'
 mutant "kernel: nobody watches the clock" kernel $kernel 's/held_give_up_late\(events->held, now_ns\);/now_ns + WAIT_S;/'
-mutant "kernel: silent descriptors are not given" kernel $kernel 's/wanted->fd = event->fd;/wanted->fd = open("\/dev\/null", O_RDONLY);/'
-mutant "kernel: a file that was emptied is known" kernel $kernel 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
+mutant "kernel: silent descriptors are not given" kernel changes/wanted.c 's/wanted->fd = event->fd;/wanted->fd = dup(2);/'
+mutant "kernel: a file that was emptied is known" kernel $feeds 's/if \(size_bytes < feed->size_bytes\)/if (false)/'
 mutant "kernel: no descriptors are kept back" kernel $queue 's/announcements->limit.rlim_cur -= DESCRIPTORS_KEPT;//'
 mutant "kernel: what is kept back is not used" kernel $queue 's/bool raise = [^;]*;/bool raise = false;/'
 
@@ -499,10 +503,10 @@ mutant "the budget is not given back" kept device/kept.c \
 # ---- clones ----
 mutant "what one file has alone is shared" clone_map device/clone_map.c 's/\(extent->fe_flags & FIEMAP_EXTENT_SHARED\) && //'
 mutant "compressed blocks are read as they stand" clone_map device/clone_map.c 's/ && !\(extent->fe_flags & ~\(unsigned\)PLAIN\)//'
-mutant "other blocks are the same" clone_map device/clone_map.c 's/ \|\| a->runs\[i\].physical_bytes != b->runs\[i\].physical_bytes \|\|/ ||/'
+mutant "other blocks are the same" clone_map device/clone_map.c 's/a->runs\[i\].physical_bytes != b->runs\[i\].physical_bytes \|\|\s+//'
 mutant "a part is the whole" clone_map device/clone_map.c 's/if \(a->count != b->count\)/if (a->count > b->count)/'
 mutant "a hole goes on with the blocks before it" clone_map device/clone_map.c \
-	's/last->physical_bytes == CLONE_HOLE \|\| run->physical_bytes == CLONE_HOLE \?/run->physical_bytes == CLONE_HOLE ? true :/; s/true :\s+last->physical_bytes == run->physical_bytes :/true :/'
+	's/last->physical_bytes == CLONE_HOLE \|\| run->physical_bytes == CLONE_HOLE\s+\? last->physical_bytes == run->physical_bytes\s+:/run->physical_bytes == CLONE_HOLE ? true :/'
 mutant "shared and own blocks are of one kind" clone_map device/clone_map.c 's/if \(i > 0 && counts != \*shared\)/if (0)/'
 mutant "behind what was told is a hole" clone_map device/clone_map.c 's/if \(complete && add_run/if (add_run/'
 mutant "an extent begins where the range does" clone_map device/clone_map.c 's/extent->fe_physical \+ \(at - extent->fe_logical\)/extent->fe_physical/'
@@ -516,7 +520,7 @@ mutant "of reads that were together the first alone is judged" compare tree/comp
 mutant "each read waits for the one before" compare tree/compare.c 's/pace->width \*= 2/pace->width = 1/'
 mutant "reads are together though that is no sooner" compare tree/compare.c 's/pace->width \/= 2;//'
 mutant "any look is new enough" watch device/watch.c 's/watch->looked_ns >= since_ns/true/'
-mutant "a look is as new as its last part" disk device/disk.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
+mutant "a look is as new as its last part" disk device/disk_signs.c 's/disk->target \? since_ns : looked_ns/looked_ns/'
 mutant "removing one watch ends another's" watch device/watch.c 's/ \|\| is_watched\(queue, descriptor\)//'
 mutant "the queue is not drained" watch device/watch.c 's/drain\(watch, target->once[^;]*;//'
 mutant "what was told before the rest is dropped" watch device/watch.c 's/\tdrain\(watch, &watch->every\);\n//'
@@ -524,13 +528,13 @@ mutant "who rests is watched no more" watch device/watch.c 's/\tenter\(&watch->o
 mutant "what was written while nothing told is no event" watch device/watch.c 's/target->events \+= events;//'
 mutant "who has told once is not watched again" watch device/watch.c 's/if \(queue == &watch->once \|\| event->mask & IN_IGNORED\)/if (false)/'
 mutant "an overflow ends no rest" watch device/watch.c 's/\tend_all_once\(watch\);//'
-mutant "unsettled signs are believed when they settle" disk device/disk.c \
+mutant "unsettled signs are believed when they settle" disk device/disk_signs.c \
 	's/\(!believable \|\| !atomic_load\(&disk->believable\)\)|!believable \|\| !disk->believable/!believable/'
-mutant "unsettled signs are believed" disk device/disk.c 's/age_ns >= disk->ctime_lag_ns/true/'
-mutant "change times are not looked at" disk device/disk.c 's/signs->ctime_ns = [^;]*;/;/'
-mutant "where nothing is known something is believed" disk device/disk.c \
+mutant "unsettled signs are believed" disk device/disk_signs.c 's/age_ns >= disk->ctime_lag_ns/true/'
+mutant "change times are not looked at" disk device/disk_signs.c 's/signs->ctime_ns = [^;]*;/;/'
+mutant "where nothing is known something is believed" disk device/disk_signs.c \
 	's/return disk->kind == DISK_FILE && age_ns/return age_ns/'
-mutant "a short read is whole" disk device/disk.c \
+mutant "a short read is whole" disk device/disk_bytes.c \
 	's/return got >= 0 && \(size_t\)got >= wanted \? 0 : -EIO;/return got >= 0 ? 0 : -EIO;/'
 
 echo "$total mutants, $alive alive"

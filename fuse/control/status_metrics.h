@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * status_programs: status.json, and metrics for Prometheus in its text exposition
- * format 0.0.4, out of one table.
+ * status_metrics: the file metrics, for Prometheus in its text exposition format 0.0.4.
  *
  * Images that nobody asked for have no series of their own: there may be ten
  * thousand. Counters of an image begin anew when it was closed in between. Those
@@ -15,5 +14,4 @@
 #include "fuse/control/problems.h"
 #include "fuse/control/status.h"
 
-void status_write_json(FILE *out, const struct status *status, const struct problems *problems);
 void status_write_metrics(FILE *out, const struct status *status, const struct problems *problems);
