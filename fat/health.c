@@ -170,6 +170,22 @@ static int take_chain(struct survey *survey, uint32_t first_cluster, struct walk
 
 /* ---- entries -------------------------------------------------------------- */
 
+/* The chain that the entry begins: false, and told, if it is not one, or shares clusters with another. *error is of reading. */
+static bool chain_is_sound(struct survey *survey, size_t parent, const struct fat_entry *entry, struct walk *walk, int *error)
+{
+	*error = 0;
+	if (!fat_cluster_is_valid(survey->volume, entry->first_cluster)) {
+		tell(survey, parent, entry->name, FAT_FLAW_START);
+		return false;
+	}
+	*error = take_chain(survey, entry->first_cluster, walk);
+	if (*error != 0 || (!walk->looped && !walk->crossed && walk->end == FAT_LINK_END))
+		return *error == 0;
+	tell(survey, parent, entry->name,
+	     walk->looped ? FAT_FLAW_LOOP : walk->crossed ? FAT_FLAW_CROSSED : FAT_FLAW_CHAIN);
+	return false;
+}
+
 static int look_at_file(struct survey *survey, size_t parent, const struct fat_entry *entry)
 {
 	uint32_t cluster_bytes = survey->volume->cluster_bytes;
@@ -180,20 +196,9 @@ static int look_at_file(struct survey *survey, size_t parent, const struct fat_e
 	survey->health->files++;
 	if (entry->first_cluster == 0 && wanted == 0)
 		return 0;
-	if (!fat_cluster_is_valid(survey->volume, entry->first_cluster)) {
-		tell(survey, parent, entry->name, FAT_FLAW_START);
-		return 0;
-	}
-	error = take_chain(survey, entry->first_cluster, &walk);
-	if (error != 0)
+	if (!chain_is_sound(survey, parent, entry, &walk, &error))
 		return error;
-	if (walk.looped)
-		tell(survey, parent, entry->name, FAT_FLAW_LOOP);
-	else if (walk.crossed)
-		tell(survey, parent, entry->name, FAT_FLAW_CROSSED);
-	else if (walk.end != FAT_LINK_END)
-		tell(survey, parent, entry->name, FAT_FLAW_CHAIN);
-	else if (walk.clusters < wanted)
+	if (walk.clusters < wanted)
 		tell(survey, parent, entry->name, FAT_FLAW_SHORT);
 	else if (walk.clusters > wanted)
 		tell(survey, parent, entry->name, FAT_FLAW_LONG);
@@ -206,18 +211,9 @@ static int look_at_directory(struct survey *survey, size_t parent, const struct 
 	int error;
 
 	survey->health->directories++;
-	if (!fat_cluster_is_valid(survey->volume, entry->first_cluster)) {
-		tell(survey, parent, entry->name, FAT_FLAW_START);
-		return 0;
-	}
-	error = take_chain(survey, entry->first_cluster, &walk);
-	if (error != 0)
+	/* Else what is in it may be another's: not looked into. */
+	if (!chain_is_sound(survey, parent, entry, &walk, &error))
 		return error;
-	if (walk.looped || walk.crossed || walk.end != FAT_LINK_END) {
-		tell(survey, parent, entry->name,
-		     walk.looped ? FAT_FLAW_LOOP : walk.crossed ? FAT_FLAW_CROSSED : FAT_FLAW_CHAIN);
-		return 0; /* what is in it may be another's: not looked into */
-	}
 	if (survey->count >= DIRECTORIES_MAX) {
 		survey->health->complete = false;
 		return 0;

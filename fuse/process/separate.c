@@ -91,14 +91,15 @@ static int connect_to_opener(pid_t *thread, patience wait)
 /* Under the lock. */
 static struct connection *free_place(void)
 {
-	struct connection *connection = atomic_load(&connection_count) < CONNECTIONS_MAX ? &connections[connection_count] : NULL;
+	unsigned count = atomic_load(&connection_count);
 
-	for (unsigned i = 0; i < atomic_load(&connection_count); i++)
+	for (unsigned i = 0; i < count; i++)
 		if (connections[i].fd < 0)
 			return &connections[i];
-	if (connection)
-		atomic_fetch_add(&connection_count, 1);
-	return connection;
+	if (count == CONNECTIONS_MAX)
+		return NULL;
+	atomic_store(&connection_count, count + 1);
+	return &connections[count];
 }
 
 /* A place for another one, if it may be. The caller makes it, or gives it back. */

@@ -29,7 +29,6 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "base/waits.h"
 #include "cache/changes/reporter.h"
 #include "cache/changes/trust.h"
 #include "live_answer.h"

@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #define FILTERS_MAX 8
 
@@ -78,23 +79,6 @@ struct line {
 	char *value;
 };
 
-static bool is_space(char character)
-{
-	return character == ' ' || character == '\t' || character == '\r';
-}
-
-static char *trim(char *text)
-{
-	size_t length;
-
-	while (is_space(*text))
-		text++;
-	length = strlen(text);
-	while (length > 0 && is_space(text[length - 1]))
-		text[--length] = '\0';
-	return text;
-}
-
 static void fold(char *text)
 {
 	for (; *text; text++)
@@ -104,20 +88,20 @@ static void fold(char *text)
 
 static void parse(struct line *line)
 {
-	char *at = trim(line->text);
+	char *at = text_trim(line->text);
 
 	line->name = line->value = at;
 	line->kind = *at == '\0' ? LINE_BLANK : *at == '#' ? LINE_COMMENT : *at == '[' ? LINE_FILTER : LINE_SETTING;
 	if (line->kind == LINE_FILTER) {
 		at[strcspn(at, "]")] = '\0';
-		line->name = trim(at + 1);
+		line->name = text_trim(at + 1);
 	} else if (line->kind == LINE_SETTING) {
 		at += strcspn(at, "= \t");
 		if (*at != '\0')
 			*at++ = '\0';
-		line->value = trim(at);
+		line->value = text_trim(at);
 		if (*line->value == '=') /* `name = value` */
-			line->value = trim(line->value + 1);
+			line->value = text_trim(line->value + 1);
 	}
 	fold(line->name);
 }
@@ -169,7 +153,7 @@ static int set_section(struct setting *setting, const char *section)
 		section = "all";
 	if (strlen(section) > CONFIG_LINE_BYTES - 2)
 		return -E2BIG;
-	if (has_control(section) || strpbrk(section, "[]") || is_space(section[0]) || is_space(section[strlen(section) - 1]))
+	if (has_control(section) || strpbrk(section, "[]") || text_is_blank(section[0]) || text_is_blank(section[strlen(section) - 1]))
 		return -EINVAL;
 	strcpy(setting->section, section);
 	fold(setting->section);
@@ -185,7 +169,7 @@ static int describe(struct setting *setting, const char *section, const char *ke
 		return error;
 	if (!*key || strpbrk(key, "= \t#[") || has_control(key))
 		return -EINVAL;
-	if (value && (has_control(value) || is_space(*value) || *value == '=' || (*value && is_space(value[strlen(value) - 1]))))
+	if (value && (has_control(value) || text_is_blank(*value) || *value == '=' || (*value && text_is_blank(value[strlen(value) - 1]))))
 		return -EINVAL;
 	length = snprintf(setting->line, sizeof(setting->line), "%s%c%s", key, blank ? ' ' : '=', value ? value : "");
 	if (length < 0 || (size_t)length >= sizeof(setting->line))
@@ -374,16 +358,16 @@ static char *cut_section(char **line)
 			return NULL;
 		*close = '\0';
 		open = *line + 1;
-		*line = trim(close + 1);
-		return trim(open);
+		*line = text_trim(close + 1);
+		return text_trim(open);
 	}
 	open = strrchr(*line, '[');
-	if (!open || open == *line || !is_space(open[-1]) || (*line)[length - 1] != ']')
+	if (!open || open == *line || !text_is_blank(open[-1]) || (*line)[length - 1] != ']')
 		return NULL;
 	(*line)[length - 1] = '\0';
 	*open = '\0';
-	*line = trim(*line);
-	return trim(open + 1);
+	*line = text_trim(*line);
+	return text_trim(open + 1);
 }
 
 int config_set_line(char **text, size_t *length, const char *line)
@@ -393,12 +377,12 @@ int config_set_line(char **text, size_t *length, const char *line)
 
 	if (!copy)
 		return -ENOMEM;
-	key = trim(copy);
+	key = text_trim(copy);
 	section = cut_section(&key);
 	value = key + strcspn(key, "= \t");
 	if (*value == '\0')
 		return -EINVAL;
 	*value++ = '\0';
-	value = trim(value);
-	return config_set(text, length, section, key, *value == '=' ? trim(value + 1) : value);
+	value = text_trim(value);
+	return config_set(text, length, section, key, *value == '=' ? text_trim(value + 1) : value);
 }

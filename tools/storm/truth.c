@@ -64,15 +64,24 @@ static struct truth_entry *entry_of(struct truth *truth, const struct truth_aske
 	return entry;
 }
 
-int truth_take_size(struct truth *truth, const struct truth_asked *asked, uint64_t bytes,
-		    struct figures *figures)
+/* Of which it is told if its length is another one than before. */
+static struct truth_entry *entry_of_length(struct truth *truth, const struct truth_asked *asked, uint64_t bytes,
+					   struct figures *figures)
 {
 	struct truth_entry *entry = entry_of(truth, asked);
 
+	if (entry && entry->has_size && entry->bytes != bytes)
+		figures_blame(figures, &figures->differing, asked->path, "another length than before");
+	return entry;
+}
+
+int truth_take_size(struct truth *truth, const struct truth_asked *asked, uint64_t bytes,
+		    struct figures *figures)
+{
+	struct truth_entry *entry = entry_of_length(truth, asked, bytes, figures);
+
 	if (!entry)
 		return -ENOMEM;
-	if (entry->has_size && entry->bytes != bytes)
-		figures_blame(figures, &figures->differing, asked->path, "another length than before");
 	if (!entry->has_size)
 		entry->bytes = bytes;
 	entry->has_size = true;
@@ -82,13 +91,11 @@ int truth_take_size(struct truth *truth, const struct truth_asked *asked, uint64
 int truth_take_file(struct truth *truth, const struct truth_asked *asked, XXH128_hash_t hash, uint64_t bytes,
 		    struct figures *figures)
 {
-	struct truth_entry *entry = entry_of(truth, asked);
+	struct truth_entry *entry = entry_of_length(truth, asked, bytes, figures);
 
 	if (!entry)
 		return -ENOMEM;
-	if (entry->has_size && entry->bytes != bytes)
-		figures_blame(figures, &figures->differing, asked->path, "another length than before");
-	else if (entry->has_hash && !XXH128_isEqual(entry->hash, hash))
+	if ((!entry->has_size || entry->bytes == bytes) && entry->has_hash && !XXH128_isEqual(entry->hash, hash))
 		figures_blame(figures, &figures->differing, asked->path, "other bytes than before");
 	if (!entry->has_hash) {
 		entry->hash = hash;

@@ -65,7 +65,8 @@ static bool all_written_since(const struct file *file, int64_t since_ns)
 /* Opened, begun, and read to the end only when nothing of it is on the image any more. */
 static int hold_and_read(struct reader *reader, int fd, struct record *record, struct content *content)
 {
-	const struct file *file = &trial.states.state[trial.latest_state].files[record->name];
+	/* By name: GCC 12 reads an atomic index as any other. */
+	const struct file *file = &trial.states.state[atomic_load(&trial.latest_state)].files[record->name];
 	int64_t until_ns = now_ns() + HOLD_NS;
 	struct stat st;
 
