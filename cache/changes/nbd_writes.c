@@ -29,7 +29,8 @@ static const char unread[] = "its block server's export NAME@writes cannot be re
 static const char no_page[] =
 	"its block server's export NAME@writes is no page that is understood (imagefs-writes(7))";
 static const char beyond[] = "its FAT lies beyond the counters of NAME@writes that are read for each look";
-static const char uncounted[] = "nobody has it open for writing by its block server, and NAME@writes counts nothing";
+static const char uncounted[] =
+	"nobody has it open for writing by its block server, and NAME@writes counts nothing";
 static const char no_memory[] = "there is no memory for what NAME@writes says";
 static const char moving[] = "its block server is another one each time it is connected to";
 
@@ -80,9 +81,11 @@ static bool lose(struct nbd_writes *writes, const char *why)
 /* ---- the page --------------------------------------------------------------------------- */
 
 /*
- * Read into `buffer`, in requests side by side. 0 or -EIO. What it reads of the page is of one moment if it is one request.
+ * Read into `buffer`, in requests side by side. 0 or -EIO. What it reads of the page is of one moment if it
+ * is one request.
  */
-static int read_bytes(struct nbd_writes *writes, uint64_t offset_bytes, unsigned char *buffer, size_t length_bytes)
+static int read_bytes(struct nbd_writes *writes, uint64_t offset_bytes, unsigned char *buffer,
+		      size_t length_bytes)
 {
 	struct ring_piece pieces[PAGE_NEWS_FAR_BYTES / NBD_REQUEST_BYTES_MAX] = { 0 };
 	size_t count = 0;
@@ -101,8 +104,8 @@ static int read_bytes(struct nbd_writes *writes, uint64_t offset_bytes, unsigned
 }
 
 /*
- * The counters of a FAT beyond those that the first read had. They are judged by themselves; that they are of the same image the header says,
- * which is read behind them. 0, -EIO, -ENOMEM.
+ * The counters of a FAT beyond those that the first read had. They are judged by themselves; that they are of
+ * the same image the header says, which is read behind them. 0, -EIO, -ENOMEM.
  */
 static int read_far(struct nbd_writes *writes, uint64_t end_bytes, uint64_t export_bytes)
 {
@@ -117,15 +120,16 @@ static int read_far(struct nbd_writes *writes, uint64_t end_bytes, uint64_t expo
 	error = read_bytes(writes, far.offset_bytes, news->next.far_bytes, (size_t)far.length_bytes);
 	if (error == 0)
 		error = read_bytes(writes, 0, header, sizeof(header));
-	if (error != 0 || memcmp(header + WRITES_PAGE_INSTANCE, page_news_instance(news), WRITES_PAGE_INSTANCE_BYTES) != 0)
+	if (error != 0 ||
+	    memcmp(header + WRITES_PAGE_INSTANCE, page_news_instance(news), WRITES_PAGE_INSTANCE_BYTES) != 0)
 		return -EIO;
 	page_news_set_far(news, &far);
 	return 0;
 }
 
 /*
- * Of the page, over a connection that was begun at `since_ns` or later: parsed into the news. 0, -ENOTCONN, -EIO, or -ENOMEM, or
- * as writes_page_parse.
+ * Of the page, over a connection that was begun at `since_ns` or later: parsed into the news. 0, -ENOTCONN,
+ * -EIO, -ENOMEM, or as writes_page_parse.
  */
 static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_bytes, struct nbd_look *at)
 {
@@ -142,7 +146,8 @@ static int read_page(struct nbd_writes *writes, int64_t since_ns, uint64_t size_
 	/* Before it is known what is of interest no server is asked for all that there is. */
 	if (write_log_is_mapped(writes->log))
 		end_bytes = write_log_tracked_end(writes->log, size_bytes, PAGE_NEWS_TAIL_BYTES);
-	length_bytes = page_news_begin(&writes->news, end_bytes, at->size_bytes, write_log_now_ns(writes->log));
+	length_bytes =
+		page_news_begin(&writes->news, end_bytes, at->size_bytes, write_log_now_ns(writes->log));
 	if (length_bytes == 0)
 		return -EPROTO;
 	if (read_bytes(writes, 0, writes->news.next.bytes, length_bytes) != 0)
@@ -172,8 +177,9 @@ static bool shows_same_instance(const struct nbd_writes *writes)
 }
 
 /*
- * It is another instance than before: nothing of before counts. What a connection to the page shows is what the name means when it
- * is read, which may be another image than when it was made: so NAME is believed to be that one if it was connected to from now on.
+ * It is another instance than before: nothing of before counts. What a connection to the page shows is what
+ * the name means when it is read, which may be another image than when it was made: so NAME is believed to be
+ * that one if it was connected to from now on.
  */
 static void note_instance(struct nbd_writes *writes)
 {
@@ -186,8 +192,8 @@ static void note_instance(struct nbd_writes *writes)
 /* ---- the feed --------------------------------------------------------------------------- */
 
 /*
- * Not where there never was one, while there is a connection to NAME: some servers have room for one. But one to the page
- * may have come after all, later than it was waited for.
+ * Not where there never was one, while there is a connection to NAME: some servers have room for one. But one
+ * to the page may have come after all, later than it was waited for.
  */
 static bool is_to_be_asked(const struct nbd_writes *writes)
 {
@@ -243,8 +249,9 @@ static bool has_other_size(struct nbd_writes *writes, const struct nbd_look *nam
 }
 
 /*
- * A page that is no reason to believe anything (C7); or NULL. Of what has no counters the totals would say that it is written whenever
- * anything is: no file there would ever be at rest. And a server by which nobody can write counts nothing, whoever else writes.
+ * A page that is no reason to believe anything (C7); or NULL. Of what has no counters the totals would say
+ * that it is written whenever anything is: no file there would ever be at rest. And a server by which nobody
+ * can write counts nothing, whoever else writes.
  */
 static const char *why_untold(const struct nbd_writes *writes)
 {

@@ -105,7 +105,8 @@ void page_news_set_far(struct page_news *news, const struct writes_range *far)
 	struct page_look *next = &news->next;
 
 	next->far = next->page;
-	next->has_far = writes_page_set_counters(&next->far, next->far_bytes, far->offset_bytes, (size_t)far->length_bytes) == 0;
+	next->has_far = writes_page_set_counters(&next->far, next->far_bytes, far->offset_bytes,
+						 (size_t)far->length_bytes) == 0;
 	news->beyond = !next->has_far;
 }
 
@@ -134,7 +135,9 @@ static size_t parts_of(const struct page_news *news, uint64_t size_bytes, struct
 	uint64_t near_end = next->has_far ? min_u64(page_news_near_end(news), size_bytes) : size_bytes;
 
 	parts[0] = (struct part){ { 0, near_end }, &last->page, &next->page };
-	parts[1] = (struct part){ { near_end, size_bytes - near_end }, last->has_far ? &last->far : &last->page, &next->far };
+	parts[1] = (struct part){ { near_end, size_bytes - near_end },
+				  last->has_far ? &last->far : &last->page,
+				  &next->far };
 	return next->has_far ? 2 : 1;
 }
 
@@ -164,10 +167,10 @@ bool page_news_tell(struct page_news *news, struct write_log *log, uint64_t size
 		const struct part *part = &parts[i];
 
 		if (news->known)
-			add_found(writes_page_since(part->last, part->next, &part->range, ranges, capacity), &part->range,
-				  ranges, written, &told.written_count);
-		add_found(writes_page_in_flight(part->next, &part->range, ranges, capacity), &part->range, ranges,
-			  in_flight, &told.in_flight_count);
+			add_found(writes_page_since(part->last, part->next, &part->range, ranges, capacity),
+				  &part->range, ranges, written, &told.written_count);
+		add_found(writes_page_in_flight(part->next, &part->range, ranges, capacity), &part->range,
+			  ranges, in_flight, &told.in_flight_count);
 	}
 	news->known = write_log_news(log, &told);
 	news->next = news->last;

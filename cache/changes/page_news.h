@@ -7,8 +7,8 @@
  * very bytes where it has a slot. Bytes tell the rest (cache/tree): a file beside which somebody writes is
  * read again, and keeps its inode.
  *
- * One read, which is of one moment, has the counters of the first units. Of a FAT beyond these they are read after it, into
- * bytes of their own: what is told of it comes from there.
+ * One read, which is of one moment, has the counters of the first units. Of a FAT beyond these they are read
+ * after it, into bytes of their own: what is told of it comes from there.
  *
  * No I/O, and no lock: its owner's. The bytes are hostile: each look takes as many steps as the part of the
  * page that is kept has units and slots, and makes WRITE_NEWS_MAX ranges at most; more, and it is everything.
@@ -35,7 +35,7 @@ struct page_look {
 	unsigned char *far_bytes;
 	size_t far_capacity;
 	bool has_far;
-	struct writes_page far; /* the same page, with counters of these; if has_far */
+	struct writes_page far;	 /* the same page, with counters of these; if has_far */
 	int64_t asked_ns;	 /* of the log's clock: before the page was asked for */
 };
 
@@ -66,9 +66,10 @@ const unsigned char *page_news_instance(const struct page_news *news); /* WRITES
 uint64_t page_news_size(const struct page_news *news);
 
 /*
- * If there is `more`, the counters from the first tracked byte on that is not before page_news_near_end up to `end_bytes`: *far are the
- * bytes of the page, for the caller to read into next.far_bytes; of no length: there are none. Then page_news_set_far, once they are read, and the
- * instance is seen to be the same after that. -ENOMEM.
+ * If there is `more`, the counters from the first tracked byte on that is not before page_news_near_end up to
+ * `end_bytes`: *far are the bytes of the page, for the caller to read into next.far_bytes; of no length:
+ * there are none. Then page_news_set_far, once they are read, and the instance is seen to be the same after
+ * that. -ENOMEM.
  */
 uint64_t page_news_near_end(const struct page_news *news);
 int page_news_far(struct page_news *news, uint64_t first_bytes, uint64_t end_bytes, uint64_t export_bytes,

@@ -103,7 +103,8 @@ struct write_news {
 
 #define WRITE_NEWS_MAX 64 /* of each */
 
-/* False: there is no memory for it, and what is being written is not known: the feed's look has to be false, too. */
+/* False: there is no memory for it, and what is being written is not known: the feed's look has to be false,
+ * too. */
 bool write_log_news(struct write_log *log, const struct write_news *news);
 
 /* Up to where anything is tracked, but for pieces of so many bytes behind other file systems; of an image of that size. */

@@ -55,8 +55,9 @@ static int look_at_export(struct nbd *nbd, int64_t since_ns, struct nbd_look *lo
 }
 
 /*
- * It was looked at. What is read from now on is of that look, and what was prepared, if that is newer than the last one and of the same
- * size. It was read over a connection that was young enough then, as the look's is.
+ * It was looked at. What is read from now on is of that look, and what was prepared, if that is newer than
+ * the last one and of the same size. It was read over a connection that was young enough then, as the look's
+ * is.
  */
 static void note_look(struct nbd *nbd, const struct nbd_look *look, int64_t after_ns)
 {
@@ -64,7 +65,8 @@ static void note_look(struct nbd *nbd, const struct nbd_look *look, int64_t afte
 
 	nbd->observed_ns = clock_now_ns(CLOCK_MONOTONIC);
 	if (nbd->ahead)
-		nbd->observed_ns = ahead_begin(nbd->ahead, same_size && reads_ahead(nbd) ? after_ns : INT64_MAX);
+		nbd->observed_ns =
+			ahead_begin(nbd->ahead, same_size && reads_ahead(nbd) ? after_ns : INT64_MAX);
 	nbd->generation++;
 	if (!same_size)
 		nbd->changed_ns = nbd->observed_ns;
@@ -182,8 +184,9 @@ static void read_prepared(void *context, struct ring_piece *pieces, size_t count
 }
 
 /*
- * Not where writes are told: then what is read is what was written. Nor of a store that is not slow, for not every call needs it: a
- * board's boot cost it a tenth more. Nor where nobody is connected: who looks connects, and asks for NAME@writes before that.
+ * Not where writes are told: then what is read is what was written. Nor of a store that is not slow, for not
+ * every call needs it: a board's boot cost it a tenth more. Nor where nobody is connected: who looks
+ * connects, and asks for NAME@writes before that.
  */
 static bool nbd_prepares(struct cache_device *device)
 {

@@ -178,7 +178,8 @@ static int64_t limit_making(struct nbd_connection *connection, int64_t now_ns)
 		return until_ns + WAIT_MS;
 	if (nbd_export->next == connection)
 		nbd_fail_next(nbd_export, silent,
-			      talks ? "it does not begin to talk NBD" : "its address could not be found out in time");
+			      talks ? "it does not begin to talk NBD"
+				    : "its address could not be found out in time");
 	if (talks)
 		shutdown(connection->fd, SHUT_RDWR);
 	return NBD_FOREVER_NS;

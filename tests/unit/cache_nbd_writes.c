@@ -305,7 +305,8 @@ Test(cache_nbd_writes, r_a_page_that_comes_back_is_of_who_is_there_now)
 	cr_assert_eq(name_connection.server, 1);
 }
 
-/* The page cannot be read for a while, over a connection that is older than that to the image; by then the name means another one. */
+/* The page cannot be read for a while, over a connection that is older than that to the image; by then the
+ * name means another one. */
 Test(cache_nbd_writes, r_what_was_connected_to_before_another_instance_was_seen_is_not_of_it)
 {
 	world.renames = true;

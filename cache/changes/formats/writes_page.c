@@ -225,11 +225,11 @@ int writes_page_since(const struct writes_page *then, const struct writes_page *
 	if (window.first > window.end)
 		window.first = window.end;
 	/*
-	 * Of a unit whose counters are new here, and younger than the header, they may have a write that the totals have not: the next
-	 * look would find it in the totals only, and the unit as it was.
+	 * Of a unit whose counters are new here, and younger than the header, they may have a write that the
+	 * totals have not: the next look would find it in the totals only, and the unit as it was.
 	 */
-	any = any || (!now->of_one_moment && (window.first != now->first_unit ||
-					      window.end != now->first_unit + now->unit_count));
+	any = any || (!now->of_one_moment &&
+		      (window.first != now->first_unit || window.end != now->first_unit + now->unit_count));
 	if (any)
 		find(&found, range, 0, window_start_bytes(&window));
 	units = window_of(&window, range);
@@ -254,8 +254,8 @@ static void find_slots(const struct writes_page *now, const struct writes_range 
 }
 
 /* Of what no counters were read, all that is known is of the header's moment. */
-static void find_uncounted(const struct writes_page *now, const struct writes_range *range, uint64_t start_bytes,
-			   uint64_t end_bytes, struct found *found)
+static void find_uncounted(const struct writes_page *now, const struct writes_range *range,
+			   uint64_t start_bytes, uint64_t end_bytes, struct found *found)
 {
 	if (now->unlisted == 0)
 		find_slots(now, range, start_bytes, end_bytes, found);
