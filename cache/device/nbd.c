@@ -184,9 +184,8 @@ static void read_prepared(void *context, struct ring_piece *pieces, size_t count
 }
 
 /*
- * Not where writes are told: then what is read is what was written. Nor of a store that is not slow, for not
- * every call needs it: a board's boot cost it a tenth more. Nor where nobody is connected: who looks
- * connects, and asks for NAME@writes before that.
+ * Not where writes are told: then what is read is what was written. Nor of a store that is not slow: not every call
+ * needs it. Nor where nobody is connected: who looks connects, and asks for NAME@writes before that.
  */
 static bool nbd_prepares(struct cache_device *device)
 {
