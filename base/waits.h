@@ -197,6 +197,11 @@
 /* What an older connection shows may be an export that the server does not serve any more: no look is taken over it. */
 #define WAIT_NBD_AGE_NS (2 * WAIT_S)
 
+/* A new one is begun before that, by so much and twice what it took to make the last one; by so much at most.
+ */
+#define WAIT_NBD_RENEW_NS (250 * WAIT_MS)
+#define WAIT_NBD_RENEW_MAX_NS (1500 * WAIT_MS)
+
 /* A connection that nobody uses is closed after this; and waits so long for the server to end it. */
 #define WAIT_NBD_IDLE_NS (2 * WAIT_S)
 #define WAIT_NBD_CLOSE_NS (1 * WAIT_S)

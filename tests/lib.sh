@@ -400,7 +400,7 @@ start_nbdkit() { # start_nbdkit IMAGE [nbdkit options before the plugin]
 	URI="nbd+unix:///?socket=$T/nbdkit.sock"
 }
 
-# slow_storage device|fuse MILLISECONDS: $SRC/slow.img is $T/slow.img, on storage that answers every read after so long; $T/reads.txt
+# slow_storage device|fuse|nbd MILLISECONDS: $SRC/slow.img is $T/slow.img, on storage that answers every read after so long; $T/reads.txt
 # has what it was asked for.
 slow_storage() {
 	requires nbdkit nbdfuse
@@ -409,6 +409,10 @@ slow_storage() {
 		"logfile=$T/reads.txt" 2>"$T/nbdkit.log"
 	wait_until 10 test -s "$T/nbdkit.pid"
 	PIDS+=("$(cat "$T/nbdkit.pid")")
+	if [ "$1" = nbd ]; then
+		ln -s "nbd+unix:///?socket=$T/slow.sock" "$SRC/slow.img"
+		return
+	fi
 	mkdir "$T/export"
 	nbdfuse -r "$T/export/slow.img" --unix "$T/slow.sock" 2>"$T/nbdfuse.log" &
 	PIDS+=($!)

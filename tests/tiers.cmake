@@ -17,6 +17,7 @@ set(TIER_SOAK
 	"e2e/c5_two_writers_.*_silent-first"
 	"e2e/c6_neighbours_tftpd_(trees|content|storage_.*)|e2e/c6_neighbours_dnsmasq_storage_.*|e2e/c6_slow_storage_.*"
 	"e2e/c7_nothing_believed_fuse"
+	"e2e/r_rbd_fresh_farm"
 	"e2e/r_heads_storm_nbdkit|e2e/r_heads_(fresh|whole|osd)_(nbdkit|nbd-server|qemu-nbd|ceph-qemu)|e2e/r_heads_faults_(nbd-server|qemu-nbd)"
 	"e2e/r_fresh_(nbdkit|qemu-nbd)|e2e/r_whole_(nbdkit|qemu-nbd)|e2e/r_faults_tcp|e2e/r_clones_(cold|meanwhile|writes)_btrfs"
 	"e2e/tools_change_(killed_fat(12|32)|verbs_(bare12|mbr12|logical16))"

@@ -59,3 +59,23 @@ uint64_t untracked_tail_begin(const struct untracked *untracked, uint64_t size_b
 	}
 	return end;
 }
+
+uint64_t untracked_end_at(const struct untracked *untracked, uint64_t from_bytes)
+{
+	uint64_t at = from_bytes;
+	bool again = true;
+
+	/* Each turn but the last takes `at` on to the end of another one. */
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < untracked->count; i++) {
+			const struct cache_range *range = &untracked->ranges[i];
+
+			if (at < range->offset_bytes || at - range->offset_bytes >= range->length_bytes)
+				continue;
+			at = range->offset_bytes + range->length_bytes;
+			again = true;
+		}
+	}
+	return at;
+}

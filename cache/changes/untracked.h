@@ -31,3 +31,6 @@ size_t untracked_next(const struct untracked *untracked, const struct cache_rang
 
 /* Where the tracked part of an image of that size ends, but for pieces of at most `piece_bytes` between untracked ranges. */
 uint64_t untracked_tail_begin(const struct untracked *untracked, uint64_t size_bytes, uint64_t piece_bytes);
+
+/* The first byte from `from_bytes` on that is tracked. */
+uint64_t untracked_end_at(const struct untracked *untracked, uint64_t from_bytes);

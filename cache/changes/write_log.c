@@ -262,7 +262,7 @@ static void append_tracked(struct write_log *log, const struct cache_range *rang
  * What is in flight now may have begun at any time since the look before, and what was read since then may be half of it: it
  * is of the generation of that look, so before anything is appended.
  */
-void write_log_news(struct write_log *log, const struct write_news *news)
+bool write_log_news(struct write_log *log, const struct write_news *news)
 {
 	struct flight flight = { .teller = log, .begun_ns = news->since_ns };
 	int64_t now_ns = log->monotonic_ns();
@@ -270,15 +270,13 @@ void write_log_news(struct write_log *log, const struct write_news *news)
 	LOCK_SCOPE(&log->lock);
 	flight.generation = log->history.generation;
 	log->writes += news->writes;
-	if (!history_prepare(&log->history)) {
-		log_state_start_over(log);
-		return;
-	}
+	if (!history_prepare(&log->history))
+		return false;
 	for (size_t i = 0; i < news->in_flight_count; i++) {
 		flight.range = news->in_flight[i];
 		flight.untracked = untracked_hold(&log->untracked, &flight.range);
 		if (!flights_have(&log->flights, &flight.range) && !flights_add(&log->flights, &flight))
-			log_state_start_over(log);
+			return false;
 	}
 	/* Each turn goes one back, and what fills the gap was looked at before. */
 	for (size_t i = log->flights.count; i-- > 0;)
@@ -288,6 +286,7 @@ void write_log_news(struct write_log *log, const struct write_news *news)
 		append_tracked(log, &news->written[i], news->since_ns, now_ns, 0);
 	if (news->writes > 0)
 		log->last_end_ns = now_ns;
+	return true;
 }
 
 /* ---- what the image asks ---------------------------------------------------- */
@@ -349,6 +348,12 @@ uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint6
 {
 	LOCK_SCOPE(&log->lock);
 	return untracked_tail_begin(&log->untracked, size_bytes, piece_bytes);
+}
+
+uint64_t write_log_tracked_begin(struct write_log *log, uint64_t from_bytes)
+{
+	LOCK_SCOPE(&log->lock);
+	return untracked_end_at(&log->untracked, from_bytes);
 }
 
 bool write_log_is_mapped(struct write_log *log)

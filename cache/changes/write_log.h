@@ -103,10 +103,15 @@ struct write_news {
 
 #define WRITE_NEWS_MAX 64 /* of each */
 
-void write_log_news(struct write_log *log, const struct write_news *news);
+/* False: there is no memory for it, and what is being written is not known: the feed's look has to be false,
+ * too. */
+bool write_log_news(struct write_log *log, const struct write_news *news);
 
 /* Up to where anything is tracked, but for pieces of so many bytes behind other file systems; of an image of that size. */
 uint64_t write_log_tracked_end(struct write_log *log, uint64_t size_bytes, uint64_t piece_bytes);
+
+/* The first byte that is tracked, from that one on. */
+uint64_t write_log_tracked_begin(struct write_log *log, uint64_t from_bytes);
 
 /* Is it known what is tracked, so that there is more of it than that only where a FAT is? */
 bool write_log_is_mapped(struct write_log *log);

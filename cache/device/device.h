@@ -116,6 +116,9 @@ struct cache_device_ops {
 	 */
 	int (*prepare)(struct cache_device *device, int64_t since_ns, int64_t until_ns);
 
+	/* Is it worth that just now, for which a lock is let go? Never blocks. NULL: whenever. */
+	bool (*prepares)(struct cache_device *device);
+
 	/*
 	 * Metadata, into any memory: blocks on the grid; any range, if it may not block.
 	 * -EIO when the range reaches beyond the end.

@@ -23,6 +23,7 @@ struct nbd {
 	struct ahead *ahead;	    /* or NULL */
 	pthread_mutex_t lock;
 	uint64_t generation;	    /* lock */
+	int64_t observed_ns;	    /* lock: what the last observation rests on was read since then */
 	int64_t changed_ns;	    /* lock: CLOCK_MONOTONIC, when its size was first seen, or seen to be another */
 	struct nbd_look look;	    /* lock: the last one */
 	_Atomic uint64_t size_bytes; /* as last observed */
@@ -39,27 +40,44 @@ static void answered(struct nbd *nbd)
 	atomic_store(&nbd->device.answered_ns, clock_now_ns(CLOCK_MONOTONIC));
 }
 
-/* Its size, over a connection that was begun at `since_ns` or later. */
+static bool reads_ahead(const struct nbd *nbd)
+{
+	return nbd->ahead && !atomic_load(&nbd->told);
+}
+
 static int look_at_export(struct nbd *nbd, int64_t since_ns, struct nbd_look *look)
 {
 	int error = nbd->nbd_export ? nbd_export_look(nbd->nbd_export, since_ns, WAIT_NBD_LOOK_NS, look) : -EIO;
 
-	if (error != 0)
-		return error;
+	if (error == 0)
+		nbd_export_renew(nbd->nbd_export);
+	return error;
+}
+
+/*
+ * It was looked at. What is read from now on is of that look, and what was prepared, if that is newer than
+ * the last one and of the same size. It was read over a connection that was young enough then, as the look's
+ * is.
+ */
+static void note_look(struct nbd *nbd, const struct nbd_look *look, int64_t after_ns)
+{
+	bool same_size = nbd->generation > 0 && look->size_bytes == atomic_load(&nbd->size_bytes);
+
+	nbd->observed_ns = clock_now_ns(CLOCK_MONOTONIC);
 	if (nbd->ahead)
-		ahead_begin(nbd->ahead, INT64_MAX);
-	LOCK_SCOPE(&nbd->lock);
-	if (nbd->generation++ == 0 || look->size_bytes != atomic_load(&nbd->size_bytes))
-		nbd->changed_ns = clock_now_ns(CLOCK_MONOTONIC);
+		nbd->observed_ns =
+			ahead_begin(nbd->ahead, same_size && reads_ahead(nbd) ? after_ns : INT64_MAX);
+	nbd->generation++;
+	if (!same_size)
+		nbd->changed_ns = nbd->observed_ns;
 	atomic_store(&nbd->size_bytes, look->size_bytes);
+	atomic_store(&nbd->device.slow, reads_ahead(nbd) && ahead_is_slow(nbd->ahead));
 	nbd->look = *look;
-	return 0;
 }
 
 static int nbd_observe(struct cache_device *device, bool may_block, int64_t since_ns, struct cache_observation *out)
 {
 	struct nbd *nbd = nbd_of(device);
-	int64_t looked_ns = clock_now_ns(CLOCK_MONOTONIC), now_ns;
 	struct nbd_look look;
 	int error;
 
@@ -70,13 +88,13 @@ static int nbd_observe(struct cache_device *device, bool may_block, int64_t sinc
 	if (error != 0)
 		return error;
 	LOCK_SCOPE(&nbd->lock);
-	now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	note_look(nbd, &look, nbd->observed_ns);
 	*out = (struct cache_observation){
 		.generation = nbd->generation,
 		.size_bytes = look.size_bytes,
-		.quiet_ns = now_ns - nbd->changed_ns,
-		.now_ns = now_ns,
-		.looked_ns = looked_ns,
+		.quiet_ns = nbd->observed_ns - nbd->changed_ns,
+		.now_ns = nbd->observed_ns,
+		.looked_ns = nbd->observed_ns,
 		.blind = true,
 		.signless = true,
 	};
@@ -152,9 +170,38 @@ static bool is_on_grid(uint64_t offset_bytes, size_t length_bytes)
 	return offset_bytes % CACHE_BLOCK_BYTES == 0 && length_bytes % CACHE_BLOCK_BYTES == 0;
 }
 
-static bool reads_ahead(const struct nbd *nbd)
+/* For who is to begin a call, over a connection that is good for a look even now. */
+static void read_prepared(void *context, struct ring_piece *pieces, size_t count)
 {
-	return nbd->ahead && !atomic_load(&nbd->told);
+	struct nbd *nbd = context;
+	struct nbd_look look;
+
+	if (nbd_export_look(nbd->nbd_export, 0, 0, &look) == 0)
+		read_pieces(nbd, pieces, count);
+	else
+		for (size_t i = 0; i < count; i++)
+			pieces[i].result = -EIO;
+}
+
+/*
+ * Not where writes are told: then what is read is what was written. Nor of a store that is not slow: not every call
+ * needs it. Nor where nobody is connected: who looks connects, and asks for NAME@writes before that.
+ */
+static bool nbd_prepares(struct cache_device *device)
+{
+	struct nbd *nbd = nbd_of(device);
+
+	return reads_ahead(nbd) && ahead_is_slow(nbd->ahead) && nbd_device_is_connected(device);
+}
+
+static int nbd_prepare(struct cache_device *device, int64_t since_ns, int64_t until_ns)
+{
+	struct nbd *nbd = nbd_of(device);
+	struct ahead_source source = { read_prepared, nbd, atomic_load(&nbd->size_bytes) };
+	struct nbd_look look;
+	int error = look_at_export(nbd, 0, &look);
+
+	return error == 0 ? ahead_prepare(nbd->ahead, &source, since_ns, until_ns) : error;
 }
 
 static int nbd_read_blocks(struct cache_device *device, bool may_block, uint64_t offset_bytes, void *buffer,
@@ -242,6 +289,8 @@ static void nbd_close_device(struct cache_device *device)
 
 static const struct cache_device_ops nbd_ops = {
 	.observe = nbd_observe,
+	.prepare = nbd_prepare,
+	.prepares = nbd_prepares,
 	.read_blocks = nbd_read_blocks,
 	.read_pieces = nbd_read_pieces,
 	.describe = nbd_describe,
@@ -264,7 +313,14 @@ void nbd_device_looked(struct cache_device *device, struct nbd_look *look)
 
 int nbd_device_look_again(struct cache_device *device, int64_t since_ns, struct nbd_look *look)
 {
-	return look_at_export(nbd_of(device), since_ns, look);
+	struct nbd *nbd = nbd_of(device);
+	int error = look_at_export(nbd, since_ns, look);
+
+	if (error != 0)
+		return error;
+	LOCK_SCOPE(&nbd->lock);
+	note_look(nbd, look, INT64_MAX);
+	return 0;
 }
 
 bool nbd_device_is_connected(struct cache_device *device)

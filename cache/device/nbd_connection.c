@@ -83,8 +83,12 @@ static void begin_to_serve(struct nbd_connection *connection, int64_t now_ns)
 	connection->stage = NBD_RETIRED; /* nobody wants it any more */
 	if (nbd_export->next != connection)
 		return;
-	connection->stage = NBD_READY;
 	nbd_export->next = NULL;
+	/* It was begun ahead of the other one's time. */
+	if (nbd_export->current)
+		nbd_retire(nbd_export);
+	connection->stage = NBD_READY;
+	nbd_export->took_ns = now_ns - connection->begun_ns;
 	nbd_export->current = connection;
 	nbd_export->size_bytes = connection->size_bytes;
 	nbd_export->served++;
@@ -172,11 +176,10 @@ static int64_t limit_making(struct nbd_connection *connection, int64_t now_ns)
 
 	if (now_ns <= until_ns)
 		return until_ns + WAIT_MS;
-	if (nbd_export->next == connection) {
-		nbd_export->next = NULL;
-		nbd_fail_export(nbd_export, silent,
-				talks ? "it does not begin to talk NBD" : "its address could not be found out in time");
-	}
+	if (nbd_export->next == connection)
+		nbd_fail_next(nbd_export, silent,
+			      talks ? "it does not begin to talk NBD"
+				    : "its address could not be found out in time");
 	if (talks)
 		shutdown(connection->fd, SHUT_RDWR);
 	return NBD_FOREVER_NS;

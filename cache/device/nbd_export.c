@@ -81,13 +81,22 @@ void nbd_fail_export(struct nbd_export *nbd_export, const char *problem, const c
 	pthread_cond_broadcast(&nbd_export->changed);
 }
 
+void nbd_fail_next(struct nbd_export *nbd_export, const char *problem, const char *details)
+{
+	nbd_export->next = NULL;
+	if (nbd_export->current)
+		nbd_export->renew_ns = now() + WAIT_NBD_AGE_NS;
+	else
+		nbd_fail_export(nbd_export, problem, details);
+}
+
 /* ---- connections; under the lock ------------------------------------------------------ */
 
 void nbd_retire(struct nbd_export *nbd_export)
 {
 	nbd_export->current->stage = NBD_RETIRED;
 	nbd_export->current = NULL;
-	nbd_target_set_state(nbd_export->target, NBD_IDLE, NULL, "");
+	nbd_target_set_state(nbd_export->target, nbd_export->next ? NBD_CONNECTING : NBD_IDLE, NULL, "");
 	nbd_wake();
 }
 
@@ -182,10 +191,8 @@ static void *make(void *argument)
 	connection->shaken = shaken;
 	connection->size_bytes = size_bytes;
 	connection->made = true; /* it is the loop's now */
-	if (!shaken && nbd_export->next == connection) {
-		nbd_export->next = NULL;
-		nbd_fail_export(nbd_export, problem, details);
-	}
+	if (!shaken && nbd_export->next == connection)
+		nbd_fail_next(nbd_export, problem, details);
 	pthread_cond_broadcast(&nbd_all.made);
 	nbd_wake();
 	return NULL;
@@ -207,7 +214,8 @@ static bool begin_connection(struct nbd_export *nbd_export)
 	nbd_all.count++;
 	nbd_export->connections++;
 	nbd_export->next = connection;
-	nbd_target_set_state(nbd_export->target, NBD_CONNECTING, NULL, "");
+	if (!nbd_export->current)
+		nbd_target_set_state(nbd_export->target, NBD_CONNECTING, NULL, "");
 	nbd_wake();
 	return true;
 }
@@ -307,6 +315,22 @@ int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t wit
 	*look = (struct nbd_look){ nbd_export->size_bytes, nbd_export->served, nbd_export->current->begun_ns,
 				   nbd_export->current->talks_ns };
 	return 0;
+}
+
+void nbd_export_renew(struct nbd_export *nbd_export)
+{
+	int64_t now_ns = now(), before_ns;
+
+	LOCK_SCOPE(&nbd_all.lock);
+	before_ns = WAIT_NBD_RENEW_NS + 2 * nbd_export->took_ns;
+	if (before_ns > WAIT_NBD_RENEW_MAX_NS)
+		before_ns = WAIT_NBD_RENEW_MAX_NS;
+	if (!nbd_export->current || nbd_export->next || now_ns < nbd_export->renew_ns ||
+	    now_ns - nbd_export->current->talks_ns < WAIT_NBD_AGE_NS - before_ns ||
+	    nbd_export->connections >= EXPORT_CONNECTIONS_MAX || nbd_all.count >= nbd_all.count_max ||
+	    is_crowded(nbd_export))
+		return;
+	begin_connection(nbd_export);
 }
 
 bool nbd_export_is_connected(struct nbd_export *nbd_export)

@@ -2,28 +2,30 @@
 /*
  * nbd_export: reading from exports of block servers, by libnbd and one thread for all of them (nbd_loop.h).
  *
- * libnbd knows no limit of time. So nothing but this thread ever touches one of its handles: it polls all of them,
- * and throws one away whose server said nothing for WAIT_NBD_SILENT_NS while it was asked something, which ends all
- * reads of it. Whoever reads waits on a condition; that it comes true is this thread's promise, and so reads go
- * straight into the caller's memory.
+ * libnbd knows no limit of time. So nothing but this thread ever touches one of its handles: it polls all of
+ * them, and throws one away whose server said nothing for WAIT_NBD_SILENT_NS while it was asked something,
+ * which ends all reads of it. Whoever reads waits on a condition; that it comes true is this thread's
+ * promise, and so reads go straight into the caller's memory.
  *
  * An export has one connection at a time, made when it is first looked at and closed when it was not used for
  * WAIT_NBD_IDLE_NS. Reads of any number of threads are in flight on it together; a second connection brings
- * nothing but work for the server. It is made by a thread of its own that asks the opener, since the resolver may
- * block, and goes through the handshake, since libnbd may (nbd_handshake.h); the loop ends that by the socket when its
- * time is over. What follows is the loop's.
+ * nothing but work for the server. It is made by a thread of its own that asks the opener, since the resolver
+ * may block, and goes through the handshake, since libnbd may (nbd_handshake.h); the loop ends that by the
+ * socket when its time is over. What follows is the loop's.
  *
- * What a connection shows is what its server served when it was made: nbd-server keeps the file open that had the
- * export's name then, and nobody tells that another one has it now. So no look is taken over a connection that is
- * older than WAIT_NBD_AGE_NS, counted from the begin of its handshake, in which the export is named: a new one is made
- * for it. It takes the place of the old one: some servers have a limit, and would let the new one wait for the end of
- * the old. What was written through the same export to whatever the connection reads is seen in any case, since servers
- * answer reads from where they wrote (FACTS: a second connection to nbd-server, nbdkit and qemu-nbd missed none of 500
- * writes that were not flushed).
+ * What a connection shows is what its server served when it was made: nbd-server keeps the file open that had
+ * the export's name then, and nobody tells that another one has it now. So no look is taken over a connection
+ * that is older than WAIT_NBD_AGE_NS, counted from the begin of its handshake, in which the export is named:
+ * a new one takes its place. Who goes on to look has it begun before that (nbd_export_renew), beside the old
+ * one, whose place it takes when it is there: so nobody waits for it, however far away the server is. But
+ * some servers have a limit, and refuse the new one or let it wait for the end of the old: when that is too
+ * old it is closed in any case. What was written through the same export to whatever the connection reads is
+ * seen in any case, since servers answer reads from where they wrote (FACTS: a second connection to
+ * nbd-server, nbdkit and qemu-nbd missed none of 500 writes that were not flushed).
  *
- * Whoever did not answer is asked again after WAIT_NBD_AGAIN_NS, then each time after twice as long. Until then, and
- * while its next connection has been in the making for longer than WAIT_NBD_LOOK_NS, a look is refused at once: a
- * server that is gone costs nobody any time.
+ * Whoever did not answer is asked again after WAIT_NBD_AGAIN_NS, then each time after twice as long. Until
+ * then, and while its next connection has been in the making for longer than WAIT_NBD_LOOK_NS, a look is
+ * refused at once: a server that is gone costs nobody any time.
  *
  * All functions may be called from any thread.
  */
@@ -62,6 +64,12 @@ struct nbd_look {
  * `within_ns` at most. -EIO, and the target knows why.
  */
 int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t within_ns, struct nbd_look *look);
+
+/*
+ * It was looked at, and is going to be again: if its connection is about to be too old for that, and there is
+ * room beside it, another one is begun. Never waits.
+ */
+void nbd_export_renew(struct nbd_export *nbd_export);
 
 /* Is there a connection, as far as is known? */
 bool nbd_export_is_connected(struct nbd_export *nbd_export);
@@ -125,6 +133,8 @@ struct nbd_export {
 	bool freed;		    /* with its last connection */
 	uint64_t size_bytes;	    /* over the current one */
 	uint64_t served;	    /* how many were current until now */
+	int64_t took_ns;	    /* to make the last one */
+	int64_t renew_ns;	    /* not beside the current one before: that was in vain */
 	int64_t used_ns;	    /* when it was last looked at or read from */
 	int64_t again_ns;	    /* not to be connected to before */
 	unsigned failures;	    /* in a row */
@@ -148,6 +158,9 @@ void nbd_end_piece(struct nbd_batch *batch, struct ring_piece *piece, ssize_t re
 
 /* The following under the lock. The loop is to look what there is to do. */
 void nbd_wake(void);
+
+/* Nothing comes of `next`. That is a failure of the export, unless there is a current one. */
+void nbd_fail_next(struct nbd_export *nbd_export, const char *problem, const char *details);
 
 /* What was not issued fails, and it is not connected to again for a while, the longer the more often that was so. */
 void nbd_fail_export(struct nbd_export *nbd_export, const char *problem, const char *details);

@@ -91,7 +91,7 @@ int image_look(struct cache_image *image, const struct cache_op *op, int64_t sin
 		return 0;
 	if (since_ns == 0)
 		since_ns = clock_now_ns(CLOCK_MONOTONIC);
-	if (op->may_block && ops->prepare) {
+	if (op->may_block && ops->prepare && (!ops->prepares || ops->prepares(image->device))) {
 		image_leave(image);
 		error = ops->prepare(image->device, since_ns, op->until_ns);
 		pthread_mutex_lock(&image->lock);

@@ -11,6 +11,10 @@
  *
  * An export of the plugin whose name ends in @writes cannot be reached: a client that could
  * make such an image would else say what a page says.
+ *
+ * Of images that nobody can write to by this server there is nothing to count, and whoever else
+ * writes to them is not seen. So a server with -r has no pages; and one of an image that the plugin
+ * only reads has no size, by which its readers know that it says nothing.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -60,7 +64,7 @@ static int list_page(struct nbdkit_exports *exports, const struct nbdkit_export 
 	return nbdkit_add_export(exports, name, "what is written to it, for imagefs");
 }
 
-/* First all that the plugin has: a list that is full lacks pages only. */
+/* First all that the plugin has: a list that is full lacks pages only. Read-only there are none. */
 static int imagefs_list_exports(nbdkit_next_list_exports *next, nbdkit_backend *nxdata, int readonly,
 				int is_tls, struct nbdkit_exports *exports)
 {
@@ -77,7 +81,7 @@ static int imagefs_list_exports(nbdkit_next_list_exports *next, nbdkit_backend *
 		if (!is_page_name(export.name))
 			r = nbdkit_add_export(exports, export.name, export.description);
 	}
-	for (size_t i = 0; r == 0 && i < nbdkit_exports_count(own); i++) {
+	for (size_t i = 0; r == 0 && !readonly && i < nbdkit_exports_count(own); i++) {
 		export = nbdkit_get_export(own, i);
 		if (!is_page_name(export.name))
 			r = list_page(exports, &export);
@@ -100,12 +104,12 @@ static void imagefs_close(void *handle)
 }
 
 /* The plugin is not opened. */
-static int open_page(struct connection *connection, const char *exportname)
+static int open_page(struct connection *connection, int readonly, const char *exportname)
 {
 	connection->page_of = strndup(exportname, strlen(exportname) - SUFFIX_LENGTH);
 	if (!connection->page_of)
 		return -1;
-	if (is_page_name(connection->page_of)) {
+	if (readonly || is_page_name(connection->page_of)) {
 		errno = ENOENT;
 		return -1;
 	}
@@ -151,7 +155,7 @@ static void *imagefs_open(nbdkit_next_open *next, nbdkit_context *context, int r
 	if (!connection)
 		return NULL;
 	if (is_page_name(exportname)) {
-		r = open_page(connection, exportname);
+		r = open_page(connection, readonly, exportname);
 		if (r == -1)
 			nbdkit_debug("imagefs: %s: %m", exportname); /* clients may ask for any name, often */
 	} else {
@@ -168,13 +172,17 @@ static int imagefs_prepare(nbdkit_next *next, void *handle, int readonly)
 {
 	struct connection *connection = handle;
 	int64_t size_bytes;
+	int writable;
 
 	(void)readonly;
 	if (!connection->page || connection->page_of)
 		return 0;
-	size_bytes = next->get_size(next);
-	if (size_bytes < 0)
+	writable = next->can_write(next);
+	size_bytes = writable == 1 ? next->get_size(next) : 0;
+	if (writable < 0 || size_bytes < 0)
 		return -1;
+	if (writable == 0)
+		return 0;
 	page_set_image_size(connection->page, (uint64_t)size_bytes);
 	return 0;
 }

@@ -1,11 +1,12 @@
 #!/bin/bash
-# C6, C7: eight readers at a time, each of another file of 300 to 900 KB, of one image on FUSE storage that answers every read
-# after 300 ms, three at a time: all get their file, and the storage is not asked for more than so many reads, of which 24 are
-# what the files take, read twice. Each try is a TFTP server's: it ends with the first error. Written meanwhile, nobody gets
-# an older version than there was when he opened it, nor a part of one (C1, C2).
-# usage: c6_slow_crowd.sh still|written
+# C6, C7: eight readers at a time, each of another file of 300 to 900 KB, of one image on storage that answers every read
+# after 300 ms: all get their file, and the storage is not asked for more than so many reads. It is FUSE, three reads at a time, of
+# which 24 are what the files take, read twice; or a block server, of whose reads these are 80. Each try is a TFTP server's: it ends
+# with the first error; or it is one of dnsmasq's. Written meanwhile, nobody gets an older version than there was when he
+# opened it, nor a part of one (C1, C2).
+# usage: c6_slow_crowd.sh still|written fuse|nbd [dnsmasq]
 . "$(dirname "$0")/../lib.sh"
-how=$1
+how=$1 kind=$2 server=${3:-}
 requires root nbdkit nbdfuse
 make_image "$T/slow.img" 24 16
 "$PYTHON" - "$T" <<'PY'
@@ -15,13 +16,15 @@ for number in range(8):
         file.write(bytes([number, 0, 0, 1]) * ((300000 + 200000 * (number % 4)) // 4))
 PY
 for i in 0 1 2 3 4 5 6 7; do put "@$T/file$i.bin" "$T/slow.img" "/file$i.bin"; done
-slow_storage fuse 300
+slow_storage "$kind" 300
 mount_imagefs
+[ -z "$server" ] || start_dnsmasq "$MNT" --tftp-max=500
 : >"$T/reads.txt"
-"$PYTHON" - "$MNT/slow" "$T" "$how" <<'PY'
+PYTHONPATH=$TOOLS "$PYTHON" - "$MNT/slow" "$T" "$how" "$kind" "$server" <<'PY'
 import os, struct, sys, threading, time
-mnt, where, written = sys.argv[1], sys.argv[2], sys.argv[3] == "written"
-PATIENCE, READS_MAX = 60, 150
+import tftp
+mnt, where, written, kind, server = sys.argv[1], sys.argv[2], sys.argv[3] == "written", sys.argv[4], sys.argv[5]
+PATIENCE, READS_MAX = 60, {"fuse": 150, "nbd": 300}[kind]
 sizes = [300000 + 200000 * (number % 4) for number in range(8)]
 latest, failed, over = [1] * 8, [], threading.Event()
 
@@ -41,6 +44,10 @@ def writer():
     over.set()
 
 def fetch(number):
+    if server:
+        transfer = tftp.Transfer("127.0.0.1", 69, "slow/file%d.bin" % number, 1468, tsize=True)
+        _, first = transfer.start()
+        return b"".join(transfer.read_all(first))
     with open("%s/file%d.bin" % (mnt, number), "rb", buffering=0) as file:
         got = b""
         while part := file.read(65536):
@@ -53,7 +60,7 @@ def reader(number):
         tries, before, last = tries + 1, latest[number], over.is_set()
         try:
             got = fetch(number)
-        except OSError:
+        except (OSError, tftp.Refused):
             time.sleep(0.2)
             continue
         version = struct.unpack(">I", got[:4])[0] & 0xffffff

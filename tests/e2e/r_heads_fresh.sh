@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../heads.sh"
 FRESH=${COHERENCE:-$TOP/build/tests/tools/coherence}/fresh
 [ -x "$FRESH" ] || skip "needs libnbd-dev to be built"
-writes=$((${2:-500} * LONGER)) rounds=$((${3:-2} * LONGER)) boards=({01..24}) states=({1..6})
+writes=$((${2:-1000} * LONGER)) rounds=$((${3:-2} * LONGER)) boards=({01..24}) states=({1..6})
 # Of a cluster each image has a process of its own.
 [[ $1 != ceph* ]] || { boards=({01..08}) && states=({1..3}); }
 make_states

@@ -15,7 +15,7 @@ M = 1 << 20
 template = open(os.path.dirname(sys.argv[1]) + "/template", "rb").read()
 def reads():
     """Of the OSD: operations that read, and bytes."""
-    counters = json.loads(subprocess.run(["ceph", "daemon", os.path.dirname(sys.argv[1]) + "/ceph/osd.asok", "perf", "dump", "osd"], check=True, capture_output=True).stdout)["osd"]
+    counters = json.loads(subprocess.run(["ceph", "daemon", os.path.dirname(sys.argv[1]) + "/ceph/osd0.asok", "perf", "dump", "osd"], check=True, capture_output=True).stdout)["osd"]
     return counters["op_r"], counters["op_r_out_bytes"]
 def read_all(name, order):
     client = connect(uri(name))

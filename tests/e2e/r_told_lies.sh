@@ -30,5 +30,5 @@ for way in "${ways[@]}"; do
 done
 says() { grep -q "^changes: $2" "$CONTROL/$1"; }
 wait_until 10 says page-true "told by NAME@writes"
-for way in page-random page-moving page-version page-slots page-error page-short; do says $way "by nothing" || fail "$(cat "$CONTROL/$way")"; done
+for way in page-random page-moving page-version page-slots page-error page-short page-zero; do says $way "by nothing" || fail "$(cat "$CONTROL/$way")"; done
 kill -0 "$pid" || fail "the daemon is gone"

@@ -100,9 +100,15 @@ is "by name" "$(count a) $(count b) $(count '')" "1 0 0"
 stop_server
 refuses 'boolean' nbdkit -f -U "$T/none.sock" --filter="$FILTER" null imagefs-by-name=perhaps
 
-# A read-only server has pages, at rest.
+# Who writes to what is served read-only is not seen: there are no pages, and none of an image that the plugin cannot write to says
+# how large that is.
 start_filtered -r file dir="$SRC"
-is "at rest" "$(count noble.img)" 0
+is "read-only" "$(listed | grep -c @writes || true)" 0
+refused noble.img@writes
+stop_server
+start_filtered info mode=time
+client '' <<<'assert nbd.is_read_only()'
+is "not to be written to" "$(seen '' | cut -d' ' -f2-)" "0 0"
 stop_server
 
 # More exports than a list can have: all of the images are in it, and all have a page.

@@ -23,3 +23,6 @@ if(TARGET writes_check)
 endif()
 # An EIO counts there: it has the machine to itself.
 rbd_e2e(r_rbd_fresh SERIAL ARGS 15)
+# As clusters are: two OSDs on disk, cephx.
+rbd_e2e(r_rbd_fresh_farm SERIAL SCRIPT r_rbd_fresh ARGS 10)
+set_property(TEST e2e/r_rbd_fresh_farm APPEND PROPERTY ENVIRONMENT CEPH_LIKE=farm)

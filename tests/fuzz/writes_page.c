@@ -78,6 +78,8 @@ static void check_byte(const struct writes_page *then, const struct writes_page 
 			b == UINT64_MAX);
 	if (now->begun != then->begun)
 		promise((a != UINT64_MAX && b != UINT64_MAX) || has(written_count, written, at_bytes));
+	if (!now->of_one_moment && a == UINT64_MAX && b != UINT64_MAX)
+		promise(has(written_count, written, at_bytes));
 	if (now->unlisted > 0 || !now->of_one_moment)
 		promise(b == ended || has(flying_count, flying, at_bytes));
 	if (writes_page_held(then, now, range))

@@ -98,7 +98,8 @@ def main():
         for name in sorted(os.listdir(directory)):
             with contextlib.suppress(OSError):
                 os.listdir(os.path.join(directory, name))
-    writers = [Writer(*image.split("=", 1), heads, int(sys.argv[1]) // len(images)) for image in images]
+    each = -(-int(sys.argv[1]) // len(images))
+    writers = [Writer(*image.split("=", 1), heads, each) for image in images]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -110,7 +111,7 @@ def main():
     print("heads_fresh.py: %d writes, %d looks through %d heads: %d stale, %d refused; the longest %.0f ms" % (
         total("done"), total("looks"), len(heads), total("stale"), total("refused"),
         max(writer.slowest for writer in writers) * 1e3))
-    return 1 if total("stale") or total("done") < len(images) * (int(sys.argv[1]) // len(images)) else 0
+    return 1 if total("stale") or total("done") < int(sys.argv[1]) else 0
 
 
 if __name__ == "__main__":

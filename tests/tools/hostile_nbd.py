@@ -20,7 +20,7 @@ WAYS = """silence close garbage endless-options huge-option wrong-option size-0 
 	block-32K wrong-magic wrong-handle short-read short-and-close error trickle no-reply chunk-beyond chunk-huge chunk-none
 	chunk-garbage many-replies""".split()
 PAGES = """page-random page-moving page-in-flight page-busy page-back page-version page-slots page-error page-no-reply page-short
-	page-true""".split()
+	page-zero page-true""".split()
 
 
 def exactly(sock, count):
@@ -125,7 +125,7 @@ def answer(sock, way, structured, handle, offset, data):
 def page(way, turn):
     """The first bytes of NAME@writes, when it is read for the `turn`th time."""
     instance = os.urandom(16) if way == "page-moving" else b"i" * 16
-    begun = {"page-busy": turn, "page-back": 1000000 - turn, "page-in-flight": 5}.get(way, 5)
+    begun = {"page-busy": turn, "page-back": 1000000 - turn, "page-zero": 0}.get(way, 5)
     ended = 4 if way == "page-in-flight" else begun
     slots = 0xFFFFFFFF if way == "page-slots" else 28
     magic = b"imgfsWR9" if way == "page-version" else b"imgfsWR1"

@@ -16,6 +16,7 @@ imagefs_unit(cache_write_log cache_write_log.c cache_write_log_guards.c cache_wr
 imagefs_unit(cache_kernel cache_kernel.c cache_kernel_guards.c cache_kernel_marks.c cache_kernel_opener.c cache_kernel_image.c LIBS imagefs_cache)
 imagefs_unit(cache_nbd_writes cache_nbd_writes.c LIBS imagefs_cache)
 imagefs_unit(cache_page_news cache_page_news.c cache_page_feed.c cache_device.c LIBS imagefs_cache)
+target_link_options(cache_page_news PRIVATE -Wl,--wrap=reallocarray)
 foreach(name cache_held cache_pairing cache_reporter)
 	imagefs_unit(${name} ${name}.c cache_told.c cache_device.c LIBS imagefs_cache)
 endforeach()

@@ -29,10 +29,14 @@ struct nbd_target_fake {
 
 static struct {
 	int address; /* the server that it leads to */
+	bool renames; /* it is one server, of two images, and this is what the name means */
 	unsigned connects, leads_at,
 		back_at;   /* before the how-manieth connect it leads to the other one, and back */
 	bool there[2];	   /* has it a page? */
 	uint64_t begun[2]; /* of its page: writes */
+	bool uncounted;	   /* each page is of an image that nobody can write to */
+	bool fails;	   /* to read a page does, and its connection goes on; or there comes none in time */
+	bool late;
 	int told;	   /* whose page was read last */
 	bool reads_ahead;
 } world;
@@ -88,22 +92,32 @@ int nbd_export_look(struct nbd_export *nbd_export, int64_t since_ns, int64_t wit
 {
 	(void)nbd_export;
 	(void)within_ns;
+	if (world.late && !page_connection.open) {
+		look_over(&page_connection, since_ns, look);
+		return -EIO;
+	}
 	look_over(&page_connection, since_ns, look);
 	look->size_bytes = 8 << 20;
-	return world.there[page_connection.server] ? 0 : -EIO;
+	page_connection.open = world.there[page_connection.server];
+	return page_connection.open ? 0 : -EIO;
 }
 
 void nbd_export_read(struct nbd_export *nbd_export, struct ring_piece *pieces, size_t count)
 {
 	unsigned char *page = pieces->buffer;
-	int server = page_connection.server;
+	/* What the name means now, whatever it was when it was connected to. */
+	int server = world.renames ? world.address : page_connection.server;
 
 	(void)nbd_export;
 	cr_assert(count == 1 && pieces->offset_bytes == 0);
+	pieces->result = -EIO;
+	if (world.fails)
+		return;
 	memset(page, 0, pieces->length_bytes);
 	memcpy(page, WRITES_PAGE_MAGIC, strlen(WRITES_PAGE_MAGIC));
 	put_le32(page + WRITES_PAGE_HEADER, 512);
 	put_le32(page + WRITES_PAGE_SHIFT, 20);
+	put_le64(page + WRITES_PAGE_SIZE, world.uncounted ? 0 : SIZE);
 	put_le64(page + WRITES_PAGE_BEGUN, world.begun[server]);
 	put_le64(page + WRITES_PAGE_ENDED, world.begun[server]);
 	put_le32(page + 512, (uint32_t)world.begun[server]);
@@ -111,6 +125,12 @@ void nbd_export_read(struct nbd_export *nbd_export, struct ring_piece *pieces, s
 	page[WRITES_PAGE_INSTANCE] = (unsigned char)(1 + server);
 	pieces->result = (ssize_t)pieces->length_bytes;
 	world.told = server;
+}
+
+bool nbd_export_is_connected(struct nbd_export *nbd_export)
+{
+	(void)nbd_export;
+	return page_connection.open;
 }
 
 struct nbd_target *nbd_device_target(struct cache_device *self)
@@ -283,4 +303,57 @@ Test(cache_nbd_writes, r_a_page_that_comes_back_is_of_who_is_there_now)
 	world.address = 1;
 	cr_assert(look_at_image().exact);
 	cr_assert_eq(name_connection.server, 1);
+}
+
+/* The page cannot be read for a while, over a connection that is older than that to the image; by then the
+ * name means another one. */
+Test(cache_nbd_writes, r_what_was_connected_to_before_another_instance_was_seen_is_not_of_it)
+{
+	world.renames = true;
+	cr_assert(look_at_image().exact);
+	world.fails = true;
+	cr_assert(!look_at_image().exact);
+	name_connection.open = false;
+	cr_assert(!look_at_image().exact);
+	world.fails = false;
+	world.address = 1;
+	cr_assert(look_at_image().exact);
+	cr_assert_eq(name_connection.server, 1);
+}
+
+/* As before; and when the page is back the name means what it meant. */
+Test(cache_nbd_writes, r_what_was_connected_to_while_no_page_was_read_is_not_believed)
+{
+	unsigned connects;
+
+	world.renames = true;
+	cr_assert(look_at_image().exact);
+	world.fails = true;
+	cr_assert(!look_at_image().exact);
+	name_connection.open = false;
+	world.address = 1;
+	cr_assert(!look_at_image().exact);
+	cr_assert_eq(name_connection.server, 1);
+	world.fails = false;
+	world.address = 0;
+	connects = world.connects;
+	cr_assert(look_at_image().exact);
+	cr_assert_eq(name_connection.server, 0);
+	cr_assert_gt(world.connects, connects);
+}
+
+Test(cache_nbd_writes, c5_a_page_that_is_connected_to_late_is_read_when_it_is)
+{
+	world.late = true;
+	cr_assert(!look_at_image().exact);
+	cr_assert(look_at_image().exact, "it is there by now");
+}
+
+Test(cache_nbd_writes, c7_a_page_of_what_nobody_can_write_to_says_nothing)
+{
+	world.uncounted = true;
+	for (int i = 0; i < 3; i++)
+		cr_assert(!look_at_image().exact);
+	world.begun[0] = 1;
+	cr_assert(look_at_image().exact, "there was a writer");
 }

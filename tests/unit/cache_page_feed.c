@@ -69,8 +69,7 @@ static bool look(struct write_feed *self, struct cache_observation *seen)
 	if (news->known && memcmp(page_news_instance(news), news->last.bytes + WRITES_PAGE_INSTANCE,
 				  WRITES_PAGE_INSTANCE_BYTES) != 0)
 		page_news_forget(news);
-	page_news_tell(news, page->log, seen->size_bytes);
-	return true;
+	return page_news_tell(news, page->log, seen->size_bytes);
 }
 
 bool memory_page_is_idle(const struct memory_page *page)

@@ -21,6 +21,16 @@ static struct memory_page *page;
 static struct cache_range ranges[CAPACITY];
 static size_t in_flight;
 
+/* In the place of reallocarray, by the linker. */
+static bool no_memory;
+void *__real_reallocarray(void *old, size_t count, size_t bytes);
+void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
+
+void *__wrap_reallocarray(void *old, size_t count, size_t bytes)
+{
+	return no_memory ? NULL : __real_reallocarray(old, count, bytes);
+}
+
 static int64_t test_clock(void)
 {
 	return memory.now_ns;
@@ -158,6 +168,22 @@ Test(cache_page_news, c7_what_is_not_told_is_believed_no_more)
 	memory_page_restart(page);
 	cr_assert(look().exact);
 	cr_assert_eq(changes(generation), -1, "another instance");
+}
+
+Test(cache_page_news, c7_what_there_is_no_memory_for_is_not_told)
+{
+	struct cache_observation seen;
+
+	memory_page_begin(page, 7 * MIB, 512);
+	no_memory = true;
+	seen = look();
+	cr_assert(!seen.exact && seen.blind && seen.signless);
+	no_memory = false;
+	seen = look();
+	cr_assert(seen.exact && seen.in_flight == 1);
+	memory_page_end(page, 7 * MIB, 512);
+	look();
+	cr_assert_eq(changes(seen.generation), 1);
 }
 
 Test(cache_page_news, c7_more_than_can_be_told_is_everything)

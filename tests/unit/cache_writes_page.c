@@ -372,6 +372,41 @@ Test(cache_writes_page, c1_counters_that_are_read_later)
 			 "1047527424+104857600");
 }
 
+/* A write between the header and the counters, when these were not read before: the next look finds it in the
+ * totals only. */
+Test(cache_writes_page, c1_counters_that_are_read_later_for_the_first_time)
+{
+	struct bytes bytes = new_page();
+	unsigned char piece[64] = { 0 };
+	struct writes_page then = parsed(&bytes), now = with_piece(&bytes, piece, sizeof(piece));
+	struct writes_range range = { 1001 * MIB, MIB }, ranges[CAPACITY];
+
+	put_le32(piece + 8, 1);
+	put_le32(piece + 12, 1);
+	cr_expect_eq(writes_page_since(&then, &now, &range, ranges, CAPACITY), 1);
+	cr_expect_not(writes_page_held(&then, &now, &range));
+	cr_expect_eq(writes_page_since(&now, &now, &range, ranges, CAPACITY), 0);
+}
+
+Test(cache_writes_page, c5_of_what_has_no_counters_the_slots_say_what_is_in_flight)
+{
+	struct bytes bytes = new_page();
+	unsigned char piece[64] = { 0 };
+	struct writes_range all = { 0, 2000 * MIB }, ranges[CAPACITY];
+	struct writes_page now;
+
+	begin(&bytes, 0, 5 * MIB + 512, 1024);
+	begin(&bytes, 1, 1002 * MIB, 512);
+	put_le32(piece + 16, 1);
+	now = with_piece(&bytes, piece, sizeof(piece));
+	cr_expect_str_eq(text_of(writes_page_in_flight(&now, &all, ranges, CAPACITY), ranges),
+			 "5243392+1024 1050673152+1048576");
+	begin(&bytes, SLOTS, 7 * MIB, 512);
+	now = with_piece(&bytes, piece, sizeof(piece));
+	cr_expect_eq(writes_page_in_flight(&now, &all, ranges, CAPACITY), 3,
+		     "what is before, the unit, what is behind");
+}
+
 Test(cache_writes_page, s1_a_piece_that_is_none)
 {
 	struct bytes bytes = new_page();

@@ -39,7 +39,8 @@ compile()
 # What a unit has itself (connections, say) is linked in the place of what cache/ has.
 link_unit()
 {
-	$cc -Wl,--allow-multiple-definition -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
+	case $1 in cache_page_news) wrap=-Wl,--wrap=reallocarray ;; *) wrap= ;; esac
+	$cc -Wl,--allow-multiple-definition $wrap -o "$work/$1" "$work/tests/$1"*.o "$work/tests/helpers.a" "$work"/objects/*.o \
 		"$build/part/libimagefs_part.a" "$build/fat/libimagefs_fat.a" \
 		-lblkid -lxxhash -lcriterion -lpthread
 }
@@ -346,6 +347,15 @@ mutant "told: another instance goes on" nbd_writes $writes 's/(writes->verified 
 mutant "told: connections in between are not asked about" nbd_writes $writes \
 	's/writes->verified != 0 && name->connection != writes->verified \+ 1/false/'
 mutant "told: what was read ahead stays" nbd_writes $writes 's/nbd_device_set_told\(writes->device, true\);//'
+mutant "told: an instance outlives its page" nbd_writes $writes 's/writes->instance_ns = 0;//'
+mutant "told: an instance is as old as its connection" nbd_writes $writes \
+	's/(writes->instance_ns = )clock_now_ns\(CLOCK_MONOTONIC\)/$1writes->asked_ns - 1000000000/'
+mutant "told: a page that counts nothing is believed" nbd_writes $writes 's/page_news_counts\(&writes->news\) \? NULL : uncounted/NULL/'
+mutant "told: a page that comes late is not read" nbd_writes $writes 's/ \|\|\n\t +\(atomic_load\(&writes->why_not\) == unreached[^;]*;/;/'
+mutant "told: without memory it is told all the same" page_news changes/write_log.c \
+	's/(!flights_add\(&log->flights, &flight\)\)\n\t\t\t)return false/$1log_state_start_over(log)/'
+mutant "writes_page: counters that are new are those of the header's moment" writes_page changes/formats/writes_page.c \
+	's/any = any \|\| \(!now/any = any || (any && !now/'
 mutant "told: a page is not looked for again" nbd_writes $writes 's/writes->again_ns != 0 && /false \&\& /'
 mutant "told: a page is asked for beside the image" nbd_writes $writes 's/return !nbd_device_is_connected\(writes->device\) \|\|/return true ||/'
 mutant "told: what is in flight is not" model changes/page_news.c \

@@ -81,9 +81,9 @@ def first_bytes(world, store):
             world.pairs(figure, lambda: take(far), lambda: take(local), count=15)
 
 
-def kernel(world, store, place):
-    """By 1 MiB reads."""
-    path, other = world.path("mnt/far/kernel8.img"), world.path("nbdfuse/kernel")
+def kernel(world, path, place, told):
+    """By 1 MiB reads. Cold, where nothing tells of writes, each byte is read twice: to open the file all of it is compared with what it was."""
+    other = world.path("nbdfuse/kernel")
     os.makedirs(world.path("nbdfuse"), exist_ok=True)
     with Store(world, "kernel", "--filter=offset", "file", world.path("store/far.img"), "offset=%d" % place,
                "range=%d" % KERNEL) as alone:
@@ -98,8 +98,17 @@ def kernel(world, store, place):
             for temperature in ("cold", "warm"):
                 cold = temperature == "cold"
                 rate(path, cold), rate(other, cold)
-                figure = world.figure("a kernel of 30 MiB behind NBD, %s" % temperature, "MB/s", MORE, "nbdfuse")
+                what = "a kernel of 30 MiB behind NBD, %s%s" % (temperature, ", the store has NAME@writes" if told else "")
+                figure = world.figure(what, "MB/s", MORE, "nbdfuse")
                 world.pairs(figure, lambda: rate(path, cold), lambda: rate(other, cold), count=9)
+
+
+def told_kernel(world, tells, place):
+    with Store(world, "told", "--filter=%s" % tells, "file", "dir=%s" % world.path("store")) as store:
+        source, point = world.directory("src-told"), world.path("mnt-told")
+        os.symlink(store.uri("far.img"), os.path.join(source, "far.img"))
+        with world.mount(source, point):
+            kernel(world, os.path.join(point, "far/kernel8.img"), place, True)
 
 
 def reads_of_a_boot(world, tells):
@@ -181,9 +190,10 @@ def run(world):
         with world.mount(source):
             time.sleep(3)
             first_bytes(world, store)
-            kernel(world, store, places["kernel8.img"])
+            kernel(world, world.path("mnt/far/kernel8.img"), places["kernel8.img"], False)
     reads_of_a_boot(world, None)
     tells = os.path.join(world.build, "contrib/nbdkit/nbdkit-imagefs-filter.so")
     if os.path.exists(tells):
+        told_kernel(world, tells, places["kernel8.img"])
         reads_of_a_boot(world, tells)
     memory(world)

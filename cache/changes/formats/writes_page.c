@@ -224,6 +224,12 @@ int writes_page_since(const struct writes_page *then, const struct writes_page *
 				  now->unit_shift };
 	if (window.first > window.end)
 		window.first = window.end;
+	/*
+	 * Of a unit whose counters are new here, and younger than the header, they may have a write that the
+	 * totals have not: the next look would find it in the totals only, and the unit as it was.
+	 */
+	any = any || (!now->of_one_moment &&
+		      (window.first != now->first_unit || window.end != now->first_unit + now->unit_count));
 	if (any)
 		find(&found, range, 0, window_start_bytes(&window));
 	units = window_of(&window, range);
@@ -235,29 +241,38 @@ int writes_page_since(const struct writes_page *then, const struct writes_page *
 	return found_count(&found);
 }
 
-static int by_slots(const struct writes_page *now, const struct writes_range *range, struct found *found)
+/* From `start_bytes` to `end_bytes`. */
+static void find_slots(const struct writes_page *now, const struct writes_range *range, uint64_t start_bytes,
+		       uint64_t end_bytes, struct found *found)
 {
 	for (uint32_t i = 0; i < now->slot_count; i++) {
 		struct writes_range slot = slot_at(now, i);
 
-		find(found, range, slot.offset_bytes, slot.offset_bytes + slot.length_bytes);
+		find(found, range, max_u64(slot.offset_bytes, start_bytes),
+		     min_u64(slot.offset_bytes + slot.length_bytes, end_bytes));
 	}
-	return found_count(found);
+}
+
+/* Of what no counters were read, all that is known is of the header's moment. */
+static void find_uncounted(const struct writes_page *now, const struct writes_range *range,
+			   uint64_t start_bytes, uint64_t end_bytes, struct found *found)
+{
+	if (now->unlisted == 0)
+		find_slots(now, range, start_bytes, end_bytes, found);
+	else
+		find(found, range, start_bytes, end_bytes);
 }
 
 static int by_units(const struct writes_page *now, const struct writes_range *range, struct found *found)
 {
 	struct window window = { now->first_unit, now->first_unit + now->unit_count, now->unit_shift };
 	struct window units = window_of(&window, range);
-	bool any = now->begun != now->ended;
 
-	if (any)
-		find(found, range, 0, window_start_bytes(&window));
+	find_uncounted(now, range, 0, window_start_bytes(&window), found);
 	for (uint64_t unit = units.first; unit < units.end; unit++)
 		if (unit_in_flight(now, unit) != 0)
 			find(found, range, unit << units.shift, (unit + 1) << units.shift);
-	if (any)
-		find(found, range, window_end_bytes(&window), UINT64_MAX);
+	find_uncounted(now, range, window_end_bytes(&window), UINT64_MAX, found);
 	return found_count(found);
 }
 
@@ -273,8 +288,10 @@ int writes_page_in_flight(const struct writes_page *now, const struct writes_ran
 
 	if (range->length_bytes == 0)
 		return 0;
-	return now->of_one_moment && now->unlisted == 0 ? by_slots(now, range, &found)
-							: by_units(now, range, &found);
+	if (!now->of_one_moment || now->unlisted != 0)
+		return by_units(now, range, &found);
+	find_slots(now, range, 0, UINT64_MAX, &found);
+	return found_count(&found);
 }
 
 bool writes_page_held(const struct writes_page *before, const struct writes_page *after,
