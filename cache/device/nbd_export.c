@@ -327,7 +327,8 @@ void nbd_export_renew(struct nbd_export *nbd_export)
 		before_ns = WAIT_NBD_RENEW_MAX_NS;
 	if (!nbd_export->current || nbd_export->next || now_ns < nbd_export->renew_ns ||
 	    now_ns - nbd_export->current->talks_ns < WAIT_NBD_AGE_NS - before_ns ||
-	    nbd_export->connections >= EXPORT_CONNECTIONS_MAX || nbd_all.count >= nbd_all.count_max ||
+	    /* One place is left for who may not go on with the old one. */
+	    nbd_export->connections >= EXPORT_CONNECTIONS_MAX - 1 || nbd_all.count >= nbd_all.count_max ||
 	    is_crowded(nbd_export))
 		return;
 	begin_connection(nbd_export);

@@ -64,6 +64,11 @@ bool nbd_relay_available(void)
 	return true;
 }
 
+void nbd_relay_by_root(void)
+{
+	nbd_tls_by_root();
+}
+
 /* For GnuTLS, as in nbd_export.c. */
 #define STACK_BYTES ((size_t)256 << 10)
 
@@ -129,6 +134,10 @@ int nbd_relay_start(int server_fd, const char *text)
 bool nbd_relay_available(void)
 {
 	return false;
+}
+
+void nbd_relay_by_root(void)
+{
 }
 
 void nbd_relay_run(int server_fd, int client_fd, const struct nbd_uri *uri, bool (*confine)(void))

@@ -28,6 +28,9 @@ struct nbd_uri;
  */
 void nbd_relay_run(int server_fd, int client_fd, const struct nbd_uri *uri, bool (*confine)(void));
 
+/* Before any: who started imagefs is root, whoever relays are. Then files that no URI names are root's (nbd_tls.h). */
+void nbd_relay_by_root(void);
+
 /* Was imagefs built with GnuTLS? Without it there are no relays. */
 bool nbd_relay_available(void);
 

@@ -74,8 +74,13 @@ static int read_all(int fd, gnutls_datum_t *file)
 /* Whole; `file` is for forget() in any case. -ENOENT says nothing: it may be one that need not be there. */
 static int read_file(const char *path, gnutls_datum_t *file, char why[NBD_TLS_WHY_BYTES])
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	int error = fd < 0 ? -errno : read_all(fd, file);
+	/* Looked at first: to open some devices does something (a watchdog, a tape), and who named it need not be allowed to. */
+	struct stat st;
+	int error = stat(path, &st) != 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+	CLEANUP_FD int fd = error == 0 ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+
+	if (error == 0)
+		error = fd < 0 ? -errno : read_all(fd, file);
 
 	*why = '\0';
 	if (error != 0)
@@ -154,15 +159,27 @@ static int load_directory(struct nbd_tls *tls, const char *directory, char why[N
 	return error != 0 ? error : load_revoked(tls, directory, why);
 }
 
+static bool by_root; /* constant once there are objects */
+
+void nbd_tls_by_root(void)
+{
+	by_root = true;
+}
+
+static bool is_root(void)
+{
+	return by_root || geteuid() == 0;
+}
+
 static int load_found(struct nbd_tls *tls, char why[NBD_TLS_WHY_BYTES])
 {
 	static const char *const below_home[] = { "/.pki/libnbd", "/.config/pki/libnbd" };
 	const char *home = getenv("HOME");
 	int error = -ENOENT, told;
 
-	if (geteuid() == 0)
+	if (is_root())
 		error = load_directory(tls, "/etc/pki/libnbd", why);
-	for (size_t i = 0; geteuid() != 0 && home && error == -ENOENT && i < sizeof(below_home) / sizeof(below_home[0]); i++) {
+	for (size_t i = 0; !is_root() && home && error == -ENOENT && i < sizeof(below_home) / sizeof(below_home[0]); i++) {
 		CLEANUP_FREE char *path = NULL;
 
 		if (asprintf(&path, "%s%s", home, below_home[i]) < 0) {
@@ -251,7 +268,7 @@ static int set_key(struct nbd_tls *tls, const char *user, char *text)
 
 static int use_key(struct nbd_tls *tls, const struct nbd_uri *uri, char why[NBD_TLS_WHY_BYTES])
 {
-	const struct passwd *me = uri->user ? NULL : getpwuid(getuid());
+	const struct passwd *me = uri->user ? NULL : getpwuid(by_root ? 0 : getuid());
 	const char *user = uri->user ? uri->user : me ? me->pw_name : "root";
 	gnutls_datum_t file = { 0 };
 	int error = read_file(uri->tls_psk_file, &file, why), told;

@@ -28,6 +28,9 @@ struct nbd_uri;
 
 #define NBD_TLS_WHY_BYTES 256
 
+/* Files that are found are root's, whoever this process is. Before nbd_tls_new. */
+void nbd_tls_by_root(void);
+
 /* Read what the URI (which has to last as long) names, or leaves to be found. Opens files, and blocks as long as these do. -errno, and why. */
 int nbd_tls_new(const struct nbd_uri *uri, struct nbd_tls **out, char why[NBD_TLS_WHY_BYTES]);
 void nbd_tls_free(struct nbd_tls *tls); /* NULL is fine */

@@ -133,7 +133,7 @@ static const char *const free_calls[] = {
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "rt_sigtimedwait", "rt_sigtimedwait_time64",
 	"sigaltstack", "getrlimit", "ugetrlimit", "setrlimit", "getrandom", "uname", "sysinfo", "cacheflush",
 	/* to the opener, block servers, the log and the service manager: sockets that are connected */
-	"send", "sendmsg", "recvmsg", "shutdown",
+	"send", "recvmsg", "shutdown",
 };
 
 /*
@@ -141,7 +141,7 @@ static const char *const free_calls[] = {
  * is about another process.
  */
 static const char *const relay_calls[] = {
-	"read", "readv", "write", "writev", "close", "send", "sendmsg", "recvmsg", "shutdown", "poll", "ppoll", "ppoll_time64",
+	"read", "readv", "write", "writev", "close", "send", "recvmsg", "shutdown", "poll", "ppoll", "ppoll_time64",
 	"brk", "munmap", "mremap", "madvise",
 	"exit", "exit_group", "futex", "futex_time64", "gettid", "getpid", "getppid", "sched_yield", "getrusage",
 	"clock_gettime", "clock_gettime64", "gettimeofday", "time", "restart_syscall", "rt_sigaction", "rt_sigprocmask",
@@ -188,8 +188,9 @@ static const struct rule bound_calls[] = {
 	{ "prctl", 0, ALL, PR_SET_NAME },
 	/* Its own limits. */
 	{ "prlimit64", 0, ALL, 0 },
-	/* What is connected already. */
+	/* What is connected already. With an address and that flag it is a connect(2), of which Landlock knows nothing. */
 	{ "sendto", 4, UINT64_MAX, 0 },
+	{ "sendmsg", 2, MSG_FASTOPEN, 0 },
 	{ "recvfrom", 4, UINT64_MAX, 0 },
 };
 
@@ -198,6 +199,7 @@ static const struct rule relay_bound_calls[] = {
 	{ "mmap2", 2, PROT_EXEC, 0 },
 	{ "mprotect", 2, PROT_EXEC, 0 },
 	{ "sendto", 4, UINT64_MAX, 0 },
+	{ "sendmsg", 2, MSG_FASTOPEN, 0 },
 	{ "recvfrom", 4, UINT64_MAX, 0 },
 };
 
@@ -267,14 +269,17 @@ static void filter_calls(void)
 	add(&missing, why);
 }
 
-static void filter_relay(void)
+/* False without memory for it; where the kernel has no filters there is none, as status says of the daemon. */
+static bool filter_relay(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	bool made = filter && allow_all(filter, relay_calls, sizeof(relay_calls) / sizeof(relay_calls[0]), relay_bound_calls,
+					sizeof(relay_bound_calls) / sizeof(relay_bound_calls[0])) == 0;
 
-	if (filter && allow_all(filter, relay_calls, sizeof(relay_calls) / sizeof(relay_calls[0]), relay_bound_calls,
-				sizeof(relay_bound_calls) / sizeof(relay_bound_calls[0])) == 0)
-		seccomp_load(filter);
+	if (made && seccomp_load(filter) == -ENOMEM)
+		made = false;
 	seccomp_release(filter);
+	return made;
 }
 
 #else
@@ -284,8 +289,9 @@ static void filter_calls(void)
 	add(&missing, "seccomp (built without libseccomp)");
 }
 
-static void filter_relay(void)
+static bool filter_relay(void)
 {
+	return true;
 }
 
 #endif
@@ -328,10 +334,10 @@ void confine(void)
 	filter_calls();
 }
 
-void confine_relay(void)
+bool confine_relay(void)
 {
 	restrict_files(0);
-	filter_relay();
+	return filter_relay();
 }
 
 const char *confine_in_force(void)

@@ -18,6 +18,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* The part of it that is for this thread and those that it starts only. With no_new_privs. */
 void confine_files(void);
 
@@ -26,9 +28,9 @@ void confine(void);
 
 /*
  * For the only thread of a relay (relays.h), with no_new_privs: it may open no file at all, and use the sockets that it has. What
- * cannot be had is left out, as for the daemon, whose line of status says it.
+ * cannot be had is left out, as for the daemon, whose line of status says it. False: there was no memory for it.
  */
-void confine_relay(void);
+bool confine_relay(void);
 
 /* "no_new_privs, seccomp"; for status. Constant after confine. */
 const char *confine_in_force(void);

@@ -30,6 +30,9 @@
 /* Twice as many as there are connections (fuse/main.c): those that are closed may take a moment. */
 #define RELAYS_MAX 512
 
+/* Of its own: a handshake and two buffers take less than one. */
+#define RELAY_MEMORY_BYTES ((rlim_t)64 << 20)
+
 /* Who waits for the handshake ends it sooner, by its socket: this is for who would not listen. */
 #define HANDSHAKE_SECONDS ((unsigned)(4 * WAIT_NBD_CONNECT_NS / WAIT_S))
 
@@ -46,15 +49,13 @@ static pid_t parent; /* constant */
 
 static bool give_up_all(void)
 {
-	const struct rlimit none = { 0 };
+	const struct rlimit none = { 0 }, memory = { RELAY_MEMORY_BYTES, RELAY_MEMORY_BYTES };
 
-	if (privileges_drop_last() != 0)
-		return false;
-	/* What was read is in its memory: no core of it, and nobody traces it. */
-	setrlimit(RLIMIT_CORE, &none);
+	/* What was read is in its memory: no core of it, and nobody traces it; whoever takes it over does not take the machine's memory. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	confine_relay();
-	return getppid() == parent;
+	setrlimit(RLIMIT_CORE, &none);
+	setrlimit(RLIMIT_DATA, &memory);
+	return privileges_drop_last() == 0 && confine_relay() && getppid() == parent;
 }
 
 /* In the child; nothing of the others' is open there but both sockets. */
@@ -145,6 +146,8 @@ static _Noreturn void be_process(int fd, char *title, size_t title_bytes)
 	sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = wake }, NULL);
 	snprintf(memset(title, 0, title_bytes), title_bytes, TITLE);
 	prctl(PR_SET_NAME, TITLE, 0, 0, 0);
+	if (geteuid() == 0)
+		nbd_relay_by_root();
 	if (privileges_keep_for_relays() != 0)
 		_exit(1);
 	parent = getpid();

@@ -237,6 +237,7 @@ static void try_to_connect(void)
 	TRY("socket_internet", opened(socket(AF_INET, SOCK_STREAM, 0)));
 	TRY("socket_netlink", opened(socket(AF_NETLINK, SOCK_RAW, 0)));
 	TRY("connect", connect_to(in_directory("socket")));
+	TRY("connect_by_sending", sendmsg(-1, &(struct msghdr){ 0 }, MSG_FASTOPEN)); /* whichever the socket */
 }
 
 static void try_others(void)
