@@ -7,6 +7,7 @@
 #include "fuse/process/daemon.h"
 #include "fuse/process/log.h"
 #include "fuse/process/separate.h"
+#include "fuse/process/session.h"
 
 /* Readers get this long to finish after a signal; a second signal ends it at once. */
 #define GRACE_SECONDS 5
@@ -48,7 +49,7 @@ static void *signal_thread(void *argument)
 	} else {
 		daemon_notify("STOPPING=1\nSTATUS=Unmounting");
 		atomic_store(&ending->begun, true);
-		detached = separate_detach(SEPARATE_MAIN, true);
+		detached = separate_detach(SEPARATE_MAIN, session_is_connected(ending->session));
 		control_end(ending->control);
 		if (detached)
 			sigtimedwait(&signals, NULL, &grace);

@@ -96,14 +96,23 @@ static int list(struct request *request, struct cache_op *op, char **bytes, size
 
 /* ---- open directories ----------------------------------------------------- */
 
+/* Under the lock, or as its last user. */
+static void stop_growing(struct open_dir *dir)
+{
+	if (dir->growing)
+		handle_grown(&dir->handle);
+	view_listing_stop(dir->growing);
+	view_listing_put(STEAL_POINTER(dir->growing));
+	dir->dealt = false;
+}
+
 void open_dir_put(void *open)
 {
 	struct open_dir *dir = open;
 
 	if (atomic_fetch_sub(&dir->users, 1) > 1)
 		return;
-	view_listing_stop(dir->growing);
-	view_listing_put(dir->growing);
+	stop_growing(dir);
 	handle_close(&dir->handle);
 	pthread_mutex_destroy(&dir->lock);
 	free(dir);
@@ -206,15 +215,10 @@ static int deal_content(struct request *request, struct content *content)
 
 /* ---- SOURCE, which takes its time ------------------------------------------ */
 
-/* Under the lock. */
-static void stop_growing(struct open_dir *dir)
-{
-	view_listing_stop(dir->growing);
-	view_listing_put(STEAL_POINTER(dir->growing));
-	dir->dealt = false;
-}
-
-/* What is being listed, a use of it: begun with this READDIR where it reads from the beginning, or `anew`. NULL: no memory. */
+/*
+ * What is being listed, a use of it: begun with this READDIR where it reads from the beginning, or `anew`. NULL: no memory,
+ * or the user's share of them is used up.
+ */
 static struct view_listing *growing_of(const struct request *request, struct open_dir *dir, bool anew)
 {
 	struct imagefs *fs = request->fs;
@@ -222,7 +226,8 @@ static struct view_listing *growing_of(const struct request *request, struct ope
 	LOCK_SCOPE(&dir->lock);
 	if (request->offset_bytes == 0 || (anew && !dir->growing)) {
 		stop_growing(dir);
-		dir->growing = view_listing_start(fs->view, fs->queue, &fs->list_lane);
+		if (handle_grow(&dir->handle) && !(dir->growing = view_listing_start(fs->view, fs->queue, &fs->list_lane)))
+			handle_grown(&dir->handle);
 	}
 	return dir->growing ? view_listing_ref(dir->growing) : NULL;
 }

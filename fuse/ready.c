@@ -28,8 +28,11 @@ static void *ready_thread(void *argument)
 		return NULL;
 	mount_set_readahead(ready->readahead_fd);
 	snprintf(status, sizeof(status), "READY=1\nSTATUS=Serving %.180s", ready->source);
-	daemon_notify(status);
+	answered = daemon_notify(status);
 	daemon_report();
+	/* A manager that was busy ends a service that it never heard of. */
+	while (!answered && !atomic_load(&ready->over))
+		answered = daemon_notify(status);
 	return NULL;
 }
 
@@ -46,6 +49,7 @@ void ready_wait(struct ready *ready)
 {
 	struct timespec until;
 
+	atomic_store(&ready->over, true);
 	if (!atomic_load(&ready->started))
 		return;
 	clock_gettime(CLOCK_REALTIME, &until);

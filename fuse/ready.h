@@ -25,6 +25,7 @@ struct ready {
 
 	pthread_t thread; /* valid once started */
 	atomic_bool started;
+	atomic_bool over; /* it is to end */
 };
 
 /* The first request of the kernel was answered. Once. `ready` is used for good. -errno: who waits would wait for ever. */

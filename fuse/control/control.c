@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,14 +319,6 @@ void control_wait_until_answered(const struct control *control)
 	close(control->root_fd);
 }
 
-/* As libfuse asks before it unmounts: unmounted by hand, or taken over. Then what is there now is not ours. */
-static bool is_connected(struct fuse_session *session)
-{
-	struct pollfd connection = { .fd = fuse_session_fd(session) };
-
-	return poll(&connection, 1, 0) == 0;
-}
-
 void control_end(struct control *control)
 {
 	/* Held to the end of it: the process must not end while another thread is at it. */
@@ -338,5 +329,5 @@ void control_end(struct control *control)
 	LOCK_SCOPE(&ending);
 	if (atomic_exchange(&control->ending, true))
 		return;
-	separate_detach(SEPARATE_CONTROL, is_connected(control->session));
+	separate_detach(SEPARATE_CONTROL, session_is_connected(control->session));
 }

@@ -87,10 +87,29 @@ static struct asked_caller *caller_of(struct asked *asked, pid_t thread)
 	return &asked->callers[(unsigned)thread % ASKED_CALLERS];
 }
 
+/*
+ * A link is a board's once a file is asked for through it: who lists all of SOURCE looks at each link, and has asked
+ * for none. NULL: more boards than are told apart.
+ */
+static struct asked_board *board_of(struct asked *asked, struct asked_caller *caller)
+{
+	struct asked_board *board = atomic_load(&caller->board);
+	char name[ASKED_NAME_BYTES];
+
+	if (board)
+		return board;
+	{
+		LOCK_SCOPE(&asked->lock);
+		strcpy(name, caller->name);
+	}
+	return name[0] != '\0' ? meet_board(asked, name) : NULL;
+}
+
 void asked_link(struct asked *asked, pid_t thread, const char *name, const char *text)
 {
 	struct asked_caller *caller = caller_of(asked, thread);
 	uint32_t target = (uint32_t)text_hash(text, 0);
+	struct asked_board *board;
 
 	if (thread <= 0)
 		return;
@@ -104,7 +123,12 @@ void asked_link(struct asked *asked, pid_t thread, const char *name, const char 
 	/* `bootcode.bin -> jammy/bootcode.bin` is a file's link, not a board's. */
 	if (strchr(text, '/'))
 		return;
-	atomic_store(&caller->board, meet_board(asked, name));
+	board = asked_board(asked, name);
+	if (!board) {
+		LOCK_SCOPE(&asked->lock);
+		strcpy(caller->name, strlen(name) < sizeof(caller->name) ? name : "");
+	}
+	atomic_store(&caller->board, board);
 	atomic_store(&caller->target, target);
 	atomic_store(&caller->image, NULL);
 	atomic_store(&caller->thread, thread);
@@ -126,21 +150,21 @@ void asked_enter(struct asked *asked, pid_t thread, const char *name, const void
 struct asked_board *asked_who(struct asked *asked, pid_t thread, const void *image)
 {
 	struct asked_caller *caller = caller_of(asked, thread);
-	struct asked_board *board = atomic_load(&caller->board);
 
 	if (thread <= 0 || atomic_load(&caller->image) != image || atomic_load(&caller->thread) != thread)
 		return NULL;
-	return board;
+	return board_of(asked, caller);
 }
 
 struct asked_board *asked_astray(struct asked *asked, pid_t thread, const char *name)
 {
 	struct asked_caller *caller = caller_of(asked, thread);
-	struct asked_board *board = atomic_load(&caller->board);
+	struct asked_board *board;
 
 	if (thread <= 0 || atomic_load(&caller->image) || atomic_load(&caller->target) != (uint32_t)text_hash(name, 0) ||
 	    atomic_load(&caller->thread) != thread)
 		return NULL;
+	board = board_of(asked, caller);
 	atomic_store(&caller->thread, 0);
 	return board;
 }

@@ -81,7 +81,8 @@ struct asked_board {
 struct asked_caller {
 	_Atomic pid_t thread;
 	_Atomic uint32_t target;	     /* hash of the name that the link leads to */
-	_Atomic(struct asked_board *) board; /* NULL: more boards than are told apart */
+	_Atomic(struct asked_board *) board; /* NULL: it is none yet, */
+	char name[ASKED_NAME_BYTES];	     /* asked->lock: its link, then; "": longer than a board's */
 	_Atomic(const void *) image;	     /* that was reached through it; NULL: not yet */
 };
 

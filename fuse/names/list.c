@@ -32,7 +32,7 @@ struct view_listing {
 	bool unwanted;
 	bool over;
 	int error; /* then */
-	void *names; /* tsearch(3): each name, of its own memory */
+	void *names; /* tsearch(3): each name, of its own memory; until it is over */
 	size_t count, length_bytes; /* as dirents */
 	char *bytes;		    /* in the order in which they came */
 	size_t capacity_bytes;
@@ -56,6 +56,16 @@ static bool is_new(struct view_listing *listing, const char *name)
 		listing->error = -ENOMEM;
 	free(copy);
 	return false;
+}
+
+static void forget_names(struct view_listing *listing)
+{
+	while (listing->names) {
+		char *name = *(char **)listing->names;
+
+		tdelete(name, &listing->names, compare_names);
+		free(name);
+	}
 }
 
 static void add_name(struct view_listing *listing, enum dirent_type type, const char *name)
@@ -104,7 +114,8 @@ static bool hear(void *context, const struct walk_name *found)
 	struct view_listing *listing = context;
 
 	LOCK_SCOPE(&listing->lock);
-	add_found(listing, found);
+	if (!listing->over)
+		add_found(listing, found);
 	return !listing->unwanted;
 }
 
@@ -128,6 +139,12 @@ static int take_rest(void *context, const struct walk_name *found)
 	return 0;
 }
 
+static bool is_unwanted(struct view_listing *listing)
+{
+	LOCK_SCOPE(&listing->lock);
+	return listing->unwanted;
+}
+
 static int finish(struct view_listing *listing, struct walk *walk)
 {
 	struct rest rest = { .listing = listing };
@@ -137,7 +154,8 @@ static int finish(struct view_listing *listing, struct walk *walk)
 	if (!rest.tables)
 		return -ENOMEM;
 	error = walk_each(walk, take_rest, &rest);
-	if (error == 0)
+	/* One that was given up knows few: those of the last one are better. */
+	if (error == 0 && !is_unwanted(listing))
 		tables_keep(view_tables(listing->view), rest.tables, rest.table_count);
 	free(rest.tables);
 	return error;
@@ -154,6 +172,7 @@ static int64_t listing_run(struct job *job)
 	if (listing->error == 0)
 		listing->error = listing->unwanted ? -ECANCELED : error;
 	listing->over = true;
+	forget_names(listing); /* most of its memory */
 	pthread_cond_broadcast(&listing->done);
 	pthread_mutex_unlock(&listing->lock);
 	if (walk)
@@ -192,12 +211,7 @@ void view_listing_put(struct view_listing *listing)
 {
 	if (!listing || atomic_fetch_sub(&listing->users, 1) > 1)
 		return;
-	while (listing->names) {
-		char *name = *(char **)listing->names;
-
-		tdelete(name, &listing->names, compare_names);
-		free(name);
-	}
+	forget_names(listing);
 	free(listing->bytes);
 	pthread_cond_destroy(&listing->done);
 	pthread_mutex_destroy(&listing->lock);

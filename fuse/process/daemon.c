@@ -201,10 +201,9 @@ void daemon_report(void)
 	ready_fd = -1;
 }
 
-void daemon_notify(const char *lines)
+bool daemon_notify(const char *lines)
 {
-	if (notify_fd >= 0)
-		send(notify_fd, lines, strlen(lines), MSG_NOSIGNAL);
+	return notify_fd < 0 || send(notify_fd, lines, strlen(lines), MSG_NOSIGNAL) >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 /* Numbers are given from below: behind so many that are free there is none any more. */

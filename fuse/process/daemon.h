@@ -51,8 +51,8 @@ void daemon_reach_out(void);
 /* The mount answers: let the parent go, and let go of the terminal. Once; nothing happens without daemon_fork. */
 void daemon_report(void);
 
-/* sd_notify(3), when NOTIFY_SOCKET asks for it: lines such as "READY=1". */
-void daemon_notify(const char *lines);
+/* sd_notify(3), when NOTIFY_SOCKET asks for it: lines such as "READY=1". False: the manager does not read, a second long. */
+bool daemon_notify(const char *lines);
 
 /*
  * When the main mount has ended: files, devices and directories are closed, and their descriptors are those

@@ -20,7 +20,7 @@
 /* One for each uid that has handles. The lock of all handles. */
 struct handle_user {
 	uid_t uid;
-	unsigned handles;
+	unsigned handles, growing;
 	size_t content_bytes;
 	struct handle_user *next;
 };
@@ -277,6 +277,21 @@ int handle_open(struct handles *handles, uid_t uid, uint64_t key, struct handle 
 	handles->handle_count++;
 	*handle = (struct handle){ .handles = handles, .user = user, .key = key };
 	return 0;
+}
+
+bool handle_grow(struct handle *handle)
+{
+	LOCK_SCOPE(&handle->handles->lock);
+	if (handle->user->growing == HANDLES_GROWING_MAX)
+		return false;
+	handle->user->growing++;
+	return true;
+}
+
+void handle_grown(struct handle *handle)
+{
+	LOCK_SCOPE(&handle->handles->lock);
+	handle->user->growing--;
 }
 
 void handle_close(struct handle *handle)

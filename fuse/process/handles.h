@@ -11,7 +11,8 @@
  * that the contents that were not used for longest are dropped, the user's own first. Who
  * reads on in one that was dropped makes it anew, and goes on if it is equal to the last
  * one. A user has HANDLES_USER_MAX handles, but for root, as long as all
- * have no more than HANDLES_ALL_MAX, and HANDLES_LEAST in any case; past that an open fails.
+ * have no more than HANDLES_ALL_MAX, and HANDLES_LEAST in any case; past that an open fails. HANDLES_GROWING_MAX of them,
+ * root's too, may be read from what is still being made, which is no content yet.
  *
  * Thread-safe; waits for no device. The lock of all handles is held for table work only.
  */
@@ -25,6 +26,7 @@
 #define HANDLES_USER_MAX 4096U
 #define HANDLES_ALL_MAX 65536U
 #define HANDLES_LEAST 16U
+#define HANDLES_GROWING_MAX 64U
 #define HANDLES_USER_BYTES ((size_t)16 << 20)
 #define HANDLES_ALL_BYTES ((size_t)64 << 20)
 
@@ -45,6 +47,10 @@ struct handles *handles_new(void); /* NULL: no memory */
 /* -EMFILE: the user, or all, have their share. -ENOMEM. */
 int handle_open(struct handles *handles, uid_t uid, uint64_t key, struct handle *handle);
 void handle_close(struct handle *handle);
+
+/* It is to be read from what is being made: false if its user has that many already. Once, until handle_grown. */
+bool handle_grow(struct handle *handle);
+void handle_grown(struct handle *handle);
 
 /*
  * It is read from these `bytes` now, of malloc, which are taken over: one use of them, until

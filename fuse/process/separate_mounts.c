@@ -66,7 +66,8 @@ static void detach_moved(uint64_t id, uint64_t device)
 
 	snprintf(number, sizeof(number), "%u:%u", major(device), minor(device));
 	while (file && !found && getline(&line, &size, file) > 0)
-		found = mountinfo_parse(line, &mount) && strcmp(mount.device, number) == 0 && is_at(mount.point, id, device);
+		found = mountinfo_parse(line, &mount) && strcmp(mount.device, number) == 0 &&
+			strncmp(mount.type, "fuse.imagefs", strlen("fuse.imagefs")) == 0 && is_at(mount.point, id, device);
 	if (found)
 		mount_detach(mount.point);
 	if (file)

@@ -2,6 +2,7 @@
 #include "fuse/process/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,13 @@ void session_take_log(void)
 void session_hush(bool hush)
 {
 	hushed = hush;
+}
+
+bool session_is_connected(struct fuse_session *session)
+{
+	struct pollfd connection = { .fd = fuse_session_fd(session) };
+
+	return poll(&connection, 1, 0) == 0;
 }
 
 int session_loop(struct fuse_session *session)

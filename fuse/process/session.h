@@ -17,5 +17,8 @@ void session_take_log(void);
 /* Not while it is hushed: what is tried again may fail. As long as there is one thread. */
 void session_hush(bool hush);
 
+/* As libfuse asks before it unmounts: false when it was unmounted by hand, or taken over. Then what is there now is not ours. */
+bool session_is_connected(struct fuse_session *session);
+
 /* Serve until the mount or the session ends. As fuse_session_loop_mt; -ENOMEM. */
 int session_loop(struct fuse_session *session);

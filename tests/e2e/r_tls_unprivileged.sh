@@ -15,7 +15,7 @@ ln -s "nbds://localhost:10801/?tls-certificates=$T/mine" "$SRC/mine"
 ln -s "nbds://localhost:10801/" "$SRC/home"
 ln -s "nbds://localhost:10801/?tls-certificates=$TLS/client" "$SRC/theirs"
 chown -R 65534:65534 "$SRC" "$MNT" "$T/mine" "$T/home"
-me env HOME="$T/home" "$IMAGEFS" -o "control=$T/home/control" "$SRC" "$MNT"
+HOME=$T/home me "$IMAGEFS" -o "control=$T/home/control" "$SRC" "$MNT"
 reads() { [ "$(me cat "$MNT/$1/config.txt" 2>/dev/null)" = secret ]; }
 wait_until 10 reads mine
 wait_until 10 reads home
