@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/waits.h"
+#include "cache/device/nbd_target.h"
 #include "fuse/names/image_open.h"
 #include "fuse/names/list.h"
 #include "fuse/process/log.h"
@@ -84,7 +85,10 @@ static bool is_shown(struct view *view, const struct options *options)
 		if (error == -EINPROGRESS)
 			nanosleep(&pause, NULL);
 		error = cache_image_root(cache, &op, CACHE_PARTITION_BOOT, &root);
-	} while (error == -EINPROGRESS && ++tries < 50);
+		/* As is the first connection to a block server, which takes its time. */
+	} while ((error == -EINPROGRESS ||
+		  (error == -EIO && target.image->remote && nbd_target_is_connecting(target.image->remote))) &&
+		 ++tries < 50);
 	if (error == 0)
 		cache_dir_put(root);
 	problem = cache_image_problem(cache);

@@ -14,6 +14,7 @@
 #include "cache/tree/cache.h"
 #include "cache/device/disk.h"
 #include "cache/device/nbd.h"
+#include "cache/device/nbd_export.h"
 #include "cache/device/nbd_target.h"
 #include "tools/ctl.h"
 #include "tools/prep/journal.h"
@@ -283,7 +284,11 @@ static struct cache_device *open_remote(const char *uri, uint32_t *sector_bytes)
 	struct nbd_target *target = nbd_target_new(uri, NULL);
 	struct cache_device *device = NULL;
 	int error = target ? nbd_device_new(target, &device) : -ENOMEM;
+	struct nbd_look look;
 
+	/* A connection may take longer than a look waits, and nobody here asks a second time. It has a limit of its own. */
+	while (error == 0 && nbd_device_look_again(device, 0, &look) != 0 && nbd_target_is_connecting(target))
+		;
 	nbd_target_unref(target);
 	*sector_bytes = 0;
 	if (error != 0)

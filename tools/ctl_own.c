@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache/device/nbd_uri.h"
 #include "tools/ctl_image.h"
 
 /* Links that lead to links: no further than this, as in ctl_image.c. */
@@ -51,12 +52,15 @@ static bool follow(const char *parent, char name[PATH_MAX])
 	return *name != '.' && !strchr(name, '/');
 }
 
+/* None for a URI: no name in a directory says that it is that image's. */
 static char *find_directory(const struct image_place *place, const char *argument)
 {
 	const char *slash = strrchr(argument, '/');
 	char name[PATH_MAX];
 	char *found = NULL;
 
+	if (nbd_uri_is_one(argument))
+		return NULL;
 	if ((size_t)snprintf(name, sizeof(name), "%s", slash ? slash + 1 : argument) >= sizeof(name))
 		return NULL;
 	for (int i = 0; i < LINKS_MAX && !found; i++) {

@@ -112,6 +112,12 @@ void nbd_target_set_state(struct nbd_target *target, enum nbd_state state, const
 	snprintf(target->details, sizeof(target->details), "%s", details ? details : "");
 }
 
+bool nbd_target_is_connecting(struct nbd_target *target)
+{
+	LOCK_SCOPE(&target->lock);
+	return target->state == NBD_CONNECTING && !target->problem;
+}
+
 const char *nbd_target_problem(struct nbd_target *target)
 {
 	LOCK_SCOPE(&target->lock);

@@ -57,6 +57,9 @@ int nbd_target_connect(struct nbd_target *target);
 
 void nbd_target_set_state(struct nbd_target *target, enum nbd_state state, const char *problem, const char *details);
 
+/* The first connection is being made: it is too early to say whether it can be read. */
+bool nbd_target_is_connecting(struct nbd_target *target);
+
 /* Why it cannot be read just now: constant text; NULL: it can, as far as is known. */
 const char *nbd_target_problem(struct nbd_target *target);
 

@@ -145,10 +145,20 @@ static const char *parse_authority(char *text, struct nbd_uri *uri)
 	return NULL;
 }
 
-static bool is_true(const char *text)
+/* As libnbd spells them. False: it is none, and must not pass for one: a slip would switch off what it asks for. */
+static bool parse_boolean(const char *text, bool *value)
 {
-	return strcasecmp(text, "1") == 0 || strcasecmp(text, "true") == 0 || strcasecmp(text, "t") == 0 ||
-	       strcasecmp(text, "yes") == 0 || strcasecmp(text, "y") == 0 || strcasecmp(text, "on") == 0;
+	static const char *const words[2][6] = { { "0", "false", "f", "no", "n", "off" }, { "1", "true", "t", "yes", "y", "on" } };
+
+	for (unsigned truth = 0; truth < 2; truth++) {
+		for (size_t i = 0; i < 6; i++) {
+			if (strcasecmp(text, words[truth][i]) == 0) {
+				*value = truth;
+				return true;
+			}
+		}
+	}
+	return false;
 }
 
 /* NAME=VALUE&..., which is written over. */
@@ -168,8 +178,8 @@ static const char *parse_query(char *text, struct nbd_uri *uri)
 			uri->tls_certificates = value;
 		else if (strcmp(pair, "tls-psk-file") == 0)
 			uri->tls_psk_file = value;
-		else if (strcmp(pair, "tls-verify-peer") == 0)
-			uri->tls_verify_peer = is_true(value);
+		else if (strcmp(pair, "tls-verify-peer") == 0 && !parse_boolean(value, &uri->tls_verify_peer))
+			return "tls-verify-peer in its URI is neither true nor false";
 	}
 	return NULL;
 }

@@ -14,6 +14,11 @@ wait_until 10 test -s "$T/nbdkit.pid"
 "$PYTHON" "$TOOLS/far_away.py" "$T/far.sock" "$T/near.sock" 120 2>"$T/relay.log" &
 PIDS+=($!)
 wait_until 10 test -S "$T/far.sock"
+# Who asks once waits for the first connection.
+is "by a tool" "$("$(dirname "$IMAGEFS")/imagefsctl" ls "nbd+unix:///board.img?socket=$T/far.sock" | grep -c config.txt)" 1
+mount_imagefs -o settle=2 "nbd+unix:///board.img?socket=$T/far.sock" "$MNT"
+wait_until 20 grep -qs "number 000" "$MNT/config.txt"
+unmount_imagefs
 ln -s "nbd+unix:///board.img?socket=$T/far.sock" "$SRC/board.img"
 mount_imagefs -o settle=2 "$SRC" "$MNT"
 "$PYTHON" - "$MNT/board/config.txt" "$T/store" "${1:-15}" <<'PYTHON'

@@ -66,7 +66,7 @@ Test(nbd_uri, what_is_none)
 		"http://store/pi7", "nbd+ssh://store/pi7", "nbd:store:1", "nbd://store/%", "nbd://store/%zz", "nbd://store/%00",
 		"nbd://store:x/pi7", "nbd://store:65536/pi7", "nbd://[::1/pi7", "nbd://[::1]x/pi7", "nbd://store/a b", "nbd://store/\xc3\xa9",
 		"nbd://store/a\nb", "nbd+unix:///pi7", "nbd+unix:///pi7?socket=", "nbd+unix:///pi7?socket=run", "nbd+unix://store/pi7?socket=/x", "nbd+unix://me@store/pi7?socket=/x",
-		"nbd://store/pi7?socket=/x", "",
+		"nbd://store/pi7?socket=/x", "nbds://store/pi7?tls-verify-peer=ture", "nbds://store/pi7?tls-verify-peer=", "",
 	};
 	char text[PATH_MAX];
 	struct nbd_uri uri;

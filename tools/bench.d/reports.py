@@ -103,7 +103,7 @@ def counted(world, image):
             return writers.load(world, start, image, request, depth, count // world.size(1, 4), PARTITIONS["root"])
 
         figure = world.figure("writes by nbdkit, counted in NAME@writes, %d KiB, %d at once" % (request >> 10, depth),
-                              "MB/s", MORE, "without the filter")
+                              "MB/s", MORE, "without the filter", target=("ratio", 0.97))
         world.pairs(figure, lambda take=take: take(filtered), lambda take=take: take(writers.nbdkit), count=9)
 
 
