@@ -31,6 +31,12 @@ int control_check(const char *control);
 #define CONTROL_SOURCES_MAX 16
 size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX]);
 
+/*
+ * Which block servers links may name (nbd=) in the imagefs (of `given` alone, unless NULL) whose SOURCE is that directory, for the
+ * caller to free; NULL: there is none.
+ */
+char *control_nbd(const char *given, const char *directory);
+
 /* A file of an image, for the caller to close; -1, and it was said what is wrong with that. */
 int control_open_image(const char *control, const char *image, int flags);
 

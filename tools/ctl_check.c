@@ -350,6 +350,7 @@ int command_check(const char *control, int count, char **arguments)
 {
 	struct check check = { 0 };
 	const char *image = NULL, *allowed = NULL;
+	CLEANUP_FREE char *of_mount = NULL;
 	bool json = false;
 	int result, before = ctl_end_of_options(&count, arguments);
 
@@ -373,6 +374,9 @@ int command_check(const char *control, int count, char **arguments)
 	if (!image)
 		return ctl_misused("check", "which image?");
 	result = image_find(control, image, &check.place) == OK ? find_own(&check, image) : USAGE;
+	/* What somebody names here is his to connect to; what a link names is the mount's. */
+	if (result == OK && !allowed && !nbd_uri_is_one(image))
+		allowed = of_mount = control_nbd(control, check.place.directory);
 	if (result == OK)
 		result = find_allowed(&check, allowed);
 	if (result == OK) {

@@ -108,27 +108,59 @@ int control_check(const char *control)
 
 /* ---- what it shows --------------------------------------------------------- */
 
-static char *source_of(const char *control)
+/* A member of what status.json is, a string on a line of its own; for the caller to free, or NULL. */
+static char *member_of(const char *control, const char *name)
 {
-	static const char key[] = "  \"source\": \"";
 	CLEANUP_FREE char *path = NULL, *line = NULL;
-	char *source = NULL;
+	char *value = NULL, key[64];
 	size_t size = 0;
 	FILE *file;
+
+	snprintf(key, sizeof(key), "  \"%s\": \"", name);
 
 	if (asprintf(&path, "%s/status.json", control) < 0)
 		return NULL;
 	file = fopen(path, "re");
-	while (file && !source && getline(&line, &size, file) > 0) {
-		if (strncmp(line, key, sizeof(key) - 1) == 0) {
-			source = strdup(line + sizeof(key) - 1);
-			if (source)
-				json_unquote(source);
+	while (file && !value && getline(&line, &size, file) > 0) {
+		if (strncmp(line, key, strlen(key)) == 0) {
+			value = strdup(line + strlen(key));
+			if (value)
+				json_unquote(value);
 		}
 	}
 	if (file)
 		fclose(file);
-	return source;
+	return value;
+}
+
+static bool is_same_directory(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	return stat(one, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static char *nbd_of(const char *control, const char *directory)
+{
+	CLEANUP_FREE char *source = member_of(control, "source");
+
+	return source && is_same_directory(source, directory) ? member_of(control, "nbd") : NULL;
+}
+
+char *control_nbd(const char *given, const char *directory)
+{
+	struct mounts mounts = { 0 };
+	char *found = given ? nbd_of(given, directory) : NULL;
+
+	if (given || !find_mounts(&mounts))
+		return found;
+	for (size_t i = 0; i < mounts.count; i++) {
+		if (!found && mounts.control[i])
+			found = nbd_of(mounts.control[i], directory);
+		free(mounts.control[i]);
+		free(mounts.shown[i]);
+	}
+	return found;
 }
 
 size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX])
@@ -137,13 +169,13 @@ size_t control_sources(const char *given, char *sources[CONTROL_SOURCES_MAX])
 	size_t count = 0;
 
 	if (given) {
-		sources[0] = source_of(given);
+		sources[0] = member_of(given, "source");
 		return sources[0] != NULL;
 	}
 	if (!find_mounts(&mounts))
 		return 0;
 	for (size_t i = 0; i < mounts.count; i++) {
-		sources[count] = mounts.control[i] ? source_of(mounts.control[i]) : NULL;
+		sources[count] = mounts.control[i] ? member_of(mounts.control[i], "source") : NULL;
 		count += sources[count] != NULL;
 		free(mounts.control[i]);
 		free(mounts.shown[i]);

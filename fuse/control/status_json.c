@@ -221,6 +221,8 @@ void status_write_json(FILE *out, const struct status *status, const struct prob
 	text_write_json(out, status->source);
 	fputs(",\n  \"mountpoint\": ", out);
 	text_write_json(out, status->options->mountpoint);
+	fputs(",\n  \"nbd\": ", out);
+	text_write_json(out, status->options->nbd ? status->options->nbd : "any");
 	fprintf(out, ",\n  \"uptime_seconds\": %.1f,\n  \"complete\": %s,\n", status->uptime_seconds,
 		status->survey.partial ? "false" : "true");
 	write_use(out, &status->use);

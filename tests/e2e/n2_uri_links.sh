@@ -76,6 +76,7 @@ for name in gopher nosocket missing nobody; do
 	if imagefsctl check "$name" >"$T/check" 2>&1; then fail "check $name is content"; fi
 	grep -qE 'its (URI|block server)|of its URI' "$T/check" || fail "check $name says: $(cat "$T/check")"
 done
+refuses 'a host that the option nbd= does not allow' imagefsctl check 89025d75
 refuses 'a host that the option nbd= does not allow' imagefsctl check --nbd unix:localhost 89025d75
 imagefsctl check --nbd unix:localhost one >"$T/check" 2>&1 || ! grep -q 'nbd=' "$T/check" || fail "check one: $(cat "$T/check")"
 imagefsctl boards >"$T/boards" 2>&1 || true
