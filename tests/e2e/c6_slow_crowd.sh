@@ -24,7 +24,8 @@ PYTHONPATH=$TOOLS "$PYTHON" - "$MNT/slow" "$T" "$how" "$kind" "$server" <<'PY'
 import os, struct, sys, threading, time
 import tftp
 mnt, where, written, kind, server = sys.argv[1], sys.argv[2], sys.argv[3] == "written", sys.argv[4], sys.argv[5]
-PATIENCE, READS_MAX = 60, {"fuse": 150, "nbd": 300}[kind]
+# A block server is asked by smaller reads, and begins anew with each write.
+PATIENCE, READS_MAX = {"fuse": (60, 150), "nbd": (100, 300)}[kind]
 sizes = [300000 + 200000 * (number % 4) for number in range(8)]
 latest, failed, over = [1] * 8, [], threading.Event()
 
