@@ -320,7 +320,6 @@ static int run(struct daemon *daemon)
 		log_line(LOG_LEVEL_ERROR, "cannot fork: %s", strerror(errno));
 		return 1;
 	}
-	daemon_be_prompt();
 	daemon_raise_descriptor_limit();
 	privileges_run_as(options->run_as_user, options->run_as_group);
 	if (!daemon_has_room() || !separate(daemon))

@@ -23,9 +23,6 @@
 #include "fuse/process/log.h"
 #include "fuse/process/separate.h"
 
-/* The shortest that the kernel takes (sched_setattr(2)). */
-#define SLICE_NS 100000
-
 /* What it takes to start, and to serve one image after the other. */
 #define DESCRIPTORS_LEAST 32
 #define ADDRESS_SPACE_LEAST_KIB 262144ULL
@@ -110,25 +107,6 @@ static _Noreturn void wait_for_child(int fd, pid_t child)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : 1);
-}
-
-/* linux/sched/types.h, of which glibc before 2.41 knows nothing. */
-struct scheduling {
-	uint32_t size_bytes, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime_ns, deadline_ns, period_ns;
-};
-
-void daemon_be_prompt(void)
-{
-	struct scheduling scheduling = { .size_bytes = sizeof(scheduling) };
-
-	if (syscall(SYS_sched_getattr, 0, &scheduling, sizeof(scheduling), 0U) != 0 || scheduling.policy != SCHED_OTHER)
-		return;
-	scheduling.runtime_ns = SLICE_NS;
-	syscall(SYS_sched_setattr, 0, &scheduling, 0U);
 }
 
 bool daemon_fork(void)

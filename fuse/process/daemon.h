@@ -32,13 +32,6 @@ rlim_t daemon_descriptor_limit(void);
 void daemon_tame_malloc(void);
 
 /*
- * Short turns on the CPU, and soon, for all threads to come: on a busy machine who is woken is not left waiting for
- * the turns of others to end, some milliseconds each. It takes no privilege and no time from anybody. For who runs
- * under a policy of his own (chrt(1)), and before Linux 6.12, nothing changes.
- */
-void daemon_be_prompt(void);
-
-/*
  * Fork. The parent stays until daemon_report, exits 0 if that came, 1 if the
  * child ended without it (it has said why on stderr), and never returns. False
  * when there is no fork to be had. Before any thread or ring exists.
