@@ -78,29 +78,3 @@ not_mounted "$T/there" || fail "it is still mounted where it was moved to"
 mountpoint -q "$MNT" || fail "what was mounted in its place was taken away"
 umount "$MNT"
 
-# Who is woken has his turn soon on a busy machine (Linux 6.12; before that nothing changes): what unmounts the storage of the
-# images right after the mount need not be told that it is busy. Not for who runs it under a policy of his own.
-slices() { # slices PID: nanoseconds of each thread
-	"$PYTHON" - "$1" <<'PY'
-import ctypes, os, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-values = set()
-for task in os.listdir("/proc/%s/task" % sys.argv[1]):
-    attributes = ctypes.create_string_buffer(48)
-    assert libc.syscall({"x86_64": 315, "aarch64": 275}[os.uname().machine], int(task), attributes, 48, 0) == 0
-    values.add("%d:%d" % (struct.unpack_from("I", attributes, 4)[0], struct.unpack_from("Q", attributes, 24)[0]))
-print(*values)
-PY
-}
-case $(uname -m) in x86_64 | aarch64) ;; *) exit 0 ;; esac
-newest=$(printf '6.12\n%s\n' "$(uname -r)" | sort -V | tail -n 1)
-[ "$newest" != 6.12 ] || exit 0
-mount_imagefs
-for process in "$(daemon_pid)" "$(pgrep -P "$(daemon_pid)")"; do is "slices of $process" "$(slices "$process")" 0:100000; done
-unmount_imagefs
-if chrt -b 0 true 2>/dev/null; then
-	chrt -b 0 "$IMAGEFS" -o "$none" "$SRC" "$MNT"
-	[[ $(slices "$(daemon_pid)") == 3:* ]] || fail "another policy: $(slices "$(daemon_pid)")"
-	[[ $(slices "$(daemon_pid)") != *:100000 ]] || fail "another policy, and our slice"
-	unmount_imagefs
-fi
