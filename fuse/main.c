@@ -79,7 +79,7 @@ struct daemon {
 /* First of all: it is forked. */
 static bool separate(struct daemon *daemon)
 {
-	int error = view_source_new(daemon->options.source, &daemon->source);
+	int error = view_source_new(daemon->options.source, daemon->options.mountpoint, &daemon->source);
 	const char *uri;
 
 	if (error != 0)

@@ -81,7 +81,6 @@ static int read_file(const char *path, gnutls_datum_t *file, char why[NBD_TLS_WH
 
 	if (error == 0)
 		error = fd < 0 ? -errno : read_all(fd, file);
-
 	*why = '\0';
 	if (error != 0)
 		snprintf(why, NBD_TLS_WHY_BYTES, "%s: %s", path,
@@ -108,10 +107,11 @@ static int load_client(struct nbd_tls *tls, const char *directory, char why[NBD_
 	gnutls_datum_t certificate = { 0 }, key = { 0 };
 	int error = read_in(directory, "client-cert.pem", &certificate, why), told;
 
-	if (error == 0)
-		error = read_in(directory, "client-key.pem", &key, why);
-	else if (error == -ENOENT)
-		error = 1;
+	if (error == -ENOENT)
+		return 0;
+	/* What lacks is not nothing: who looks for a directory is not to go on to another, which trusts others. */
+	if (error == 0 && (error = read_in(directory, "client-key.pem", &key, why)) == -ENOENT)
+		error = -EINVAL;
 	if (error == 0) {
 		told = gnutls_certificate_set_x509_key_mem(tls->certificates, &certificate, &key, GNUTLS_X509_FMT_PEM);
 		if (told < 0) {
@@ -121,7 +121,7 @@ static int load_client(struct nbd_tls *tls, const char *directory, char why[NBD_
 	}
 	forget(&certificate);
 	forget(&key);
-	return error == 1 ? 0 : error;
+	return error;
 }
 
 static int load_revoked(struct nbd_tls *tls, const char *directory, char why[NBD_TLS_WHY_BYTES])

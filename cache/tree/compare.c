@@ -2,7 +2,6 @@
 #include "cache/tree/compare.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 #include "base/checked.h"
 #include "base/waits.h"
@@ -15,14 +14,6 @@
 /* So many chunks are one read. */
 #define BATCH_CHUNKS 16
 #define BATCH_BYTES ((size_t)BATCH_CHUNKS * CHUNK_BYTES)
-
-/*
- * And some reads are under way together where that is sooner (pace.h). What a slow line brings would overstep the time that a
- * comparison has. Only so many buffers more than one for each comparison there are in all.
- */
-#define MORE_BUFFERS_MAX 12
-
-static atomic_uint more_buffers;
 
 struct batch {
 	struct span span;
@@ -86,7 +77,7 @@ static int overlay(struct guard *guard, struct batch *batch, unsigned char *byte
 struct group {
 	struct batch batches[PACE_MAX];
 	size_t count;
-	void *buffers[PACE_MAX]; /* the first one at least; NULL: not needed yet, or not to be had */
+	struct pace_buffers buffers;
 };
 
 /* Without the lock. `guard` may be NULL. */
@@ -98,12 +89,12 @@ static int read_group(const struct cache_version *version, struct guard *guard, 
 	for (size_t i = 0; i < group->count; i++) {
 		const struct span *span = &group->batches[i].span;
 
-		parts[i] = (struct extents_part){ span->offset_bytes, span->length_bytes, group->buffers[i], NULL };
+		parts[i] = (struct extents_part){ span->offset_bytes, span->length_bytes, group->buffers.list[i], NULL };
 	}
 	error = extents_read_parts(version->extents, version->image->device, parts, group->count);
 	for (size_t i = 0; error == 0 && i < group->count; i++) {
 		span_hash(&group->batches[i].span, parts[i].bytes, group->batches[i].found);
-		error = guard ? overlay(guard, &group->batches[i], group->buffers[i]) : 0;
+		error = guard ? overlay(guard, &group->batches[i], group->buffers.list[i]) : 0;
 	}
 	return error;
 }
@@ -157,34 +148,11 @@ static int compare_group(struct cache_version *version, struct cache_op *op, con
 	return error;
 }
 
-static bool has_buffer(struct group *group, size_t i)
-{
-	if (group->buffers[i])
-		return true;
-	if (i > 0 && atomic_fetch_add(&more_buffers, 1) >= MORE_BUFFERS_MAX) {
-		atomic_fetch_sub(&more_buffers, 1);
-		return false;
-	}
-	group->buffers[i] = cache_buffer_get(cache_device_buffer_bytes(BATCH_BYTES));
-	if (!group->buffers[i] && i > 0)
-		atomic_fetch_sub(&more_buffers, 1);
-	return group->buffers[i];
-}
-
-static void put_buffers(struct group *group)
-{
-	for (size_t i = 0; i < PACE_MAX; i++) {
-		if (group->buffers[i] && i > 0)
-			atomic_fetch_sub(&more_buffers, 1);
-		cache_buffer_put(group->buffers[i], cache_device_buffer_bytes(BATCH_BYTES));
-	}
-}
-
 /* The next batches from `chunk` on, `width` at most. Returns the chunk behind them. */
 static uint64_t next_group(const struct cache_version *version, uint64_t chunk, const struct changes *written, size_t width,
 			   struct group *group)
 {
-	for (group->count = 0; group->count < width && has_buffer(group, group->count); group->count++) {
+	for (group->count = 0; group->count < width && pace_has_buffer(&group->buffers, group->count); group->count++) {
 		struct batch *batch = &group->batches[group->count];
 
 		if (!next_batch(version, chunk, written, batch))
@@ -206,8 +174,8 @@ static int compare_from(struct cache_version *version, struct cache_op *op, uint
 	const struct cache_observation *seen = &version->image->seen;
 	int64_t end_ns = seen->now_ns + how->limit_ns, start_ns;
 	struct pace pace = { .width = 1 };
-	struct group group = { .count = 0 };
-	int error = has_buffer(&group, 0) ? 0 : -ENOMEM;
+	struct group group = { .buffers.each_bytes = cache_device_buffer_bytes(BATCH_BYTES) };
+	int error = pace_has_buffer(&group.buffers, 0) ? 0 : -ENOMEM;
 
 	/* Each turn takes at least one chunk of the file. */
 	while (error == 0) {
@@ -222,7 +190,7 @@ static int compare_from(struct cache_version *version, struct cache_op *op, uint
 			version->compared_chunks = chunk;
 		pace_find(&pace, group.count, seen->now_ns - start_ns);
 	}
-	put_buffers(&group);
+	pace_put_buffers(&group.buffers);
 	return error;
 }
 

@@ -24,6 +24,16 @@ struct pace {
 	bool found;
 };
 
+/* What is read into. All zero but for the size. */
+struct pace_buffers {
+	size_t each_bytes;
+	void *list[PACE_MAX]; /* NULL: not needed yet, or not to be had */
+};
+
+/* Is there that one? The first is to be had as long as there is memory; only so many more there are, of all who read. */
+bool pace_has_buffer(struct pace_buffers *buffers, size_t i);
+void pace_put_buffers(struct pace_buffers *buffers);
+
 /* `count` reads took that long together. */
 static inline void pace_find(struct pace *pace, size_t count, int64_t took_ns)
 {

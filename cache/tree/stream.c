@@ -26,11 +26,6 @@
  * kernel. */
 #define SMALL_BYTES ((uint64_t)1 << 20)
 
-/* Buffers beyond the first of each, of all that are made at the same time. */
-#define MORE_BUFFERS_MAX 16
-
-static atomic_uint more_buffers;
-
 /* The parts of a file that are read together. */
 struct group {
 	struct cache_version *version;
@@ -38,7 +33,7 @@ struct group {
 			       */
 	struct chunk_hash *hashes; /* of all chunks of the file, as they were read last */
 	struct pace pace;
-	void *buffers[PACE_MAX]; /* NULL: not needed yet, or not to be had */
+	struct pace_buffers buffers;
 	struct extents_part parts[PACE_MAX];
 	size_t count;
 };
@@ -52,29 +47,14 @@ static int group_new(struct cache_version *version, struct group *group)
 				 .step_chunks = (chunks + steps - 1) / steps,
 				 .pace.width = 1 };
 	group->hashes = calloc(chunks, sizeof(*group->hashes));
-	group->buffers[0] = cache_buffer_get(cache_device_buffer_bytes(STEP_BYTES));
-	return group->hashes && group->buffers[0] ? 0 : -ENOMEM;
+	group->buffers.each_bytes = cache_device_buffer_bytes(STEP_BYTES);
+	return group->hashes && pace_has_buffer(&group->buffers, 0) ? 0 : -ENOMEM;
 }
 
 static void group_free(struct group *group)
 {
-	for (size_t i = 0; i < PACE_MAX; i++) {
-		if (i > 0 && group->buffers[i])
-			atomic_fetch_sub(&more_buffers, 1);
-		cache_buffer_put(group->buffers[i], cache_device_buffer_bytes(STEP_BYTES));
-	}
+	pace_put_buffers(&group->buffers);
 	free(group->hashes);
-}
-
-static bool has_buffer(struct group *group, size_t i)
-{
-	if (group->buffers[i])
-		return true;
-	if (atomic_fetch_add(&more_buffers, 1) < MORE_BUFFERS_MAX)
-		group->buffers[i] = cache_buffer_get(cache_device_buffer_bytes(STEP_BYTES));
-	if (!group->buffers[i])
-		atomic_fetch_sub(&more_buffers, 1);
-	return group->buffers[i];
 }
 
 /* It was seen to hold that before: known, or noted. */
@@ -90,7 +70,7 @@ static uint64_t next_parts(struct group *group, uint64_t chunk, bool unnoted)
 	const struct cache_version *version = group->version;
 	uint64_t count = extents_chunk_count(version->extents), first;
 
-	for (group->count = 0; group->count < group->pace.width && has_buffer(group, group->count);
+	for (group->count = 0; group->count < group->pace.width && pace_has_buffer(&group->buffers, group->count);
 	     group->count++) {
 		struct span span;
 
@@ -103,7 +83,7 @@ static uint64_t next_parts(struct group *group, uint64_t chunk, bool unnoted)
 			break;
 		span = span_around(version, first * CHUNK_BYTES, (size_t)((chunk - first) * CHUNK_BYTES));
 		group->parts[group->count] = (struct extents_part){ span.offset_bytes, span.length_bytes,
-								    group->buffers[group->count], NULL };
+								    group->buffers.list[group->count], NULL };
 	}
 	return chunk;
 }

@@ -16,6 +16,7 @@
 #include "cache/device/opener.h"
 #include "cache/tree/types.h"
 #include "fuse/process/daemon.h"
+#include "fuse/process/mount.h"
 
 struct view_source {
 	char *path;		      /* absolute */
@@ -26,31 +27,40 @@ struct view_source {
 	struct kernel_events *kernel; /* or NULL */
 };
 
-/* Behind the last component that is "..", or `path` where there is none. */
-static char *behind_parents(char *path)
+/*
+ * Behind the last ".." before which the path leads into MOUNTPOINT: to look that up when it is mounted would be to ask
+ * ourselves, and to wait for the answer for ever. `path` where there is none.
+ */
+static char *behind_mountpoint(char *path, const struct stat *mountpoint)
 {
 	char *behind = path;
 
-	for (char *at = path; (at = strstr(at, "/..")); at += strlen("/.."))
-		if (at[3] == '/' || at[3] == '\0')
+	for (char *at = path; (at = strstr(at, "/..")); at += strlen("/..")) {
+		if (at[3] != '/' && at[3] != '\0')
+			continue;
+		*at = '\0';
+		if (at > path && mount_is_below(path, mountpoint))
 			behind = at + strlen("/..");
+		*at = '/';
+	}
 	return behind;
 }
 
 /*
- * The daemon's working directory is "/" later. What comes before a ".." is resolved now, and not at each look: it may be
- * MOUNTPOINT (`cd MOUNTPOINT; imagefs ../images .`), where we would ask ourselves, and wait for the answer for ever.
+ * The daemon's working directory is "/" later. All is resolved at each look (N8), but what leads through MOUNTPOINT
+ * (`cd MOUNTPOINT; imagefs ../images .`): that now, and once.
  */
-static char *absolute(const char *path)
+static char *absolute(const char *path, const char *mountpoint)
 {
 	CLEANUP_FREE char *here = NULL, *before = NULL, *real = NULL;
 	char *given, *joined, *rest;
+	struct stat st;
 
 	if (path[0] == '/')
 		given = strdup(path);
 	else if (!(here = getcwd(NULL, 0)) || asprintf(&given, "%s/%s", here, path) < 0)
 		given = NULL;
-	rest = given ? behind_parents(given) : NULL;
+	rest = given && strstr(given, "/..") && stat(mountpoint, &st) == 0 ? behind_mountpoint(given, &st) : given;
 	if (rest == given)
 		return given;
 	before = strndup(given, (size_t)(rest - given));
@@ -113,11 +123,11 @@ static int become_local(struct view_source *source)
 	return error != 0 ? error : split(source, &st);
 }
 
-int view_source_new(const char *path, struct view_source **out)
+int view_source_new(const char *path, const char *mountpoint, struct view_source **out)
 {
 	struct view_source *source = calloc(1, sizeof(*source));
 	bool remote = nbd_uri_is_one(path);
-	int error = source && (source->path = remote ? strdup(path) : absolute(path)) ? 0 : -ENOMEM;
+	int error = source && (source->path = remote ? strdup(path) : absolute(path, mountpoint)) ? 0 : -ENOMEM;
 
 	if (error == 0)
 		error = remote ? become_remote(source) : become_local(source);

@@ -5,7 +5,7 @@
  * Nothing of the path is resolved in advance, no link in it and no directory: each
  * look begins at its first component, so that what was moved away and put back, or
  * is mounted later, is what is seen (CONTRACT N8, C8). A relative path is relative
- * to the working directory of view_source_new.
+ * to the working directory of view_source_new. But what leads through MOUNTPOINT and out again is resolved then.
  *
  * What the daemon may not look up any more, since SOURCE is not open to it, and
  * whatever is opened is asked of the opener (cache/device/opener.h).
@@ -22,10 +22,10 @@ struct kernel_events;
 struct view_source;
 
 /*
- * SOURCE may be the URI of an image behind a block server (cache/device/nbd_uri.h): then nothing of it is looked up here.
+ * Before it is mounted at MOUNTPOINT. SOURCE may be the URI of an image behind a block server (cache/device/nbd_uri.h): then nothing of it is looked up here.
  * -ENOTDIR: neither a directory nor an image; -EACCES and others: it cannot be read.
  */
-int view_source_new(const char *path, struct view_source **source);
+int view_source_new(const char *path, const char *mountpoint, struct view_source **source);
 
 /* `kernel` (borrowed, may be NULL) listens to what is in the directory. Before there are other threads. */
 void view_source_tell(struct view_source *source, struct kernel_events *kernel);

@@ -47,14 +47,24 @@ static int orders_fd = -1; /* constant after the start */
 
 static pid_t parent; /* constant */
 
+/* Whoever takes it over does not take the machine's memory. */
+static void bound_memory(void)
+{
+#ifndef NO_MEMORY_LIMIT
+	const struct rlimit memory = { RELAY_MEMORY_BYTES, RELAY_MEMORY_BYTES };
+
+	setrlimit(RLIMIT_DATA, &memory);
+#endif
+}
+
 static bool give_up_all(void)
 {
-	const struct rlimit none = { 0 }, memory = { RELAY_MEMORY_BYTES, RELAY_MEMORY_BYTES };
+	const struct rlimit none = { 0 };
 
-	/* What was read is in its memory: no core of it, and nobody traces it; whoever takes it over does not take the machine's memory. */
+	/* What was read is in its memory: no core of it, and nobody traces it. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &none);
-	setrlimit(RLIMIT_DATA, &memory);
+	bound_memory();
 	return privileges_drop_last() == 0 && confine_relay() && getppid() == parent;
 }
 

@@ -24,6 +24,17 @@ timeout 20 "$IMAGEFS" -o "$none" "$T/mnt/.././src/../src/a.img" "$MNT" || fail "
 is "one image" "$(timeout 10 cat "$MNT/config.txt")" text
 unmount_imagefs
 
+# What leads elsewhere is resolved at each look, also before a "..".
+mkdir -p "$T/one/in" "$T/two/in"
+board "$T/one/a.img" one
+board "$T/two/a.img" two
+ln -s one/in "$T/in"
+mount_imagefs -o "$none" "$T/in/.." "$MNT"
+is "by a link and out of it" "$(cat "$MNT/a/config.txt")" one
+ln -sfn two/in "$T/in"
+is "by a link that leads elsewhere" "$(cat "$MNT/a/config.txt")" two
+unmount_imagefs
+
 # Too little of something.
 too_little() { # too_little LIMIT VALUE NAMED
 	local status=0

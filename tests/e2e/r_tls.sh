@@ -54,6 +54,9 @@ mkdir "$TLS/none" "$TLS/nobody"
 cp "$TLS/client/ca-cert.pem" "$TLS/nobody" # who asks is not said
 echo "imagefs:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" >"$TLS/wrong"
 mkfifo "$TLS/fifo"
+# Who names a file may have no right to open it: it is not even opened. Its writer would go on.
+(: >"$TLS/fifo" && touch "$T/fifo-was-opened") &
+PIDS+=($!)
 for other in elsewhere client; do # another host's, and no server's
 	cp -r "$TLS/server" "$TLS/$other-server"
 	purpose=(tls_www_server) name=localhost
@@ -117,6 +120,8 @@ for user in root daemon; do
 	wait_until 10 reads psk
 	unmount_imagefs
 done
+
+[ ! -e "$T/fifo-was-opened" ] || fail "a file that is none was opened"
 
 # Which hosts may be named counts for TLS, too.
 mount_imagefs -o nbd=127.0.0.1 "$SRC" "$MNT"

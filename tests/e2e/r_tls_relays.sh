@@ -58,6 +58,7 @@ look_at_relays() {
 		grep '^State:.T' "/proc/$relay/status" >/dev/null 2>&1 || continue
 		# Not before it has given up all: else it is not counted.
 		[ "$(field "$relay" Seccomp)" = "$seccomp" ] || { kill -CONT "$relay" && continue; }
+		[ $seccomp = 0 ] || grep '^Max data size  *67108864 ' "/proc/$relay/limits" >/dev/null || fail "$relay may take all memory"
 		privileges "$relay" 0000000000000000 "$(id -u daemon)"
 		is "threads" "$(field "$relay" Threads)" 1
 		is "open" "$(for fd in "/proc/$relay/fd"/*; do readlink "$fd"; done | sed 's/:.*//' | sort | uniq -c | xargs)" "3 /dev/null 2 socket"

@@ -17,10 +17,18 @@ ln -s "nbds://localhost:10801/?tls-certificates=$TLS/client" "$SRC/theirs"
 chown -R 65534:65534 "$SRC" "$MNT" "$T/mine" "$T/home"
 HOME=$T/home me "$IMAGEFS" -o "control=$T/home/control" "$SRC" "$MNT"
 reads() { [ "$(me cat "$MNT/$1/config.txt" 2>/dev/null)" = secret ]; }
+refused_for() { # refused_for TEXT: the board home
+	! me cat "$MNT/home/config.txt" 2>/dev/null || return
+	me cat "$T/home/control/home" | unfolded | grep -q "files for TLS cannot be used: $1"
+}
 wait_until 10 reads mine
 wait_until 10 reads home
 refuses EIO me cat "$MNT/theirs/config.txt"
 text=$(me cat "$T/home/control/theirs")
 unfolded <<<"$text" | grep -q "files for TLS cannot be used: $TLS/client/ca-cert.pem: Permission denied" || fail "$text"
+
+# A directory that is found, and lacks something, is no reason to trust others.
+rm "$T/home/.pki/libnbd/client-key.pem"
+wait_until 10 refused_for "$T/home/.pki/libnbd/client-key.pem: No such file or directory"
 me fusermount3 -u "$MNT"
 wait_until 10 not_mounted

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/changes/formats/writes_page.h"
 #include "cache/device/nbd_handshake.h"
 #include "cache/device/nbd_message.h"
 
@@ -70,7 +71,7 @@ Test(nbd_message, the_export_and_the_one_beside_it)
 {
 	passes("pi7", go("pi7", 0));
 	passes("pi7", go("pi7", 3));
-	passes("pi7", go("pi7@writes", 1));
+	passes("pi7", go("pi7" WRITES_PAGE_SUFFIX, 1));
 	passes("", go("", 0));
 	passes("", go("@writes", 0));
 	passes("pi7", option(1, "pi7", 3));

@@ -51,6 +51,21 @@ Test(fuse_asked, reading_a_link_is_not_going_through_it)
 	cr_assert_str_eq(who(asked, 7, &jammy), "nobody");
 }
 
+Test(fuse_asked, who_looks_at_all_links_has_met_no_board)
+{
+	struct asked *asked = new_asked();
+
+	asked_link(asked, 7, "89025d75", "jammy");
+	asked_link(asked, 7, "89025d76", "jammy");
+	cr_assert_null(asked_board(asked, "89025d75"));
+	asked_enter(asked, 7, "jammy", &jammy);
+	cr_assert_null(asked_board(asked, "89025d76"), "no file was asked for yet");
+	cr_assert_str_eq(who(asked, 7, &jammy), "89025d76");
+	cr_assert_not_null(asked_board(asked, "89025d76"));
+	cr_assert_null(asked_board(asked, "89025d75"));
+	cr_assert_eq(asked->board_count, 1);
+}
+
 Test(fuse_asked, of_links_to_links_the_first_counts)
 {
 	struct asked *asked = new_asked();

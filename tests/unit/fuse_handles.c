@@ -161,6 +161,20 @@ Test(handles, a_user_has_so_many_handles_and_root_has_more, .init = make_handles
 	cr_assert_eq(status.users, 2);
 }
 
+Test(handles, s5_a_user_reads_from_so_many_that_are_being_made, .init = make_handles)
+{
+	static struct handle mine[HANDLES_GROWING_MAX + 1], other;
+
+	for (size_t i = 0; i <= HANDLES_GROWING_MAX; i++) {
+		open_one(&mine[i], 0, 1);
+		cr_assert_eq(handle_grow(&mine[i]), i < HANDLES_GROWING_MAX);
+	}
+	open_one(&other, 1000, 1);
+	cr_assert(handle_grow(&other));
+	handle_grown(&mine[3]);
+	cr_assert(handle_grow(&mine[HANDLES_GROWING_MAX]));
+}
+
 Test(handles, a_moment_shares_what_was_just_made, .init = make_handles)
 {
 	static struct handle first, second, third;
