@@ -27,7 +27,7 @@ import release as rel
 # Who was refused is refused again, without a wait, for 60 ms (fuse/process/wait_share.c); and a bit.
 REFUSED_AGAIN = 0.1
 
-# With reports: a write that was announced is waited for so long, done or not (cache/changes/flights.c).
+# With reports: a write that was announced is waited for so long, done or not (cache/changes/trust.c).
 ANNOUNCED = 5
 
 # Without reports: what lasted for that many settle times is believed (cache/tree/settle.c); and a wait.
