@@ -31,6 +31,8 @@ struct queue {
 	struct job *first_expired, *last_expired; /* to be answered */
 	unsigned listed;		     /* how many lanes, and expired jobs */
 	unsigned threads, idle;
+	unsigned least_idle, surplus; /* of `idle` since then; and so many threads are to end */
+	int64_t least_since_ns;
 	int64_t wake_ns; /* when the timekeeper looks next */
 	struct lane name_lanes[NAME_LANES];
 };
@@ -184,6 +186,25 @@ static void overdue(struct queue *queue, struct job *job, int64_t now_ns)
 
 /* ---- threads ------------------------------------------------------------- */
 
+/*
+ * A little to do all the time wakes one thread after the other, so that none of them idles for long: those are too many that
+ * were not needed at any time of a while.
+ */
+static bool is_surplus(struct queue *queue)
+{
+	int64_t now_ns = queue_now_ns();
+
+	if (now_ns - queue->least_since_ns >= WAIT_IDLE_THREAD_NS) {
+		queue->surplus = queue->least_idle > IDLE_THREADS_KEPT ? queue->least_idle - IDLE_THREADS_KEPT : 0;
+		queue->least_idle = queue->idle;
+		queue->least_since_ns = now_ns;
+	}
+	if (queue->surplus == 0)
+		return false;
+	queue->surplus--;
+	return true;
+}
+
 /* Wait for something to do; false when this thread may end. */
 static bool wait_for_work(struct queue *queue)
 {
@@ -191,9 +212,13 @@ static bool wait_for_work(struct queue *queue)
 		struct timespec until = clock_timespec(queue_now_ns() + WAIT_IDLE_THREAD_NS);
 		int result;
 
+		if (is_surplus(queue))
+			return false;
 		queue->idle++;
 		result = pthread_cond_timedwait(&queue->work, &queue->lock, &until);
 		queue->idle--;
+		if (queue->idle < queue->least_idle)
+			queue->least_idle = queue->idle;
 		if (result == ETIMEDOUT && !queue->first_lane && !queue->first_expired &&
 		    queue->idle >= IDLE_THREADS_KEPT)
 			return false;

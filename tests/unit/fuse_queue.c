@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The queue's clock: deadlines that stand (CONTRACT P: a report is answered within 50 ms), and those that give time. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -219,4 +220,36 @@ Test(queue, expire_may_be_slow, .init = make_queue)
 	/* Its run ended long ago: done waits for expire (see there). */
 	wait_for(&slow.done_ns);
 	wait_for(&expires.done_ns);
+}
+
+static unsigned count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	cr_assert_not_null(tasks);
+	for (struct dirent *entry; (entry = readdir(tasks));)
+		count += entry->d_name[0] != '.';
+	closedir(tasks);
+	return count;
+}
+
+/* A little to do all the time wakes one after the other, and none of them may be kept by that. */
+Test(queue, s5_threads_that_were_needed_once_go, .init = make_queue)
+{
+	static struct task many[40], few[1200];
+	static struct lane lanes[40], lane;
+	size_t i = 0;
+
+	for (size_t each = 0; each < 40; each++)
+		submit(&many[each], &lanes[each], 200, 0);
+	for (size_t each = 0; each < 40; each++)
+		wait_for(&many[each].done_ns);
+	cr_assert_gt(count_threads(), 40);
+	for (; i < 1200 && count_threads() > 10; i++) {
+		submit(&few[i], &lane, 0, 0);
+		wait_for(&few[i].done_ns);
+		pause_ns(25 * MS);
+	}
+	cr_assert_lt(i, 1200, "%u threads", count_threads());
 }
